@@ -1,0 +1,51 @@
+"""coreheads: find, prove and use the heads of a multimodal LLM that retrieve what a question asks about.
+
+Attributes are loaded when first used, so that ``import coreheads`` and ``coreheads --help`` stay instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Ablate": "coreheads.adapters.patches.ablate",
+    "HeadProfile": "coreheads.profile",
+    "Hybrid": "coreheads.adapters.patches.hybrid",
+    "Region": "coreheads.regions",
+    "UserError": "coreheads.errors",
+    "load_adapter": "coreheads.adapters.registry",
+    "retrieval_attention_mass": "coreheads.ram",
+}
+
+if TYPE_CHECKING:
+    from coreheads.adapters.patches.ablate import Ablate
+    from coreheads.adapters.patches.hybrid import Hybrid
+    from coreheads.adapters.registry import load_adapter
+    from coreheads.errors import UserError
+    from coreheads.profile import HeadProfile
+    from coreheads.ram import retrieval_attention_mass
+    from coreheads.regions import Region
+
+__all__ = [
+    "Ablate",
+    "HeadProfile",
+    "Hybrid",
+    "Region",
+    "UserError",
+    "__version__",
+    "load_adapter",
+    "retrieval_attention_mass",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'coreheads' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

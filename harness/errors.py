@@ -1,0 +1,9 @@
+"""The one error that means "your input is wrong"."""
+
+
+class UserError(Exception):
+    """Input that cannot be used.
+
+    The message is one line that names the file, the field, the value and what was expected; the command
+    line prints it without a traceback and exits with status 2.
+    """

@@ -1,0 +1,21 @@
+"""What a head is called everywhere: a (layer, query head) pair of the language model, both from 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+Head = tuple[int, int]
+Heads = frozenset[Head]
+
+
+def head_name(head: Head) -> str:
+    """``(2, 5)`` -> ``"L2H5"``."""
+    return f"L{head[0]}H{head[1]}"
+
+
+def by_layer(heads: Iterable[Head]) -> dict[int, list[int]]:
+    """Query heads of each layer that has any, ascending."""
+    layers: dict[int, list[int]] = {}
+    for layer, head in sorted(heads):
+        layers.setdefault(layer, []).append(head)
+    return layers
