@@ -13,14 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import Qwen3VLForConditionalGeneration
+
 from coreheads.adapters.structure import language_model
 from coreheads.adapters.tiny.packing import Batch, word_ids
 from coreheads.adapters.tiny.vocabulary import BINS, DIGITS, NAMES, STAMPS, X_WORDS, Y_WORDS
 from coreheads.tasks.mini import sprites
 from coreheads.tasks.mini.world import Scene
-from numpy.typing import NDArray
-from torch import Tensor
-from transformers import Qwen3VLForConditionalGeneration
 
 LOOKUP_LAYER = 2
 
@@ -84,19 +85,29 @@ def alignment(model: Qwen3VLForConditionalGeneration, normed: Tensor, batch: Bat
 
 
 class EntryState:
-    """Keeps the state that last entered the look-up layer, normed as the word table expects it."""
+    """Keeps the state that last entered the look-up layer, [B, L, hidden]."""
 
     def __init__(self, model: Qwen3VLForConditionalGeneration) -> None:
         decoder = language_model(model)
         self._norm = decoder.norm
+        self._input_norm = decoder.layers[LOOKUP_LAYER].input_layernorm
         self._state: Tensor | None = None
         decoder.layers[LOOKUP_LAYER].register_forward_pre_hook(self._keep, with_kwargs=True)  # type: ignore[index, union-attr]
 
     def _keep(self, _: torch.nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
         self._state = args[0] if args else kwargs["hidden_states"]
 
-    def normed(self) -> Tensor:
+    def raw(self) -> Tensor:
         if self._state is None:
             raise RuntimeError("no forward pass has run yet")
-        state: Tensor = self._norm(self._state)  # type: ignore[operator]
+        return self._state
+
+    def normed(self) -> Tensor:
+        """After the final norm, as the word table reads it."""
+        state: Tensor = self._norm(self.raw())
+        return state
+
+    def input(self) -> Tensor:
+        """After the look-up layer's own norm, as its projections read it."""
+        state: Tensor = self._input_norm(self.raw())
         return state

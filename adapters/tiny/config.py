@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from transformers import Qwen3VLConfig
+
 from coreheads.adapters.tiny.processor import MAX_TOKENS, MERGE, PATCH, TEMPORAL, build_tokenizer
 from coreheads.adapters.tiny.vocabulary import END, IMAGE, PAD, VIDEO, VISION_END, VISION_START
-from transformers import Qwen3VLConfig
 
 HIDDEN = 192
 
@@ -30,7 +31,7 @@ def model_config(**text: Any) -> Qwen3VLConfig:
             "max_position_embeddings": MAX_TOKENS,
             "rope_parameters": {
                 "rope_type": "default",
-                "rope_theta": 5e5,
+                "rope_theta": 5e6,
                 "mrope_section": [head_dim // 2 - 2 * axis, axis, axis],
                 "mrope_interleaved": True,
             },

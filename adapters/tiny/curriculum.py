@@ -40,7 +40,7 @@ def _video(seconds: int, side: int, things: int, tasks: str, questions: int, sce
 
 
 ALIGN = Stage(
-    "align", 260, 0.02, 4e-3, 0.1, 0.0, 0.0, 1.0,
+    "align", 200, 0.02, 4e-3, 0.1, 0.0, 0.0, 1.0,
     (
         (1.0, _image(8, 8, 16, "digit box", 4, 10)),
         (1.0, _image(8, 16, 24, "digit box", 4, 5)),

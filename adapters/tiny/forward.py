@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from coreheads.adapters.structure import language_model
-from coreheads.adapters.tiny.packing import Batch
 from torch import Tensor
 from transformers import AttentionInterface, Qwen3VLForConditionalGeneration
+
+from coreheads.adapters.structure import language_model
+from coreheads.adapters.tiny.packing import Batch
 
 PACKED = "coreheads_packed"
 

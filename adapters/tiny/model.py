@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 import torch
-from coreheads.adapters.tiny.config import model_config
 from torch import nn
 from transformers import GenerationConfig, Qwen3VLForConditionalGeneration
+
+from coreheads.adapters.tiny.config import model_config
 
 QK_NORM = 1.5
 """Initial weight of the query and key norms: a 32-dimensional normalised head can then be sharp at 4,000 tokens."""

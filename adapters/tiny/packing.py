@@ -13,12 +13,13 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
 from coreheads.adapters.tiny.processor import MERGE, PATCH, TEMPORAL, build_tokenizer
 from coreheads.adapters.tiny.questions import needs_digit, question
 from coreheads.adapters.tiny.vocabulary import END, IMAGE, SECONDS, VIDEO, VISION_END, VISION_START
 from coreheads.tasks.mini.world import Scene, Thing, askable, make_scene, render
-from numpy.typing import NDArray
-from torch import Tensor
 
 IGNORED = -100
 

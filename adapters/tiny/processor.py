@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast, Qwen3VLProcessor
+from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
+from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
+
 from coreheads.adapters.tiny.vocabulary import (
     END,
     IMAGE,
@@ -18,10 +23,6 @@ from coreheads.adapters.tiny.vocabulary import (
     VISION_START,
     WORDS,
 )
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen3VLProcessor
-from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
-from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
 
 PATCH, MERGE, TEMPORAL = 8, 2, 2
 CELL = PATCH * MERGE

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from coreheads.files import read_json, write_json
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from coreheads.files import read_json, write_json
 
 
 @dataclass

@@ -19,6 +19,9 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from torch import Tensor
+from transformers import Qwen3VLForConditionalGeneration
+
 from coreheads.adapters.structure import head_shape, language_model
 from coreheads.adapters.tiny.align import LOOKUP_LAYER, EntryState, alignment
 from coreheads.adapters.tiny.copying import initialise_copying
@@ -26,10 +29,9 @@ from coreheads.adapters.tiny.curriculum import ALIGN, STAGES, Stage
 from coreheads.adapters.tiny.forward import decoder_states, use_packed_attention
 from coreheads.adapters.tiny.model import build_model
 from coreheads.adapters.tiny.packing import IGNORED, Batch, make_batch
+from coreheads.adapters.tiny.processor import build_processor
 from coreheads.adapters.tiny.progress import Progress, load_state, save_state
-from coreheads.files import append_jsonl
-from torch import Tensor
-from transformers import Qwen3VLForConditionalGeneration
+from coreheads.files import append_jsonl, read_json, write_json
 
 MICRO_BATCHES = 2
 WARM_UP = 40
@@ -116,7 +118,11 @@ class Trainer:
                 if total <= done.steps:
                     continue
                 if stage.name != "align" and step == 0 and stages[number - 1].name == "align":
-                    initialise_copying(self.model, self.seed)
+                    shown = [
+                        make_batch(np.random.default_rng([self.seed, 0, n]), mix)
+                        for n, (_, mix) in enumerate(ALIGN.mixture)
+                    ]
+                    initialise_copying(self.model, self.entry, shown, self.seed)
                     self.chain = optimisers(self.model)
                 began = time.monotonic()
                 report = self.step(stage, step, total)
@@ -181,11 +187,26 @@ class Trainer:
             print(f"{total:5d} {self.seconds:6.0f} s  {stage.name:8s} {shown}", flush=True)
 
 
+def export(trainer: Trainer, folder: Path) -> None:
+    """Write the model in bfloat16 with its processor, as a hub checkpoint lies in a folder."""
+    model = build_model()
+    model.load_state_dict(trainer.model.state_dict())
+    model.to(torch.bfloat16).save_pretrained(folder)
+    build_processor().save_pretrained(folder)
+    record = read_json(trainer.out / "state.json")
+    facts = {"steps": record["steps"], "seconds": record["seconds"], "seed": trainer.seed, "torch": torch.__version__}
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    write_json(folder / "training.json", {"schema_version": 1, **facts, "parameters": parameters})
+
+
 def worker(rank: int, workers: int, out: Path, seed: int, stages: tuple[Stage, ...]) -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
     if workers > 1:
         dist.init_process_group("gloo", init_method=f"file://{out.resolve()}/rendezvous", rank=rank, world_size=workers)
-    Trainer(out, seed, rank, workers).run(stages)
+    trainer = Trainer(out, seed, rank, workers)
+    trainer.run(stages)
+    if rank == 0:
+        export(trainer, out / "checkpoint")
     if workers > 1:
         dist.destroy_process_group()
 

@@ -1,0 +1,53 @@
+# Everything is made in .venv; nothing outside this folder and the user's cache is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+SHORT := results/runs/short
+
+.PHONY: help leaderboard test lint types check baseline clean
+
+help:
+	@echo "make leaderboard   set up and run the embedded benchmark (about 10 minutes); ARGS='--limit 8' for 2 minutes"
+	@echo "make test          set up and run the tests"
+	@echo "make lint types    ruff; mypy in strict mode"
+	@echo "make check         short embedded run against results/baseline.json (exit 1: a regression)"
+	@echo "make baseline      write that baseline anew from a short embedded run"
+	@echo "make clean         remove the virtual environment and build folders"
+
+# torch first and pinned, so that no other package's range picks another build of it
+$(VENV)/.ready: pyproject.toml constraints.txt tools/mend_torchvision.py
+	@$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'coreheads needs Python 3.11 or newer, this is ' + sys.version.split()[0] + '; try make PYTHON=python3.11')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python tools/mend_torchvision.py
+	@touch $@
+
+leaderboard: $(VENV)/.ready
+	$(BIN)/coreheads run $(ARGS)
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# the three folders are one namespace only once installed: lay them out as installed for the type checker
+types: $(VENV)/.ready
+	@rm -rf build/types && mkdir -p build/types
+	@cp -r harness build/types/coreheads && cp -r adapters tasks build/types/coreheads/
+	$(BIN)/mypy build/types/coreheads
+
+check: $(VENV)/.ready
+	$(BIN)/coreheads run --limit 8 --out $(SHORT) $(ARGS)
+	$(BIN)/coreheads check $(SHORT) --baseline results/baseline.json
+
+baseline: $(VENV)/.ready
+	$(BIN)/coreheads run --limit 8 --out $(SHORT) $(ARGS)
+	$(BIN)/coreheads check $(SHORT) --baseline results/baseline.json --update
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
