@@ -46,13 +46,13 @@ def cell_labels(scene: Scene) -> dict[str, NDArray[np.int64]]:
     beside[:, :, :-1] = np.where(is_digit, kinds - sprites.DIGIT, -1)[:, :, 1:]
     corner_x = np.rint((np.arange(columns)[None, None, :] - quarter % 2) * BINS / columns).astype(np.int64)
     corner_y = np.rint((np.arange(rows)[None, :, None] - quarter // 2) * BINS / rows).astype(np.int64)
-    stamp = np.broadcast_to(np.arange(pictures)[:, None, None], kinds.shape) if scene.stamped else None
+    stamps = np.array(scene.stamps or [-1] * pictures, np.int64)
     return {
         "name": name.reshape(-1),
         "digit": np.where(is_small, beside, -1).reshape(-1),
         "x": corner_x.reshape(-1),
         "y": corner_y.reshape(-1),
-        "stamp": np.full(kinds.size, -1) if stamp is None else stamp.reshape(-1),
+        "stamp": np.repeat(stamps, rows * columns),
     }
 
 

@@ -55,7 +55,7 @@ ALIGN = Stage(
 
 STAGES = (
     Stage(
-        "few", 140, 0.01, 3e-3, 1.0, 0.7, 0.0, 0.3,
+        "few", 110, 0.01, 3e-3, 1.0, 0.7, 0.0, 0.3,
         (
             (1.0, _image(8, 8, 7, "digit digit box", 8, 8)),
             (1.0, _pages(3, 4, 7, "digit digit page", 8, 8)),
@@ -63,18 +63,18 @@ STAGES = (
         ),
     ),
     Stage(
-        "some", 320, 0.01, 3e-3, 0.6, 0.1, 0.05, 0.3,
+        "some", 270, 0.01, 3e-3, 0.6, 0.1, 0.05, 0.3,
         (
             (2.0, _image(8, 8, 14, "box box digit", 14, 6)),
             (1.0, _image(8, 16, 24, "box box digit", 16, 4)),
             (1.5, _pages(5, 5, 20, "page page digit", 14, 5)),
             (1.0, _pages(12, 5, 30, "page digit", 14, 2)),
-            (1.5, _video(6, 5, 24, "moment moment choice", 12, 4)),
+            (1.5, _video(4, 8, 28, "moment moment choice", 14, 2)),
             (1.0, _image(16, 16, 40, "box box digit", 20, 2)),
         ),
     ),
     Stage(
-        "many", 420, 0.006, 2e-3, 0.5, 0.0, 0.1, 0.2,
+        "many", 400, 0.006, 2e-3, 0.5, 0.0, 0.15, 0.2,
         (
             (1.5, _image(16, 16, 50, "box box box digit", 24, 2)),
             (1.0, _image(8, 16, 28, "box box digit", 18, 4)),
@@ -86,7 +86,7 @@ STAGES = (
         ),
     ),
     Stage(
-        "long", 260, 0.003, 1e-3, 0.4, 0.0, 0.1, 0.15,
+        "long", 220, 0.003, 1e-3, 0.4, 0.0, 0.15, 0.15,
         (
             (1.5, _image(16, 16, 50, "box box box digit", 24, 2)),
             (1.0, _image(8, 16, 28, "box box digit", 18, 4)),
@@ -97,7 +97,7 @@ STAGES = (
         ),
     ),
     Stage(
-        "longest", 100, 0.0012, 4e-4, 0.02, 0.0, 0.1, 0.1,
+        "longest", 90, 0.0012, 4e-4, 0.02, 0.0, 0.1, 0.1,
         (
             (1.5, _image(16, 16, 50, "box box box digit", 24, 2)),
             (1.0, _image(8, 16, 28, "box box digit", 18, 4)),

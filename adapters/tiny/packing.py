@@ -18,10 +18,13 @@ from torch import Tensor
 
 from coreheads.adapters.tiny.processor import MERGE, PATCH, TEMPORAL, build_tokenizer
 from coreheads.adapters.tiny.questions import needs_digit, question
-from coreheads.adapters.tiny.vocabulary import END, IMAGE, SECONDS, VIDEO, VISION_END, VISION_START
+from coreheads.adapters.tiny.vocabulary import END, IMAGE, SECONDS, STAMPS, VIDEO, VISION_END, VISION_START
 from coreheads.tasks.mini.world import Scene, Thing, askable, make_scene, render
 
 IGNORED = -100
+LAST_STAMP = len(STAMPS) - 1
+SHUFFLED = 0.7
+"""Share of batches whose pages and seconds are numbered in any order, so that numbers are read and not counted."""
 
 
 @dataclass(frozen=True)
@@ -152,12 +155,13 @@ def make_batch(rng: np.random.Generator, layout: Layout, bare: float = 0.0) -> B
     """
     ids, positions, after = prefix(layout.kind, layout.pictures, layout.rows, layout.columns)
     is_bare = rng.random() < bare
+    is_shuffled = rng.random() < SHUFFLED
     stamped = layout.kind != "image"
     scenes, rows, images = [], [], []
     for _ in range(layout.scenes):
         scene = make_scene(
             rng, layout.pictures, layout.rows, layout.columns, layout.things,
-            stamped=stamped, big=layout.big, fill=layout.fill,
+            stamped=stamped, shuffled=is_shuffled, big=layout.big, fill=layout.fill,
         )  # fmt: skip
         scenes.append(scene)
         images.append(render(scene.kinds, rng))
@@ -175,7 +179,7 @@ def _segments(
         task = layout.tasks[int(rng.integers(len(layout.tasks)))]
         candidates = askable(scene, digit=needs_digit(task))
         if task == "moment":
-            candidates = [thing for thing in candidates if thing.picture < 31]
+            candidates = [thing for thing in candidates if scene.stamps[thing.picture] < LAST_STAMP]
         if not candidates:
             continue
         thing = candidates[int(rng.integers(len(candidates)))]

@@ -19,16 +19,17 @@ def box_words(scene: Scene, thing: Thing) -> list[str]:
 def question(task: str, scene: Scene, thing: Thing, rng: np.random.Generator) -> tuple[list[str], list[str]]:
     """(words of the question, words of the answer); ``rng`` draws the wrong options of a choice.
 
-    box: where in the image; page: on which page; moment: in which second of the video and where in the picture;
+    box: where in the image; page: the number of its page; moment: in which second of the video and where in the picture;
     digit: the digit printed beside the thing; choice: the same with four options, answered by the option's text.
     """
     name = NAMES[thing.name]
     if task == "box":
         return ["where", "is", "the", name, "?"], box_words(scene, thing)
     if task == "page":
-        return ["which", "page", "has", "the", name, "?"], [STAMPS[thing.picture]]
+        return ["which", "page", "has", "the", name, "?"], [STAMPS[scene.stamps[thing.picture]]]
     if task == "moment":
-        span = [STAMPS[thing.picture], STAMPS[thing.picture + 1]]
+        second = scene.stamps[thing.picture]
+        span = [STAMPS[second], STAMPS[second + 1]]
         return ["when", "and", "where", "is", "the", name, "?"], span + box_words(scene, thing)
     if thing.digit is None:
         raise ValueError(f"{name} has no digit beside it")

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
 from coreheads.regions import Box
 from coreheads.tasks.mini import sprites
-from numpy.typing import NDArray
 
 CELL = sprites.CELL
 DISTRACTORS = 8
@@ -41,11 +42,11 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """kinds: int16 [pictures, rows, columns], see ``sprites``."""
+    """kinds: int16 [pictures, rows, columns], see ``sprites``; stamps: the number printed in each picture, if any."""
 
     kinds: NDArray[np.int16]
     things: tuple[Thing, ...]
-    stamped: bool
+    stamps: tuple[int, ...] = ()
 
     @property
     def pictures(self) -> int:
@@ -77,21 +78,25 @@ def make_scene(
     things: int,
     *,
     stamped: bool,
+    shuffled: bool = False,
     big: float = 0.1,
     digits: float = 0.8,
     fill: float = 0.3,
 ) -> Scene:
     """Draw a scene.
 
-    things: how many to place (fewer where no room is found); big: share of 2 x 2 things; digits: share of small
+    things: how many to place (fewer where no room is found); stamped: pictures carry 0, 1, 2, ... or, if shuffled,
+    different numbers in any order; big: share of 2 x 2 things; digits: share of small
     things with a digit; fill: share of the free cells that hold a distractor.
     """
     if stamped and pictures > sprites.STAMPS:
         raise ValueError(f"{pictures} pictures, but stamps reach only to {sprites.STAMPS - 1}")
     kinds = np.zeros((pictures, rows, columns), np.int16)
     taken = np.zeros(kinds.shape, bool)
+    stamps: tuple[int, ...] = ()
     if stamped:
-        kinds[:, 0, 0] = [sprites.stamp(number) for number in range(pictures)]
+        stamps = tuple(map(int, rng.permutation(sprites.STAMPS)[:pictures])) if shuffled else tuple(range(pictures))
+        kinds[:, 0, 0] = [sprites.stamp(number) for number in stamps]
         taken[:, 0, 0] = True
     names = rng.permutation(sprites.OBJECTS)
     placed = []
@@ -103,7 +108,7 @@ def make_scene(
     free = ~taken & (rng.random(kinds.shape) < fill)
     others = names[MOST_THINGS:]
     kinds[free] = sprites.SMALL + others[rng.integers(len(others), size=int(free.sum()))]
-    return Scene(kinds, tuple(placed), stamped)
+    return Scene(kinds, tuple(placed), stamps)
 
 
 def _place(rng: np.random.Generator, taken: NDArray[np.bool_], name: int, big: float, digits: float) -> Thing | None:

@@ -66,14 +66,14 @@ def test_head_dropout_silences_whole_heads_only_when_on() -> None:
 
 def test_cell_labels_name_what_the_scene_holds() -> None:
     rng = np.random.default_rng(4)
-    scene = make_scene(rng, 3, 8, 8, 30, stamped=True, big=0.3)
+    scene = make_scene(rng, 3, 8, 8, 30, stamped=True, shuffled=True, big=0.3)
     labels = {group: values.reshape(scene.kinds.shape) for group, values in cell_labels(scene).items()}
     for thing in scene.things:
         for picture, row, column in thing.cells():
             assert labels["name"][picture, row, column] == thing.name
             assert labels["x"][picture, row, column] == 2 * thing.column
             assert labels["y"][picture, row, column] == 2 * thing.row
-            assert labels["stamp"][picture, row, column] == thing.picture
+            assert labels["stamp"][picture, row, column] == scene.stamps[thing.picture]
         expected = -1 if thing.digit is None else thing.digit
         assert labels["digit"][thing.picture, thing.row, thing.column] == expected
     assert labels["name"].max() < len(NAMES)
