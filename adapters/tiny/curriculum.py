@@ -12,7 +12,9 @@ class Stage:
     """A stretch of training.
 
     steps: how many; muon, adam: learning rates at its start, ending at ``end`` times that (linear); bare: odds of
-    bare questions; drop: odds that a head is silent for a row, so that no single head is indispensable; align: weight
+    bare questions; drop: odds that a head is silent for a row, so that no single head is indispensable; near: odds that
+    a head sees only the first and last tokens of a batch, so that heads that need not look far do not come to rely on
+    what lies there; align: weight
     of the alignment loss; mixture: (odds, layout).
     """
 
@@ -23,6 +25,7 @@ class Stage:
     end: float
     bare: float
     drop: float
+    near: float
     align: float
     mixture: tuple[tuple[float, Layout], ...]
 
@@ -40,7 +43,7 @@ def _video(seconds: int, side: int, things: int, tasks: str, questions: int, sce
 
 
 ALIGN = Stage(
-    "align", 200, 0.02, 4e-3, 0.1, 0.0, 0.0, 1.0,
+    "align", 200, 0.02, 4e-3, 0.1, 0.0, 0.0, 0.0, 1.0,
     (
         (1.0, _image(8, 8, 16, "digit box", 4, 10)),
         (1.0, _image(8, 16, 24, "digit box", 4, 5)),
@@ -55,7 +58,7 @@ ALIGN = Stage(
 
 STAGES = (
     Stage(
-        "few", 110, 0.01, 3e-3, 1.0, 0.7, 0.0, 0.3,
+        "few", 110, 0.01, 3e-3, 1.0, 0.7, 0.0, 0.0, 0.3,
         (
             (1.0, _image(8, 8, 7, "digit digit box", 8, 8)),
             (1.0, _pages(3, 4, 7, "digit digit page", 8, 8)),
@@ -63,7 +66,7 @@ STAGES = (
         ),
     ),
     Stage(
-        "some", 270, 0.01, 3e-3, 0.6, 0.1, 0.05, 0.3,
+        "some", 270, 0.01, 3e-3, 0.6, 0.1, 0.05, 0.0, 0.3,
         (
             (2.0, _image(8, 8, 14, "box box digit", 14, 6)),
             (1.0, _image(8, 16, 24, "box box digit", 16, 4)),
@@ -74,7 +77,7 @@ STAGES = (
         ),
     ),
     Stage(
-        "many", 400, 0.006, 2e-3, 0.5, 0.0, 0.15, 0.2,
+        "many", 400, 0.006, 2e-3, 0.5, 0.0, 0.15, 0.0, 0.2,
         (
             (1.5, _image(16, 16, 50, "box box box digit", 24, 2)),
             (1.0, _image(8, 16, 28, "box box digit", 18, 4)),
@@ -86,7 +89,7 @@ STAGES = (
         ),
     ),
     Stage(
-        "long", 220, 0.003, 1e-3, 0.4, 0.0, 0.15, 0.15,
+        "long", 220, 0.003, 1e-3, 0.4, 0.0, 0.15, 0.4, 0.15,
         (
             (1.5, _image(16, 16, 50, "box box box digit", 24, 2)),
             (1.0, _image(8, 16, 28, "box box digit", 18, 4)),
@@ -97,7 +100,7 @@ STAGES = (
         ),
     ),
     Stage(
-        "longest", 90, 0.0012, 4e-4, 0.02, 0.0, 0.1, 0.1,
+        "longest", 90, 0.0012, 4e-4, 0.02, 0.0, 0.1, 0.4, 0.1,
         (
             (1.5, _image(16, 16, 50, "box box box digit", 24, 2)),
             (1.0, _image(8, 16, 28, "box box digit", 18, 4)),

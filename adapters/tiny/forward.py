@@ -9,10 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AttentionInterface, Qwen3VLForConditionalGeneration
 
-from coreheads.adapters.structure import language_model
+from coreheads.adapters.patches.local import local_attention
+from coreheads.adapters.structure import attention_modules, language_model
 from coreheads.adapters.tiny.packing import Batch
 
 PACKED = "coreheads_packed"
+NEAR = "_coreheads_near"
+SINK, WINDOW = 4, 64
+"""What a short-sighted head sees: the first and the last so many tokens."""
 
 
 def packed_attention(
@@ -31,13 +35,55 @@ def packed_attention(
     """
     groups = query.shape[1] // key.shape[1]
     key, value = (tensor.repeat_interleave(groups, 1) for tensor in (key, value))
+    scale = query.shape[3] ** -0.5 if scaling is None else scaling
     before = query.shape[2] - attention_mask.shape[2]
+    near: tuple[Tensor, Tensor] | None = getattr(module, NEAR, None)
+    if near is None:
+        return _packed(query, key, value, attention_mask, scale).contiguous(), None
+    heads, near_mask = near
+    others = [head for head in range(query.shape[1]) if head not in heads.tolist()]
+    far = _packed(query[:, others], key[:, others], value[:, others], attention_mask, scale)
+    query, key, value = query[:, heads], key[:, heads], value[:, heads]
+    prefix = local_attention(query[:, :, :before], key[:, :, :before], value[:, :, :before], scale, SINK, WINDOW)
+    tail = F.scaled_dot_product_attention(query[:, :, before:], key, value, attn_mask=near_mask, scale=scale)
+    output = torch.cat([far, torch.cat([prefix, tail.transpose(1, 2)], 1)], 2)
+    order = torch.tensor([*others, *heads.tolist()]).argsort()
+    return output[:, :, order], None
+
+
+def _packed(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float) -> Tensor:
+    before = query.shape[2] - mask.shape[2]
     head = F.scaled_dot_product_attention(
-        query[:, :, :before], key[:, :, :before], value[:, :, :before], is_causal=True, scale=scaling
+        query[:, :, :before], key[:, :, :before], value[:, :, :before], is_causal=True, scale=scale
     )
     # padding rows see nothing of their own segment but all of the prefix, so no row is empty
-    tail = F.scaled_dot_product_attention(query[:, :, before:], key, value, attn_mask=attention_mask, scale=scaling)
-    return torch.cat([head, tail], 2).transpose(1, 2).contiguous(), None
+    tail = F.scaled_dot_product_attention(query[:, :, before:], key, value, attn_mask=mask, scale=scale)
+    return torch.cat([head, tail], 2).transpose(1, 2)
+
+
+def near_sighted(batch: Batch) -> Tensor:
+    """bool [B, 1, T, L]: what is left of ``batch.seen`` to a head that sees SINK and WINDOW tokens only.
+
+    A segment's tokens count from the end of the prefix, as if each question stood alone.
+    """
+    before = batch.input_ids.shape[1] - batch.seen.shape[2]
+    position = batch.position_ids[0]
+    own = position[:, before:] - position[:, before - 1 : before] - 1
+    distance = before + own[:, :, None] - torch.arange(before)
+    near = (distance < WINDOW) | (torch.arange(before) < SINK)
+    near = torch.cat([near, near.new_ones(*near.shape[:2], batch.seen.shape[3] - before)], 2)
+    return batch.seen & near[:, None]
+
+
+def make_near_sighted(model: Qwen3VLForConditionalGeneration, batch: Batch, odds: float) -> None:
+    """Draw the heads that are short-sighted on this batch, each with these odds; 0 restores sight to all."""
+    mask = near_sighted(batch) if odds > 0 else None
+    for module in attention_modules(model):
+        near = None
+        if mask is not None:
+            heads = (torch.rand(module.config.num_attention_heads) < odds).nonzero()[:, 0]  # type: ignore[union-attr, arg-type]
+            near = (heads, mask) if 0 < len(heads) < module.config.num_attention_heads else None  # type: ignore[union-attr]
+        setattr(module, NEAR, near)
 
 
 def use_packed_attention(model: Qwen3VLForConditionalGeneration) -> None:

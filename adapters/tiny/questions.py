@@ -19,7 +19,7 @@ def box_words(scene: Scene, thing: Thing) -> list[str]:
 def question(task: str, scene: Scene, thing: Thing, rng: np.random.Generator) -> tuple[list[str], list[str]]:
     """(words of the question, words of the answer); ``rng`` draws the wrong options of a choice.
 
-    box: where in the image; page: the number of its page; moment: in which second of the video and where in the picture;
+    box: where in the image; page: the number of its page; moment: in which second of the video and where in it;
     digit: the digit printed beside the thing; choice: the same with four options, answered by the option's text.
     """
     name = NAMES[thing.name]

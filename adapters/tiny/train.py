@@ -26,7 +26,7 @@ from coreheads.adapters.structure import head_shape, language_model
 from coreheads.adapters.tiny.align import LOOKUP_LAYER, EntryState, alignment
 from coreheads.adapters.tiny.copying import initialise_copying
 from coreheads.adapters.tiny.curriculum import ALIGN, STAGES, Stage
-from coreheads.adapters.tiny.forward import decoder_states, use_packed_attention
+from coreheads.adapters.tiny.forward import decoder_states, make_near_sighted, use_packed_attention
 from coreheads.adapters.tiny.model import build_model
 from coreheads.adapters.tiny.packing import IGNORED, Batch, make_batch
 from coreheads.adapters.tiny.processor import build_processor
@@ -142,6 +142,7 @@ class Trainer:
             odds = np.array([weight for weight, _ in stage.mixture])
             layout = stage.mixture[int(rng.choice(len(odds), p=odds / odds.sum()))][1]
             batch = make_batch(rng, layout, stage.bare)
+            make_near_sighted(self.model, batch, stage.near)
             with torch.autocast("cpu", torch.bfloat16):
                 loss, accuracy = self.loss(stage, batch)
             (loss / MICRO_BATCHES).backward()  # type: ignore[no-untyped-call]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from packed_prompts import prompt_inputs
 from PIL import Image
 from transformers.video_utils import VideoMetadata
 
 from coreheads.adapters.structure import language_model
 from coreheads.adapters.tiny.forward import decoder_states, use_packed_attention
 from coreheads.adapters.tiny.model import build_model
-from coreheads.adapters.tiny.packing import Batch, Layout, make_batch, patchify, prefix
+from coreheads.adapters.tiny.packing import Layout, make_batch, patchify, prefix
 from coreheads.adapters.tiny.processor import build_processor
 from coreheads.tasks.mini.world import render
 
@@ -20,24 +21,6 @@ LAYOUTS = (
     Layout("document", 3, 4, 4, 12, ("page", "digit"), 2, 2),
     Layout("video", 3, 4, 4, 12, ("moment", "choice"), 2, 2),
 )
-
-
-def prompt_inputs(batch: Batch, row: int, number: int, layout: Layout) -> dict[str, torch.Tensor]:
-    """The stock model's inputs for one question of a packed row, its answer included."""
-    start = len(prefix(layout.kind, layout.pictures, layout.rows, layout.columns)[0])
-    begin = start if number == 0 else batch.asked[row][number - 1].logits_at[-1] + 1
-    end = batch.asked[row][number].logits_at[-1] + 1
-    ids = torch.cat([batch.input_ids[row, :start], batch.input_ids[row, begin:end]])[None]
-    patches = layout.vision_tokens * 4
-    pixels = batch.pixels[row * patches : (row + 1) * patches]
-    vision = batch.is_vision[row, :start]
-    types = torch.zeros_like(ids)
-    types[0, :start][vision] = 2 if layout.kind == "video" else 1
-    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "mm_token_type_ids": types}
-    if layout.kind == "video":
-        grid = torch.tensor([[layout.pictures, layout.rows * 2, layout.columns * 2]])
-        return {**inputs, "pixel_values_videos": pixels, "video_grid_thw": grid}
-    return {**inputs, "pixel_values": pixels, "image_grid_thw": batch.grid[: layout.pictures]}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.kind)

@@ -23,7 +23,7 @@ from coreheads.tasks.mini.world import make_scene
 SMALL = Layout("image", 1, 4, 4, 3, ("digit", "box"), 3, 2)
 PLAN = (
     replace(ALIGN, steps=2, mixture=((1.0, SMALL),)),
-    Stage("few", 2, 0.01, 3e-3, 0.5, 0.5, 0.1, 0.3, ((1.0, SMALL), (1.0, replace(SMALL, kind="video")))),
+    Stage("few", 2, 0.01, 3e-3, 0.5, 0.5, 0.1, 0.5, 0.3, ((1.0, SMALL), (1.0, replace(SMALL, kind="video")))),
 )
 
 
