@@ -69,14 +69,14 @@ def glyphs() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         # two narrow digits in one cell
         halves = [_text(figure)[:, 12:52] for figure in f"{number:02d}"]
         narrow = [np.asarray(Image.fromarray(half).resize((CELL // 2, CELL), Image.Resampling.BOX)) for half in halves]
-        coverage[stamp(number)] = np.concatenate(narrow, axis=1).astype(np.float32) / 255
+        coverage[stamp(number)] = np.concatenate(narrow, axis=1).astype(np.float32) / np.float32(255)
         colour[stamp(number)] = INK
     return coverage, colour
 
 
 def _shrink(drawing: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
     shrunk = Image.fromarray(drawing).resize((size, size), Image.Resampling.BOX)
-    return np.asarray(shrunk, np.float32) / 255
+    return np.asarray(shrunk, np.float32) / np.float32(255)
 
 
 def _text(text: str, size: int = 64) -> NDArray[np.uint8]:

@@ -1,0 +1,112 @@
+"""Makes the mini benchmarks, once, in a cache folder: the benchmarks' own file formats over one synthetic world."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from coreheads.errors import UserError
+from coreheads.files import write_json
+from coreheads.tasks.mini.sizes import BENCHMARKS, GENERATOR, SPLITS, Sizes
+
+MARKER = "mini.json"
+"""Lies in every finished folder and says what made it."""
+
+_STALE_S = 3600.0
+
+
+def cache_folder() -> Path:
+    """Where mini data lives: $XDG_CACHE_HOME or ~/.cache, then coreheads/mini."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "coreheads" / "mini"
+
+
+def version(sizes: Sizes | None = None) -> str:
+    """Names the data: a hash over the sizes and the sources that draw and write it."""
+    here = Path(__file__).parent
+    sources = [here / name for name in ("sizes.py", "sprites.py", "world.py")]
+    digest = hashlib.sha256(json.dumps([GENERATOR, asdict(sizes or Sizes())]).encode())
+    for source in sources + sorted((here / "writers").glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def ensure(
+    benchmarks: Sequence[str] | None = None,
+    *,
+    sizes: Sizes | None = None,
+    cache: Path | None = None,
+    progress: bool = True,
+) -> Path:
+    """The folder <cache>/<version> with a finished folder for each of ``benchmarks`` (default: all); made if missing.
+
+    A folder is built under another name and renamed when it is complete, so that a crash leaves nothing half made,
+    and of two processes that build at once the first to finish wins.
+    """
+    wanted = BENCHMARKS if benchmarks is None else tuple(benchmarks)
+    for name in wanted:
+        if name not in BENCHMARKS:
+            raise UserError(f"mini data: {name!r}, expected one of {', '.join(BENCHMARKS)}")
+    sizes = sizes or Sizes()
+    root = (cache or cache_folder()) / version(sizes)
+    missing = [name for name in wanted if not (root / name / MARKER).is_file()]
+    if missing:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{root}: cannot be made ({error.strerror}), expected a folder for mini data") from None
+        _sweep(root)
+        _build_all(root, missing, sizes, progress)
+    return root
+
+
+def _build_all(root: Path, missing: Sequence[str], sizes: Sizes, progress: bool) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    total = sum(sizes.questions(name, split) for name in missing for split in SPLITS)
+    console = Console(stderr=True)
+    if progress and not console.is_terminal:
+        console.print(f"making mini data ({', '.join(missing)}) in {root}", soft_wrap=True, highlight=False)
+    with Progress(console=console, disable=not (progress and console.is_terminal), transient=True) as bar:
+        job = bar.add_task("making mini data", total=total)
+        for name in missing:
+            bar.update(job, description=f"making mini data: {name}")
+            _build(root, name, sizes, lambda questions: bar.advance(job, questions))
+
+
+def _build(root: Path, name: str, sizes: Sizes, advance: Callable[[int], None]) -> None:
+    writer: Any = import_module(f"coreheads.tasks.mini.writers.{name}")
+    temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=root))
+    try:
+        for split in SPLITS:
+            writer.write(temporary, split, sizes.questions(name, split), advance)
+        write_json(
+            temporary / MARKER,
+            {"schema_version": 1, "generator": GENERATOR, "sizes": asdict(sizes), "version": root.name},
+        )
+        temporary.chmod(0o755)
+        try:
+            temporary.rename(root / name)
+        except OSError:
+            # another process was faster; its folder is the same as ours
+            if not (root / name / MARKER).is_file():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sweep(root: Path) -> None:
+    """Remove what killed processes have left, but not what a running one is building."""
+    for leftover in root.glob(".*-*"):
+        if time.time() - leftover.stat().st_mtime > _STALE_S:
+            shutil.rmtree(leftover, ignore_errors=True)

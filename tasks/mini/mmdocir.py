@@ -1,0 +1,46 @@
+"""The mini task over MMDocIR's format: which page shows the named thing?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from coreheads.regions import Region
+from coreheads.tasks.documents import Doc, image, text, user_turn
+from coreheads.tasks.mini.prompts import name_in
+from coreheads.tasks.mmdocir import data
+from coreheads.tasks.mmdocir.scoring import page_recall, read_page
+
+
+def expected(root: Path, split: str) -> list[tuple[Path, str]]:
+    return data.expected(root / split)
+
+
+def records(root: Path, split: str) -> list[Doc]:
+    return [
+        doc
+        | {
+            "record_id": f"{split}/{doc['record_id']}",
+            "prompt": doc["question"],
+            "query": name_in(doc["question"]),
+        }
+        for doc in data.records(root / split)
+    ]
+
+
+def messages(doc: Doc) -> list[dict[str, Any]]:
+    return user_turn(*(image(page) for page in data.pages(doc)), text(doc["prompt"]))
+
+
+def regions(doc: Doc) -> list[Region]:
+    return data.layout_regions(doc["layouts"])
+
+
+def target(doc: Doc) -> str:
+    return " ".join(f"#{page}" for page in doc["pages"])
+
+
+def scores(doc: Doc, response: str) -> dict[str, float]:
+    page = read_page(response)
+    retrieved = [] if page is None else [page]
+    return {"recall_1": page_recall(retrieved, doc["pages"]), "unparsed": float(page is None)}

@@ -1,0 +1,61 @@
+"""The mini task over MMLongBench-Doc's format: what digit stands beside the named thing, in a long PDF?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from coreheads.regions import Region
+from coreheads.tasks.documents import Doc, image, text, user_turn
+from coreheads.tasks.mini.prompts import name_in
+from coreheads.tasks.mmlongbench_doc import data
+from coreheads.tasks.mmlongbench_doc.scoring import accuracy_f1, score_answer
+
+
+def expected(root: Path, split: str) -> list[tuple[Path, str]]:
+    return data.expected(root / split)
+
+
+def records(root: Path, split: str) -> list[Doc]:
+    return [
+        doc
+        | {
+            "record_id": f"{split}/{doc['record_id']}",
+            "prompt": doc["question"],
+            "query": name_in(doc["question"]),
+        }
+        for doc in data.records(root / split)
+    ]
+
+
+def messages(doc: Doc) -> list[dict[str, Any]]:
+    return user_turn(*(image(page) for page in data.pages(doc)), text(doc["prompt"]))
+
+
+def regions(doc: Doc) -> list[Region]:
+    return data.regions(doc)
+
+
+def target(doc: Doc) -> str:
+    return str(doc["answer"])
+
+
+def scores(doc: Doc, response: str) -> dict[str, float]:
+    """The response is the prediction as it stands: no model extracts an answer from it, as officially one does."""
+    said = response.strip()
+    return {
+        "accuracy": score_answer(doc["answer"], said, doc["answer_format"]),
+        "unparsed": float(not said),
+    }
+
+
+def details(doc: Doc, response: str) -> dict[str, Any]:
+    """What F1, which is no mean over samples, is computed from."""
+    score = scores(doc, response)["accuracy"]
+    return {"f1": {"answer": doc["answer"], "pred": response.strip(), "score": score}}
+
+
+def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """``rows``: what ``details`` gave for every sample."""
+    return {"f1": accuracy_f1([row["f1"] for row in rows])[1]}

@@ -1,0 +1,67 @@
+"""The mini task over VidSTG's format: when and where in the video is the named thing?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from coreheads.regions import Region
+from coreheads.tasks.documents import Doc, text, user_turn, video
+from coreheads.tasks.mini.prompts import FAMILY, name_in
+from coreheads.tasks.vidstg import data
+from coreheads.tasks.vidstg.scoring import read_moment, sampled_frames, score_tube
+
+SPLIT = {"profile": "val", "test": "test"}
+
+
+def expected(root: Path, split: str) -> list[tuple[Path, str]]:
+    return data.expected(root, SPLIT[split])
+
+
+def records(root: Path, split: str) -> list[Doc]:
+    docs = []
+    for doc in data.records(root, SPLIT[split]):
+        name = name_in(doc["description"])
+        docs.append(doc | {"prompt": f"when and where is the {name}?", "query": name})
+    return docs
+
+
+def messages(doc: Doc) -> list[dict[str, Any]]:
+    first, end = doc["segment"]
+    part = (None, None) if [first, end] == [0, doc["frame_count"]] else (first / doc["fps"], end / doc["fps"])
+    return user_turn(video(data.video_path(doc), *part), text(doc["prompt"]))
+
+
+def regions(doc: Doc) -> list[Region]:
+    return data.regions(doc)
+
+
+def target(doc: Doc) -> str:
+    """The true seconds and box as the model would write them."""
+    first, end = (round(frame / doc["fps"]) for frame in doc["span"])
+    x0, y0, x1, y1 = data.tube(doc)[doc["span"][0]]
+    left, right = (int(edge * 1000 / doc["width"] + 0.5) for edge in (x0, x1))
+    top, bottom = (int(edge * 1000 / doc["height"] + 0.5) for edge in (y0, y1))
+    return f"#{first} #{end} ({left}, {top}) ({right}, {bottom})"
+
+
+def scores(doc: Doc, response: str) -> dict[str, float]:
+    """One box is answered; it counts for every frame of the answered span."""
+    moment = read_moment(response, FAMILY)
+    first, end_of_clip = doc["segment"]
+    frames = sampled_frames(first, end_of_clip, doc["fps"])
+    span, boxes = (0.0, 0.0), {}
+    if moment is not None:
+        start, end, box = moment
+        span = (start * doc["fps"], end * doc["fps"])
+        sides = (doc["width"], doc["height"]) * 2
+        pixels = [edge * side for edge, side in zip(box, sides, strict=True)]
+        boxes = dict.fromkeys(frames, pixels)
+    found = score_tube(doc["span"], data.tube(doc), span, boxes, frames)
+    return {
+        "m_tiou": found["tiou"],
+        "m_viou": found["viou"],
+        "viou_0.3": found["viou_0.3"],
+        "viou_0.5": found["viou_0.5"],
+        "unparsed": float(moment is None),
+    }

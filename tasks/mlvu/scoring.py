@@ -1,0 +1,46 @@
+"""MLVU's measure: accuracy of the chosen option, averaged over the kinds of question."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from coreheads.errors import UserError
+
+_LETTER = re.compile(r"\s*(?:best option\s*:?\s*)?(?:\(([A-H])\)|\(?([A-H])(?:[).:,]|\s*$))", re.IGNORECASE)
+
+
+def m_avg(rows: Iterable[Mapping[str, Any]]) -> float:
+    """M-Avg: the plain mean over the question types present of their accuracies.
+
+    rows: {"question_type", "score"}. A type without any sample does not count (the official script and lmms-eval
+    divide by 7 whatever was asked).
+    """
+    scores: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        scores[row["question_type"]].append(float(row["score"]))
+    if not scores:
+        raise UserError("rows: none, expected at least one scored sample")
+    return sum(sum(values) / len(values) for values in scores.values()) / len(scores)
+
+
+def read_option(response: str, candidates: Sequence[str]) -> int | None:
+    """The index of the option that a response names, None where it names none.
+
+    A response that is an option's very text (blanks, case and a last full stop aside) means that option; any other
+    is read by the letter it begins with, where that stands alone: "(B)", "(B) 7", "B.", "B".
+    """
+    plain = [_plain(candidate) for candidate in candidates]
+    if _plain(response) in plain:
+        return plain.index(_plain(response))
+    letter = _LETTER.match(response)
+    if letter is not None:
+        index = ord((letter[1] or letter[2]).upper()) - ord("A")
+        return index if index < len(candidates) else None
+    return None
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).rstrip(".").casefold()

@@ -1,0 +1,24 @@
+"""RefCOCOg's measure: one box a referring expression, right when its IoU with the true box is at least 0.5."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from coreheads.tasks.boxes import iou, read_box
+
+THRESHOLD = 0.5
+
+
+def score(response: str, gold_box: Sequence[float], size: tuple[int, int], family: str) -> dict[str, float]:
+    """{"iou", "acc_0.5"} of the first box in ``response``.
+
+    gold_box: x0, y0, x1, y1 in pixels (the files hold x, y, width, height); size: the image's width and height in
+    pixels; family: whose coordinates the response uses, see ``read_box``. IoU of exactly 0.5 counts as right, as in
+    InternVL's and Google's evaluation; a response without a box is wrong.
+    """
+    box = read_box(response, family)
+    if box is None:
+        return {"iou": 0.0, "acc_0.5": 0.0}
+    width, height = size
+    overlap = iou((box[0] * width, box[1] * height, box[2] * width, box[3] * height), gold_box)
+    return {"iou": overlap, "acc_0.5": float(overlap >= THRESHOLD)}

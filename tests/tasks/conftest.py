@@ -1,0 +1,36 @@
+"""One small set of mini data for all tests of the tasks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from small_data import SMALL
+
+from coreheads.tasks.mini import data
+
+
+@pytest.fixture(scope="session")
+def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """$XDG_CACHE_HOME of a user whose mini data is small."""
+    home = tmp_path_factory.mktemp("cache")
+    data.ensure(sizes=SMALL, cache=home / "coreheads" / "mini", progress=False)
+    return home
+
+
+@pytest.fixture
+def small(small_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Makes the small data the default; the folder that ``ensure()`` gives."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(small_cache))
+    monkeypatch.setattr(data, "Sizes", lambda: SMALL)
+    return data.ensure(progress=False)
+
+
+@pytest.fixture
+def fixtures() -> Path:
+    """Slices of the real benchmarks, which are not part of the repository."""
+    folder = os.environ.get("COREHEADS_FIXTURES")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("COREHEADS_FIXTURES does not name a folder with slices of the real benchmarks")
+    return Path(folder)
