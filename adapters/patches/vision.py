@@ -1,0 +1,67 @@
+"""Where the vision tokens are, during a forward call and through all later calls with the same cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from coreheads.adapters.structure import language_model
+
+REMEMBERED = "_coreheads_vision"
+"""Kept on the cache, not on the model: it lives, is copied and is dropped with the keys that it describes."""
+
+
+class SeesVision(Protocol):
+    """What holds the mask, bool [batch, tokens so far] with padding, while a forward call runs."""
+
+    vision: Tensor | None
+
+
+@contextmanager
+def track_vision(model: nn.Module, holder: SeesVision) -> Iterator[None]:
+    """Read ``holder.vision`` off every call's input_ids: placeholders of images and videos are vision tokens."""
+    inner: nn.Module = getattr(model, "model", model)
+    config: Any = inner.config
+    placeholders = {getattr(config, name, None) for name in ("image_token_id", "video_token_id")} - {None}
+    if inner is language_model(model) or not placeholders:
+        raise TypeError(f"{type(model).__name__} has no image or video token: its vision tokens cannot be told")
+    tokens = torch.tensor(sorted(placeholders))
+    before: list[Tensor | None] = []
+
+    def enter(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        before.append(holder.vision)
+        ids = kwargs.get("input_ids", args[0] if args else None)
+        holder.vision = None
+        if ids is None:
+            return
+        mask = torch.isin(ids, tokens.to(ids.device))
+        past = kwargs.get("past_key_values")
+        if past is not None:
+            length = int(past.get_seq_length())
+            if length:
+                known = getattr(past, REMEMBERED, None)
+                if known is None or known.shape[0] != mask.shape[0] or known.shape[1] < length:
+                    return
+                mask = torch.cat([known[:, :length], mask], dim=1)
+            setattr(past, REMEMBERED, mask)
+        holder.vision = mask
+
+    def leave(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
+        made = getattr(output, "past_key_values", None)
+        if made is not None and holder.vision is not None:
+            setattr(made, REMEMBERED, holder.vision)
+        holder.vision = before.pop() if before else None
+
+    hooks = [
+        inner.register_forward_pre_hook(enter, with_kwargs=True),
+        inner.register_forward_hook(leave, always_call=True),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

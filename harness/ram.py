@@ -1,0 +1,101 @@
+"""Retrieval Attention Mass: how much of a head's attention goes from the question's words to what they ask about.
+
+RAM(l, h) = mean over query tokens q in Q of the sum over target tokens v in G of the attention probability
+A[l, h, q, v].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, get_args
+
+import torch
+from torch import Tensor
+
+from coreheads.errors import UserError
+from coreheads.regions import Region
+
+Normalization = Literal["vision", "lift"]
+
+
+class PromptLike(Protocol):
+    """What is needed of a prompt: see ``coreheads.adapters.prompt``."""
+
+    @property
+    def inputs(self) -> dict[str, Any]: ...
+    @property
+    def query_tokens(self) -> Tensor: ...
+    @property
+    def vision_tokens(self) -> Tensor: ...
+    def locate(self, regions: Sequence[Region]) -> Tensor: ...
+
+
+class AdapterLike(Protocol):
+    """What is needed of an adapter: its model."""
+
+    @property
+    def model(self) -> Any: ...
+
+
+def retrieval_attention_mass(
+    adapter: AdapterLike,
+    prompt: PromptLike,
+    regions: Sequence[Region] | None = None,
+    normalization: Normalization | None = None,
+    *,
+    target_tokens: Tensor | None = None,
+) -> Tensor:
+    """RAM of every head of the language model for one prompt: float32 [layers, heads], from one forward call.
+
+    regions: the ground truth, turned into target tokens by ``prompt.locate``; or give ``target_tokens`` [|G|],
+    positions in the prompt. normalization: None is the mass itself, 0..1; "vision" divides it by the mass on all
+    vision tokens (0 where that is 0); "lift" divides it by |G| / |V|, what a uniform reader of the vision tokens gets.
+
+    Only the rows of the query tokens are computed, in float32, beside scaled-dot-product attention: no eager
+    attention and no tokens x tokens matrix. Patches that are active on the model stay in force.
+    UserError when there are no query tokens or no target tokens.
+    """
+    if normalization is not None and normalization not in get_args(Normalization):
+        raise UserError(f"RAM: normalization is {normalization!r}, expected None, 'vision' or 'lift'")
+    if (regions is None) == (target_tokens is None):
+        raise UserError("RAM: regions or target_tokens are needed, expected exactly one of the two")
+    query, vision = prompt.query_tokens, prompt.vision_tokens
+    if not len(query):
+        raise UserError("RAM: the prompt has no query tokens, expected prepare(messages, query=...) with words of it")
+    if target_tokens is None:
+        assert regions is not None
+        target = prompt.locate(regions)
+        if not len(target):
+            explain = getattr(prompt, "explain", None)
+            reason = f" ({explain(regions)})" if explain is not None else ""
+            raise UserError(f"RAM: the regions touch no vision token of the prompt{reason}, expected at least one")
+    else:
+        target = torch.unique(torch.as_tensor(target_tokens, dtype=torch.long))
+        if not len(target):
+            raise UserError("RAM: target_tokens is empty, expected at least one position in the prompt")
+    columns = [target, vision] if normalization == "vision" else [target]
+    mass = attention_mass(adapter.model, prompt.inputs, query, columns)
+    if normalization == "vision":
+        return torch.where(mass[1] > 0, mass[0] / mass[1].clamp_min(torch.finfo(torch.float32).tiny), 0.0)
+    if normalization == "lift":
+        return mass[0] * (len(vision) / len(target))
+    return mass[0]
+
+
+def attention_mass(model: Any, inputs: dict[str, Any], rows: Tensor, columns: Sequence[Tensor]) -> Tensor:
+    """Attention of the tokens ``rows`` on each token set of ``columns``, mean over rows, in one forward call.
+
+    inputs: what ``model.forward`` takes, a batch of one. Float32 [len(columns), layers, heads].
+    UserError when a position lies outside the prompt.
+    """
+    from coreheads.adapters.patches.mass import collect_mass
+
+    mask = inputs.get("attention_mask")
+    length = int(mask.sum()) if mask is not None else inputs["input_ids"].shape[1]
+    for name, tokens in [("query", rows), *(("target", tokens) for tokens in columns)]:
+        if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < length:
+            raise UserError(f"RAM: a {name} token lies outside the prompt, expected positions 0 to {length - 1}")
+    ready = {name: value.to(model.device) if isinstance(value, Tensor) else value for name, value in inputs.items()}
+    with torch.inference_mode(), collect_mass(model, rows, columns) as mass:
+        model(**ready, use_cache=False, logits_to_keep=1)
+    return mass.result()
