@@ -1,0 +1,107 @@
+"""``coreheads profile``: find the heads of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[str, typer.Argument(help="A hub id, a local folder, or tiny (the embedded model).")]
+Tasks = Annotated[str, typer.Option(help="Tasks with ground-truth regions, by comma; see `coreheads tasks`.")]
+Samples = Annotated[int, typer.Option(help="Records a task; 0 takes all of the split.", min=0)]
+Out = Annotated[Path, typer.Option(help="The file to write.")]
+Split = Annotated[str, typer.Option(help="Where the records come from; judge the heads on another split.")]
+Normalization = Annotated[
+    str, typer.Option(help="none; vision: within the attention to pictures; lift: against a uniform reader.")
+]
+Score = Annotated[str, typer.Option(help="The head score.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")]
+Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16; auto: the checkpoint's own.")]
+Kernel = Annotated[str | None, typer.Option(help="The model's attention kernel; default: the model's own.")]
+Revision = Annotated[str | None, typer.Option(help="Of the hub repository.")]
+Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the checkpoint.")]
+Seed = Annotated[int, typer.Option(help="Of the intervals and of the split-half agreement.", min=0)]
+DataRoot = Annotated[Path | None, typer.Option(help="Where benchmark data lies; default: see `coreheads tasks`.")]
+
+
+def command(
+    model: Model,
+    tasks: Tasks,
+    samples: Samples = 64,
+    out: Out = Path("heads.json"),
+    split: Split = "profile",
+    normalization: Normalization = "none",
+    score: Score = "ram",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    attn_implementation: Kernel = None,
+    revision: Revision = None,
+    trust_remote_code: Trust = False,
+    seed: Seed = 0,
+    data_root: DataRoot = None,
+) -> None:
+    """Find the heads that look at what a question asks about, and write them to a file.
+
+    Every attention head is scored by its retrieval attention mass (RAM): of
+    the attention that the words of the question pay, how much falls on the
+    part of the picture, page or video that the answer is about. It takes one
+    forward pass a record. An interrupted command goes on where it stopped
+    when it is given again.
+
+    Example: coreheads profile tiny --tasks coreheads_mini_refcocog --out heads.json
+
+    Then: coreheads heads show heads.json --out heads.png
+    """
+    import shutil
+    from contextlib import suppress
+
+    from coreheads.errors import UserError
+    from coreheads.profile_file import NORMALIZATIONS
+    from coreheads.profile_text import findings, origin
+    from coreheads.profiling import profile_heads
+    from coreheads.run_folder import writing
+    from coreheads.scores import head_score
+    from coreheads.tasks import registry
+
+    # everything that can be wrong is looked at before a model is loaded, which may take minutes
+    chosen = None if normalization == "none" else normalization
+    if chosen not in NORMALIZATIONS:
+        raise UserError(f"--normalization is {normalization!r}, expected none, vision or lift")
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    for name in names:
+        registry.get(name)
+    head_score(score)
+    if out.is_dir():
+        raise UserError(f"--out is {out}, a folder, expected the name of a file such as {out / 'heads.json'}")
+    partial = out.with_name(f"{out.name}.partial")
+    with writing(partial):
+        partial.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        partial.rmdir()  # it could be made, that is enough; with what an interrupted command left in it, it stays
+
+    from coreheads.adapters.registry import load_adapter
+
+    adapter = load_adapter(
+        model,
+        device=device,
+        dtype=dtype,
+        attn_implementation=attn_implementation,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+    )
+    profile = profile_heads(
+        adapter,
+        names,
+        samples or None,
+        split=split,
+        seed=seed,
+        data_root=data_root,
+        score=score,
+        normalization=chosen,
+        cache_dir=partial,
+    )
+    with writing(out):
+        profile.save(out)
+    shutil.rmtree(partial, ignore_errors=True)
+    typer.echo(f"\n{origin(profile)}\n\n{findings(profile)}\n\nWritten: {out}. To see it: coreheads heads show {out}")

@@ -1,0 +1,139 @@
+"""From benchmark records to a head profile: one forward pass a record, nothing but [layers, heads] kept of
+it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from coreheads import agreement, environment
+from coreheads.errors import UserError
+from coreheads.profile import HeadProfile
+from coreheads.profile_file import NORMALIZATIONS, ModelIdentity, TaskRecord
+from coreheads.scored_samples import TaskScores, attention_implementation, score_task
+from coreheads.statistics import RESAMPLES, bootstrap_means
+
+
+def profile_heads(
+    adapter: Any,
+    task_names: Sequence[str],
+    samples: int | None,
+    split: str = "profile",
+    seed: int = 0,
+    progress: bool = True,
+    data_root: str | Path | None = None,
+    *,
+    score: str = "ram",
+    normalization: str | None = None,
+    cache_dir: str | Path | None = None,
+    command: str | None = None,
+) -> HeadProfile:
+    """Score every head of the language model on the first ``samples`` records of each task.
+
+    adapter: from ``load_adapter``. task_names: as `coreheads tasks` lists them; each weighs the same,
+    however many samples it has. samples: a task; None takes the whole split. split: of the task; judge the
+    heads on another one.
+    seed: of the bootstrap and of the halves. normalization: None, "vision" or "lift" (see ``coreheads.ram``).
+    cache_dir: keeps the scores of single records, so that an interrupted call goes on where it stopped.
+
+    Records whose region touches no vision token, or that have no query, are skipped and counted in the
+    profile.
+    Raises UserError for an unknown task, one without ground-truth regions, or one of which nothing is left.
+    """
+    from coreheads.tasks import registry
+
+    if not task_names or len(set(task_names)) < len(task_names):
+        raise UserError(f"tasks is {', '.join(task_names) or 'empty'}, expected one or more different names")
+    if samples is not None and samples < 1:
+        raise UserError(f"samples is {samples}, expected at least 1")
+    if normalization not in NORMALIZATIONS:
+        raise UserError(f"normalization is {normalization!r}, expected none, vision or lift")
+    tasks = [registry.get(name) for name in task_names]
+    scored = []
+    for task in tasks:
+        docs = task.records(split=split, limit=samples, data_root=data_root)
+        cache = None if cache_dir is None else Path(cache_dir) / f"{task.name}.jsonl"
+        with _progress(f"{task.name}: scoring heads", len(docs), progress) as advance:
+            scored.append(
+                score_task(
+                    adapter,
+                    task,
+                    docs,
+                    split=split,
+                    score=score,
+                    normalization=normalization,
+                    cache=cache,
+                    advance=advance,
+                )
+            )
+    return build_profile(adapter, scored, score=score, normalization=normalization, seed=seed, command=command)
+
+
+def build_profile(
+    adapter: Any,
+    scored: Sequence[TaskScores],
+    *,
+    score: str = "ram",
+    normalization: str | None = None,
+    seed: int = 0,
+    command: str | None = None,
+) -> HeadProfile:
+    """The profile of these samples: the mean over tasks of the tasks' means, with intervals stratified by
+    task."""
+    shape = scored[0].values.shape[1:]
+    groups = [task.values.reshape(len(task.values), -1).astype(np.float64) for task in scored]
+    means = [group.mean(axis=0) for group in groups]
+    low, high = bootstrap_means(groups, seed)
+    return HeadProfile(
+        model=cast(ModelIdentity, dict(adapter.describe())),
+        mean=np.mean(means, axis=0).reshape(shape),
+        ci_low=low.reshape(shape),
+        ci_high=high.reshape(shape),
+        tasks={task.task: _record(task, mean.reshape(shape)) for task, mean in zip(scored, means, strict=True)},
+        score=score,
+        normalization=normalization,
+        split_half=agreement.split_half_correlation(groups, seed=seed),
+        provenance={
+            "versions": environment.versions(),
+            "seed": seed,
+            "dtype": str(adapter.dtype).removeprefix("torch."),
+            "device": str(adapter.device),
+            "attn_implementation": attention_implementation(adapter),
+            "date": environment.now(),
+            "command": command or environment.command_line(),
+            "interval": f"95 % percentile bootstrap, stratified by task, {RESAMPLES} resamples",
+            "split_half": f"mean Spearman correlation of the top {agreement.SPLIT_HALF_TOP} heads over "
+            f"{agreement.SPLIT_HALF_SPLITS} random halves of the samples",
+        },
+    )
+
+
+def _record(task: TaskScores, mean: Any) -> TaskRecord:
+    return {
+        "split": task.split,
+        "n": len(task.values),
+        "records_hash": task.hash,
+        "skipped": dict(task.skipped),
+        "mean": mean.tolist(),
+    }
+
+
+@contextmanager
+def _progress(title: str, total: int, shown: bool) -> Iterator[Callable[[], object]]:
+    """A bar on stderr, where someone is looking; without a terminal, one line when it is done."""
+    if not shown:
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(file=sys.stderr)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        row = bar.add_task(title, total=total)
+        yield lambda: bar.advance(row)

@@ -1,0 +1,67 @@
+"""A cell's samples on disk, one line each, written as soon as they are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from coreheads.errors import UserError
+from coreheads.files import append_jsonl, read_jsonl
+
+SCHEMA_VERSION = 1
+
+
+class SampleFile:
+    """``samples/<cell>.jsonl``: what a run has, and where it puts what it gets.
+
+    A line: schema_version, record_id, response, score (the main metric), scores (all metrics), prompt_tokens. The
+    file of a killed run may end in half a line, which is cut off before anything is appended.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.samples: dict[str, dict[str, Any]] = {}
+        if path.exists():
+            cut_half_line(path)
+            for line in read_jsonl(path):
+                _check(path, line)
+                if line["record_id"] in self.samples:
+                    raise UserError(f"{path}: record_id {line['record_id']!r} is there twice, expected once")
+                self.samples[line["record_id"]] = line
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def add(self, record_id: str, response: str, score: float, scores: dict[str, float], prompt_tokens: int) -> None:
+        """Append one sample and flush it. A record that is already there raises ValueError: nothing is done twice."""
+        if record_id in self.samples:
+            raise ValueError(f"{self.path}: record {record_id!r} was evaluated twice")
+        line = {
+            "schema_version": SCHEMA_VERSION,
+            "record_id": record_id,
+            "response": response,
+            "score": score,
+            "scores": scores,
+            "prompt_tokens": prompt_tokens,
+        }
+        append_jsonl(self.path, line)
+        self.samples[record_id] = line
+
+
+def cut_half_line(path: Path) -> None:
+    """Take off the half line at the end of a JSON-lines file that a killed process left."""
+    data = path.read_bytes()
+    if data and not data.endswith(b"\n"):
+        with path.open("r+b") as stream:
+            stream.truncate(data.rfind(b"\n") + 1)
+
+
+def _check(path: Path, line: Any) -> None:
+    if not isinstance(line, dict) or not isinstance(line.get("record_id"), str):
+        raise UserError(f"{path}: a line has no record_id, expected samples written by coreheads run")
+    if line.get("schema_version") != SCHEMA_VERSION:
+        raise UserError(
+            f"{path}: schema_version is {line.get('schema_version')!r}, this version reads {SCHEMA_VERSION}"
+        )
+    if not isinstance(line.get("score"), int | float) or not isinstance(line.get("response"), str):
+        raise UserError(f"{path}: record {line['record_id']!r} has no score or response")

@@ -1,0 +1,177 @@
+"""Rules that pick heads: from a profile (top, bottom, layer-matched), from the model's shape (random), or
+by name.
+
+One total order serves them all: highest score first, equal scores by (layer, head). ``top`` is its
+beginning and ``bottom`` its end, so the two share no head while they are at most half of all.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from coreheads.agreement import order
+from coreheads.errors import UserError
+from coreheads.heads import Heads, by_layer, head_name
+
+Scores = npt.NDArray[np.float64]
+Shape = tuple[int, int]
+"""(layers, query heads of a layer)."""
+
+KINDS = ("none", "all", "top", "bottom", "random", "layer_matched", "explicit")
+SEEDED = frozenset({"random", "layer_matched"})
+"""Kinds that draw: a control needs several seeds."""
+_WITH_FRACTION = frozenset({"top", "bottom", "random", "layer_matched"})
+
+
+class Ranked(Protocol):
+    """What a selection reads of a profile: the scores [layers, heads]."""
+
+    @property
+    def mean(self) -> Scores: ...
+
+
+def head_count(fraction: float, total: int) -> int:
+    """``max(1, round(fraction * total))``: how many of ``total`` heads a fraction means; in (0, 1] or UserError."""
+    number = isinstance(fraction, int | float) and not isinstance(fraction, bool)
+    if not number or not math.isfinite(fraction) or not 0 < fraction <= 1:
+        raise UserError(f"fraction is {fraction!r}, expected above 0 and at most 1 (0.05 means 5 %)")
+    return max(1, round(fraction * total))
+
+
+def every(shape: Shape) -> Heads:
+    """All heads of a language model of this shape."""
+    return frozenset((layer, head) for layer in range(shape[0]) for head in range(shape[1]))
+
+
+def top(scores: Scores, fraction: float) -> Heads:
+    """The highest-scoring heads of ``scores`` [layers, heads]."""
+    return _heads(order(scores)[: head_count(fraction, scores.size)], scores.shape[1])
+
+
+def bottom(scores: Scores, fraction: float) -> Heads:
+    """The lowest-scoring heads of ``scores`` [layers, heads]."""
+    return _heads(order(scores)[::-1][: head_count(fraction, scores.size)], scores.shape[1])
+
+
+def random(shape: Shape, fraction: float, seed: int = 0) -> Heads:
+    """Heads drawn uniformly without replacement from the whole language model."""
+    total = shape[0] * shape[1]
+    drawn = np.random.default_rng(seed).choice(total, head_count(fraction, total), replace=False)
+    return _heads(drawn, shape[1])
+
+
+def layer_matched(shape: Shape, heads: Heads, seed: int = 0) -> Heads:
+    """Random heads, per layer as many as ``heads`` has there, from that layer's other heads.
+
+    Where a layer has too few others, they are drawn from all heads of the layer and may coincide with
+    ``heads``.
+    """
+    explicit(heads, shape)
+    rng = np.random.default_rng(seed)
+    drawn: set[tuple[int, int]] = set()
+    for layer, taken in by_layer(heads).items():
+        others = [head for head in range(shape[1]) if head not in taken]
+        pool = others if len(others) >= len(taken) else list(range(shape[1]))
+        drawn.update((layer, int(head)) for head in rng.choice(pool, len(taken), replace=False))
+    return frozenset(drawn)
+
+
+def explicit(heads: Iterable[Any], shape: Shape | None = None) -> Heads:
+    """Heads given by name (``"L2H5"``) or as [layer, head] pairs from 0; UserError for none, or one
+    outside ``shape``."""
+    found = frozenset(_parse(head) for head in heads)
+    if not found:
+        raise UserError("heads is empty, expected at least one head such as L2H5 or [2, 5]")
+    for layer, head in sorted(found):
+        if shape is not None and not (0 <= layer < shape[0] and 0 <= head < shape[1]):
+            raise UserError(
+                f"head {head_name((layer, head))} does not exist: the model has layers 0 to {shape[0] - 1} "
+                f"and heads 0 to {shape[1] - 1}"
+            )
+    return found
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A rule and its parameters, as a run's configuration names it; :meth:`resolve` makes it heads.
+
+    fraction: of all heads of the language model; for top, bottom, random and layer_matched (which matches
+        the top).
+    seed: for random and layer_matched. heads: for explicit.
+    """
+
+    kind: str
+    fraction: float | None = None
+    seed: int = 0
+    heads: Heads = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UserError(f"selection is {self.kind!r}, expected one of {', '.join(KINDS)}")
+        if self.kind in _WITH_FRACTION:
+            if self.fraction is None:
+                raise UserError(f"selection {self.kind} has no fraction, expected one such as 0.05")
+            head_count(self.fraction, 1)
+        if self.kind == "explicit":
+            object.__setattr__(self, "heads", explicit(self.heads))
+
+    @property
+    def name(self) -> str:
+        """For tables: ``top 5 %``, ``random 5 % seed 3``, ``explicit 4 heads``."""
+        if self.kind == "explicit":
+            return f"explicit {len(self.heads)} head{'s' if len(self.heads) > 1 else ''}"
+        if self.fraction is None or self.kind not in _WITH_FRACTION:
+            return self.kind
+        seed = f" seed {self.seed}" if self.kind in SEEDED else ""
+        return f"{self.kind.replace('_', '-')} {100 * self.fraction:g} %{seed}"
+
+    def resolve(self, profile: Ranked | None, shape: Shape | None = None) -> Heads:
+        """The heads. ``profile`` is needed by top, bottom and layer_matched; the others do with ``shape``."""
+        if self.kind == "none":
+            return frozenset()
+        size = shape if profile is None else (profile.mean.shape[0], profile.mean.shape[1])
+        if size is None:
+            raise UserError(f"selection {self.kind} needs a head profile (heads.json), none is given")
+        if self.kind == "all":
+            return every(size)
+        if self.kind == "explicit":
+            return explicit(self.heads, size)
+        assert self.fraction is not None  # __post_init__
+        if self.kind == "random":
+            return random(size, self.fraction, self.seed)
+        if profile is None:
+            raise UserError(f"selection {self.kind} needs a head profile (heads.json), none is given")
+        if self.kind == "bottom":
+            return bottom(profile.mean, self.fraction)
+        leading = top(profile.mean, self.fraction)
+        return leading if self.kind == "top" else layer_matched(size, leading, self.seed)
+
+
+def resolve(
+    kind: str, profile: Ranked | None, fraction: float | None = None, seed: int = 0, heads: Iterable[Any] = ()
+) -> Heads:
+    """``Selection(kind, fraction, seed, heads).resolve(profile)`` in one call."""
+    named = explicit(heads) if kind == "explicit" else frozenset()
+    return Selection(kind, fraction, seed, named).resolve(profile)
+
+
+def _heads(indices: Iterable[Any], width: int) -> Heads:
+    return frozenset((int(index) // width, int(index) % width) for index in indices)
+
+
+def _parse(head: Any) -> tuple[int, int]:
+    if isinstance(head, str) and (match := re.fullmatch(r"\s*L(\d+)\s*H(\d+)\s*", head, re.IGNORECASE)):
+        return int(match[1]), int(match[2])
+    if isinstance(head, Sequence) and not isinstance(head, str) and len(head) == 2:
+        layer, index = head
+        if all(isinstance(part, Integral) and not isinstance(part, bool) for part in (layer, index)):
+            return int(layer), int(index)
+    raise UserError(f"head {head!r} is not understood, expected a name such as L2H5 or [layer, head] from 0")
