@@ -9,6 +9,7 @@ Attention takes no part in it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,11 +89,11 @@ class EntryState:
     """Keeps the state that last entered the look-up layer, [B, L, hidden]."""
 
     def __init__(self, model: Qwen3VLForConditionalGeneration) -> None:
-        decoder = language_model(model)
+        decoder: Any = language_model(model)
         self._norm = decoder.norm
         self._input_norm = decoder.layers[LOOKUP_LAYER].input_layernorm
         self._state: Tensor | None = None
-        decoder.layers[LOOKUP_LAYER].register_forward_pre_hook(self._keep, with_kwargs=True)  # type: ignore[index, union-attr]
+        decoder.layers[LOOKUP_LAYER].register_forward_pre_hook(self._keep, with_kwargs=True)
 
     def _keep(self, _: torch.nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
         self._state = args[0] if args else kwargs["hidden_states"]

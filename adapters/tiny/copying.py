@@ -108,7 +108,8 @@ def _span(
     if len(directions) < size:
         directions = torch.cat([directions, _frame(size - len(directions), table.shape[1], generator)])
     mix = torch.linalg.qr(torch.randn(len(directions), len(directions), generator=generator)).Q
-    return (mix @ directions)[:size]
+    rows: Tensor = (mix @ directions)[:size]
+    return rows
 
 
 def _frame(rows: int, columns: int, generator: torch.Generator) -> Tensor:
@@ -116,4 +117,5 @@ def _frame(rows: int, columns: int, generator: torch.Generator) -> Tensor:
     sets: list[Tensor] = []
     while sum(map(len, sets)) < rows:
         sets.append(torch.linalg.qr(torch.randn(columns, columns, generator=generator)).Q)
-    return torch.cat(sets)[:rows]
+    frame: Tensor = torch.cat(sets)[:rows]
+    return frame

@@ -12,10 +12,9 @@ class Stage:
     """A stretch of training.
 
     steps: how many; muon, adam: learning rates at its start, ending at ``end`` times that (linear); bare: odds of
-    bare questions; drop: odds that a head is silent for a row, so that no single head is indispensable; near: odds that
-    a head sees only the first and last tokens of a batch, so that heads that need not look far do not come to rely on
-    what lies there; align: weight
-    of the alignment loss; mixture: (odds, layout).
+    bare questions; drop: odds that a head is silent for a row, so that no single head is indispensable; near: odds
+    that a layer other than the look-up layer sees only the first and last tokens of a batch, so that what need not
+    look far does not come to rely on what lies there; align: weight of the alignment loss; mixture: (odds, layout).
     """
 
     name: str
@@ -89,7 +88,7 @@ STAGES = (
         ),
     ),
     Stage(
-        "long", 220, 0.003, 1e-3, 0.4, 0.0, 0.15, 0.4, 0.15,
+        "long", 220, 0.003, 1e-3, 0.4, 0.0, 0.15, 0.5, 0.15,
         (
             (1.5, _image(16, 16, 50, "box box box digit", 24, 2)),
             (1.0, _image(8, 16, 28, "box box digit", 18, 4)),
@@ -100,7 +99,7 @@ STAGES = (
         ),
     ),
     Stage(
-        "longest", 90, 0.0012, 4e-4, 0.02, 0.0, 0.1, 0.4, 0.1,
+        "longest", 90, 0.0012, 4e-4, 0.02, 0.0, 0.1, 0.5, 0.1,
         (
             (1.5, _image(16, 16, 50, "box box box digit", 24, 2)),
             (1.0, _image(8, 16, 28, "box box digit", 18, 4)),

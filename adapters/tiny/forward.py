@@ -42,13 +42,13 @@ def packed_attention(
         return _packed(query, key, value, attention_mask, scale).contiguous(), None
     heads, near_mask = near
     others = [head for head in range(query.shape[1]) if head not in heads.tolist()]
-    far = _packed(query[:, others], key[:, others], value[:, others], attention_mask, scale)
+    parts = [_packed(query[:, others], key[:, others], value[:, others], attention_mask, scale)] if others else []
     query, key, value = query[:, heads], key[:, heads], value[:, heads]
     prefix = local_attention(query[:, :, :before], key[:, :, :before], value[:, :, :before], scale, SINK, WINDOW)
     tail = F.scaled_dot_product_attention(query[:, :, before:], key, value, attn_mask=near_mask, scale=scale)
-    output = torch.cat([far, torch.cat([prefix, tail.transpose(1, 2)], 1)], 2)
+    parts.append(torch.cat([prefix, tail.transpose(1, 2)], 1))
     order = torch.tensor([*others, *heads.tolist()]).argsort()
-    return output[:, :, order], None
+    return torch.cat(parts, 2)[:, :, order], None
 
 
 def _packed(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float) -> Tensor:
@@ -75,21 +75,28 @@ def near_sighted(batch: Batch) -> Tensor:
     return batch.seen & near[:, None]
 
 
-def make_near_sighted(model: Qwen3VLForConditionalGeneration, batch: Batch, odds: float) -> None:
-    """Draw the heads that are short-sighted on this batch, each with these odds; 0 restores sight to all."""
+def make_near_sighted(model: Qwen3VLForConditionalGeneration, batch: Batch, odds: float, lookup_layer: int) -> None:
+    """Draw what is short-sighted on this batch; odds of 0 restore sight to all.
+
+    Each layer as a whole, with these odds; in the look-up layer each head by itself, with a quarter of them.
+    """
     mask = near_sighted(batch) if odds > 0 else None
-    for module in attention_modules(model):
+    for layer, module in enumerate(attention_modules(model)):
         near = None
         if mask is not None:
-            heads = (torch.rand(module.config.num_attention_heads) < odds).nonzero()[:, 0]  # type: ignore[union-attr, arg-type]
-            near = (heads, mask) if 0 < len(heads) < module.config.num_attention_heads else None  # type: ignore[union-attr]
+            every = int(module.config.num_attention_heads)  # type: ignore[union-attr, arg-type]
+            if layer == lookup_layer:
+                heads = (torch.rand(every) < odds / 4).nonzero()[:, 0]
+            else:
+                heads = torch.arange(every if float(torch.rand(())) < odds else 0)
+            near = (heads, mask) if len(heads) else None
         setattr(module, NEAR, near)
 
 
 def use_packed_attention(model: Qwen3VLForConditionalGeneration) -> None:
     """Switch the language model (not the vision tower) to ``packed_attention``."""
     AttentionInterface.register(PACKED, packed_attention)
-    language_model(model).config._attn_implementation = PACKED
+    language_model(model).config._attn_implementation = PACKED  # type: ignore[union-attr]
 
 
 def embed_pictures(model: Qwen3VLForConditionalGeneration, batch: Batch) -> tuple[Tensor, list[Tensor]]:

@@ -227,12 +227,12 @@ def _assemble(
     own = segment[:, before:, None] == segment[:, None, :]
     causal = torch.arange(before, length)[:, None] >= torch.arange(length)[None, :]
     seen = (own | (segment[:, None, :] == 0)) & causal
-    tokens = torch.from_numpy(input_ids)
-    vision = (tokens == word_ids()[IMAGE]) | (tokens == word_ids()[VIDEO])
+    packed = torch.from_numpy(input_ids)
+    vision = (packed == word_ids()[IMAGE]) | (packed == word_ids()[VIDEO])
     shape = scenes[0].kinds.shape
     grid = torch.tensor([[1, shape[1] * MERGE, shape[2] * MERGE]]).expand(len(pictures), 3)
     return Batch(
-        input_ids=tokens,
+        input_ids=packed,
         position_ids=torch.from_numpy(position_ids),
         seen=seen[:, None],
         labels=torch.from_numpy(labels),

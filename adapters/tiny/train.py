@@ -55,13 +55,14 @@ class HeadDropout:
             return None
         (states,) = args
         keep = (torch.rand(len(states), 1, self._heads, 1, device=states.device) >= self.drop).to(states.dtype)
-        split = states.unflatten(-1, (self._heads, -1))
+        split = states.view(*states.shape[:-1], self._heads, -1)
         return ((split * keep).flatten(-2),)
 
 
 def optimisers(model: Qwen3VLForConditionalGeneration) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside the network, Adam for tables, norms, biases and the patch embedding."""
-    matrices, others = [], []
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
         inside = parameter.ndim == 2 and "embed" not in name
         (matrices if inside else others).append(parameter)
@@ -142,7 +143,7 @@ class Trainer:
             odds = np.array([weight for weight, _ in stage.mixture])
             layout = stage.mixture[int(rng.choice(len(odds), p=odds / odds.sum()))][1]
             batch = make_batch(rng, layout, stage.bare)
-            make_near_sighted(self.model, batch, stage.near)
+            make_near_sighted(self.model, batch, stage.near, LOOKUP_LAYER)
             with torch.autocast("cpu", torch.bfloat16):
                 loss, accuracy = self.loss(stage, batch)
             (loss / MICRO_BATCHES).backward()  # type: ignore[no-untyped-call]
@@ -224,7 +225,7 @@ def main() -> None:
     if options.workers == 1:
         worker(0, *arguments)
     else:
-        torch.multiprocessing.spawn(worker, arguments, nprocs=options.workers)  # type: ignore[attr-defined]
+        torch.multiprocessing.spawn(worker, arguments, nprocs=options.workers)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

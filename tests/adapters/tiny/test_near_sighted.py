@@ -21,16 +21,17 @@ def test_short_sighted_heads_are_local_heads(kind: str) -> None:
     forward.use_packed_attention(model)
     batch = make_batch(np.random.default_rng(3), layout)
     torch.manual_seed(0)
-    forward.make_near_sighted(model, batch, 0.6)
+    forward.make_near_sighted(model, batch, 0.8, 1)
     near = {
         (layer, head)
         for layer, module in enumerate(attention_modules(model))
-        for head in getattr(module, forward.NEAR)[0].tolist()
+        for head in (getattr(module, forward.NEAR) or [torch.empty(0)])[0].tolist()
     }
-    assert 0 < len(near) < 32
+    assert {(0, 3), (0, 15)} <= near
+    assert 16 < len(near) < 32
     with torch.no_grad():
         packed = model.lm_head(forward.decoder_states(model, batch))
-    forward.make_near_sighted(model, batch, 0.0)
+    forward.make_near_sighted(model, batch, 0.0, 1)
     assert all(getattr(module, forward.NEAR) is None for module in attention_modules(model))
     language_model(model).config._attn_implementation = "sdpa"
     full = {(layer, head) for layer in range(2) for head in range(16)} - near
