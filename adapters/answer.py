@@ -1,0 +1,47 @@
+"""An answer as it grows, and when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from coreheads.adapters.base import Adapter
+
+
+class Answer:
+    """The new tokens of one row, and whether it has ended."""
+
+    def __init__(self, adapter: Adapter, stop: Sequence[str]) -> None:
+        self.tokenizer = adapter.processor.tokenizer
+        self.end_ids = end_token_ids(adapter)
+        self.stop = stop
+        # every token holds at least one byte, so a stop string that ends in the newest token lies within so many
+        self.window = max((len(text.encode()) for text in stop), default=0)
+        self.ids: list[int] = []
+        self.done = False
+
+    def append(self, token: int) -> None:
+        if self.done:
+            return
+        self.ids.append(token)
+        self.done = token in self.end_ids
+        if self.stop and not self.done:
+            tail = self._decoded(self.ids[-self.window :])
+            self.done = any(text in tail for text in self.stop)
+
+    def text(self) -> str:
+        text = self._decoded(self.ids)
+        cuts = [found for stop in self.stop if (found := text.find(stop)) >= 0]
+        return text[: min(cuts)].strip() if cuts else text.strip()
+
+    def _decoded(self, ids: list[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+
+def end_token_ids(adapter: Adapter) -> frozenset[int]:
+    """Tokens that end an answer: those of the generation configuration, or the tokenizer's end of text."""
+    configured = getattr(getattr(adapter.model, "generation_config", None), "eos_token_id", None)
+    if configured is None:
+        configured = adapter.processor.tokenizer.eos_token_id
+    return frozenset([configured] if isinstance(configured, int) else configured or [])

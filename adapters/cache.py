@@ -1,0 +1,89 @@
+"""A key-value cache with room to grow: nothing is copied when a token is decoded.
+
+transformers' DynamicCache joins old and new keys into new tensors at every token, which at some thousand tokens of
+context costs more than the model itself on a CPU.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+
+class RoomyLayer(CacheLayerMixin):  # type: ignore[misc]
+    """Keys and values [B, KV heads, capacity, head dim], of which the first ``length`` tokens are valid."""
+
+    is_compileable = False
+    is_croppable = False
+    is_sliding = False
+    supports_early_init = False
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self.capacity = capacity
+        self.length = 0
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        self.dtype, self.device = key_states.dtype, key_states.device
+        self.keys = key_states.new_empty(*key_states.shape[:2], self.capacity, key_states.shape[3])
+        self.values = value_states.new_empty(*value_states.shape[:2], self.capacity, value_states.shape[3])
+        self.is_initialized = True
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        """Append [B, KV heads, n, head dim]; returns all valid keys and values, as views."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        end = self.length + key_states.shape[2]
+        if end > self.capacity:
+            self._grow(max(end, self.capacity + self.capacity // 2))
+        self.keys[:, :, self.length : end] = key_states
+        self.values[:, :, self.length : end] = value_states
+        self.length = end
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def _grow(self, capacity: int) -> None:
+        keys, values, self.capacity = self.keys, self.values, capacity
+        self.lazy_initialization(keys, values)
+        self.keys[:, :, : self.length] = keys[:, :, : self.length]
+        self.values[:, :, : self.length] = values[:, :, : self.length]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.length + query_length, 0
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+    def get_max_length(self) -> int:
+        return self.capacity
+
+    def copies(self, rows: int) -> RoomyLayer:
+        """A layer of ``rows`` rows that all begin with this one's tokens (of its only row)."""
+        new = RoomyLayer(self.capacity)
+        new.lazy_initialization(self.keys.expand(rows, -1, -1, -1), self.values.expand(rows, -1, -1, -1))
+        new.keys[:, :, : self.length] = self.keys[:, :, : self.length]
+        new.values[:, :, : self.length] = self.values[:, :, : self.length]
+        new.length = self.length
+        return new
+
+
+class RoomyCache(Cache):  # type: ignore[misc]
+    """Room for ``capacity`` tokens in each of ``layers`` layers, taken at the first update; more when they are full."""
+
+    def __init__(self, layers: int, capacity: int) -> None:
+        super().__init__(layers=[RoomyLayer(capacity) for _ in range(layers)])
+
+    def rewind(self, length: int) -> None:
+        """Forget all but the first ``length`` tokens."""
+        for layer in self.layers:
+            layer.length = length
+
+    def copies(self, rows: int) -> RoomyCache:
+        """A cache of ``rows`` rows that all begin with this one's tokens (of its only row)."""
+        new = RoomyCache(0, 0)
+        for name, value in vars(self).items():
+            # patches leave on the cache what they must remember of its tokens, a row for each of its rows
+            setattr(new, name, value.expand(rows, *value.shape[1:]) if isinstance(value, Tensor) else value)
+        new.layers = [layer.copies(rows) for layer in self.layers]
+        return new

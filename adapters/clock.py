@@ -1,0 +1,57 @@
+"""Seconds of each phase of a generation, with the device's queue emptied at every reading."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+
+@dataclass
+class Clock:
+    """Adds up ``seconds`` of one run; when not ``on`` it reads nothing and costs nothing."""
+
+    device: torch.device
+    on: bool
+    seconds: dict[str, float] = field(default_factory=lambda: {"vision_s": 0.0, "prefill_s": 0.0, "decode_s": 0.0})
+
+    def now(self) -> float:
+        if not self.on:
+            return 0.0
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+        return time.perf_counter()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        started = self.now()
+        yield
+        self.seconds[name] += self.now() - started
+
+    @contextmanager
+    def watching(self, modules: Sequence[nn.Module]) -> Iterator[None]:
+        """Time the vision tower's modules wherever they are called."""
+        if not self.on:
+            yield
+            return
+        began: list[float] = []
+
+        def before(*_: object) -> None:
+            began.append(self.now())
+
+        def after(*_: object) -> None:
+            self.seconds["vision_s"] += self.now() - began.pop()
+
+        hooks = [module.register_forward_pre_hook(before) for module in modules]
+        hooks += [module.register_forward_hook(after) for module in modules]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()

@@ -1,0 +1,192 @@
+"""Greedy generation with its phases apart: vision tower, prefill, decode.
+
+Written out rather than left to ``model.generate`` so that the phases can be timed, prompts on the same media can
+share their prefill, and positions never depend on what the model saw before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from coreheads.adapters.answer import Answer
+from coreheads.adapters.batching import plan
+from coreheads.adapters.cache import RoomyCache
+from coreheads.adapters.clock import Clock
+from coreheads.adapters.prompt import TEXT_INPUTS, Prompt
+from coreheads.errors import UserError
+
+if TYPE_CHECKING:
+    from coreheads.adapters.base import Adapter
+
+BATCH_TOKENS = {"cpu": 4096, "cuda": 32768}
+"""Tokens in a batch of several prompts, by device type: enough to keep it busy, and bounded in memory."""
+
+ANSWER_ROOM = 128
+"""New tokens that a cache has room for from the beginning; it grows when an answer is longer."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """An answer.
+
+    text: decoded without special tokens, cut before the first stop string, stripped. token_ids: as generated, the end
+    token included. prompt_tokens: length of the prompt. timings, only when asked for, seconds: preprocess_s (None
+    when the prompt took its media over from another), vision_s, prefill_s (without the vision tower, up to the first
+    token), decode_s (the tokens after the first), and their number decode_tokens.
+    """
+
+    text: str
+    token_ids: list[int]
+    prompt_tokens: int
+    timings: dict[str, float | None] | None = None
+
+
+@torch.inference_mode()
+def generate(
+    adapter: Adapter,
+    prompts: Sequence[Prompt],
+    max_new_tokens: int = 64,
+    stop: Sequence[str] = (),
+    timing: bool = False,
+    share_prefix: bool = False,
+    cache_factory: Callable[[], Any] | None = None,
+    batch_tokens: int | None = None,
+) -> list[Generation]:
+    """Greedy answers, in the order of the prompts.
+
+    Prompts of about one length run in left-padded batches of at most ``batch_tokens`` tokens (None: a bound that
+    suits the device; 1: one prompt at a time). stop: generation of a prompt ends at the first of these strings.
+    timing: measure each phase with the device synchronised, one prompt at a time and nothing shared.
+    share_prefix: prompts that begin with the same tokens and show the same media, up to at least the last of them,
+    have that beginning computed once; same answers, only faster. cache_factory: makes the key-value cache of each
+    batch, in place of one that keeps all; nothing is shared then, because such a cache may not be taken back.
+
+    Raises UserError when max_new_tokens is not at least 1.
+    """
+    if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
+        raise UserError(f"max_new_tokens: {max_new_tokens!r}, expected a whole number of at least 1")
+    stop = [stop] if isinstance(stop, str) else [text for text in stop if text]
+    budget = 1 if timing else batch_tokens or BATCH_TOKENS.get(adapter.device.type, 4096)
+    done: dict[int, Generation] = {}
+    for group in plan(prompts, budget, share_prefix and not timing and cache_factory is None):
+        make_cache = cache_factory or _roomy(
+            adapter, [prompts[row] for batch in group for row in batch.rows], max_new_tokens
+        )
+        shared: RoomyCache | None = None
+        for batch in group:
+            members = [prompts[row] for row in batch.rows]
+            if batch.prefix:
+                shared = shared or _prefix_cache(adapter, members[0], batch.prefix, make_cache())
+                cache = _continued(shared, batch.prefix, len(members))
+            else:
+                cache = make_cache()
+            clock = Clock(adapter.device, timing)
+            answers = [Answer(adapter, stop) for _ in members]
+            with clock.watching(adapter.vision_modules):
+                with clock.phase("prefill_s"):
+                    state = _prefill(adapter, members, batch.prefix, cache)
+                with clock.phase("decode_s"):
+                    steps = _decode(adapter, state, answers, max_new_tokens)
+            clock.seconds["prefill_s"] -= clock.seconds["vision_s"]
+            for row, prompt, answer in zip(batch.rows, members, answers, strict=True):
+                phases = {"preprocess_s": prompt.preprocess_s, **clock.seconds, "decode_tokens": steps}
+                done[row] = Generation(answer.text(), answer.ids, prompt.tokens, phases if timing else None)
+    return [done[row] for row in range(len(prompts))]
+
+
+@dataclass
+class _State:
+    """Where decoding goes on.
+
+    tokens: the newest ones, LongTensor [B]. positions: theirs, [..., B, 1]. mask: [B, tokens so far], or None when
+    no row is padded. cache: holds everything before the newest tokens.
+    """
+
+    tokens: Tensor
+    positions: Tensor
+    mask: Tensor | None
+    cache: Any
+
+
+def _roomy(adapter: Adapter, prompts: Sequence[Prompt], max_new_tokens: int) -> Callable[[], RoomyCache]:
+    longest = max(prompt.tokens for prompt in prompts)
+    return lambda: RoomyCache(adapter.layers, longest + min(max_new_tokens, ANSWER_ROOM))
+
+
+def _prefix_cache(adapter: Adapter, prompt: Prompt, length: int, cache: RoomyCache) -> RoomyCache:
+    """The cache after the first ``length`` tokens of the prompt, media included."""
+    inputs = {**adapter.collate_vision([prompt]), **_text_columns(adapter, [prompt], [0], slice(0, length))}
+    _forward(adapter, inputs, adapter.position_ids(prompt)[..., :length], None, cache)
+    return cache
+
+
+def _continued(shared: RoomyCache, length: int, rows: int) -> RoomyCache:
+    """A cache for ``rows`` prompts that all go on after the shared prefix of that length."""
+    shared.rewind(length)
+    # one prompt goes on in the shared cache itself, which is then taken back: nothing is copied
+    return shared if rows == 1 else shared.copies(rows)
+
+
+def _prefill(adapter: Adapter, prompts: Sequence[Prompt], prefix: int, cache: Any) -> _State:
+    """Run the prompts, all but the ``prefix`` tokens that the cache holds, to their first new token."""
+    longest = max(prompt.tokens for prompt in prompts)
+    pads = [longest - prompt.tokens for prompt in prompts]
+    places = [adapter.position_ids(prompt) for prompt in prompts]
+    after = torch.stack([place.amax() + 1 for place in places])
+    positions = torch.cat([_padded(place, pad, 0) for place, pad in zip(places, pads, strict=True)], dim=-2)
+    mask = None
+    if any(pads):
+        mask = torch.arange(longest)[None] >= torch.tensor(pads)[:, None]
+        mask = mask.long().to(positions.device)
+    inputs = _text_columns(adapter, prompts, pads, slice(prefix, longest))
+    if not prefix:
+        inputs.update(adapter.collate_vision(prompts))
+    logits = _forward(adapter, inputs, positions[..., prefix:], mask, cache)
+    return _State(logits.argmax(-1), after[:, None].expand(*positions.shape[:-1], 1), mask, cache)
+
+
+def _decode(adapter: Adapter, state: _State, answers: Sequence[Answer], max_new_tokens: int) -> int:
+    """Let every answer grow until it ends; returns how many forwards that took."""
+    for steps in range(max_new_tokens):
+        for answer, token in zip(answers, state.tokens.tolist(), strict=True):
+            answer.append(token)
+        if steps + 1 == max_new_tokens or all(answer.done for answer in answers):
+            break
+        if state.mask is not None:
+            state.mask = nn.functional.pad(state.mask, (0, 1), value=1)
+        inputs = {"input_ids": state.tokens[:, None]}
+        logits = _forward(adapter, inputs, state.positions + steps, state.mask, state.cache)
+        state.tokens = logits.argmax(-1)
+    return steps
+
+
+def _forward(adapter: Adapter, inputs: dict[str, Tensor], positions: Tensor, mask: Tensor | None, cache: Any) -> Tensor:
+    """Logits of the last token, [B, vocabulary]."""
+    outputs = adapter.model(
+        **inputs, position_ids=positions, attention_mask=mask, past_key_values=cache, use_cache=True, logits_to_keep=1
+    )
+    logits: Tensor = outputs.logits[:, -1]
+    return logits
+
+
+def _text_columns(
+    adapter: Adapter, prompts: Sequence[Prompt], pads: Sequence[int], columns: slice
+) -> dict[str, Tensor]:
+    """The text's inputs as a left-padded batch, without the mask; only the given columns."""
+    fill = {"input_ids": int(adapter.processor.tokenizer.pad_token_id or 0)}
+    names = [name for name in TEXT_INPUTS if name in prompts[0].inputs and name != "attention_mask"]
+    rows = list(zip(prompts, pads, strict=True))
+    return {
+        name: torch.cat([_padded(prompt.inputs[name], pad, fill.get(name, 0)) for prompt, pad in rows])[:, columns]
+        for name in names
+    }
+
+
+def _padded(values: Tensor, count: int, fill: int) -> Tensor:
+    """Left-padded along the last dimension."""
+    return nn.functional.pad(values, (count, 0), value=fill) if count else values

@@ -1,0 +1,112 @@
+"""Loading a checkpoint with transformers, with every way it can fail told in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from coreheads.errors import UserError
+
+DTYPES = ("float32", "bfloat16", "float16", "auto")
+
+
+def device(name: str) -> torch.device:
+    """The device of that name, "auto" being CUDA when there is one; UserError when there is none of it here."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        found = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"device: {name!r}, expected auto, cpu, cuda or cuda:N") from None
+    if found.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (found.index or 0) >= count:
+            raise UserError(f"device: {name!r}, but this machine has {count} CUDA devices that torch can use")
+    elif found.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError(f"device: {name!r}, but torch cannot use it on this machine")
+    elif found.type not in ("cpu", "mps"):
+        raise UserError(f"device: {name!r}, expected auto, cpu, cuda or cuda:N")
+    return found
+
+
+def dtype(name: str) -> torch.dtype | str:
+    """The torch dtype of that name, or "auto"."""
+    if name not in DTYPES:
+        raise UserError(f"dtype: {name!r}, expected one of {', '.join(DTYPES)}")
+    found: torch.dtype | str = name if name == "auto" else getattr(torch, name)
+    return found
+
+
+def place(name: str, tiny: str) -> str:
+    """Where the checkpoint is: a folder's path, or a hub id. UserError for a folder that is missing or holds none."""
+    if name == tiny:
+        from coreheads.adapters.tiny import checkpoint_path
+
+        path = checkpoint_path()
+    else:
+        path = Path(name).expanduser()
+        looks_local = path.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1
+        if not looks_local:
+            return name
+    if not path.is_dir():
+        raise UserError(
+            f"{name}: no such folder, expected a checkpoint's folder or a hub id such as Qwen/Qwen3-VL-8B-Instruct"
+        )
+    if not (path / "config.json").is_file():
+        raise UserError(f"{path}: is not a checkpoint, it has no config.json")
+    return str(path)
+
+
+def config(name: str, place: str, revision: str | None, trust_remote_code: bool) -> Any:
+    """The checkpoint's configuration."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(place, revision=revision, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{name}: its configuration cannot be loaded ({one_line(error)})") from error
+
+
+def model_and_processor(
+    name: str,
+    place: str,
+    config: Any,
+    device: torch.device,
+    dtype: torch.dtype | str,
+    attn_implementation: str | None,
+    revision: str | None,
+    trust_remote_code: bool,
+) -> tuple[Any, Any]:
+    """The model, in evaluation mode on its device, and its processor."""
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    common = {"revision": revision, "trust_remote_code": trust_remote_code}
+    if attn_implementation is not None:
+        _check_attention(attn_implementation)
+        common["attn_implementation"] = attn_implementation
+    try:
+        model = AutoModelForImageTextToText.from_pretrained(place, config=config, dtype=dtype, **common)
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise UserError(f"{name}: its model cannot be loaded ({one_line(error)})") from error
+    common.pop("attn_implementation", None)
+    try:
+        processor = AutoProcessor.from_pretrained(place, **common)
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise UserError(f"{name}: its processor cannot be loaded ({one_line(error)})") from error
+    return model.to(device).eval(), processor
+
+
+def _check_attention(name: str) -> None:
+    from transformers.utils import is_flash_attn_2_available
+
+    # asked for without the package, transformers may go and fetch a kernel from the hub
+    if name == "flash_attention_2" and not is_flash_attn_2_available():
+        raise UserError("attn_implementation: flash_attention_2, but the package flash-attn cannot be used here")
+
+
+def one_line(error: Exception) -> str:
+    """The first line of an error's text."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

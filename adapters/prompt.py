@@ -1,0 +1,158 @@
+"""A prepared prompt: what the model takes, and which pixels each of its vision tokens sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from coreheads.adapters.messages import Source
+from coreheads.adapters.video import EPSILON
+from coreheads.errors import UserError
+from coreheads.regions import Region
+
+SLACK = 1e-6
+"""Overlap below this share of the picture's side is rounding, not overlap."""
+
+TEXT_INPUTS = ("input_ids", "attention_mask", "mm_token_type_ids")
+"""Model inputs with a column for every token; all others hold the media."""
+
+
+@dataclass(frozen=True)
+class Medium:
+    """One image, page or video of a prompt.
+
+    width, height: pixels as shown upright, before the processor resizes. frames: for each temporal patch of a video
+    the source frames that it holds (a repeated frame stands twice); empty for an image. fps, total: of the source.
+    """
+
+    kind: Literal["image", "video"]
+    name: str
+    width: int
+    height: int
+    frames: tuple[tuple[int, ...], ...] = ()
+    fps: float | None = None
+    total: int | None = None
+
+    def times(self, patch: int) -> tuple[float, ...]:
+        """Seconds of the frames in a temporal patch: index / fps."""
+        return tuple(frame / self.fps for frame in self.frames[patch]) if self.fps else ()
+
+
+@dataclass(frozen=True)
+class TokenMap:
+    """What each of the V vision tokens sees, in the order of ``Prompt.vision_tokens``.
+
+    media: LongTensor [V], index into ``Prompt.media``. patch: LongTensor [V], index into that medium's ``frames``
+    (0 for images). box: float64 [V, 4], x0 y0 x1 y1 normalised to the medium's picture; a box without area sees
+    nothing (tokens that only separate).
+    """
+
+    media: Tensor
+    patch: Tensor
+    box: Tensor
+
+
+@dataclass
+class Prompt:
+    """A prompt of one sample.
+
+    inputs: what ``model.forward`` takes, a batch of one, on the model's device.
+    query_tokens: LongTensor [|Q|], vision_tokens: LongTensor [|V|]: positions in input_ids, ascending, on the CPU.
+    preprocess_s: seconds spent preparing it; None when media were taken over from another prompt.
+    """
+
+    inputs: dict[str, Tensor]
+    query_tokens: Tensor
+    vision_tokens: Tensor
+    media: list[Medium]
+    geometry: TokenMap
+    text: str
+    query: str | None = None
+    preprocess_s: float | None = None
+    sources: list[Source] = field(default_factory=list, repr=False)
+    expansions: list[str] = field(default_factory=list, repr=False)
+
+    @property
+    def tokens(self) -> int:
+        """Length of the prompt in tokens, those of vision included."""
+        return int(self.inputs["input_ids"].shape[-1])
+
+    @property
+    def vision_inputs(self) -> dict[str, Tensor]:
+        """The model inputs that hold the media."""
+        return {name: value for name, value in self.inputs.items() if name not in TEXT_INPUTS}
+
+    def locate(self, regions: Sequence[Region]) -> Tensor:
+        """The vision tokens whose receptive pixels overlap one of the regions: LongTensor [|G|], ascending.
+
+        Space: the token's box and the region's box share an area (open intervals in both axes; less than a
+        millionth of the picture's side is rounding). Time: a temporal patch is touched when one of its sampled
+        frames lies in [start, end), frame i being at i / fps seconds of the source video. Empty when nothing is
+        touched (``explain`` says why); UserError when a region is malformed.
+        """
+        mask = torch.zeros(len(self.vision_tokens), dtype=torch.bool)
+        for region in regions:
+            mask |= self._touched(region)
+        return self.vision_tokens[mask]
+
+    def explain(self, regions: Sequence[Region]) -> str:
+        """Why ``locate`` is empty, in one line; "" when it is not."""
+        if not regions:
+            return "no region was given"
+        if len(self.locate(regions)):
+            return ""
+        return "; ".join(dict.fromkeys(self._reason(region) for region in regions))
+
+    def _check(self, region: Region) -> Medium:
+        if not self.media:
+            raise UserError(f"{region}: media is {region.media}, but the prompt has no image or video")
+        region.check(len(self.media))
+        medium = self.media[region.media]
+        if medium.kind == "image" and (region.start is not None or region.end is not None):
+            raise UserError(
+                f"{region}: start is {region.start} and end is {region.end}, but media {region.media} is an image"
+            )
+        return medium
+
+    def _touched(self, region: Region) -> Tensor:
+        medium = self._check(region)
+        mask = self.geometry.media == region.media
+        x0, y0, x1, y1 = region.box or (0.0, 0.0, 1.0, 1.0)
+        box = self.geometry.box
+        width = box[:, 2].clamp(max=x1) - box[:, 0].clamp(min=x0)
+        height = box[:, 3].clamp(max=y1) - box[:, 1].clamp(min=y0)
+        mask = mask & (width > SLACK) & (height > SLACK)
+        if medium.kind == "video":
+            patches = [any(_within(time, region) for time in medium.times(p)) for p in range(len(medium.frames))]
+            mask[mask.clone()] = torch.tensor(patches)[self.geometry.patch[mask]]
+        return mask
+
+    def _reason(self, region: Region) -> str:
+        medium = self._check(region)
+        name = f"media {region.media}"
+        if region.box is not None:
+            x0, y0, x1, y1 = region.box
+            if min(x1 - x0, y1 - y0) <= SLACK:
+                return f"{name}: the box {region.box} has no area"
+            if min(x1, y1) <= SLACK or max(x0, y0) >= 1 - SLACK:
+                return f"{name}: the box {region.box} lies outside the picture"
+        if medium.kind == "video":
+            times = [time for patch in range(len(medium.frames)) for time in medium.times(patch)]
+            if not any(_within(time, region) for time in times):
+                near = ", ".join(f"{time:.2f}" for time in sorted(set(times), key=lambda t: _distance(t, region))[:2])
+                return f"{name}: no sampled frame from {region.start} to {region.end} s (nearest at {near} s)"
+        return f"{name}: no vision token sees the box {region.box}"
+
+
+def _within(time: float, region: Region) -> bool:
+    after = region.start is None or time >= region.start - EPSILON
+    return after and (region.end is None or time < region.end - EPSILON)
+
+
+def _distance(time: float, region: Region) -> float:
+    edges: list[Any] = [edge for edge in (region.start, region.end) if edge is not None]
+    return min((abs(time - edge) for edge in edges), default=0.0)

@@ -1,0 +1,46 @@
+"""Prepared prompts kept between evaluations: they depend on the document, never on the patch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from coreheads.adapters.prompt import Prompt
+
+MAX_BYTES = 2 << 30
+
+
+class PromptCache:
+    """Prompts by key. Media that prompts share count once; when full it takes no more (evaluations go through all
+    prompts in one order, so that replacing old ones would keep none of use)."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self.max_bytes = max_bytes
+        self.bytes = 0
+        self._prompts: dict[Hashable, Prompt] = {}
+        self._seen: set[int] = set()
+        self._last: Prompt | None = None
+
+    def get(self, key: Hashable, prepare: Callable[[Prompt | None], Prompt]) -> Prompt:
+        """The prompt of ``key``, else ``prepare(like)``, where ``like`` is the prompt asked for last: neighbours
+        often show the same pages or video."""
+        prompt = self._prompts.get(key)
+        if prompt is None:
+            prompt = prepare(self._last)
+            self._keep(key, prompt)
+        self._last = prompt
+        return prompt
+
+    def clear(self) -> None:
+        """Forget everything, for example when another task begins."""
+        self._prompts.clear()
+        self._seen.clear()
+        self._last = None
+        self.bytes = 0
+
+    def _keep(self, key: Hashable, prompt: Prompt) -> None:
+        new = {tensor.data_ptr(): tensor.nbytes for tensor in prompt.inputs.values()}
+        added = sum(size for pointer, size in new.items() if pointer not in self._seen)
+        if self.bytes + added <= self.max_bytes:
+            self._prompts[key] = prompt
+            self._seen.update(new)
+            self.bytes += added

@@ -1,0 +1,97 @@
+"""Query tokens: where the query's own characters ended up in ``input_ids``.
+
+The rule. The query, without blanks at its ends, is looked for in the texts of the user's messages, from the last
+text backwards; the first text that has it counts. When that text has it several times, the last occurrence that is
+not a part of a longer word counts ("cat" is not looked for in "concatenate"), or the last one if all are. A token
+counts when it holds at least one of the query's characters; so the token of a word with the blank before it counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from coreheads.errors import UserError
+
+Span = tuple[int, int]
+Render = Callable[[list[dict[str, Any]]], str]
+
+_MARK = "\ue000coreheads\ue001"
+"""Stands in for a text while the template is rendered, to see where the template puts that text."""
+
+_NO_SPACES = 0x2E80
+"""From this code point on scripts write words without blanks between them (CJK and Kana), so that a neighbouring
+letter says nothing about the word's end."""
+
+
+def query_span(query: str, chat: list[dict[str, Any]], rendered: str, render: Render) -> Span:
+    """Character span of the query in ``rendered``, which is ``render(chat)``.
+
+    Raises UserError when no text of a user's message has the query, or when it is blank.
+    """
+    query = query.strip()
+    if not query:
+        raise UserError("query: is blank, expected a part of the prompt's text")
+    for message, part in _user_texts(chat):
+        text = chat[message]["content"] if part is None else chat[message]["content"][part]["text"]
+        if (inside := _last_occurrence(query, text)) is None:
+            continue
+        marked = list(chat)
+        if part is None:
+            marked[message] = {**chat[message], "content": _MARK}
+        else:
+            content = list(chat[message]["content"])
+            content[part] = {**content[part], "text": _MARK}
+            marked[message] = {**chat[message], "content": content}
+        before, mark, after = render(marked).partition(_MARK)
+        if not mark or not rendered.startswith(before) or not rendered.endswith(after):
+            raise UserError(f"query: {query!r} stands in a text that the chat template rewrites")
+        # templates may trim a text: count from the text's first visible character
+        shown = rendered[len(before) : len(rendered) - len(after)]
+        shift = len(before) + shown.find(text.strip()) - (len(text) - len(text.lstrip()))
+        start = shift + inside
+        if rendered[start : start + len(query)] != query:
+            raise UserError(f"query: {query!r} stands in a text that the chat template rewrites")
+        return start, start + len(query)
+    raise UserError(f"query: {query!r} does not stand in any text of a user's message")
+
+
+def _user_texts(chat: Sequence[dict[str, Any]]) -> list[tuple[int, int | None]]:
+    """(message, part) of the user's texts, last first; part is None where the content is a plain text."""
+    places: list[tuple[int, int | None]] = []
+    for number, message in enumerate(chat):
+        if message["role"] != "user":
+            continue
+        if isinstance(message["content"], str):
+            places.append((number, None))
+        else:
+            places += [(number, i) for i, part in enumerate(message["content"]) if part["type"] == "text"]
+    return places[::-1]
+
+
+def _last_occurrence(query: str, text: str) -> int | None:
+    found = text.rfind(query)
+    last = found
+    while found >= 0:
+        if not (_joined(text, found) or _joined(text, found + len(query))):
+            return found
+        found = text.rfind(query, 0, found + len(query) - 1)
+    return last if last >= 0 else None
+
+
+def _joined(text: str, cut: int) -> bool:
+    """Whether the characters before and after ``cut`` belong to one word."""
+    if not 0 < cut < len(text):
+        return False
+    return all(letter.isalnum() and ord(letter) < _NO_SPACES for letter in text[cut - 1 : cut + 1])
+
+
+def expanded(span: Span, replacements: Sequence[tuple[Span, str]]) -> Span:
+    """The span after the processor has replaced each placeholder (its span, its replacement), in text order."""
+    shift = sum(len(new) - (end - start) for (start, end), new in replacements if end <= span[0])
+    return span[0] + shift, span[1] + shift
+
+
+def token_positions(span: Span, offsets: Sequence[Sequence[int]]) -> list[int]:
+    """Positions of the tokens that hold a character of the span, ascending; ``offsets`` are the tokens' spans."""
+    return [i for i, (start, end) in enumerate(offsets) if start < span[1] and end > span[0]]

@@ -1,0 +1,65 @@
+"""From a checkpoint to an adapter: the family is the one that ``config.model_type`` names.
+
+To add a family: write its module with a subclass of ``Adapter``, and name it in ``FAMILIES``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coreheads.errors import UserError
+
+if TYPE_CHECKING:
+    from coreheads.adapters.base import Adapter
+
+FAMILIES = {
+    "qwen3_vl": "coreheads.adapters.qwen3_vl:Qwen3VL",
+    "qwen3_vl_moe": "coreheads.adapters.qwen3_vl:Qwen3VL",
+}
+"""model_type -> "module:class", imported when first needed."""
+
+TINY = "tiny"
+"""The id of the embedded model."""
+
+
+def family(model_type: str, where: str) -> type[Adapter]:
+    """The adapter class for a model type; UserError names the type and the supported ones."""
+    if model_type not in FAMILIES:
+        raise UserError(f"{where}: model_type is {model_type!r}, supported are {', '.join(sorted(FAMILIES))}")
+    module, name = FAMILIES[model_type].split(":")
+    found: type[Adapter] = getattr(import_module(module), name)
+    return found
+
+
+def load_adapter(
+    id_or_path: str | Path,
+    device: str = "cpu",
+    dtype: str = "float32",
+    attn_implementation: str | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    **settings: Any,
+) -> Adapter:
+    """Load a model and its processor.
+
+    id_or_path: a hub id, a local folder, or "tiny" for the embedded model. device: "cpu", "cuda", "cuda:1", or "auto"
+    (CUDA when there is one). dtype: "float32", "bfloat16", "float16", or "auto" (the checkpoint's own).
+    attn_implementation: None is transformers' choice. settings: the family's own, see its adapter class.
+
+    Raises UserError, in one line, for a path or id that holds no checkpoint, an unsupported model type, and a
+    device, dtype, attention implementation or setting that cannot be had.
+    """
+    from coreheads.adapters import loading
+
+    name = str(id_or_path)
+    target = loading.device(device)
+    number_type = loading.dtype(dtype)
+    place = loading.place(name, TINY)
+    config = loading.config(name, place, revision, trust_remote_code)
+    adapter = family(config.model_type, name)
+    model, processor = loading.model_and_processor(
+        name, place, config, target, number_type, attn_implementation, revision, trust_remote_code
+    )
+    return adapter(model, processor, id=name, revision=getattr(config, "_commit_hash", None) or revision, **settings)

@@ -1,0 +1,139 @@
+"""Videos: which frames are shown, and their pixels.
+
+Sampling happens here and nowhere else, so that the processor's time stamps and the token map speak of the same
+frames. Files are decoded by decord, or by PyAV where decord is missing or cannot read the file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coreheads.errors import UserError
+
+EPSILON = 1e-6
+"""Seconds by which a time may miss a frame's, so that rounding never moves a boundary by a frame."""
+
+Frames = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Video:
+    """A whole video in memory: frames uint8 [T, H, W, 3] in RGB, at ``fps`` frames a second."""
+
+    frames: Frames
+    fps: float
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Video) and self.fps == other.fps and np.array_equal(self.frames, other.frames)
+
+    __hash__ = object.__hash__
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """The frames that are shown: uint8 [N, H, W, 3], and their indices in the source video of ``total`` frames."""
+
+    frames: Frames
+    indices: tuple[int, ...]
+    fps: float
+    total: int
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An opened video: ``read`` returns the frames with the given ascending indices, [N, H, W, 3]."""
+
+    total: int
+    fps: float
+    read: Callable[[Sequence[int]], Frames]
+
+
+def sample(
+    source: Video | Path,
+    rule: Callable[[int, float], Sequence[int]],
+    start: float | None = None,
+    end: float | None = None,
+) -> Sampled:
+    """Frames of a video, or of its part [start, end) in seconds.
+
+    ``rule(total, fps)`` picks the indices among ``total`` frames; of a part, it sees only the part's frames.
+    Frame i is at i / fps seconds. Raises UserError for a file that is missing or cannot be decoded, and for a
+    part without a frame.
+    """
+    clip = open_clip(source)
+    name = source if isinstance(source, Path) else "video"
+    first = 0 if start is None else max(0, math.ceil((start - EPSILON) * clip.fps))
+    stop = clip.total if end is None else min(clip.total, math.ceil((end - EPSILON) * clip.fps))
+    if first >= stop:
+        seconds = clip.total / clip.fps
+        raise UserError(
+            f"{name}: no frame from {start} to {end} s, the video has {seconds:.2f} s ({clip.total} frames)"
+        )
+    indices = tuple(first + int(index) for index in rule(stop - first, clip.fps))
+    return Sampled(clip.read(indices), indices, clip.fps, clip.total)
+
+
+def open_clip(source: Video | Path) -> Clip:
+    """Open a video file or a video in memory; UserError names a file that cannot be used."""
+    if isinstance(source, Video):
+        if source.frames.ndim != 4 or source.frames.shape[0] == 0 or source.frames.shape[3] != 3:
+            raise UserError(f"video: frames have shape {source.frames.shape}, expected [T, H, W, 3]")
+        return Clip(len(source.frames), source.fps, lambda indices: source.frames[list(indices)])
+    if not source.is_file():
+        raise UserError(f"{source}: no such video")
+    problems = []
+    for reader in (_open_decord, _open_pyav):
+        try:
+            return reader(source)
+        except ImportError:
+            problems.append(f"{reader.__name__.removeprefix('_open_')} is not installed")
+        except Exception as error:  # whatever the decoders raise: the other one may manage
+            problems.append(str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__)
+    raise UserError(f"{source}: cannot be read as a video ({'; '.join(problems)})")
+
+
+def _open_decord(path: Path) -> Clip:
+    import decord
+
+    reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+    if len(reader) == 0 or not reader.get_avg_fps() > 0:
+        raise ValueError("no frames")
+
+    def read(indices: Sequence[int]) -> Frames:
+        frames: Frames = reader.get_batch(list(indices)).asnumpy()
+        return frames
+
+    return Clip(len(reader), float(reader.get_avg_fps()), read)
+
+
+def _open_pyav(path: Path) -> Clip:
+    import av
+
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        rate = stream.average_rate or stream.guessed_rate
+        # some containers do not say how many frames they hold
+        total = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
+    if not total or not rate:
+        raise ValueError("no frames")
+
+    def read(indices: Sequence[int]) -> Frames:
+        wanted = set(indices)
+        found = {}
+        with av.open(str(path)) as container:
+            for index, frame in enumerate(container.decode(video=0)):
+                if index in wanted:
+                    found[index] = frame.to_ndarray(format="rgb24")
+                if len(found) == len(wanted):
+                    break
+        if missing := sorted(wanted - found.keys()):
+            raise UserError(f"{path}: frame {missing[0]} of {total} cannot be decoded")
+        return np.stack([found[index] for index in indices])
+
+    return Clip(int(total), float(rate), read)

@@ -1,0 +1,71 @@
+"""Vision features kept between runs on the same pixels: no patch touches the vision tower, so they are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
+from typing import Any
+
+from torch import Tensor, nn
+
+MAX_BYTES = 1 << 30
+
+
+class VisionMemo:
+    """Outputs of vision modules by the identity of their input tensors, which are held so that it stays theirs.
+
+    Those are the tensors of a prompt on its own. A batch joins the pixels of several prompts anew each time, and is
+    not remembered.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self.max_bytes = max_bytes
+        self.bytes = 0
+        self._outputs: dict[Any, tuple[list[Tensor], Any]] = {}
+
+    def clear(self) -> None:
+        """Forget all features."""
+        self._outputs.clear()
+        self.bytes = 0
+
+    @contextmanager
+    def active(self, modules: list[nn.Module]) -> Iterator[None]:
+        """Have these modules answer from memory inside the block; afterwards they are as before."""
+        for number, module in enumerate(modules):
+            # an instance attribute hides the class's method, and deleting it brings the method back
+            module.forward = self._remembering(number, module.forward)
+        try:
+            yield
+        finally:
+            for module in modules:
+                del module.forward
+
+    def _remembering(self, number: int, forward: Callable[..., Any]) -> Callable[..., Any]:
+        def remembered(*args: Any, **kwargs: Any) -> Any:
+            inputs = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+            if any(value.is_inference() for value in inputs):
+                return forward(*args, **kwargs)  # put together for this very call: will not be seen again
+            key = (number, tuple((value.data_ptr(), tuple(value.shape), value._version) for value in inputs))
+            if key not in self._outputs:
+                output = forward(*args, **kwargs)
+                size = sum(tensor.nbytes for tensor in _tensors(output))
+                if self.bytes + size > self.max_bytes:
+                    return output
+                self.bytes += size
+                self._outputs[key] = (inputs, output)
+            # the caller may put other things into the fields of what it gets
+            return copy(self._outputs[key][1])
+
+        return remembered
+
+
+def _tensors(output: Any) -> Iterator[Tensor]:
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, dict):
+        for value in output.values():
+            yield from _tensors(value)
+    elif isinstance(output, list | tuple):
+        for value in output:
+            yield from _tensors(value)

@@ -1,0 +1,212 @@
+"""The lmms-eval model: found by its entry point, batches, stored answers, patches, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small_run
+import torch
+
+from coreheads.adapters.lmms import CoreHeads
+from coreheads.adapters.vision_memo import VisionMemo
+from coreheads.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    return small_run.save_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Path:
+    from coreheads.adapters.registry import load_adapter
+    from coreheads.profile import HeadProfile
+
+    adapter = load_adapter(str(folder))
+    mean = [[1.0 / (1 + layer * adapter.heads + head) for head in range(adapter.heads)] for layer in range(2)]
+    described = adapter.describe()
+    profile = HeadProfile(model=described, mean=mean, ci_low=mean, ci_high=mean)  # type: ignore[arg-type]
+    path = tmp_path_factory.mktemp("heads") / "heads.json"
+    profile.save(path)
+    return path
+
+
+class Request:
+    """As lmms-eval's Instance: (context, doc_to_messages, generation_kwargs, document index, task, split)."""
+
+    def __init__(self, index: int, task: str = "t", **settings: Any) -> None:
+        self.args = ("", messages, {"max_new_tokens": 3, "until": [], **settings}, index, task, "test")
+
+
+def messages(doc: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [{"type": "text", "text": doc["question"]}]}]
+
+
+@pytest.fixture
+def model(folder: Path) -> CoreHeads:
+    made = CoreHeads(pretrained=str(folder), batch_size=2)
+    docs = [{"question": f"what digit is by the {name}?"} for name in ("red-star", "blue-ring", "cyan-bar", "red-bar")]
+    made.task_dict["t"] = {"test": docs}
+    return made
+
+
+def texts(answers: list[Any]) -> list[str]:
+    return [answer if isinstance(answer, str) else answer.text for answer in answers]
+
+
+def test_lmms_eval_finds_the_model_by_its_entry_point() -> None:
+    from lmms_eval.models.registry_v2 import ModelRegistryV2
+
+    registry = ModelRegistryV2()
+    registry.load_entrypoint_manifests()
+    assert registry.resolve("coreheads").model_type == "chat"
+    assert registry.get_model_class("coreheads") is CoreHeads
+
+
+def test_arguments_as_on_the_command_line(folder: Path, heads: Path) -> None:
+    arguments = f"pretrained={folder},patch=hybrid,heads={heads},fraction=0.25,sink=2,window=8"
+    model = CoreHeads.create_from_arg_string(arguments, {"batch_size": "4", "device": "cpu", "max_batch_size": None})
+    assert model.batch_size == 4
+    assert model.patch.describe()["window"] == 8
+    assert sorted(model.patch.heads) == [(0, 0), (0, 1), (0, 2), (0, 3)]
+
+
+def test_answers_do_not_depend_on_batches_or_what_is_stored(model: CoreHeads) -> None:
+    requests = [Request(index) for index in range(4)]
+    told: list[int] = []
+    model.answered = lambda task, index, generation: told.append(index)
+    once = texts(model.generate_until(requests))
+    assert told == [0, 1, 2, 3]
+    model.batch_size = 3
+    assert texts(model.generate_until(requests)) == once
+    model.known = lambda task, index: "stored" if index == 1 else None
+    told.clear()
+    assert texts(model.generate_until(requests)) == [once[0], "stored", once[2], once[3]]
+    assert told == [0, 2, 3]
+
+
+def test_every_answer_of_a_batch_is_told_before_the_next_batch(model: CoreHeads, monkeypatch: Any) -> None:
+    order: list[str] = []
+    generate = type(model.adapter).generate
+
+    def noted(self: Any, prompts: Any, **settings: Any) -> Any:
+        order.append(f"batch of {len(prompts)}")
+        return generate(self, prompts, **settings)
+
+    monkeypatch.setattr(type(model.adapter), "generate", noted)
+    model.answered = lambda task, index, generation: order.append(f"answer {index}")
+    model.generate_until([Request(index) for index in range(3)])
+    assert order == ["batch of 2", "answer 0", "answer 1", "batch of 1", "answer 2"]
+
+
+def test_prompts_are_prepared_once_for_all_patches(model: CoreHeads, monkeypatch: Any) -> None:
+    prepared: list[Any] = []
+    prepare = type(model.adapter).prepare
+
+    def noted(self: Any, *arguments: Any, **settings: Any) -> Any:
+        prepared.append(arguments)
+        return prepare(self, *arguments, **settings)
+
+    monkeypatch.setattr(type(model.adapter), "prepare", noted)
+    for _ in range(3):
+        model.generate_until([Request(0), Request(1)])
+    assert len(prepared) == 2
+    model.forget()
+    model.generate_until([Request(0)])
+    assert len(prepared) == 3
+    model.prompts.max_bytes = 0
+    model.forget()
+    model.generate_until([Request(0), Request(0)])
+    assert len(prepared) == 5
+
+
+def test_model_survives_lmms_evals_cleaning(model: CoreHeads) -> None:
+    before = texts(model.generate_until([Request(0)]))
+    model.clean()
+    assert texts(model.generate_until([Request(0)])) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"patch": "prune", "selection": "none"}, "prune"),
+        ({"patch": "hybrid", "fraction": 0.1}, "needs heads"),
+        ({"patch": "hybrid", "heads": "HEADS"}, "needs a fraction"),
+        ({"patch": "hybrid", "heads": "HEADS", "fraction": 0}, "fraction is 0"),
+        ({"patch": "hybrid", "heads": "HEADS", "fraction": 2}, "fraction is 2"),
+        ({"patch": "hybrid", "heads": "nowhere.json", "fraction": 0.1}, "nowhere.json"),
+        ({"patch": "hybrid", "selection": "none", "windows": 3}, "windows"),
+        ({"patch": "hybrid", "selection": "best", "heads": "HEADS", "fraction": 0.1}, "best"),
+        ({"patch": "ablate", "selection": "none"}, "empty"),
+        ({"window": 3}, "patch is none but window"),
+        ({"batch_size": "many"}, "batch_size is 'many'"),
+        ({"batch_size": 0}, "batch_size is 0"),
+    ],
+)
+def test_wrong_arguments_are_one_clear_line(
+    model: CoreHeads, heads: Path, arguments: dict[str, Any], expected: str
+) -> None:
+    given = {name: str(heads) if value == "HEADS" else value for name, value in arguments.items()}
+    with pytest.raises(UserError, match=expected) as caught:
+        CoreHeads(adapter=model.adapter, **given)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_what_is_not_greedy_generation_is_refused(model: CoreHeads) -> None:
+    with pytest.raises(UserError, match="greedy"):
+        model.generate_until([Request(0, do_sample=True, temperature=0.7)])
+    model.generate_until([Request(0, do_sample=False, temperature=0, num_beams=1)])
+    with pytest.raises(UserError, match="log-likelihood"):
+        model.loglikelihood([])
+    with pytest.raises(UserError, match="multi-round"):
+        model.generate_until_multi_round([])
+
+
+def test_remembered_vision_changes_no_answer(model: CoreHeads) -> None:
+    from PIL import Image
+
+    picture = Image.effect_noise((96, 64), 60).convert("RGB")
+    content = [{"type": "image", "image": picture}, {"type": "text", "text": "where is the red-star?"}]
+    adapter = model.adapter
+    prompt = adapter.prepare([{"role": "user", "content": content}])
+    memo, calls = VisionMemo(), []
+    hook = adapter.vision_modules[0].patch_embed.register_forward_hook(lambda *_: calls.append(1))
+    with torch.inference_mode():
+        plain = adapter.model(**prompt.inputs).logits
+        with memo.active(adapter.vision_modules):
+            first = adapter.model(**prompt.inputs).logits
+            second = adapter.model(**prompt.inputs).logits
+    hook.remove()
+    assert torch.equal(plain, first)
+    assert torch.equal(plain, second)
+    assert len(calls) == 2
+    assert memo.bytes > 0
+    with memo.active(adapter.vision_modules), torch.inference_mode():
+        other = {**prompt.inputs, "pixel_values": prompt.inputs["pixel_values"].flip(0)}
+        assert not torch.equal(adapter.model(**other).logits, plain)
+    assert "forward" not in vars(adapter.vision_modules[0])
+
+
+def test_lmms_evals_own_command_line_runs_model_and_task(folder: Path, heads: Path) -> None:
+    """The one way in that is not ours: entry point, tasks by path, model arguments."""
+    from coreheads.tasks import registry
+
+    program = Path(sys.executable).with_name("lmms-eval")
+    arguments = f"pretrained={folder},patch=hybrid,heads={heads},fraction=0.1,window=32"
+    command = [str(program), "--model", "coreheads", "--model_args", arguments, "--tasks", small_run.REC]
+    done = subprocess.run(
+        [*command, "--include_path", str(registry.path()), "--limit", "2", "--batch_size", "2"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert f"|{small_run.REC}|none" in done.stdout
+    assert "acc_0.5" in done.stdout
