@@ -16,7 +16,7 @@ def language_model(model: nn.Module) -> nn.Module:
 
 def attention_modules(model: nn.Module) -> list[nn.Module]:
     """The decoder's self-attention modules, one a layer, in layer order."""
-    return [layer.self_attn for layer in language_model(model).layers]  # type: ignore[union-attr, misc]
+    return [layer.self_attn for layer in language_model(model).layers]  # type: ignore[union-attr]
 
 
 def head_shape(model: nn.Module) -> tuple[int, int, int]:

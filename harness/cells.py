@@ -1,0 +1,171 @@
+"""Cells: one model, one patch on one set of heads, one task. What a configuration asks for, as a flat list."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from coreheads.errors import UserError
+from coreheads.heads import Head, Heads
+from coreheads.selections import SEEDED, Selection
+
+if TYPE_CHECKING:
+    from coreheads.config import CellConfig, RunConfig
+    from coreheads.profile import HeadProfile
+
+
+SIZED = SEEDED | {"top", "bottom"}
+"""Selections that take a fraction."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is evaluated together; its name is also its file's name.
+
+    params: the patch's settings as sorted (name, value) pairs. fraction: of all heads of the language model, None
+    where the selection has no size. draw: number of a random draw from 0, None where nothing is drawn; seed: what it
+    was drawn with. heads: only for explicit selections. limit: how many samples (None: all). within: the first so
+    many samples of the task are those that the dense model answers too (None: all).
+    """
+
+    model: str
+    task: str
+    patch: str = "none"
+    params: tuple[tuple[str, Any], ...] = ()
+    selection: str | None = None
+    fraction: float | None = None
+    draw: int | None = None
+    seed: int | None = None
+    heads: tuple[Head, ...] = ()
+    limit: int | None = None
+    within: int | None = None
+    timed: bool = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return dict(self.params)
+
+    @property
+    def condition(self) -> tuple[Any, ...]:
+        """What the model was made into: equal for all tasks, and for all draws of one control."""
+        return self.model, self.patch, self.params, self.selection, self.fraction, self.heads
+
+    @property
+    def name(self) -> str:
+        """Unique within a run, and safe as a file name."""
+        settings = "-".join(f"{name}={value}" for name, value in self.params)
+        parts = [self.model, self.task, "-".join(filter(None, (self.patch, settings)))]
+        if self.selection is not None:
+            parts.append(self.selection)
+        if self.fraction is not None:
+            parts.append(f"{self.fraction:g}")
+        if self.heads:
+            parts.append("+".join(f"L{layer}H{head}" for layer, head in self.heads))
+        if self.draw is not None:
+            parts.append(f"draw{self.draw}")
+        return file_name("__".join(parts))
+
+    def span(self, available: int) -> tuple[int, int]:
+        """(offset, count) of the cell's samples among the ``available`` ones of its task.
+
+        Successive draws take successive samples, so that together they cover more of the task at the same cost.
+        """
+        total = available if self.within is None else min(available, self.within)
+        count = total if self.limit is None else min(total, self.limit)
+        offset = 0 if self.draw is None else min(self.draw * count % total, total - count)
+        return offset, count
+
+    def to_json(self) -> dict[str, Any]:
+        record = asdict(self)
+        record["params"] = self.settings
+        record["heads"] = [list(head) for head in self.heads]
+        return record
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> Cell:
+        values = {**record, "params": tuple(sorted(record["params"].items()))}
+        values["heads"] = tuple((layer, head) for layer, head in record["heads"])
+        return cls(**values)
+
+
+def file_name(text: str) -> str:
+    """``text`` with nothing a file system or a shell could stumble over, shortened without becoming ambiguous."""
+    safe = re.sub(r"[^A-Za-z0-9_.=+-]+", "-", text).strip("-.") or "unnamed"
+    if safe == text and len(safe) <= 150:
+        return safe
+    from hashlib import sha256
+
+    return f"{safe[:140]}-{sha256(text.encode()).hexdigest()[:8]}"
+
+
+def expand(config: RunConfig) -> list[Cell]:
+    """All cells of a configuration: by model, then by task, the dense model first and always.
+
+    Raises UserError when two entries ask for one cell.
+    """
+    cells: list[Cell] = []
+    for model in config.models:
+        for task in config.evaluate.tasks:
+            cells.append(Cell(model.name, task, limit=config.evaluate.limit, within=config.evaluate.limit))
+            for group in config.cells:
+                if group.patch != "none" and task in (group.tasks or config.evaluate.tasks):
+                    cells.extend(_cells(group, config, model.name, task))
+    seen: set[str] = set()
+    for cell in cells:
+        if cell.name in seen:
+            raise UserError(f"cells: {cell.name} is asked for twice, expected every cell once")
+        seen.add(cell.name)
+    return cells
+
+
+def _cells(group: CellConfig, config: RunConfig, model: str, task: str) -> Iterator[Cell]:
+    evaluate = config.evaluate
+    common: dict[str, Any] = {
+        "model": model,
+        "task": task,
+        "patch": group.patch,
+        "within": evaluate.limit,
+        "params": tuple(sorted((name, _plain(value)) for name, value in group.params.items())),
+    }
+    draw_limit = min((n for n in (evaluate.draw_limit, evaluate.limit) if n is not None), default=None)
+    for selection in group.selections:
+        for fraction in group.fractions if selection in SIZED else (None,):
+            if selection in SEEDED:
+                for draw in range(group.draws or evaluate.draws):
+                    yield Cell(
+                        selection=selection,
+                        fraction=fraction,
+                        draw=draw,
+                        seed=config.seed + draw,
+                        limit=draw_limit,
+                        **common,
+                    )
+            else:
+                heads = tuple(sorted(group.heads)) if selection == "explicit" else ()
+                yield Cell(
+                    selection=selection,
+                    fraction=fraction,
+                    heads=heads,
+                    limit=evaluate.limit,
+                    timed=group.timed,
+                    **common,
+                )
+
+
+def _plain(value: Any) -> Any:
+    """Patch parameters must be hashable: lists (of heads, of numbers) become tuples' JSON text."""
+    return value if isinstance(value, str | int | float | bool) or value is None else json.dumps(value)
+
+
+def select(cell: Cell, profile: HeadProfile | None, shape: tuple[int, int]) -> Heads:
+    """The heads of a cell in a language model of ``shape`` (layers, heads); empty for the dense model.
+
+    Raises UserError where a head does not exist or the selection needs a profile and there is none.
+    """
+    if cell.selection is None:
+        return frozenset()
+    rule = Selection(cell.selection, cell.fraction, cell.seed or 0, frozenset(cell.heads))
+    return rule.resolve(profile, shape)

@@ -1,0 +1,68 @@
+"""The command line: one subcommand a file, each importing what it needs only when it is called.
+
+A module of this package gives either ``command`` (one function, registered under the module's name) or ``app``
+(a typer app with subcommands of its own, as ``heads`` has).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import typer
+
+from coreheads.errors import UserError
+
+COMMANDS = ("run", "profile", "leaderboard", "check", "heads", "tasks", "models", "doctor")
+"""Module names, in the order of ``coreheads --help``."""
+
+INTERRUPTED = 130
+
+HELP = """Find the attention heads of a multimodal LLM that retrieve what a question asks about, prove it by
+ablation, and rank hybrid attention by accuracy against speedup.
+
+Start with `coreheads run`: it needs no network and no GPU, and ends with a leaderboard."""
+
+
+def build_app() -> typer.Typer:
+    """The whole command line; importing the subcommands loads none of their libraries."""
+    app = typer.Typer(
+        name="coreheads", help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    )
+    app.callback(invoke_without_command=True)(_version)
+    for name in COMMANDS:
+        module = import_module(f"coreheads.cli.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(module.command)
+    return app
+
+
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True),
+) -> None:
+    if version:
+        from coreheads import __version__
+
+        typer.echo(f"coreheads {__version__}")
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 1 (a check failed), 2 (unusable input), 130 (Ctrl-C)."""
+    status = 0
+    try:
+        build_app()(args=list(sys.argv[1:] if arguments is None else arguments), prog_name="coreheads")
+    except UserError as error:
+        for line in str(error).splitlines():
+            typer.echo(f"error: {line}", err=True)
+        return 2
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except SystemExit as stop:
+        status = stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    if status == INTERRUPTED:
+        typer.echo("\nStopped. What was finished is stored; the same command goes on from here.", err=True)
+    return status

@@ -1,0 +1,46 @@
+"""``coreheads run``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    config: Annotated[
+        Path | None, typer.Argument(help="A YAML file; without one, the embedded model on the embedded data.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder; an interrupted run in it goes on.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Evaluate only so many samples a task.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...")] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: evaluate.draws=3.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
+) -> None:
+    """Find the heads, evaluate every cell, time the timed ones, write the leaderboard.
+
+    A cell is one model with one change on one task. Everything that is finished is stored at once; the same command
+    goes on where it stopped.
+
+    Example: coreheads run --limit 8 --out results/runs/short
+    """
+    from coreheads.config import load_config
+
+    folder = None if out is None else str(out)
+    resolved = load_config(config, tuple(change or ()), limit=limit, device=device, out=folder)
+    if dry_run:
+        from coreheads.plan import show_plan
+
+        show_plan(resolved)
+        return
+    from coreheads.runner import run
+
+    board = run(resolved, shown=not quiet)
+    if not quiet:
+        from coreheads.summary import show
+
+        show(board, Path(resolved.out))

@@ -1,0 +1,215 @@
+"""The configuration of a run: what a YAML file may say, and one clear line for everything it may not.
+
+Only `coreheads run` imports this module (pydantic is slow to import).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from coreheads.cells import SIZED
+from coreheads.config_text import load_yaml, set_values
+from coreheads.errors import UserError
+from coreheads.selections import SEEDED
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+Selection = Literal["top", "bottom", "random", "layer_matched", "none", "all", "explicit"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(_Section):
+    """A checkpoint: ``tiny`` (the embedded one), a local folder or a hub id."""
+
+    id: str = Field(min_length=1)
+    name: str = ""
+    """What the board calls it: by default the id, or the last part of a path."""
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    attn_implementation: str | None = None
+    trust_remote_code: bool = False
+    heads: str | None = None
+    """A heads.json of this very model; without it the run finds the heads itself."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("name") and isinstance(values.get("id"), str):
+            path = Path(values["id"])
+            is_path = path.is_absolute() or values["id"].startswith((".", "~")) or path.is_dir()
+            return {**values, "name": path.resolve().name if is_path else values["id"]}
+        return values
+
+
+class ProfileConfig(_Section):
+    tasks: tuple[str, ...] = ()
+    samples: int = Field(default=64, ge=1)
+    split: str = "profile"
+    normalization: Literal["vision", "lift"] | None = None
+
+
+class EvaluateConfig(_Section):
+    tasks: Names
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Samples a task; null is all of them."""
+    split: str = "test"
+    draws: int = Field(default=10, ge=1)
+    """Draws of every random control."""
+    draw_limit: Annotated[int, Field(ge=1)] | None = None
+    """Samples a draw; successive draws take successive samples. Null: as many as ``limit``."""
+    batch_size: int = Field(default=8, ge=1)
+
+
+class CellConfig(_Section):
+    """Cells are the product of selections, fractions and (for random ones) draws, on every task."""
+
+    patch: str = "none"
+    tasks: tuple[str, ...] = ()
+    """On which of the evaluated tasks; none named is all."""
+    params: dict[str, Any] = {}
+    """What the patch takes besides the heads: mode of ``ablate``; sink and window of ``hybrid``."""
+    selections: tuple[Selection, ...] = ()
+    fractions: tuple[Fraction, ...] = ()
+    draws: Annotated[int, Field(ge=1)] | None = None
+    heads: tuple[tuple[int, int], ...] = ()
+    timed: bool = False
+    """Measure the speed of these cells too."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> CellConfig:
+        if self.patch == "none":
+            if self.selections or self.fractions or self.heads or self.params:
+                raise ValueError("patch none takes no selections, fractions, heads or params")
+            return self
+        if not self.selections:
+            raise ValueError(f"patch {self.patch} needs selections, for example [top]")
+        if any(name in SIZED for name in self.selections) and not self.fractions:
+            raise ValueError("these selections need fractions, for example [0.05]")
+        if "explicit" in self.selections and not self.heads:
+            raise ValueError("selection explicit needs heads, for example [[2, 8], [2, 9]]: the selection is empty")
+        if self.heads and "explicit" not in self.selections:
+            raise ValueError("heads are given, but selections do not name explicit")
+        if self.timed and any(name in SEEDED for name in self.selections):
+            raise ValueError("timed cells cannot be random: a draw's speed is that of any other draw")
+        return self
+
+
+class TimingConfig(_Section):
+    tasks: tuple[str, ...] | Literal["all"] = "all"
+    """Which of the evaluated tasks are timed; an empty list times nothing."""
+    repeats: int = Field(default=10, ge=10)
+    warmup: int = Field(default=1, ge=1)
+    decode_tokens: int = Field(default=8, ge=1)
+    """Tokens that every timed run decodes after the first, whatever the answer."""
+
+
+class RunConfig(_Section):
+    schema_version: Literal[1] = 1
+    models: Annotated[tuple[ModelConfig, ...], Field(min_length=1)]
+    device: str = "cpu"
+    data_root: str | None = None
+    """Where benchmark data lies; null is each task's own place (see `coreheads tasks`)."""
+    profile: ProfileConfig = ProfileConfig()
+    evaluate: EvaluateConfig
+    cells: tuple[CellConfig, ...] = ()
+    timing: TimingConfig = TimingConfig()
+    with_limit: dict[str, Any] = {}
+    """What the command line's --limit changes besides the limit, by dotted path: a short run needs less of all."""
+    seed: int = Field(default=0, ge=0)
+    out: str = "results/runs/run"
+
+    @field_validator("models")
+    @classmethod
+    def _distinct(cls, models: tuple[ModelConfig, ...]) -> tuple[ModelConfig, ...]:
+        if len({model.name for model in models}) < len(models):
+            raise ValueError("two models have one name: give each a name of its own")
+        return models
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunConfig:
+        if not self.profile.tasks and any(model.heads is None for model in self.models) and self.needs_heads:
+            raise ValueError("profile.tasks is empty and a model has no heads file: nothing to select heads from")
+        if self.profile.tasks and self.profile.split == self.evaluate.split:
+            raise ValueError("profile.split and evaluate.split are the same: heads are found on one, judged on another")
+        return self
+
+    @model_validator(mode="after")
+    def _known_tasks(self) -> RunConfig:
+        for place, group in enumerate(self.cells):
+            for task in group.tasks:
+                if task not in self.evaluate.tasks:
+                    raise ValueError(f"cells.{place}.tasks names {task!r}, which evaluate.tasks does not")
+        if self.timing.tasks != "all":
+            for task in self.timing.tasks:
+                if task not in self.evaluate.tasks:
+                    raise ValueError(f"timing.tasks names {task!r}, which evaluate.tasks does not")
+        return self
+
+    @property
+    def needs_heads(self) -> bool:
+        """Whether any cell selects heads by their profile."""
+        return any(name in SIZED for cell in self.cells for name in cell.selections)
+
+    def timed_tasks(self) -> tuple[str, ...]:
+        return self.evaluate.tasks if self.timing.tasks == "all" else self.timing.tasks
+
+
+def default_path() -> Path:
+    """The embedded default configuration."""
+    return Path(__file__).parent / "configs" / "default.yaml"
+
+
+def load_config(
+    path: str | Path | None = None, changes: tuple[str, ...] = (), limit: int | None = None, **values: Any
+) -> RunConfig:
+    """Read a YAML file (None: the embedded default), apply ``key=value`` changes and then ``values``.
+
+    limit: samples a task, and with it the file's own ``with_limit`` changes (before ``changes``, which win). ``values``
+    are the command line's other options; None leaves the file's value.
+    Raises UserError with one line a fault: file, field, value, what was expected.
+    """
+    source = Path(path) if path is not None else default_path()
+    tree = load_yaml(source)
+    if limit is not None:
+        shorter = tree.get("with_limit")
+        if isinstance(shorter, dict):
+            set_values(tree, (), shorter.items())
+        set_values(tree, (), [("evaluate.limit", limit)])
+    set_values(tree, changes, [(name, value) for name, value in values.items() if value is not None])
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        places = [fault["loc"] for fault in faults]
+        # a list whose elements are wrong is also reported as too short: say only what is wrong inside
+        own = [fault for fault in faults if not any(_inside(place, fault["loc"]) for place in places)]
+        raise UserError("\n".join(_line(source, fault) for fault in own)) from None
+
+
+def _inside(place: tuple[Any, ...], outer: tuple[Any, ...]) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
+
+
+def _line(source: Path, fault: Any) -> str:
+    """One pydantic fault as ``file: field is value, expected ...``."""
+    field = ".".join(str(part) for part in fault["loc"]) or "the file"
+    text = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "missing":
+        return f"{source}: {field} is missing"
+    if fault["type"] == "extra_forbidden":
+        return f"{source}: {field} is not a known field"
+    if fault["type"] == "value_error":
+        return f"{source}: {field}: {text}"
+    text = text.removeprefix("Input should be ")
+    return f"{source}: {field} is {_short(fault['input'])}, expected {text}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

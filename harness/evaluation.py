@@ -1,0 +1,193 @@
+"""Cells through lmms-eval: its evaluator, its tasks, our model object, one sample on disk after the other."""
+
+from __future__ import annotations
+
+import io
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any
+
+from coreheads.cells import Cell
+from coreheads.errors import UserError
+from coreheads.samples import SampleFile
+
+
+class Evaluator:
+    """lmms-eval around one loaded model; tasks are built once, prompts are prepared once."""
+
+    def __init__(self, adapter: Any, split: str = "test", data_root: str | None = None, batch_size: int = 8) -> None:
+        with quiet():
+            from lmms_eval.tasks import TaskManager
+
+            from coreheads.adapters.lmms import CoreHeads
+            from coreheads.tasks import registry
+
+            self._manager = TaskManager(
+                "ERROR", include_path=str(registry.path()), include_defaults=False, model_name="coreheads"
+            )
+        self._registry = registry
+        self._data = {"split": split, "data_root": data_root}
+        self.model = CoreHeads(adapter=adapter, batch_size=batch_size)
+        self._task: _Task | None = None
+
+    def task(self, name: str) -> _Task:
+        """The task built for lmms-eval. The last one is kept; asking for another forgets its prompts."""
+        if self._task is None or self._task.name != name:
+            self.model.forget()
+            with quiet(), unwrapped():
+                # "task" names it, the rest overrides its YAML
+                loaded = self._manager.load_task_or_group([{"task": name, "dataset_kwargs": dict(self._data)}], "chat")
+            self._task = _Task(self._registry.get(name), loaded[name])
+        return self._task
+
+    def evaluate(
+        self, cell: Cell, patch: Any, store: SampleFile, advance: Callable[[int], object] = lambda n: None
+    ) -> dict[str, Any]:
+        """Answer and score the cell's samples that ``store`` does not have yet, appending each when it is known.
+
+        Returns the cell's result: n, score and metric (mean of the main one), metrics (lmms-eval's aggregates),
+        tokens_median, seconds. Raises UserError where the task has no data, or the store holds other records.
+        """
+        task = self.task(cell.task)
+        offset, count = cell.span(len(task.ids))
+        wanted = task.ids[offset : offset + count]
+        stray = set(store.samples) - set(wanted)
+        if stray:
+            raise UserError(f"{store.path}: record {min(stray)!r} does not belong to this cell: has the data changed?")
+        advance(len(store))
+
+        def known(_: str, index: int) -> str | None:
+            line = store.samples.get(task.ids[index])
+            return None if line is None else str(line["response"])
+
+        def answered(_: str, index: int, generation: Any) -> None:
+            scores = task.scores(index, generation.text)
+            store.add(task.ids[index], generation.text, scores[task.metric], scores, generation.prompt_tokens)
+            advance(1)
+
+        started = time.perf_counter()
+        self.model.patch, self.model.known, self.model.answered = patch, known, answered
+        results = self._simple_evaluate(task, offset, count)
+        seconds = time.perf_counter() - started
+        _compare(task, results["samples"][cell.task], store)
+        lines = [store.samples[record] for record in wanted]
+        return {
+            "n": len(lines),
+            "metric": task.metric,
+            "score": sum(line["score"] for line in lines) / len(lines),
+            "metrics": {
+                key.partition(",")[0]: value
+                for key, value in results["results"][cell.task].items()
+                if isinstance(value, int | float) and "stderr" not in key and key.endswith(",none")
+            },
+            "tokens_median": sorted(line["prompt_tokens"] for line in lines)[len(lines) // 2],
+            "seconds": seconds,
+        }
+
+    def prompt(self, name: str, index: int) -> Any:
+        """The prepared prompt of a document of the task, from those that are kept."""
+        split = self.task(name).built.config.test_split
+        return self.model.prompts.get((name, split, index), lambda like: self.prepare(name, index))
+
+    def prepare(self, name: str, index: int) -> Any:
+        """The prompt of a document, prepared anew from its media."""
+        with quiet():
+            return self.model.adapter.prepare(self.task(name).messages(index))
+
+    def _simple_evaluate(self, task: _Task, offset: int, count: int) -> dict[str, Any]:
+        with quiet(), unwrapped():
+            from lmms_eval.evaluator import simple_evaluate
+
+            results: dict[str, Any] = simple_evaluate(
+                model=self.model,
+                tasks=[task.built],
+                task_manager=self._manager,
+                limit=count,
+                offset=offset,
+                bootstrap_iters=0,
+                log_samples=True,
+                process_docs_parallel=1,
+                cli_args=Namespace(process_with_media=False),
+                verbosity="ERROR",
+                random_seed=None,
+                numpy_random_seed=None,
+                torch_random_seed=None,
+            )
+        return results
+
+
+class _Task:
+    """One task as lmms-eval has built it, and what the registry knows of it."""
+
+    def __init__(self, task: Any, built: Any) -> None:
+        self.name: str = task.name
+        self.metric: str = task.metric
+        self.built = built
+        self._task = task
+        self._docs = built.eval_docs_no_media
+        self.ids = _distinct([task.record_id(doc) for doc in self._docs])
+
+    def messages(self, index: int) -> Any:
+        """The document's chat messages, media included."""
+        return self.built.doc_to_messages(self.built.eval_docs[index])
+
+    def scores(self, index: int, response: str) -> dict[str, float]:
+        """Metric -> value of one response, by the task's own scorer."""
+        scores = self._task.doc_scores(self._docs[index], response.strip())
+        return {name: float(value) for name, value in scores.items()}
+
+
+def _distinct(ids: Sequence[str]) -> list[str]:
+    """Record ids; the second, third ... record of one id gets ``#2``, ``#3`` ..."""
+    count: dict[str, int] = {}
+    found = []
+    for record in ids:
+        count[record] = count.get(record, 0) + 1
+        found.append(str(record) if count[record] == 1 else f"{record}#{count[record]}")
+    return found
+
+
+def _compare(task: _Task, logged: Sequence[dict[str, Any]], store: SampleFile) -> None:
+    """What lmms-eval scored must be what was stored sample by sample; anything else is a fault of the task."""
+    for sample in logged:
+        value = sample.get(task.metric)
+        value = value.get("score") if isinstance(value, dict) else value
+        record = task.ids[sample["doc_id"]]
+        if isinstance(value, int | float) and abs(value - store.samples[record]["score"]) > 1e-9:
+            raise RuntimeError(
+                f"{task.name}: record {record!r} scores {value} in process_results "
+                f"but {store.samples[record]['score']} in doc_scores"
+            )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep lmms-eval's log lines and progress bars off the terminal; faults are raised, not logged."""
+    from datasets import disable_progress_bars, enable_progress_bars
+    from datasets.utils.tqdm import are_progress_bars_disabled
+    from loguru import logger
+
+    shown = not are_progress_bars_disabled()
+    logger.disable("lmms_eval")
+    disable_progress_bars()
+    try:
+        with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.enable("lmms_eval")
+        if shown:
+            enable_progress_bars()
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """lmms-eval retries what fails and then raises a RetryError: raise the fault itself."""
+    from tenacity import RetryError
+
+    try:
+        yield
+    except RetryError as error:
+        fault = error.last_attempt.exception()
+        raise fault if fault is not None else error from None

@@ -1,0 +1,128 @@
+"""From stored cells to leaderboard rows: scores, deltas against dense, speed. Reads a run folder, computes no model."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from coreheads import pooling
+from coreheads.cells import Cell
+from coreheads.run_folder import RunFolder
+from coreheads.speed_rows import FIELDS as SPEED_FIELDS
+from coreheads.speed_rows import dense_speed, patched_speed
+from coreheads.statistics import holm
+
+Row = dict[str, Any]
+
+FIELDS = (
+    "model", "task", "patch", "selection", "fraction", "n", "score", "score_ci", "delta", "delta_ci", "p_value",
+    "tokens_median", *SPEED_FIELDS, "device", "params", "heads", "draws", "metric", "run", "cells", "note",
+)  # fmt: skip
+"""A row's fields. The first are those of DESIGN; heads: how many are selected; draws: how many random draws are
+pooled (null where nothing is drawn); cells: the names of the stored cells; note: what must be read beside it."""
+
+
+def build_rows(run: RunFolder) -> list[Row]:
+    """The leaderboard rows of one run, in the order of its configuration; only finished cells count.
+
+    ``delta`` is against the dense row of the same model and task, paired by sample; ``p_value`` is corrected
+    (Holm) within a model and task.
+    """
+    stored = run.cells()
+    timings = run.timings()
+    tables: dict[tuple[str, str], dict[tuple[Any, ...], list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    for record in stored.values():
+        cell = Cell.from_json(record["cell"])
+        tables[cell.model, cell.task][cell.condition].append(record)
+    rows: list[Row] = []
+    for conditions in tables.values():
+        rows.extend(_task_rows(run, list(conditions.values()), timings))
+    return rows
+
+
+def _task_rows(run: RunFolder, groups: list[list[dict[str, Any]]], timings: dict[str, Any]) -> list[Row]:
+    """The rows of one model and task; ``groups``: the draws of each condition."""
+    samples = [[run.samples(record["name"]).samples for record in group] for group in groups]
+    dense = next((draws[0] for group, draws in zip(groups, samples, strict=True) if _patch(group) == "none"), None)
+    rows = [_row(run, group, draws, dense, timings) for group, draws in zip(groups, samples, strict=True)]
+    tops = {g[0]["cell"]["fraction"]: g[0]["heads"] for g in groups if g[0]["cell"]["selection"] == "top"}
+    for row, group in zip(rows, groups, strict=True):
+        row["note"] = _note(row, group, tops)
+    rows.sort(key=_order)
+    for row, adjusted in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
+        row["p_value"] = adjusted
+    return rows
+
+
+def _patch(group: Sequence[dict[str, Any]]) -> str:
+    return str(group[0]["cell"]["patch"])
+
+
+def _row(
+    run: RunFolder,
+    group: list[dict[str, Any]],
+    draws: list[dict[str, Any]],
+    dense: dict[str, Any] | None,
+    timings: dict[str, Any],
+) -> Row:
+    cell = Cell.from_json(group[0]["cell"])
+    row: Row = dict.fromkeys(FIELDS)
+    row |= {
+        "model": cell.model,
+        "task": cell.task,
+        "patch": cell.patch,
+        "params": cell.settings,
+        "selection": cell.selection,
+        "fraction": cell.fraction,
+        "heads": len(group[0]["heads"]),
+        "draws": len(group) if cell.draw is not None else None,
+        "metric": group[0]["metric"],
+        "run": run.path.name,
+        "cells": [record["name"] for record in group],
+        "device": run.manifest["sessions"][-1]["machine"]["name"],
+    }
+    scores = [{key: float(line["score"]) for key, line in draw.items()} for draw in draws]
+    lines = [line for draw in draws for line in draw.values()]
+    row["n"] = len(lines)
+    row["score"], row["score_ci"] = pooling.mean_score(scores)
+    row["tokens_median"] = median(line["prompt_tokens"] for line in lines)
+    if cell.patch != "none" and dense is not None:
+        paired = pooling.paired_with(scores, {key: float(line["score"]) for key, line in dense.items()})
+        if paired is not None:
+            row["delta"], row["delta_ci"], row["p_value"] = paired[0], (paired[1], paired[2]), paired[3]
+    row["kv_bytes_ratio"] = group[0].get("kv_bytes_ratio")
+    timing = timings.get(cell.name)
+    if timing is not None:
+        row |= patched_speed(timing)
+        row["device"] = timing["device"]
+    elif cell.patch == "none":
+        own = [t for t in timings.values() if t["cell"]["model"] == cell.model and t["cell"]["task"] == cell.task]
+        if own:
+            row |= dense_speed(own[0])
+            row["device"] = own[0]["device"]
+    return row
+
+
+def _note(row: Row, group: list[dict[str, Any]], tops: dict[float, list[list[int]]]) -> str | None:
+    """``tops``: the top heads by fraction. A uniform draw may hold some of them, which is what its cost may be."""
+    if row["draws"] is None:
+        return "no head keeps full attention" if (row["patch"], row["selection"]) == ("hybrid", "none") else None
+    note = f"mean of {row['draws']} random draws, {row['n']} samples in all"
+    if row["fraction"] in tops:
+        hits = sum(any(head in tops[row["fraction"]] for head in record["heads"]) for record in group)
+        note += f"; {hits} of the draws held some of the top heads"
+    return note
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    patches = ("none", "hybrid", "ablate")
+    selections = (None, "top", "all", "explicit", "none", "random", "layer_matched", "bottom")
+    return (
+        patches.index(row["patch"]) if row["patch"] in patches else len(patches),
+        row["patch"],
+        str(row["params"]),
+        selections.index(row["selection"]),
+        row["fraction"] or 0.0,
+    )

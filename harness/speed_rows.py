@@ -1,0 +1,72 @@
+"""From raw times to the speed fields of a row: medians, and ratios of medians with their intervals."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from coreheads.statistics import ratio_of_medians_ci
+
+FIELDS = (
+    "prefill_ms", "prefill_speedup", "prefill_speedup_ci", "decode_ms_per_token", "decode_speedup",
+    "end_to_end_speedup", "ceiling", "ceiling_share", "kv_bytes_ratio", "peak_memory_ratio", "timed_tokens",
+    "dense_kernel", "repeats",
+)  # fmt: skip
+"""timed_tokens: the timed prompt's length; dense_kernel: the dense attention that was fastest on this device."""
+
+PHASES = ("preprocess", "vision", "prefill", "decode")
+"""Seconds of one repeat; ``decode`` is per token. End to end is all of them with the tokens that were decoded."""
+
+
+def end_to_end(times: dict[str, list[float]], tokens: int) -> list[float]:
+    """Seconds from media to the last of ``tokens`` answer tokens, a repeat."""
+    return [
+        preprocess + vision + prefill + tokens * decode
+        for preprocess, vision, prefill, decode in zip(*(times[phase] for phase in PHASES), strict=True)
+    ]
+
+
+def dense_speed(timing: dict[str, Any]) -> dict[str, Any]:
+    """The dense model's own times; its speedup is 1 by definition."""
+    dense = timing["times"]["dense"]
+    return {
+        "prefill_ms": 1000 * median(dense["prefill"]),
+        "prefill_speedup": 1.0,
+        "decode_ms_per_token": 1000 * median(dense["decode"]),
+        "decode_speedup": 1.0,
+        "end_to_end_speedup": 1.0,
+        "kv_bytes_ratio": 1.0,
+        "timed_tokens": timing["prompt_tokens"],
+        "dense_kernel": timing["dense_kernel"],
+        "repeats": timing["repeats"],
+    }
+
+
+def patched_speed(timing: dict[str, Any]) -> dict[str, Any]:
+    """Speed of a patched cell against dense, measured in one process and interleaved.
+
+    ceiling: the prefill speedup with the non-selected heads' attention left out. ceiling_share: the measured
+    prefill speedup over that ceiling.
+    """
+    times, tokens = timing["times"], timing["decode_tokens"]
+    dense, patched, ceiling = times["dense"], times["patched"], times.get("ceiling")
+    speedup, low, high = ratio_of_medians_ci(dense["prefill"], patched["prefill"])
+    decode, _, _ = ratio_of_medians_ci(dense["decode"], patched["decode"])
+    whole, _, _ = ratio_of_medians_ci(end_to_end(dense, tokens), end_to_end(patched, tokens))
+    fields = {
+        "prefill_ms": 1000 * median(patched["prefill"]),
+        "prefill_speedup": speedup,
+        "prefill_speedup_ci": (low, high),
+        "decode_ms_per_token": 1000 * median(patched["decode"]),
+        "decode_speedup": decode,
+        "end_to_end_speedup": whole,
+        "kv_bytes_ratio": timing["kv_bytes_ratio"],
+        "peak_memory_ratio": timing["peak_memory_ratio"],
+        "timed_tokens": timing["prompt_tokens"],
+        "dense_kernel": timing["dense_kernel"],
+        "repeats": timing["repeats"],
+    }
+    if ceiling is not None:
+        fields["ceiling"], _, _ = ratio_of_medians_ci(dense["prefill"], ceiling["prefill"])
+        fields["ceiling_share"] = speedup / fields["ceiling"]
+    return fields

@@ -1,0 +1,85 @@
+"""What a run found, in the terminal, for somebody who has never seen the paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from coreheads import display
+from coreheads.leaderboard import heads_sentences
+from coreheads.progress import wide_console
+
+Row = dict[str, Any]
+
+
+def show(board: dict[str, Any], out: Path, console: Console | None = None) -> None:
+    """Print the findings, the cells that tell the story at one fraction a model, and where everything lies."""
+    console = console or wide_console()
+    console.print()
+    console.print("[bold]1. Which heads look at what is asked about?[/bold]")
+    for summary in board["heads"]:
+        for sentence in heads_sentences(summary):
+            console.print(f"   {escape(sentence)}", highlight=False)
+    if not board["heads"]:
+        console.print("   No heads were looked for in this run.")
+    models = list(dict.fromkeys((row["run"], row["model"]) for row in board["rows"]))
+    for run, model in models:
+        rows = [row for row in board["rows"] if (row["run"], row["model"]) == (run, model)]
+        title = f" ({escape(model)})" if len(models) > 1 else ""
+        ablate, hybrid = _story(rows, "ablate", 0.05), _story(rows, "hybrid", 0.1)
+        if ablate:
+            console.print(f"\n[bold]2. Do the answers depend on them?{title}[/bold] The score with heads switched off:")
+            console.print(_scores(rows, ablate))
+        if hybrid:
+            console.print(
+                f"\n[bold]3. Are they enough?{title}[/bold] The score when only they read everything "
+                "and all other heads the first and last tokens:"
+            )
+            console.print(_scores(rows, hybrid, speed=True))
+    if any(row["prefill_speedup"] is not None for row in board["rows"]):
+        console.print(
+            "   Attention is the part that grows with the square of the tokens: short prompts have nothing to save, "
+            "so about 1x there is right.",
+            highlight=False,
+        )
+    page = escape(str(out / "leaderboard.html"))
+    console.print(f"\nThe whole board, with intervals and pictures: {page}", highlight=False)
+
+
+def _story(rows: list[Row], patch: str, fraction: float) -> list[Row]:
+    """The rows of a patch at the fraction nearest to the wanted one, and those that have none."""
+    mine = [row for row in rows if row["patch"] == patch]
+    known = {row["fraction"] for row in mine if row["fraction"] is not None}
+    nearest = min(known, key=lambda value: abs(value - fraction), default=None)
+    return [row for row in mine if row["fraction"] in (None, nearest)]
+
+
+def _scores(rows: list[Row], chosen: list[Row], speed: bool = False) -> Table:
+    """Tasks down, conditions across; beside them tokens and speed where wanted."""
+    conditions = list(dict.fromkeys(display.what(row) for row in chosen))
+    table = Table("task", "tokens", "dense", *(condition.partition(": ")[2] for condition in conditions), box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    if speed:
+        for heading in ("prefill speedup", "ceiling"):
+            table.add_column(heading, justify="right")
+    for task in dict.fromkeys(row["task"] for row in rows):
+        dense = next((row for row in rows if row["task"] == task and row["patch"] == "none"), None)
+        mine = {display.what(row): row for row in chosen if row["task"] == task}
+        line = [task, display.whole(dense["tokens_median"]) if dense else "", _score(dense)]
+        line += [_score(mine.get(condition)) for condition in conditions]
+        if speed:
+            timed = next((row for row in mine.values() if row["prefill_speedup"] is not None), None)
+            timed = timed or {"prefill_speedup": None, "prefill_speedup_ci": None, "ceiling": None}
+            line.append(display.interval(timed["prefill_speedup"], timed["prefill_speedup_ci"]))
+            line.append(display.number(timed["ceiling"]))
+        table.add_row(*(escape(text) for text in line))
+    return table
+
+
+def _score(row: Row | None) -> str:
+    return "" if row is None else f"{row['score']:.2f}"

@@ -1,0 +1,126 @@
+"""Cells: what a configuration expands to, names that are files, samples that survive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import small_run
+
+from coreheads.cells import Cell, expand, file_name, select
+from coreheads.config import RunConfig, load_config
+from coreheads.errors import UserError
+from coreheads.files import append_jsonl
+from coreheads.samples import SampleFile
+
+
+def make(**cell: object) -> RunConfig:
+    return RunConfig.model_validate(
+        {
+            "models": [{"id": "m"}],
+            "profile": {"tasks": ["a"]},
+            "evaluate": {"tasks": ["a", "b"], "limit": 20, "draws": 3, "draw_limit": 8},
+            "cells": [cell],
+        }
+    )
+
+
+def test_default_has_every_cell_that_is_to_be_shown() -> None:
+    cells = expand(load_config())
+    ablations = {(c.selection, c.fraction) for c in cells if c.patch == "ablate"}
+    assert {(s, f) for s in ("top", "bottom", "random", "layer_matched") for f in (0.025, 0.05, 0.1)} <= ablations
+    draws = [c for c in cells if c.patch == "ablate" and c.selection == "random" and c.fraction == 0.05]
+    assert len({c.draw for c in draws}) >= 10
+    hybrids = {(c.selection, c.fraction) for c in cells if c.patch == "hybrid"}
+    assert {("top", 0.1), ("none", None), ("random", 0.1)} <= hybrids
+    tasks = {c.task for c in cells}
+    assert all(sum(c.patch == "none" and c.task == task for c in cells) == 1 for task in tasks)
+    assert len({c.name for c in cells}) == len(cells)
+
+
+def test_dense_comes_first_on_every_task_and_draws_have_seeds() -> None:
+    cells = expand(make(patch="ablate", selections=["random"], fractions=[0.1]))
+    assert [(c.task, c.patch, c.draw) for c in cells] == [
+        ("a", "none", None), ("a", "ablate", 0), ("a", "ablate", 1), ("a", "ablate", 2),
+        ("b", "none", None), ("b", "ablate", 0), ("b", "ablate", 1), ("b", "ablate", 2),
+    ]  # fmt: skip
+    assert [c.seed for c in cells[1:4]] == [0, 1, 2]
+
+
+def test_cells_may_be_for_some_tasks_only() -> None:
+    cells = expand(make(patch="hybrid", selections=["none"], tasks=["b"]))
+    assert [(c.task, c.patch) for c in cells] == [("a", "none"), ("b", "none"), ("b", "hybrid")]
+
+
+def test_successive_draws_take_successive_samples_within_those_of_dense() -> None:
+    cells = [c for c in expand(make(patch="ablate", selections=["random"], fractions=[0.1])) if c.draw is not None]
+    assert [c.span(100) for c in cells[:3]] == [(0, 8), (8, 8), (12, 8)]
+    assert Cell("m", "a", limit=20, within=20).span(100) == (0, 20)
+    assert Cell("m", "a").span(100) == (0, 100)
+    assert all(offset + count <= 5 for offset, count in (c.span(5) for c in cells))
+
+
+def test_one_cell_asked_for_twice_is_an_error() -> None:
+    config = make(patch="hybrid", selections=["none"])
+    twice = config.model_copy(update={"cells": (*config.cells, *config.cells)})
+    with pytest.raises(UserError, match="twice"):
+        expand(twice)
+
+
+def test_cells_survive_json() -> None:
+    cells = expand(make(patch="hybrid", params={"sink": 1, "window": 2}, selections=["explicit"], heads=[[1, 2]]))
+    assert [Cell.from_json(cell.to_json()) for cell in cells] == cells
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", "x" * 400, "", "a b\n", "ö", "..", "-rf"])
+def test_names_are_safe_as_files(name: str) -> None:
+    safe = file_name(name)
+    assert "/" not in safe
+    assert safe not in ("", ".", "..")
+    assert not safe.startswith(("-", "."))
+    assert len(safe) < 200
+    assert safe != file_name(name + "?")
+
+
+def test_selections_are_those_of_the_profile() -> None:
+    profile = small_run.profile()
+    assert select(Cell("m", "t"), profile, (2, 4)) == frozenset()
+    assert select(Cell("m", "t", "hybrid", selection="none"), None, (2, 4)) == frozenset()
+    assert select(Cell("m", "t", "ablate", selection="top", fraction=0.25), profile, (2, 4)) == {(0, 0), (1, 1)}
+    matched = select(Cell("m", "t", "ablate", selection="layer_matched", fraction=0.25, seed=1), profile, (2, 4))
+    assert sorted(layer for layer, _ in matched) == [0, 1]
+    assert not matched & {(0, 0), (1, 1)}
+    with pytest.raises(UserError, match="L5H0"):
+        select(Cell("m", "t", "ablate", selection="explicit", heads=((5, 0),)), None, (2, 4))
+    with pytest.raises(UserError, match="head profile"):
+        select(Cell("m", "t", "ablate", selection="top", fraction=0.1), None, (2, 4))
+
+
+def test_half_a_line_is_cut_off_before_the_next_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    SampleFile(path).add("a", "yes", 1.0, {"acc": 1.0}, 10)
+    small_run.append_half_line(path)
+    store = SampleFile(path)
+    assert set(store.samples) == {"a"}
+    store.add("b", "no\n", 0.0, {"acc": 0.0}, 11)
+    assert [line["response"] for line in SampleFile(path).samples.values()] == ["yes", "no\n"]
+
+
+def test_no_sample_is_stored_twice(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    store = SampleFile(path)
+    store.add("a", "yes", 1.0, {}, 10)
+    with pytest.raises(ValueError, match="twice"):
+        store.add("a", "yes", 1.0, {}, 10)
+    append_jsonl(path, {"schema_version": 1, "record_id": "a", "response": "", "score": 0})
+    with pytest.raises(UserError, match="twice"):
+        SampleFile(path)
+
+
+@pytest.mark.parametrize(
+    "line", [{}, [], {"record_id": "a"}, {"record_id": "a", "schema_version": 1}, {"record_id": 3, "schema_version": 1}]
+)
+def test_foreign_sample_files_are_refused(tmp_path: Path, line: object) -> None:
+    append_jsonl(tmp_path / "samples.jsonl", line)
+    with pytest.raises(UserError, match=r"samples\.jsonl"):
+        SampleFile(tmp_path / "samples.jsonl")

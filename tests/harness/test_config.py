@@ -1,0 +1,135 @@
+"""Configurations: what is accepted, and one clear line for everything else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from coreheads.config import default_path, load_config
+from coreheads.errors import UserError
+
+BASE: dict[str, Any] = {
+    "models": [{"id": "tiny"}],
+    "profile": {"tasks": ["a"]},
+    "evaluate": {"tasks": ["a", "b"]},
+    "cells": [{"patch": "ablate", "selections": ["top"], "fractions": [0.05]}],
+}
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "run.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_embedded_default_is_valid_and_names_real_tasks_and_patches() -> None:
+    from coreheads.runner import check_names
+
+    check_names(load_config())
+    short = load_config(limit=8)
+    check_names(short)
+    assert short.evaluate.limit == 8
+    assert short.evaluate.draws < load_config().evaluate.draws
+
+
+def test_every_shipped_configuration_is_valid() -> None:
+    for path in default_path().parent.glob("*.yaml"):
+        load_config(path)
+        load_config(path, limit=8)
+
+
+def test_changes_are_yaml_values_at_dotted_paths(tmp_path: Path) -> None:
+    path = write(tmp_path, yaml.safe_dump(BASE))
+    changes = ("evaluate.limit=5", "cells.0.fractions=[0.1, 1]", "profile.normalization=lift", "models.0.revision=abc")
+    config = load_config(path, changes, device="cuda", out="there")
+    assert config.evaluate.limit == 5
+    assert config.cells[0].fractions == (0.1, 1.0)
+    assert config.profile.normalization == "lift"
+    assert (config.models[0].revision, config.device, config.out) == ("abc", "cuda", "there")
+
+
+def test_limit_brings_its_own_changes_and_set_wins_over_them(tmp_path: Path) -> None:
+    path = write(tmp_path, yaml.safe_dump({**BASE, "with_limit": {"evaluate.draws": 2, "profile.samples": 3}}))
+    config = load_config(path, ("profile.samples=4",), limit=7)
+    assert (config.evaluate.limit, config.evaluate.draws, config.profile.samples) == (7, 2, 4)
+    assert load_config(path).evaluate.draws == 10
+
+
+def test_a_model_is_named_by_its_id_or_the_last_part_of_its_path(tmp_path: Path) -> None:
+    path = write(tmp_path, yaml.safe_dump({**BASE, "models": [{"id": "Qwen/Q"}, {"id": str(tmp_path / "mine")}]}))
+    assert [model.name for model in load_config(path).models] == ["Qwen/Q", "mine"]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("cells.0.fractions=[0]", "cells.0.fractions.0 is 0, expected greater than 0"),
+        ("cells.0.fractions=[2]", "cells.0.fractions.0 is 2, expected less than or equal to 1"),
+        ("cells.0.fractions=[]", "need fractions"),
+        ("cells.0.selections=[]", "needs selections"),
+        ("cells.0.selections=[best]", "cells.0.selections.0 is 'best', expected 'top', 'bottom'"),
+        ("cells.0.selections=[explicit]", "selection is empty"),
+        ("cells.0.tasks=[c]", "cells.0.tasks names 'c'"),
+        ("timing.tasks=[c]", "timing.tasks names 'c'"),
+        ("timing.repeats=3", "timing.repeats is 3, expected greater than or equal to 10"),
+        ("evaluate.limit=0", "evaluate.limit is 0"),
+        ("evaluate.limit=many", "evaluate.limit is 'many', expected a valid integer"),
+        ("evaluate.tasks=[]", "evaluate.tasks"),
+        ("profile.split=test", "found on one, judged on another"),
+        ("profile.tasks=[]", "nothing to select heads from"),
+        ("models=[]", "models"),
+        ("models=[{id: x}, {id: x}]", "two models have one name"),
+        ("speed=fast", "speed is not a known field"),
+        ("schema_version=2", "schema_version is 2"),
+        ("seed=-1", "seed is -1"),
+        ("cells.7.patch=none", "'7' is not an element of cells"),
+        ("seed.deep=1", "seed is 0, which has no fields"),
+        ("seed", "expected key=value"),
+        ("seed=[", "not YAML"),
+    ],
+)
+def test_wrong_values_name_the_field_and_what_was_expected(tmp_path: Path, change: str, expected: str) -> None:
+    path = write(tmp_path, yaml.safe_dump({**BASE, "seed": 0}))
+    with pytest.raises(UserError) as caught:
+        load_config(path, (change,))
+    assert expected in str(caught.value)
+    assert all(len(line) < 300 for line in str(caught.value).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("models: [", "is not YAML, line"),
+        ("models: &a [*b]", "is not YAML, line"),
+        ("", "holds NoneType, expected a mapping"),
+        ("- 1", "holds list"),
+        ("!!python/object/apply:os.system [ls]", "is not YAML"),
+        ("models: [{id: x}]", "evaluate is missing"),
+    ],
+)
+def test_broken_files_are_one_line_with_the_file(tmp_path: Path, text: str, expected: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(UserError, match=r"run\.yaml") as caught:
+        load_config(path)
+    assert expected in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_missing_file_folder_and_bytes(tmp_path: Path) -> None:
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path / "none.yaml", tmp_path, tmp_path / "bytes.yaml"):
+        with pytest.raises(UserError, match=str(path.name)):
+            load_config(path)
+
+
+def test_random_cells_cannot_be_timed_and_dense_takes_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path, yaml.safe_dump(BASE))
+    for change in (
+        "cells=[{patch: hybrid, selections: [random], fractions: [0.1], timed: true}]",
+        "cells.0.patch=none",
+    ):
+        with pytest.raises(UserError, match=r"cells\.0"):
+            load_config(path, (change,))

@@ -1,0 +1,122 @@
+"""Timing: fair turns, nothing left behind, and numbers of which the arithmetic is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from coreheads import timing
+from coreheads.adapters.patches.registry import make_patch
+from coreheads.adapters.registry import load_adapter
+from coreheads.adapters.structure import language_model
+from coreheads.speed import cache_of, ceiling_of, kv_ratio
+from coreheads.speed_rows import dense_speed, end_to_end, patched_speed
+
+MESSAGES = [
+    {
+        "role": "user",
+        "content": [
+            {"type": "image", "image": Image.effect_noise((128, 128), 60).convert("RGB")},
+            {"type": "text", "text": "where is the red-star?"},
+        ],
+    }
+]
+
+
+@pytest.fixture(scope="module")
+def adapter(small_model: Path) -> Any:
+    torch.set_num_threads(1)
+    return load_adapter(str(small_model))
+
+
+def test_all_variants_take_turns_and_nothing_is_left(adapter: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    patch = make_patch("hybrid", {(0, 0)}, sink=2, window=8)
+    turns: list[tuple[str, int]] = []
+    generate = type(adapter).generate
+
+    def noted(self: Any, prompts: Any, **settings: Any) -> Any:
+        decoder = language_model(self.model)
+        answers = generate(self, prompts, **settings)
+        turns.append((decoder.config._attn_implementation, len(answers[0].token_ids)))
+        return answers
+
+    monkeypatch.setattr(type(adapter), "generate", noted)
+    before = adapter.model.generation_config.eos_token_id
+    variants = [
+        timing.Variant("patched", patch, cache_of(patch, adapter.model)),
+        timing.Variant("ceiling", ceiling_of(patch)),
+    ]
+    prompt = adapter.prepare(MESSAGES)
+    result = timing.time_variants(
+        adapter, prompt, lambda: adapter.prepare(MESSAGES), variants, repeats=3, warmup=1, decode_tokens=2
+    )
+    # kernels are tried, then one warm-up and three repeats of three variants
+    assert len(turns) == 2 * (1 + timing.PROBES) + 3 + 9
+    assert {tokens for _, tokens in turns} == {3}
+    assert turns[-9][0] == result["dense_kernel"]
+    assert turns[-8][0] == "coreheads"
+    # the second repeat begins with the second variant
+    assert turns[-6][0] == "coreheads"
+    assert all(len(seconds) == 3 for times in result["times"].values() for seconds in times.values())
+    assert result["times"]["dense"]["vision"] == result["times"]["patched"]["vision"]
+    assert result["peak_bytes"] == {"dense": None, "patched": None, "ceiling": None}
+    assert set(result["kernels"]) == {"sdpa", "eager"}
+    assert adapter.model.generation_config.eos_token_id == before
+    assert language_model(adapter.model).config._attn_implementation == "sdpa"
+    assert "forward" not in vars(adapter.vision_modules[0])
+
+
+def test_dense_kernel_is_restored_after_a_failure(adapter: Any) -> None:
+    config = language_model(adapter.model).config
+    seen = []
+
+    def fail() -> None:
+        with timing.dense_kernel(adapter.model, "eager"):
+            seen.append(config._attn_implementation)
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert seen == ["eager"]
+    assert config._attn_implementation == "sdpa"
+
+
+def test_what_patches_know_of_themselves(adapter: Any) -> None:
+    hybrid, ablate = make_patch("hybrid", {(0, 0)}, sink=2, window=8), make_patch("ablate", {(0, 0)})
+    assert ceiling_of(hybrid).local is False
+    assert ceiling_of(ablate) is None
+    assert cache_of(ablate, adapter.model) is None
+    assert kv_ratio(ablate, adapter.model, 100) is None
+    # one of 2 x 4 KV heads keeps 100 tokens, seven keep 10
+    assert kv_ratio(hybrid, adapter.model, 100) == pytest.approx((100 + 7 * 10) / 800)
+
+
+def test_the_prompt_timed_is_the_one_of_median_length() -> None:
+    assert timing.nearest_to_median({0: 100, 1: 900, 2: 500, 3: 450, 4: 2000}, 1) == [2]
+    assert timing.nearest_to_median({5: 10, 4: 10}, 1) == [4]
+
+
+def test_speed_rows_are_ratios_of_medians() -> None:
+    times = {
+        name: {"preprocess": [0.5] * 11, "vision": [0.5] * 11, "prefill": [prefill] * 10 + [50.0], "decode": [0.1] * 11}
+        for name, prefill in (("dense", 3.0), ("patched", 1.5), ("ceiling", 1.0))
+    }
+    record = {
+        "times": times, "decode_tokens": 10, "prompt_tokens": 7, "dense_kernel": "sdpa", "repeats": 11,
+        "kv_bytes_ratio": 0.25, "peak_memory_ratio": None,
+    }  # fmt: skip
+    speed = patched_speed(record)
+    assert speed["prefill_ms"] == 1500
+    assert speed["prefill_speedup"] == 2
+    assert speed["ceiling"] == 3
+    assert speed["ceiling_share"] == pytest.approx(2 / 3)
+    assert speed["decode_speedup"] == 1
+    assert speed["end_to_end_speedup"] == pytest.approx(5 / 3.5)
+    assert end_to_end(times["dense"], 10)[0] == 5
+    assert dense_speed(record)["prefill_ms"] == 3000
+    del times["ceiling"]
+    assert "ceiling" not in patched_speed(record)

@@ -1,0 +1,146 @@
+"""Runs small enough for tests: a random-weight model on a few mini records, and run folders written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from coreheads.cells import Cell
+from coreheads.files import write_json
+from coreheads.profile import HeadProfile
+from coreheads.run_folder import RunFolder
+from coreheads.samples import SampleFile
+
+REC, PAGE = "coreheads_mini_refcocog", "coreheads_mini_mmdocir"
+SIZE = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8, "num_key_value_heads": 4}
+
+
+def save_model(folder: Path) -> Path:
+    """A checkpoint with random weights, loadable like any other."""
+    from coreheads.adapters.tiny.model import build_model
+    from coreheads.adapters.tiny.processor import build_processor
+
+    build_model(**SIZE).save_pretrained(folder)
+    build_processor().save_pretrained(folder)
+    return folder
+
+
+def make_data(folder: Path) -> Path:
+    """A data root with a few records of two mini tasks."""
+    from coreheads.tasks.mini.data import ensure
+    from coreheads.tasks.mini.sizes import Sizes
+
+    sizes = Sizes(refcocog=(4, 8), mmdocir=(4, 8))
+    return ensure(["refcocog", "mmdocir"], sizes=sizes, cache=folder, progress=False)
+
+
+def config(model: Path, data: Path, out: Path) -> dict[str, Any]:
+    """Ten cells on two tasks."""
+    return {
+        "models": [{"id": str(model), "name": "small"}],
+        "data_root": str(data),
+        "profile": {"tasks": [REC], "samples": 3},
+        "evaluate": {"tasks": [REC, PAGE], "limit": 4, "draws": 2, "draw_limit": 2, "batch_size": 2},
+        "cells": [
+            {"patch": "ablate", "selections": ["top"], "fractions": [0.25]},
+            {"patch": "ablate", "selections": ["random"], "fractions": [0.25]},
+            {
+                "patch": "hybrid",
+                "params": {"sink": 4, "window": 32},
+                "selections": ["top"],
+                "fractions": [0.25],
+                "timed": True,
+            },
+        ],
+        "timing": {"tasks": [REC], "decode_tokens": 2},
+        "out": str(out),
+    }
+
+
+def write_config(path: Path, content: Mapping[str, Any]) -> Path:
+    path.write_text(yaml.safe_dump(dict(content)), encoding="utf-8")
+    return path
+
+
+MEAN = [[0.9, 0.1, 0.05, 0.01], [0.02, 0.8, 0.03, 0.04]]
+"""RAM of a made-up model of 2 x 4 heads: L0H0 and L1H1 lead."""
+
+
+def profile(mean: list[list[float]] = MEAN) -> HeadProfile:
+    layers, heads = len(mean), len(mean[0])
+    identity = {"id": "made-up", "revision": None, "model_type": "qwen3_vl", "layers": layers, "heads": heads}
+    return HeadProfile(model={**identity, "kv_heads": 2}, mean=mean, ci_low=mean, ci_high=mean)  # type: ignore[arg-type, typeddict-item]
+
+
+def scores(cell: Cell, count: int) -> dict[str, float]:
+    """Dense and hybrid top are right 9 times of 10, ablate top never, everything else as dense."""
+    broken = (cell.patch, cell.selection) in (("ablate", "top"), ("hybrid", "none"))
+    return {f"r{index}": 0.0 if broken or index % 10 == 3 else 1.0 for index in range(count)}
+
+
+def fake_run(path: Path, speedup: float = 2.0, drop: Mapping[str, int] | None = None) -> RunFolder:
+    """A finished run written by hand: 2 tasks, dense, ablate top / random (3 draws), hybrid top (timed) / none.
+
+    drop: how many right answers to make wrong, by cell name.
+    """
+    models = [{"id": "made-up", "name": "made-up"}]
+    session = {
+        "started": "2026-01-01T00:00:00+00:00",
+        "command": "coreheads run <script>alert(1)</script>",
+        "versions": {"coreheads": "0"},
+        "revision": None,
+        "machine": {"device": "cpu", "name": "a <b>CPU</b>, 2 threads", "system": "x", "cores": 2},
+    }
+    manifest = {"schema_version": 1, "config": {"models": models, "device": "cpu"}, "sessions": [session]}
+    write_json(path / "manifest.json", manifest)
+    run = RunFolder(path, manifest)
+    profile().save(run.heads_path("made-up"))
+    for task in ("short | task", "long_task"):
+        common: dict[str, Any] = {"model": "made-up", "task": task}
+        cells = [Cell(**common), Cell(**common, patch="ablate", selection="top", fraction=0.25)]
+        for draw in range(3):
+            cells.append(Cell(**common, patch="ablate", selection="random", fraction=0.25, draw=draw, seed=draw))
+        cells.append(Cell(**common, patch="hybrid", selection="top", fraction=0.25, timed=True))
+        cells.append(Cell(**common, patch="hybrid", selection="none"))
+        for cell in cells:
+            store = SampleFile(path / "samples" / f"{cell.name}.jsonl")
+            values = scores(cell, 20)
+            for key in [key for key, value in values.items() if value == 1][: (drop or {}).get(cell.name, 0)]:
+                values[key] = 0.0
+            for key, value in values.items():
+                store.add(key, "</script><script>", value, {"accuracy": value}, 100)
+            heads = [] if cell.selection in (None, "none") else [[0, 0], [1, 1]]
+            record = {"name": cell.name, "cell": cell.to_json(), "heads": heads, "metric": "accuracy", "n": 20}
+            run.finish_cell({**record, "score": sum(values.values()) / 20, "seconds": 1.0, "tokens_median": 100})
+            if cell.timed:
+                run.finish_timing(timing(cell, speedup))
+    return run
+
+
+def timing(cell: Cell, speedup: float) -> dict[str, Any]:
+    """Ten repeats: dense prefill takes about 1 s."""
+    times = {}
+    for name, factor in (("dense", 1.0), ("patched", 1 / speedup), ("ceiling", 1 / (2 * speedup))):
+        prefill = [factor * (1 + 0.01 * repeat) for repeat in range(10)]
+        times[name] = {"preprocess": [0.1] * 10, "vision": [0.1] * 10, "prefill": prefill, "decode": [0.01] * 10}
+    return {
+        "name": cell.name,
+        "cell": cell.to_json(),
+        "device": "a CPU",
+        "prompt_tokens": 100,
+        "decode_tokens": 8,
+        "repeats": 10,
+        "dense_kernel": "sdpa",
+        "kv_bytes_ratio": 0.5,
+        "peak_memory_ratio": None,
+        "times": times,
+    }
+
+
+def append_half_line(path: Path) -> None:
+    """What a process killed in the middle of a write leaves."""
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write('{"schema_version": 1, "record_id": "te')
