@@ -146,7 +146,7 @@ class Trainer:
             make_near_sighted(self.model, batch, stage.near, LOOKUP_LAYER)
             with torch.autocast("cpu", torch.bfloat16):
                 loss, accuracy = self.loss(stage, batch)
-            (loss / MICRO_BATCHES).backward()  # type: ignore[attr-defined, no-untyped-call]
+            (loss / MICRO_BATCHES).backward()  # type: ignore[no-untyped-call]
             label = f"{layout.kind[0]}{layout.pictures}x{layout.rows}x{layout.columns}"
             for key, value in {**accuracy, "loss": loss.item()}.items():
                 report.setdefault(f"{label} {key}", []).append(value)

@@ -88,7 +88,14 @@ def test_a_profile_of_another_model_is_refused(tmp_path: Path, key: str, value: 
         HeadProfile.load(path).check_model({**MODEL, key: value})
 
 
-REMOVED = object()
+class _Removed:
+    """Not None, which is a value that may stand in the file."""
+
+    def __repr__(self) -> str:
+        return "removed"
+
+
+REMOVED = _Removed()
 
 BROKEN: list[tuple[str, Any, str]] = [
     ("schema_version", REMOVED, "field schema_version is missing"),
