@@ -59,7 +59,7 @@ def make_baseline(run: RunFolder, tolerances: dict[str, Any] | None = None) -> d
     return {
         "schema_version": SCHEMA_VERSION,
         "tolerances": {**TOLERANCES, **(tolerances or {})},
-        "made_by": run.manifest["sessions"][-1]["command"],
+        "made_by": run.manifest["invocations"][-1]["command"],
         "heads": {model: [[float(f"{x:.5g}") for x in row] for row in mean] for model, mean in _heads(run)},
         "speed": _speeds(run),
         "cells": cells,

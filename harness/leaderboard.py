@@ -122,15 +122,15 @@ def heads_sentences(summary: dict[str, Any]) -> list[str]:
 
 
 def _about(run: RunFolder) -> dict[str, Any]:
-    session = run.manifest["sessions"][-1]
+    invocation = run.manifest["invocations"][-1]
     return {
         "name": run.path.resolve().name,
-        "command": session["command"],
-        "started": run.manifest["sessions"][0]["started"],
-        "versions": session["versions"],
-        "revision": session["revision"],
-        "machine": session["machine"],
-        "processes": len(run.manifest["sessions"]),
+        "command": invocation["command"],
+        "started": run.manifest["invocations"][0]["started"],
+        "versions": invocation["versions"],
+        "revision": invocation["revision"],
+        "machine": invocation["machine"],
+        "processes": len(run.manifest["invocations"]),
         "board_made_with": versions()["coreheads"],
     }
 

@@ -81,7 +81,7 @@ def _row(
         "metric": group[0]["metric"],
         "run": run.path.name,
         "cells": [record["name"] for record in group],
-        "device": run.manifest["sessions"][-1]["machine"]["name"],
+        "device": run.manifest["invocations"][-1]["machine"]["name"],
     }
     scores = [{key: float(line["score"]) for key, line in draw.items()} for draw in draws]
     lines = [line for draw in draws for line in draw.values()]

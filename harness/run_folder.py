@@ -69,8 +69,8 @@ class RunFolder:
             elif any(entry.name != "run.lock" and not entry.name.startswith(".") for entry in path.iterdir()):
                 raise UserError(f"{path}: is not empty and holds no run, expected a new folder or one of coreheads run")
             else:
-                run = cls(path, {"schema_version": SCHEMA_VERSION, "config": config, "sessions": []})
-            run.manifest["sessions"].append(
+                run = cls(path, {"schema_version": SCHEMA_VERSION, "config": config, "invocations": []})
+            run.manifest["invocations"].append(
                 {
                     "started": environment.now(),
                     "command": environment.command_line(),

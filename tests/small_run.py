@@ -94,7 +94,7 @@ def fake_run(path: Path, speedup: float = 2.0, drop: Mapping[str, int] | None = 
         "revision": None,
         "machine": {"device": "cpu", "name": "a <b>CPU</b>, 2 threads", "system": "x", "cores": 2},
     }
-    manifest = {"schema_version": 1, "config": {"models": models, "device": "cpu"}, "sessions": [session]}
+    manifest = {"schema_version": 1, "config": {"models": models, "device": "cpu"}, "invocations": [session]}
     write_json(path / "manifest.json", manifest)
     run = RunFolder(path, manifest)
     profile().save(run.heads_path("made-up"))

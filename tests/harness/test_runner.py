@@ -36,7 +36,7 @@ def test_run_folder_is_as_designed(finished_run: Path) -> None:
     manifest = read_json(finished_run / "manifest.json")
     assert manifest["schema_version"] == 1
     assert manifest["config"]["cells"][2]["params"] == {"sink": 4, "window": 32}
-    session = manifest["sessions"][0]
+    session = manifest["invocations"][0]
     assert session["versions"]["torch"]
     assert session["machine"]["device"] == "cpu"
     assert (finished_run / "heads" / "small.json").is_file()
@@ -110,7 +110,7 @@ def test_killed_and_started_again_gives_the_same_board(
     assert max(Counter((cell, line["record_id"]) for cell, line in after).values()) == 1
     assert all(line in after for line in done)
     assert rows_without_times(tmp_path / "run") == rows_without_times(finished_run)
-    assert len(read_json(tmp_path / "run" / "manifest.json")["sessions"]) == 2
+    assert len(read_json(tmp_path / "run" / "manifest.json")["invocations"]) == 2
 
 
 def _samples(run: Path) -> list[tuple[str, dict[str, Any]]]:
