@@ -61,7 +61,7 @@ def whole(value: float | None) -> str:
 COLUMNS: tuple[tuple[str, str, Callable[[Row], str]], ...] = (
     ("condition", "what was done to the model", what),
     ("heads", "how many heads were selected", lambda row: str(row["heads"]) if row["patch"] != "none" else ""),
-    ("samples", "answers scored", lambda row: str(row["n"])),
+    ("answers", "how many were scored", lambda row: str(row["n"])),
     ("score", "mean, 95 % interval", lambda row: interval(row["score"], row["score_ci"])),
     ("change", "against dense on the same samples", lambda row: interval(row["delta"], row["delta_ci"], sign=True)),
     ("p", "of no change, corrected for the number of rows (Holm)", lambda row: p_value(row["p_value"])),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def to_markdown(board: dict[str, Any]) -> str:
         parts += ["", f"## {_plain(model)} on {_plain(task)}", ""]
         parts += [f"Score: {rows[0]['metric']}. Run: {_plain(run)}. Device: {_plain(rows[0]['device'])}.", ""]
         parts.append(tabulate(lines, headings, tablefmt="github", disable_numparse=True))
-        parts += [f"\n{_plain('; '.join(display.notes(rows)))}." if display.notes(rows) else ""]
+        parts += ["", *(f"- {_plain(note)}" for note in display.notes(rows))]
     parts += ["", "## How to read this", ""]
     parts += [f"- **{word}** {text}" for word, text in display.READING]
     parts += ["", "## Caveats", ""] + [f"- {text}" for text in display.caveats(board["rows"])]
@@ -185,4 +186,4 @@ def _leaders(profile: HeadProfile) -> dict[str, Any] | None:
 def _plain(text: Any) -> str:
     """Text that cannot end a Markdown table cell or start a tag."""
     escaped = str(text).replace("\\", "\\\\").replace("|", "\\|")
-    return " ".join(escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(escaped.split()))

@@ -25,20 +25,22 @@ def mean_score(draws: Sequence[Scores], seed: int = 0) -> tuple[float, tuple[flo
 def paired_with(draws: Sequence[Scores], dense: Scores, seed: int = 0) -> tuple[float, float, float, float] | None:
     """(delta, low, high, p) against the dense model on the same samples; None where they share none.
 
-    Several draws: the delta is the mean of the draws' deltas, the interval resamples draws and then samples within
-    them, and p flips the signs of the draws' deltas (a draw is the unit that chance picked).
+    Several draws: the delta is the mean of the draws' deltas, and the interval resamples draws and then samples within
+    them. p is over samples, each with its mean over the draws that answered it: it asks whether these draws changed
+    the answers, and five draws could not make it small if each counted once.
     """
-    pairs = [[(score, dense[key]) for key, score in draw.items() if key in dense] for draw in draws]
-    pairs = [pair for pair in pairs if pair]
-    if not pairs:
+    deltas = [{key: score - dense[key] for key, score in draw.items() if key in dense} for draw in draws]
+    deltas = [delta for delta in deltas if delta]
+    if not deltas:
         return None
-    if len(pairs) == 1:
-        values, baseline = zip(*pairs[0], strict=True)
-        return paired_delta(values, baseline, seed)
-    deltas = [np.array([score - base for score, base in pair], dtype=np.float64) for pair in pairs]
-    means = [float(delta.mean()) for delta in deltas]
-    low, high = two_stage_ci(deltas, seed)
-    return float(np.mean(means)), low, high, sign_flip_p(means, seed)
+    if len(deltas) == 1:
+        values = list(deltas[0].values())
+        return paired_delta(values, [0.0] * len(values), seed)
+    columns = [np.array(list(delta.values()), dtype=np.float64) for delta in deltas]
+    low, high = two_stage_ci(columns, seed)
+    records = sorted({key for delta in deltas for key in delta})
+    by_record = [float(np.mean([delta[key] for delta in deltas if key in delta])) for key in records]
+    return float(np.mean([column.mean() for column in columns])), low, high, sign_flip_p(by_record, seed)
 
 
 def two_stage_ci(groups: Sequence[npt.NDArray[np.float64]], seed: int = 0) -> tuple[float, float]:

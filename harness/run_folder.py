@@ -46,6 +46,8 @@ class RunFolder:
                 f"{path / 'manifest.json'}: schema_version is {manifest.get('schema_version')!r}, "
                 f"this version reads {SCHEMA_VERSION}"
             )
+        if not isinstance(manifest.get("invocations"), list) or not manifest["invocations"]:
+            raise UserError(f"{path / 'manifest.json'}: has no invocations, expected one for every start of the run")
         return cls(path, manifest)
 
     @classmethod
@@ -109,8 +111,11 @@ class RunFolder:
 
     def _records(self, name: str) -> Iterator[dict[str, Any]]:
         for record in read_jsonl(self.path / name):
-            if not isinstance(record, dict) or not isinstance(record.get("name"), str):
-                raise UserError(f"{self.path / name}: a line has no name, expected cells written by coreheads run")
+            if not isinstance(record, dict) or not {"name", "cell"} <= record.keys():
+                raise UserError(f"{self.path / name}: a line is no cell, expected those written by coreheads run")
+            if record.get("schema_version") != SCHEMA_VERSION:
+                found = record.get("schema_version")
+                raise UserError(f"{self.path / name}: schema_version is {found!r}, this version reads {SCHEMA_VERSION}")
             yield record
 
 

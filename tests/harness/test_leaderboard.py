@@ -111,7 +111,7 @@ def test_interval_of_draws_knows_of_draws_and_of_samples() -> None:
     delta = pooling.paired_with(apart, {f"r{i}": 1.0 for i in range(20)})
     assert delta is not None
     assert delta[0] == -0.5
-    assert delta[3] == pytest.approx(0.25)  # three of three draws that differ: 2 / 2**3
+    assert delta[3] == pytest.approx(2 / 2**20)  # all 20 samples lose, on the mean of the draws
 
 
 def test_json_csv_and_markdown_hold_the_same_rows(board: Path) -> None:
