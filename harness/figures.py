@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 DPI = 110
+ASIDE = {"top": 0.0, "bottom": -0.15, "random": 0.0, "layer_matched": 0.15}
+"""How far a curve's points are moved, in % of heads."""
 COLOURS = {"top": "#c23b0e", "bottom": "#2b6cb0", "random": "#6b7280", "layer_matched": "#8b5cf6"}
 
 
@@ -38,19 +40,21 @@ def draw(board: dict[str, Any], runs: Mapping[str, RunFolder], folder: Path) -> 
         ablated = {task: part for task, part in rows.items() if any(_is_curve(row) for row in part)}
         if ablated:
             caption = f"{model}: the score when heads are switched off, by how many and which; dashed: none off"
-            drawn[caption] = _panels(ablated, _curves, folder / f"ablation-{number}.png")
+            drawn[caption] = _panels(ablated, _curves, "tokens_median", folder / f"ablation-{number}.png")
         timed = {task: part for task, part in rows.items() if any(row["prefill_speedup"] for row in part)}
         if timed:
             caption = (
                 f"{model}: score against prefill speedup, with 95 % intervals; dotted line: the ceiling. "
                 "Short prompts leave nothing to save"
             )
-            drawn[caption] = _panels(timed, _tradeoff, folder / f"speed-{number}.png")
+            drawn[caption] = _panels(timed, _tradeoff, "timed_tokens", folder / f"speed-{number}.png")
     return drawn
 
 
-def _panels(tables: Mapping[str, Sequence[Row]], paint: Callable[[Axes, Sequence[Row]], None], path: Path) -> Path:
-    """One panel a task, at most three side by side."""
+def _panels(
+    tables: Mapping[str, Sequence[Row]], paint: Callable[[Axes, Sequence[Row]], None], tokens: str, path: Path
+) -> Path:
+    """One panel a task, at most three side by side, on common axes; ``tokens``: the field with the prompt's length."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -58,16 +62,18 @@ def _panels(tables: Mapping[str, Sequence[Row]], paint: Callable[[Axes, Sequence
     lines = -(-len(tables) // columns)
     figure = Figure(figsize=(4.1 * columns + 0.3, 3.3 * lines + 0.4), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     panels = list(grid.flat)
     for axes, (task, rows) in zip(panels, tables.items(), strict=False):
         paint(axes, rows)
-        tokens = display.whole(rows[0]["timed_tokens"] or rows[0]["tokens_median"])
-        axes.set_title(f"{task.removeprefix('coreheads_').replace('$', '')}\n{tokens} tokens", fontsize=10)
+        length = display.whole(rows[0][tokens])
+        axes.set_title(f"{task.removeprefix('coreheads_').replace('$', '')}\n{length} tokens", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         if all(row["score_ci"][1] <= 1 for row in rows):
             axes.set_ylim(-0.03, 1.03)
         axes.grid(alpha=0.25)
+    # only now: a limit that is set early keeps later panels from widening the common axis
+    panels[0].set_xlim(left=min(0.5, panels[0].get_xlim()[0]) if tokens == "timed_tokens" else 0)
     for axes in panels[len(tables) :]:
         axes.set_visible(False)
     for line in grid:
@@ -100,12 +106,13 @@ def _curves(axes: Axes, rows: Sequence[Row]) -> None:
     for selection, colour in COLOURS.items():
         points = sorted((row for row in rows if _is_curve(row) and row["selection"] == selection), key=_fraction)
         if points:
-            percent = [100 * row["fraction"] for row in points]
+            # side by side, or equal scores would hide each other
+            percent = [100 * row["fraction"] + ASIDE[selection] for row in points]
             if dense is not None:
                 axes.plot([0, percent[0]], [dense["score"], points[0]["score"]], color=colour, linewidth=1.4)
             label = f"{display.SELECTIONS[selection]} heads off"
             _bars(axes, percent, points, colour, label, line=True)
-    axes.set_xlim(left=0)
+    axes.tick_params(labelbottom=True)
     axes.set_xlabel("% of heads switched off")
 
 
@@ -123,7 +130,7 @@ def _tradeoff(axes: Axes, rows: Sequence[Row]) -> None:
             axes.axvline(row["ceiling"], color=colour, linestyle=":", linewidth=1.2, label="ceiling")
     axes.axvline(1.0, color="#bbbbbb", linewidth=0.8, zorder=0)
     axes.set_xlabel("prefill speedup over the fastest dense kernel")
-    axes.set_xlim(left=min(0.5, axes.get_xlim()[0]))
+    axes.tick_params(labelbottom=True)
 
 
 def _bars(axes: Axes, across: Sequence[float], rows: Sequence[Row], colour: str, label: str, line: bool) -> None:

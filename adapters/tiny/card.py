@@ -15,6 +15,8 @@ from typing import Any
 from coreheads.adapters.registry import load_adapter
 from coreheads.adapters.tiny.copying import CORE_GROUPS
 from coreheads.adapters.tiny.curriculum import ALIGN, STAGES
+from coreheads.adapters.tiny.forward import SINK, WINDOW
+from coreheads.adapters.tiny.packing import SHUFFLED
 from coreheads.adapters.tiny.train import MICRO_BATCHES
 from coreheads.files import read_json, write_json, write_text
 from coreheads.heads import head_name
@@ -127,7 +129,8 @@ to the vision tokens that show it. The top 5 % of the {ram["heads"]} heads ({", 
 ({stages}), {MICRO_BATCHES} micro-batches a step, {training["seconds"] / 60:.0f} minutes on two shared CPU cores, linear
 layers in bfloat16. Data: scenes drawn afresh for every step by `coreheads.tasks.mini.world`, many questions about
 each packed into one row; loss on the answers' tokens only, plus the alignment loss below. Muon for the matrices,
-AdamW for the rest. Deterministic from the seed on the same software and number of workers.
+AdamW for the rest. Deterministic from the seed on the same software and number of workers; the shipped model was
+trained in two sittings, going on from the checkpoint at step 980, and has not been trained a second time to compare.
 
 What shaped the heads besides the answers' loss:
 - *Alignment*: before training on answers, and as an auxiliary loss during it (weight {STAGES[0].align} falling to
@@ -137,8 +140,14 @@ What shaped the heads besides the answers' loss:
   vision tokens that show the object it names, with values laid over the words to be fetched; later layers start as
   copiers. See `coreheads/adapters/tiny/copying.py`. That the core heads are few, and which ones they are, is
   therefore by design; that they go on to carry the answers, and that no other heads do, is what training made of it.
-- *Head dropout*: from the second stage on each head is silenced for a row with odds of 5 to 10 %, so that no single
+- *Head dropout*: from the second stage on each head is silenced for a row with odds of 5 to 15 %, so that no single
   head is indispensable.
+- *Short-sighted layers*: in the last two stages ({STAGES[-2].steps + STAGES[-1].steps} steps) each layer but the look-up
+  layer sees, with odds of {STAGES[-1].near}, only the first {SINK} and the last {WINDOW} tokens of a batch; in the
+  look-up layer each head does with odds of {STAGES[-1].near / 4}. Training has therefore met what hybrid attention with
+  that sink and window takes away, though never all of it at once with certainty, and never chosen by RAM.
+- *Numbers in any order*: in {SHUFFLED:.0%} of the batches pages and seconds are numbered at random, so that numbers are
+  read off the picture and not counted.
 - Attention itself is never supervised: no loss looks at attention weights.
 
 ## Use
@@ -156,10 +165,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="a checkpoint that the training program has written")
     parser.add_argument("--samples", type=int, default=1000, help="fresh questions a task")
     parser.add_argument("--profile-samples", type=int, default=64, help="questions a task for RAM")
+    parser.add_argument("--keep", action="store_true", help="write the card anew from the figures in metrics.json")
     options = parser.parse_args()
     training = read_json(options.folder / "training.json")
-    measured = measure(options.folder, options.samples, options.profile_samples)
-    write_json(options.folder / "metrics.json", measured)
+    if options.keep:
+        measured = read_json(options.folder / "metrics.json")
+    else:
+        measured = measure(options.folder, options.samples, options.profile_samples)
+        write_json(options.folder / "metrics.json", measured)
     write_text(options.folder / "README.md", card(measured, training))
 
 
