@@ -66,8 +66,10 @@ def _video() -> str:
 
 def _tiny() -> str:
     from coreheads.adapters.registry import load_adapter
+    from coreheads.evaluation import quiet
 
-    adapter = load_adapter("tiny")
+    with quiet():
+        adapter = load_adapter("tiny")
     return f"{adapter.layers} x {adapter.heads} heads in the language model"
 
 

@@ -44,6 +44,18 @@ def test_lost_samples_are_named(tmp_path: Path, baseline: Path, capsys: pytest.C
     assert "r0, r1" in out
 
 
+def test_one_answer_that_tips_over_is_shown_and_passes(
+    tmp_path: Path, baseline: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = small_run.fake_run(tmp_path / "run", drop={HYBRID: 1})
+    assert check(run, baseline) == 0
+    assert "1 of 20 samples worse" in capsys.readouterr().out
+    strict = json.loads(baseline.read_text())
+    strict["tolerances"]["flips"] = 0
+    write_json(tmp_path / "strict.json", strict)
+    assert check(run, tmp_path / "strict.json") == 1
+
+
 def test_a_missing_cell_and_missing_samples_are_regressions(tmp_path: Path, baseline: Path) -> None:
     run = small_run.fake_run(tmp_path / "run")
     lines = (run.path / "cells.jsonl").read_text().splitlines(keepends=True)
