@@ -143,9 +143,9 @@ What shaped the heads besides the answers' loss:
 - *Head dropout*: from the second stage on each head is silenced for a row with odds of 5 to 15 %, so that no single
   head is indispensable.
 - *Short-sighted layers*: in the last two stages ({STAGES[-2].steps + STAGES[-1].steps} steps) each layer but the
-  look-up layer sees, with odds of {STAGES[-1].near}, only the first {SINK} and the last {WINDOW} tokens of a batch; in the
-  look-up layer each head does with odds of {STAGES[-1].near / 4}. Training has therefore met what hybrid attention with
-  that sink and window takes away, though never all of it at once with certainty, and never chosen by RAM.
+  look-up layer sees, with odds of {STAGES[-1].near}, only the first {SINK} and the last {WINDOW} tokens of a batch;
+  in the look-up layer each head does with odds of {STAGES[-1].near / 4}. Training has therefore met what hybrid
+  attention with that sink and window takes away, though never chosen by RAM.
 - *Numbers in any order*: in {SHUFFLED:.0%} of the batches pages and seconds are numbered at random, so that numbers are
   read off the picture and not counted.
 - Attention itself is never supervised: no loss looks at attention weights.
