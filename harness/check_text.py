@@ -15,9 +15,10 @@ from coreheads.progress import wide_console
 def show(findings: Sequence[Finding], console: Console | None = None) -> None:
     """Print regressions and everything else that moved; what stayed is only counted."""
     console = console or wide_console()
-    moved = [finding for finding in findings if not finding.ok or finding.before != finding.now]
+    moved = [finding for finding in findings if not finding.ok or _moved(finding)]
     if moved:
         table = Table("", "what", "baseline", "now", "", box=None)
+        table.columns[1].overflow = "fold"  # the names of two draws differ at their end
         for finding in moved:
             mark = "[green]ok[/green]" if finding.ok else "[red]WORSE[/red]"
             values = [_number(finding.before), _number(finding.now)]
@@ -26,6 +27,13 @@ def show(findings: Sequence[Finding], console: Console | None = None) -> None:
     failed = sum(not finding.ok for finding in findings)
     word = f"[red]{failed} regressions[/red]" if failed else "[green]no regression[/green]"
     console.print(f"{word} in {len(findings)} comparisons; {len(findings) - len(moved)} did not move at all")
+
+
+def _moved(finding: Finding) -> bool:
+    """Beyond the digits that a baseline keeps."""
+    if finding.before is None or finding.now is None:
+        return finding.before is not finding.now
+    return abs(finding.before - finding.now) > 5e-4
 
 
 def _number(value: float | None) -> str:

@@ -21,6 +21,7 @@ def show_plan(config: RunConfig, console: Console | None = None) -> None:
     from coreheads.runner import check_names
 
     check_names(config)
+    RunFolder.check(Path(config.out), config.model_dump(mode="json"))
     console = console or wide_console()
     cells = expand(config)
     stored = _stored(Path(config.out))
@@ -45,7 +46,7 @@ def show_plan(config: RunConfig, console: Console | None = None) -> None:
     answers = sum(count for count in counts if count is not None)
     more = "" if None not in counts else ", and all samples of the cells without a limit"
     done = sum(cell.name in stored for cell in cells)
-    total = f"{len(cells)} cells, {answers:,} answers{more}"
+    total = f"{len(cells)} cells, up to {answers:,} answers{more}"
     console.print(f"{total}; {done} cells finished in {config.out}", highlight=False)
     console.print(
         f"Timing: {config.timing.repeats} interleaved repeats after {config.timing.warmup} of warm-up on "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,7 +138,7 @@ class HeadProfile:
     def check_model(self, described: Mapping[str, Any]) -> None:
         """Raise UserError when ``described`` (an adapter's ``describe()``) has another architecture.
 
-        The id and the revision may differ: a fine-tuned or moved checkpoint may use the heads of its origin.
+        The id may differ, because a fine-tuned or moved checkpoint may use the heads of its origin; a warning says so.
         """
         for key in _MUST_MATCH:
             mine, other = self.model.get(key), described.get(key)
@@ -146,3 +147,6 @@ class HeadProfile:
                     f"{self.source}: model.{key} is {mine!r}, but {described.get('id', 'the model')} "
                     f"has {other!r}: the profile belongs to another model"
                 )
+        mine, other = str(self.model.get("id")), str(described.get("id"))
+        if Path(mine).name != Path(other).name:
+            warnings.warn(f"{self.source}: these heads were found on {mine}, and are used on {other}", stacklevel=2)

@@ -51,6 +51,14 @@ class RunFolder:
         return cls(path, manifest)
 
     @classmethod
+    def check(cls, path: Path, config: dict[str, Any]) -> None:
+        """UserError when the folder holds results of another configuration, as ``open`` would raise."""
+        if (path / "manifest.json").exists():
+            run = cls.load(path)
+            if run.has_results():
+                _same(path, run.manifest["config"], config)
+
+    @classmethod
     @contextmanager
     def open(cls, path: str | Path, config: dict[str, Any]) -> Iterator[RunFolder]:
         """Lock a new or interrupted run for work.
@@ -64,7 +72,10 @@ class RunFolder:
         with _locked(path / "run.lock"), writing(path):
             if (path / "manifest.json").exists():
                 run = cls.load(path)
-                _same(path, run.manifest["config"], config)
+                if run.has_results():
+                    _same(path, run.manifest["config"], config)
+                # a start that failed before anything was computed must not hold on to its configuration
+                run.manifest["config"] = config
                 for name in ("cells.jsonl", "timings.jsonl"):
                     if (path / name).exists():
                         cut_half_line(path / name)
@@ -83,6 +94,10 @@ class RunFolder:
             )
             write_json(path / "manifest.json", run.manifest)
             yield run
+
+    def has_results(self) -> bool:
+        """Whether anything was computed that another configuration would make wrong."""
+        return any((self.path / name).exists() for name in ("cells.jsonl", "timings.jsonl", "heads", "samples"))
 
     @property
     def config(self) -> dict[str, Any]:

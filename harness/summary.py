@@ -82,4 +82,8 @@ def _scores(rows: list[Row], chosen: list[Row], speed: bool = False) -> Table:
 
 
 def _score(row: Row | None) -> str:
-    return "" if row is None else f"{row['score']:.2f}"
+    """The score; for draws, which answer other samples than the dense column, with the change on those samples."""
+    if row is None:
+        return ""
+    change = f" ({row['delta']:+.2f})" if row.get("draws") and row["delta"] is not None else ""
+    return f"{row['score']:.2f}{change}"

@@ -34,7 +34,7 @@ def command(
     normalization: Normalization = "none",
     score: Score = "ram",
     device: Device = "auto",
-    dtype: Dtype = "auto",
+    dtype: Dtype = "float32",
     attn_implementation: Kernel = None,
     revision: Revision = None,
     trust_remote_code: Trust = False,

@@ -24,8 +24,9 @@ def command(
     if path:
         typer.echo(registry.path())
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from coreheads.progress import wide_console
 
     if name is not None:
         task = registry.get(name)
@@ -38,5 +39,5 @@ def command(
     for known in registry.names():
         task = registry.get(known)
         table.add_row(known, task.kind, task.metric, str(task.folder))
-    Console().print(table)
+    wide_console().print(table)
     typer.echo('The same tasks in lmms-eval: lmms-eval --model coreheads --include_path "$(coreheads tasks --path)"')

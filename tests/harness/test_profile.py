@@ -78,7 +78,8 @@ def test_scores_cannot_be_changed() -> None:
 
 
 def test_a_profile_fits_its_architecture_under_any_name() -> None:
-    random_profile().check_model(MODEL)
+    with pytest.warns(UserWarning, match="found on someone/a-model"):
+        random_profile().check_model(MODEL)
 
 
 @pytest.mark.parametrize(("key", "value"), [("model_type", "llava"), ("layers", 36), ("heads", 32), ("kv_heads", 4)])
