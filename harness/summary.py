@@ -43,7 +43,7 @@ def show(board: dict[str, Any], out: Path, console: Console | None = None) -> No
     if any(row["prefill_speedup"] is not None for row in board["rows"]):
         console.print(
             "   Attention is the part that grows with the square of the tokens: short prompts have nothing to save, "
-            "so about 1x there is right.",
+            "so about 1x, or less for the shortest, is what to expect there.",
             highlight=False,
         )
     page = escape(str(out / "leaderboard.html"))
