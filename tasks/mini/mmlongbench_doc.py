@@ -8,7 +8,7 @@ from typing import Any
 
 from coreheads.regions import Region
 from coreheads.tasks.documents import Doc, image, text, user_turn
-from coreheads.tasks.mini.prompts import name_in
+from coreheads.tasks.mini.prompts import samples
 from coreheads.tasks.mmlongbench_doc import data
 from coreheads.tasks.mmlongbench_doc.scoring import accuracy_f1, score_answer
 
@@ -18,15 +18,7 @@ def expected(root: Path, split: str) -> list[tuple[Path, str]]:
 
 
 def records(root: Path, split: str) -> list[Doc]:
-    return [
-        doc
-        | {
-            "record_id": f"{split}/{doc['record_id']}",
-            "prompt": doc["question"],
-            "query": name_in(doc["question"]),
-        }
-        for doc in data.records(root / split)
-    ]
+    return samples(data.records(root / split), split)
 
 
 def messages(doc: Doc) -> list[dict[str, Any]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from coreheads.adapters.tiny.vocabulary import NAMES
 from coreheads.errors import UserError
+from coreheads.tasks.documents import Doc
 
 FAMILY = "qwen"
 """The embedded model answers in Qwen3-VL's coordinates."""
@@ -20,3 +22,16 @@ def name_in(question: str) -> str:
     if len(names) != 1:
         raise UserError(f"question: {question!r}, expected the name of one object of the mini world")
     return str(names[0])
+
+
+def samples(docs: Iterable[Doc], split: str) -> list[Doc]:
+    """Records of a document benchmark as samples: the question is the prompt, the name in it the query."""
+    return [
+        doc
+        | {
+            "record_id": f"{split}/{doc['record_id']}",
+            "prompt": doc["question"],
+            "query": name_in(doc["question"]),
+        }
+        for doc in docs
+    ]
