@@ -64,6 +64,14 @@ def append_jsonl(path: str | Path, record: Any) -> None:
         stream.flush()
 
 
+def cut_half_line(path: Path) -> None:
+    """Take off the half line at the end of a JSON-lines file that a killed process left."""
+    data = path.read_bytes()
+    if data and not data.endswith(b"\n"):
+        with path.open("r+b") as stream:
+            stream.truncate(data.rfind(b"\n") + 1)
+
+
 def read_jsonl(path: str | Path) -> Iterator[Any]:
     """The records of a JSON-lines file; a last line cut off by a crash is left out."""
     path = Path(path)

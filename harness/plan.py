@@ -21,10 +21,10 @@ def show_plan(config: RunConfig, console: Console | None = None) -> None:
     from coreheads.runner import check_names
 
     check_names(config)
-    RunFolder.check(Path(config.out), config.model_dump(mode="json"))
+    run = RunFolder.stored(Path(config.out), config.model_dump(mode="json"))
     console = console or wide_console()
     cells = expand(config)
-    stored = _stored(Path(config.out))
+    stored = run.cells() if run is not None else {}
     speeds = _seconds_per_answer(stored)
     for model in config.models:
         console.print(f"[bold]{escape(model.name)}[/bold] on {config.device}", highlight=False)
@@ -77,10 +77,6 @@ def _line(group: list[Cell], stored: dict[str, Any], speeds: dict[str, float], c
         seconds = f"{sum(count or 0 for count in left) * speeds[first.task]:.0f}"
     timed = "yes" if first.timed and first.task in config.timed_tasks() else ""
     return [display.what(row), first.task, str(len(group)), answers, timed, str(finished or ""), seconds]
-
-
-def _stored(out: Path) -> dict[str, Any]:
-    return RunFolder.load(out).cells() if (out / "manifest.json").exists() else {}
 
 
 def _seconds_per_answer(stored: dict[str, Any]) -> dict[str, float]:

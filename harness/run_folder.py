@@ -18,8 +18,8 @@ from typing import Any
 from coreheads import environment
 from coreheads.cells import file_name
 from coreheads.errors import UserError
-from coreheads.files import append_jsonl, read_json, read_jsonl, write_json
-from coreheads.samples import SampleFile, cut_half_line
+from coreheads.files import append_jsonl, cut_half_line, read_json, read_jsonl, write_json
+from coreheads.samples import SampleFile
 
 SCHEMA_VERSION = 1
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
@@ -51,12 +51,19 @@ class RunFolder:
         return cls(path, manifest)
 
     @classmethod
-    def check(cls, path: Path, config: dict[str, Any]) -> None:
-        """UserError when the folder holds results of another configuration, as ``open`` would raise."""
-        if (path / "manifest.json").exists():
-            run = cls.load(path)
-            if run.has_results():
-                _same(path, run.manifest["config"], config)
+    def stored(cls, path: Path, config: dict[str, Any]) -> RunFolder | None:
+        """The run that the folder holds, None where it holds none; nothing is written.
+
+        UserError when it has results of another configuration. A start that failed before anything was computed does
+        not hold on to its configuration.
+        """
+        if not (path / "manifest.json").exists():
+            return None
+        run = cls.load(path)
+        if run.has_results():
+            _same(path, run.manifest["config"], config)
+        run.manifest["config"] = config
+        return run
 
     @classmethod
     @contextmanager
@@ -70,12 +77,8 @@ class RunFolder:
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
         with _locked(path / "run.lock"), writing(path):
-            if (path / "manifest.json").exists():
-                run = cls.load(path)
-                if run.has_results():
-                    _same(path, run.manifest["config"], config)
-                # a start that failed before anything was computed must not hold on to its configuration
-                run.manifest["config"] = config
+            run = cls.stored(path, config)
+            if run is not None:
                 for name in ("cells.jsonl", "timings.jsonl"):
                     if (path / name).exists():
                         cut_half_line(path / name)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from coreheads.errors import UserError
-from coreheads.files import append_jsonl, read_jsonl
+from coreheads.files import append_jsonl, cut_half_line, read_jsonl
 
 SCHEMA_VERSION = 1
 
@@ -46,14 +46,6 @@ class SampleFile:
         }
         append_jsonl(self.path, line)
         self.samples[record_id] = line
-
-
-def cut_half_line(path: Path) -> None:
-    """Take off the half line at the end of a JSON-lines file that a killed process left."""
-    data = path.read_bytes()
-    if data and not data.endswith(b"\n"):
-        with path.open("r+b") as stream:
-            stream.truncate(data.rfind(b"\n") + 1)
 
 
 def _check(path: Path, line: Any) -> None:

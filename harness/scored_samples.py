@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from coreheads.errors import UserError
-from coreheads.files import append_jsonl, read_jsonl
+from coreheads.files import append_jsonl, cut_half_line, read_jsonl
 from coreheads.records import record_hash, records_hash
 from coreheads.regions import Region
-from coreheads.samples import cut_half_line
 from coreheads.scores import head_score
 
 Scores = npt.NDArray[np.float32]

@@ -58,11 +58,7 @@ def measure(folder: Path, samples: int, profile_samples: int) -> dict[str, Any]:
             print(name, {metric: round(scores[name][metric]["mean"], 3) for metric in values}, flush=True)
     with_regions = [name for name in names if registry.get(name).kind != "mcq"]
     profile = profile_heads(adapter, with_regions, profile_samples, split="profile", seed=0, progress=False)
-    ranked = sorted(
-        ((value, (layer, head)) for layer, row in enumerate(profile.mean) for head, value in enumerate(row)),
-        key=lambda pair: (-pair[0], pair[1]),
-    )
-    total = sum(value for value, _ in ranked)
+    ranked = profile.ranking()
     top = profile.top(0.05)
     return {
         "schema_version": 1,
@@ -72,9 +68,9 @@ def measure(folder: Path, samples: int, profile_samples: int) -> dict[str, Any]:
             "samples_a_task": profile_samples,
             "heads": len(ranked),
             "top_5_percent": [head_name(head) for head in sorted(top)],
-            "top_5_percent_share": sum(value for value, head in ranked if head in top) / total,
-            "first_twelve": [{"head": head_name(head), "ram": float(value)} for value, head in ranked[:12]],
-            "median": float(ranked[len(ranked) // 2][0]),
+            "top_5_percent_share": profile.share(top),
+            "first_twelve": [{"head": head_name(head), "ram": float(profile.mean[head])} for head in ranked[:12]],
+            "median": float(profile.mean[ranked[len(ranked) // 2]]),
         },
     }
 
