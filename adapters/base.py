@@ -13,39 +13,30 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from coreheads.adapters import query as queries
+from coreheads.adapters.collate import collate
 from coreheads.adapters.generation import Generation, generate
-from coreheads.adapters.messages import Messages, Source, parse
-from coreheads.adapters.prompt import Medium, Prompt, TokenMap
+from coreheads.adapters.images import open_image
+from coreheads.adapters.messages import Chat, Kind, Messages, Source, parse
+from coreheads.adapters.processing import Opened
+from coreheads.adapters.prompt import Prompt, Seen
 from coreheads.adapters.structure import head_shape
-from coreheads.adapters.video import Sampled
+from coreheads.adapters.token_map import TokenMap
+from coreheads.adapters.video import sample
 from coreheads.errors import UserError
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A medium with its pixels: a picture, or the sampled frames of a video."""
-
-    source: Source
-    picture: Image.Image | None = None
-    video: Sampled | None = None
 
 
 @dataclass(frozen=True)
 class Vision:
     """What a family's processor made of the media of one prompt.
 
-    inputs: the tensors that go to the model besides the text's. expansions: what stands in the text instead of each
-    placeholder, in prompt order. media and geometry: the token map, in prompt order.
+    inputs: the tensors that go to the model besides the text's. seen: one for each medium, in the order of the tokens.
     """
 
     inputs: dict[str, Tensor]
-    expansions: list[str]
-    media: list[Medium]
-    geometry: TokenMap
+    seen: list[Seen]
 
 
 class Adapter(ABC):
@@ -113,17 +104,19 @@ class Adapter(ABC):
         self._refuse_placeholders(chat)
         text = self._render(chat)
         span = None if query is None else queries.query_span(query, chat, text, self._render)
-        shared = like is not None and _same_media(like.sources, sources)
-        vision = self._taken_from(like) if like is not None and shared else self.see(sources)
-        replacements = list(zip(self._placeholders(text), vision.expansions, strict=True))
+        places = self._placeholders(text)
+        order = self._order([kind for _, kind in places], sources)
+        shown = [sources[index] for index in order]
+        shared = like is not None and _same_media(like.sources, shown)
+        vision = Vision(like.vision_inputs, like.seen) if like is not None and shared else self.see(shown)
+        replacements = [(place, seen.expansion) for (place, _), seen in zip(places, vision.seen, strict=True)]
         encoded = self.processor.tokenizer(_replace(text, replacements), return_offsets_mapping=True)
         ids = torch.tensor(encoded["input_ids"])
         inputs = {**self.text_inputs(ids[None]), **vision.inputs}
         positions = torch.isin(ids, torch.tensor(self.vision_token_ids)).nonzero()[:, 0]
-        if len(positions) != len(vision.geometry.box):
-            raise RuntimeError(
-                f"{len(positions)} vision tokens in the prompt, {len(vision.geometry.box)} in the token map"
-            )
+        geometry = TokenMap.join([seen.view for seen in vision.seen], order)
+        if len(positions) != len(geometry.media):
+            raise RuntimeError(f"{len(positions)} vision tokens in the prompt, {len(geometry.media)} in the token map")
         tokens: list[int] = []
         if span is not None:
             tokens = queries.token_positions(queries.expanded(span, replacements), encoded["offset_mapping"])
@@ -131,13 +124,13 @@ class Adapter(ABC):
             inputs={name: value.to(self.device) for name, value in inputs.items()},
             query_tokens=torch.tensor(tokens, dtype=torch.long),
             vision_tokens=positions,
-            media=vision.media,
-            geometry=vision.geometry,
+            media=[seen.medium for _, seen in sorted(zip(order, vision.seen, strict=True), key=lambda pair: pair[0])],
+            geometry=geometry,
             text=text,
             query=query,
             preprocess_s=None if shared and sources else time.perf_counter() - started,
-            sources=sources,
-            expansions=vision.expansions,
+            sources=shown,
+            seen=vision.seen,
         )
 
     def generate(
@@ -153,6 +146,10 @@ class Adapter(ABC):
         """Greedy answers, in the order of the prompts; see ``coreheads.adapters.generation.generate``."""
         return generate(self, prompts, max_new_tokens, stop, timing, share_prefix, cache_factory, batch_tokens)
 
+    def collate(self, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
+        """One left-padded batch of model inputs; see ``coreheads.adapters.collate.collate``."""
+        return collate(self, prompts)
+
     # What a family says of itself.
 
     def configure(self) -> None:  # noqa: B027  (a family without settings needs none)
@@ -165,8 +162,8 @@ class Adapter(ABC):
 
     @property
     @abstractmethod
-    def placeholders(self) -> tuple[str, ...]:
-        """Texts that the chat template writes for a medium, and that the processor expands."""
+    def placeholders(self) -> Mapping[str, Kind]:
+        """Texts that the chat template writes for a medium, and that the processor expands, with the medium's kind."""
 
     @property
     @abstractmethod
@@ -174,8 +171,26 @@ class Adapter(ABC):
         """The modules whose time is the vision tower's."""
 
     @abstractmethod
+    def frames(self, total: int, fps: float) -> Sequence[int]:
+        """Which of a video's ``total`` frames are shown, ascending."""
+
+    @abstractmethod
+    def process(self, opened: Sequence[Opened]) -> Vision:
+        """Process the media with the family's processor, and map their tokens; at least one medium."""
+
     def see(self, sources: Sequence[Source]) -> Vision:
-        """Open the media, process them, and map the tokens."""
+        """Open the media, process them, and map their tokens.
+
+        UserError for a medium that cannot be opened or that the processor refuses.
+        """
+        opened = [self._open(source) for source in sources]
+        if not opened:
+            return Vision({}, [])
+        try:
+            return self.process(opened)
+        except ValueError as error:  # such as an aspect ratio beyond what the family takes
+            shown = ", ".join(item.source.name for item in opened)
+            raise UserError(f"{shown}: refused by the processor ({error})") from error
 
     def text_inputs(self, ids: Tensor) -> dict[str, Tensor]:
         """The text's model inputs for input_ids [1, L]; their names are among ``prompt.TEXT_INPUTS``."""
@@ -187,35 +202,48 @@ class Adapter(ABC):
         return torch.arange(ids.shape[1], device=ids.device)[None]
 
     def collate_vision(self, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
-        """The vision inputs of several prompts as one batch: by default joined along the first dimension."""
+        """The vision inputs of several prompts as one batch: by default joined along the first dimension.
+
+        Keep a tensor that is of one prompt only as it is, so that what was remembered of it can be found.
+        """
         joined: dict[str, list[Tensor]] = {}
         for prompt in prompts:
             for name, value in prompt.vision_inputs.items():
                 joined.setdefault(name, []).append(value)
         return {name: values[0] if len(values) == 1 else torch.cat(values) for name, values in joined.items()}
 
-    def _taken_from(self, prompt: Prompt) -> Vision:
-        return Vision(prompt.vision_inputs, prompt.expansions, prompt.media, prompt.geometry)
+    def _open(self, source: Source) -> Opened:
+        if source.kind == "image":
+            return Opened(source, picture=open_image(source.value, source.where))  # type: ignore[arg-type]
+        return Opened(source, video=sample(source.value, self.frames, source.start, source.end))  # type: ignore[arg-type]
 
-    def _render(self, chat: list[dict[str, Any]]) -> str:
+    def _render(self, chat: Chat) -> str:
         return str(self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
 
-    def _placeholders(self, text: str) -> list[queries.Span]:
-        """Spans of the placeholders in the rendered text, in order."""
-        spans = []
-        for word in set(self.placeholders):
+    def _placeholders(self, text: str) -> list[tuple[queries.Span, Kind]]:
+        """Spans of the placeholders in the rendered text, in order, and what each stands for."""
+        spans: list[tuple[queries.Span, Kind]] = []
+        for word, kind in self.placeholders.items():
             start = text.find(word)
             while start >= 0:
-                spans.append((start, start + len(word)))
+                spans.append(((start, start + len(word)), kind))
                 start = text.find(word, start + len(word))
         return sorted(spans)
 
-    def _refuse_placeholders(self, chat: Sequence[Mapping[str, Any]]) -> None:
+    def _order(self, kinds: Sequence[Kind], sources: Sequence[Source]) -> list[int]:
+        """For each placeholder, the number of its medium: templates may put images first, keeping each kind's order."""
+        waiting = {kind: [n for n, source in enumerate(sources) if source.kind == kind] for kind in ("image", "video")}
+        order = [waiting[kind].pop(0) if waiting[kind] else -1 for kind in kinds]
+        if -1 in order or any(waiting.values()):
+            raise UserError(
+                f"{self.id}: its chat template shows {len(kinds)} media of {len(sources)}, expected each of them once"
+            )
+        return order
+
+    def _refuse_placeholders(self, chat: Chat) -> None:
         for number, message in enumerate(chat):
-            content = message["content"]
-            texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
             for word in self.placeholders:
-                if any(word in text for text in texts):
+                if any(word in part.get("text", "") for part in message["content"]):
                     raise UserError(f"messages[{number}]: the text holds {word}, which stands for a picture or video")
 
 

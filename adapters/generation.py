@@ -17,6 +17,7 @@ from coreheads.adapters.answer import Answer
 from coreheads.adapters.batching import plan
 from coreheads.adapters.cache import RoomyCache
 from coreheads.adapters.clock import Clock
+from coreheads.adapters.collate import collate
 from coreheads.adapters.prompt import TEXT_INPUTS, Prompt
 from coreheads.errors import UserError
 
@@ -120,8 +121,9 @@ def _roomy(adapter: Adapter, prompts: Sequence[Prompt], max_new_tokens: int) -> 
 
 def _prefix_cache(adapter: Adapter, prompt: Prompt, length: int, cache: RoomyCache) -> RoomyCache:
     """The cache after the first ``length`` tokens of the prompt, media included."""
-    inputs = {**adapter.collate_vision([prompt]), **_text_columns(adapter, [prompt], [0], slice(0, length))}
-    _forward(adapter, inputs, adapter.position_ids(prompt)[..., :length], None, cache)
+    batch = collate(adapter, [prompt])
+    positions = batch.pop("position_ids")
+    _forward(adapter, _columns(batch, slice(0, length), vision=True), positions[..., :length], None, cache)
     return cache
 
 
@@ -134,18 +136,11 @@ def _continued(shared: RoomyCache, length: int, rows: int) -> RoomyCache:
 
 def _prefill(adapter: Adapter, prompts: Sequence[Prompt], prefix: int, cache: Any) -> _State:
     """Run the prompts, all but the ``prefix`` tokens that the cache holds, to their first new token."""
-    longest = max(prompt.tokens for prompt in prompts)
-    pads = [longest - prompt.tokens for prompt in prompts]
-    places = [adapter.position_ids(prompt) for prompt in prompts]
-    after = torch.stack([place.amax() + 1 for place in places])
-    positions = torch.cat([_padded(place, pad, 0) for place, pad in zip(places, pads, strict=True)], dim=-2)
-    mask = None
-    if any(pads):
-        mask = torch.arange(longest)[None] >= torch.tensor(pads)[:, None]
-        mask = mask.long().to(positions.device)
-    inputs = _text_columns(adapter, prompts, pads, slice(prefix, longest))
-    if not prefix:
-        inputs.update(adapter.collate_vision(prompts))
+    batch = collate(adapter, prompts)
+    positions, mask = batch.pop("position_ids"), batch.pop("attention_mask", None)
+    # the largest position is not the last one's where media count in two dimensions
+    after = positions.reshape(-1, len(prompts), positions.shape[-1]).amax(dim=(0, 2)) + 1
+    inputs = _columns(batch, slice(prefix, None), vision=not prefix)
     logits = _forward(adapter, inputs, positions[..., prefix:], mask, cache)
     return _State(logits.argmax(-1), after[:, None].expand(*positions.shape[:-1], 1), mask, cache)
 
@@ -174,19 +169,7 @@ def _forward(adapter: Adapter, inputs: dict[str, Tensor], positions: Tensor, mas
     return logits
 
 
-def _text_columns(
-    adapter: Adapter, prompts: Sequence[Prompt], pads: Sequence[int], columns: slice
-) -> dict[str, Tensor]:
-    """The text's inputs as a left-padded batch, without the mask; only the given columns."""
-    fill = {"input_ids": int(adapter.processor.tokenizer.pad_token_id or 0)}
-    names = [name for name in TEXT_INPUTS if name in prompts[0].inputs and name != "attention_mask"]
-    rows = list(zip(prompts, pads, strict=True))
-    return {
-        name: torch.cat([_padded(prompt.inputs[name], pad, fill.get(name, 0)) for prompt, pad in rows])[:, columns]
-        for name in names
-    }
-
-
-def _padded(values: Tensor, count: int, fill: int) -> Tensor:
-    """Left-padded along the last dimension."""
-    return nn.functional.pad(values, (count, 0), value=fill) if count else values
+def _columns(batch: dict[str, Tensor], columns: slice, vision: bool) -> dict[str, Tensor]:
+    """Those columns of a batch's text inputs, and the media's inputs where wanted."""
+    text = {name: value[:, columns] for name, value in batch.items() if name in TEXT_INPUTS}
+    return {**text, **{name: value for name, value in batch.items() if vision and name not in TEXT_INPUTS}}

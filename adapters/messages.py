@@ -15,6 +15,9 @@ from coreheads.errors import UserError
 
 ROLES = ("system", "user", "assistant")
 Messages = Sequence[Mapping[str, Any]]
+Chat = list[dict[str, Any]]
+"""Messages as a chat template takes them: role and a list of parts, media without their content."""
+Kind = Literal["image", "video"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Source:
     where: its place, for error messages. start, end: seconds of the source video to show, None is all of it.
     """
 
-    kind: Literal["image", "video"]
+    kind: Kind
     value: Image.Image | Video | Path
     where: str
     start: float | None = None
@@ -43,14 +46,14 @@ class Source:
         return type(self.value) is type(other.value) and bool(self.value == other.value)
 
 
-def parse(messages: Messages) -> tuple[list[dict[str, Any]], list[Source]]:
-    """The messages as a chat template takes them (media without their content), and their media in prompt order.
+def parse(messages: Messages) -> tuple[Chat, list[Source]]:
+    """The messages as a chat template takes them (lists of parts, media without their content), and their media.
 
     Raises UserError that names the place of anything that is not a message, a part or a medium.
     """
     if not messages or isinstance(messages, (str, Mapping)):
         raise UserError(f"messages: {messages!r}, expected a list of messages, each with a role and a content")
-    chat: list[dict[str, Any]] = []
+    chat: Chat = []
     sources: list[Source] = []
     for number, message in enumerate(messages):
         where = f"messages[{number}]"
@@ -59,8 +62,7 @@ def parse(messages: Messages) -> tuple[list[dict[str, Any]], list[Source]]:
             raise UserError(f"{where}.role: {role!r}, expected one of {', '.join(ROLES)}")
         content = message.get("content")
         if isinstance(content, str):
-            chat.append({"role": message["role"], "content": content})
-            continue
+            content = [{"type": "text", "text": content}]  # some templates drop a content that is a plain text
         if not isinstance(content, Sequence):
             raise UserError(f"{where}.content: {content!r}, expected a text or a list of parts")
         parts = []

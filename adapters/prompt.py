@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from coreheads.adapters.messages import Source
+from coreheads.adapters.messages import Kind, Source
+from coreheads.adapters.token_map import TokenMap, View
 from coreheads.adapters.video import EPSILON
 from coreheads.errors import UserError
 from coreheads.regions import Region
@@ -29,7 +30,7 @@ class Medium:
     the source frames that it holds (a repeated frame stands twice); empty for an image. fps, total: of the source.
     """
 
-    kind: Literal["image", "video"]
+    kind: Kind
     name: str
     width: int
     height: int
@@ -43,17 +44,12 @@ class Medium:
 
 
 @dataclass(frozen=True)
-class TokenMap:
-    """What each of the V vision tokens sees, in the order of ``Prompt.vision_tokens``.
+class Seen:
+    """What a family's processor made of one medium: the text that stands for it, and what its tokens see."""
 
-    media: LongTensor [V], index into ``Prompt.media``. patch: LongTensor [V], index into that medium's ``frames``
-    (0 for images). box: float64 [V, 4], x0 y0 x1 y1 normalised to the medium's picture; a box without area sees
-    nothing (tokens that only separate).
-    """
-
-    media: Tensor
-    patch: Tensor
-    box: Tensor
+    medium: Medium
+    expansion: str
+    view: View
 
 
 @dataclass
@@ -62,7 +58,8 @@ class Prompt:
 
     inputs: what ``model.forward`` takes, a batch of one, on the model's device.
     query_tokens: LongTensor [|Q|], vision_tokens: LongTensor [|V|]: positions in input_ids, ascending, on the CPU.
-    preprocess_s: seconds spent preparing it; None when media were taken over from another prompt.
+    media: in the order of the messages, which is how regions count them. preprocess_s: seconds spent preparing it;
+    None when media were taken over from another prompt. sources, seen: the media in the order of their tokens.
     """
 
     inputs: dict[str, Tensor]
@@ -74,7 +71,7 @@ class Prompt:
     query: str | None = None
     preprocess_s: float | None = None
     sources: list[Source] = field(default_factory=list, repr=False)
-    expansions: list[str] = field(default_factory=list, repr=False)
+    seen: list[Seen] = field(default_factory=list, repr=False)
 
     @property
     def tokens(self) -> int:
@@ -89,10 +86,13 @@ class Prompt:
     def locate(self, regions: Sequence[Region]) -> Tensor:
         """The vision tokens whose receptive pixels overlap one of the regions: LongTensor [|G|], ascending.
 
-        Space: the token's box and the region's box share an area (open intervals in both axes; less than a
-        millionth of the picture's side is rounding). Time: a temporal patch is touched when one of its sampled
-        frames lies in [start, end), frame i being at i / fps seconds of the source video. Empty when nothing is
-        touched (``explain`` says why); UserError when a region is malformed.
+        Space: a token counts as soon as any of its weight comes from a pixel that shares an area with the region's
+        box (less than a millionth of the picture's side is rounding). A token's pixels are all that its input
+        depends on: its patch, what the resizing filter blends into it from beyond the patch's edge, every tile or
+        base view that shows the place, and each cell of an interpolated feature map that goes into it. Time: a
+        temporal patch is touched when one of its sampled frames lies in [start, end), frame i being at i / fps
+        seconds of the source video. Empty when nothing is touched (``explain`` says why); UserError when a region
+        is malformed.
         """
         mask = torch.zeros(len(self.vision_tokens), dtype=torch.bool)
         for region in regions:
@@ -120,12 +120,13 @@ class Prompt:
 
     def _touched(self, region: Region) -> Tensor:
         medium = self._check(region)
-        mask = self.geometry.media == region.media
         x0, y0, x1, y1 = region.box or (0.0, 0.0, 1.0, 1.0)
         box = self.geometry.box
         width = box[:, 2].clamp(max=x1) - box[:, 0].clamp(min=x0)
         height = box[:, 3].clamp(max=y1) - box[:, 1].clamp(min=y0)
-        mask = mask & (width > SLACK) & (height > SLACK)
+        mask = torch.zeros(len(self.vision_tokens), dtype=torch.bool)
+        mask[self.geometry.token[(width > SLACK) & (height > SLACK)]] = True
+        mask &= self.geometry.media == region.media
         if medium.kind == "video":
             patches = [any(_within(time, region) for time in medium.times(p)) for p in range(len(medium.frames))]
             mask[mask.clone()] = torch.tensor(patches)[self.geometry.patch[mask]]

@@ -9,12 +9,12 @@ counts when it holds at least one of the query's characters; so the token of a w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
+from coreheads.adapters.messages import Chat
 from coreheads.errors import UserError
 
 Span = tuple[int, int]
-Render = Callable[[list[dict[str, Any]]], str]
+Render = Callable[[Chat], str]
 
 _MARK = "\ue000coreheads\ue001"
 """Stands in for a text while the template is rendered, to see where the template puts that text."""
@@ -24,7 +24,7 @@ _NO_SPACES = 0x2E80
 letter says nothing about the word's end."""
 
 
-def query_span(query: str, chat: list[dict[str, Any]], rendered: str, render: Render) -> Span:
+def query_span(query: str, chat: Chat, rendered: str, render: Render) -> Span:
     """Character span of the query in ``rendered``, which is ``render(chat)``.
 
     Raises UserError when no text of a user's message has the query, or when it is blank.
@@ -33,16 +33,12 @@ def query_span(query: str, chat: list[dict[str, Any]], rendered: str, render: Re
     if not query:
         raise UserError("query: is blank, expected a part of the prompt's text")
     for message, part in _user_texts(chat):
-        text = chat[message]["content"] if part is None else chat[message]["content"][part]["text"]
+        content = chat[message]["content"]
+        text = content[part]["text"]
         if (inside := _last_occurrence(query, text)) is None:
             continue
-        marked = list(chat)
-        if part is None:
-            marked[message] = {**chat[message], "content": _MARK}
-        else:
-            content = list(chat[message]["content"])
-            content[part] = {**content[part], "text": _MARK}
-            marked[message] = {**chat[message], "content": content}
+        marked = [dict(turn) for turn in chat]
+        marked[message]["content"] = [*content[:part], {**content[part], "text": _MARK}, *content[part + 1 :]]
         before, mark, after = render(marked).partition(_MARK)
         if not mark or not rendered.startswith(before) or not rendered.endswith(after):
             raise UserError(f"query: {query!r} stands in a text that the chat template rewrites")
@@ -56,16 +52,15 @@ def query_span(query: str, chat: list[dict[str, Any]], rendered: str, render: Re
     raise UserError(f"query: {query!r} does not stand in any text of a user's message")
 
 
-def _user_texts(chat: Sequence[dict[str, Any]]) -> list[tuple[int, int | None]]:
-    """(message, part) of the user's texts, last first; part is None where the content is a plain text."""
-    places: list[tuple[int, int | None]] = []
-    for number, message in enumerate(chat):
-        if message["role"] != "user":
-            continue
-        if isinstance(message["content"], str):
-            places.append((number, None))
-        else:
-            places += [(number, i) for i, part in enumerate(message["content"]) if part["type"] == "text"]
+def _user_texts(chat: Chat) -> list[tuple[int, int]]:
+    """(message, part) of the user's texts, last first."""
+    places = [
+        (number, index)
+        for number, message in enumerate(chat)
+        if message["role"] == "user"
+        for index, part in enumerate(message["content"])
+        if part["type"] == "text"
+    ]
     return places[::-1]
 
 

@@ -1,9 +1,9 @@
 """Qwen3-VL, dense and mixture of experts.
 
 Pictures are resized to whole merged patches (``merge_size`` x ``patch_size`` pixels square); a merged token (row,
-column) sees its cell of that grid, row by row. Videos pair the sampled frames {2t, 2t+1}, the last one repeated when
-their number is odd, with the pair's mean time as text before it. The grid is the one the processor reports, never
-computed again. Resizing blends a few pixels across a cell's edge; those do not count as seen.
+column) sees its cell of that grid, row by row, and what resizing blends into the cell from around it. Videos pair the
+sampled frames {2t, 2t+1}, the last one repeated when their number is odd, with the pair's mean time as text before
+it. The grid is the one the processor reports, never computed again.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
+import numpy as np
 from torch import Tensor, nn
 from transformers.video_utils import VideoMetadata
 
-from coreheads.adapters.base import Adapter, Opened, Vision
-from coreheads.adapters.images import open_image
-from coreheads.adapters.messages import Source
-from coreheads.adapters.prompt import Medium, Prompt, TokenMap
-from coreheads.adapters.video import Sampled, sample
+from coreheads.adapters.base import Adapter, Vision
+from coreheads.adapters.messages import Kind
+from coreheads.adapters.processing import Opened, processed
+from coreheads.adapters.prompt import Prompt, Seen
+from coreheads.adapters.receptive import Spans, cells, resized
+from coreheads.adapters.token_map import grid
 from coreheads.errors import UserError
 
 
@@ -67,8 +68,8 @@ class Qwen3VL(Adapter):
         return self.processor.image_token_id, self.processor.video_token_id
 
     @property
-    def placeholders(self) -> tuple[str, ...]:
-        return self.processor.image_token, self.processor.video_token
+    def placeholders(self) -> dict[str, Kind]:
+        return {self.processor.image_token: "image", self.processor.video_token: "video"}
 
     @property
     def vision_modules(self) -> list[nn.Module]:
@@ -88,42 +89,7 @@ class Qwen3VL(Adapter):
         positions: Tensor = self.model.model.get_rope_index(**inputs)[0]
         return positions
 
-    def see(self, sources: Sequence[Source]) -> Vision:
-        opened = [self._open(source) for source in sources]
-        if not opened:
-            empty = TokenMap(torch.zeros(0).long(), torch.zeros(0).long(), torch.zeros(0, 4).double())
-            return Vision({}, [], [], empty)
-        pictures = [item.picture for item in opened if item.picture is not None]
-        videos = [item.video for item in opened if item.video is not None]
-        image, video = self.placeholders
-        words = [video if item.video else image for item in opened]
-        try:
-            features = self.processor(
-                text=["".join(words)],
-                images=pictures or None,
-                videos=[torch.from_numpy(item.frames).permute(0, 3, 1, 2) for item in videos] or None,
-                videos_kwargs={
-                    "video_metadata": [_metadata(item) for item in videos] or None,
-                    "do_sample_frames": False,
-                    "input_data_format": "channels_first",
-                },
-                return_text_replacement_offsets=True,
-                return_tensors="pt",
-            )
-        except ValueError as error:  # such as an aspect ratio beyond 200
-            shown = ", ".join(item.source.name for item in opened)
-            raise UserError(f"{shown}: refused by the processor ({error})") from error
-        names = ("pixel_values", "image_grid_thw", "pixel_values_videos", "video_grid_thw")
-        expansions = [found["replacement"] for found in features["text_replacement_offsets"][0]]
-        media, geometry = self._map(opened, features)
-        return Vision({name: features[name] for name in names if name in features}, expansions, media, geometry)
-
-    def _open(self, source: Source) -> Opened:
-        if source.kind == "image":
-            return Opened(source, picture=open_image(source.value, source.where))  # type: ignore[arg-type]
-        return Opened(source, video=sample(source.value, self._frames, source.start, source.end))  # type: ignore[arg-type]
-
-    def _frames(self, total: int, fps: float) -> list[int]:
+    def frames(self, total: int, fps: float) -> list[int]:
         """The processor's own rule; at least two frames (one repeated), because it refuses to resize one alone."""
         video = self.processor.video_processor
         rate = None if video.num_frames else video.fps
@@ -131,50 +97,31 @@ class Qwen3VL(Adapter):
         indices = [int(i) for i in video.sample_frames(metadata, num_frames=video.num_frames, fps=rate)]
         return indices if len(indices) > 1 else indices * video.temporal_patch_size
 
-    def _map(self, opened: Sequence[Opened], features: Any) -> tuple[list[Medium], TokenMap]:
-        grids = {kind: iter(features.get(f"{kind}_grid_thw", ())) for kind in ("image", "video")}
+    def process(self, opened: Sequence[Opened]) -> Vision:
+        inputs, words = processed(self.processor, opened)
+        inputs.pop("video_metadata", None)
+        grids = {kind: iter(inputs.get(f"{kind}_grid_thw", ())) for kind in ("image", "video")}
         merge = self.processor.image_processor.merge_size
         pair = self.processor.video_processor.temporal_patch_size
-        media, patches, boxes = [], [], []
-        for item in opened:
-            patch_count, rows, columns = next(grids[item.source.kind]).tolist()
-            media.append(_medium(item, patch_count, pair))
-            cells = cell_boxes(rows // merge, columns // merge)
-            patches.append(torch.arange(patch_count).repeat_interleave(len(cells)))
-            boxes.append(cells.repeat(patch_count, 1))
-        index = torch.repeat_interleave(torch.arange(len(media)), torch.tensor([len(box) for box in boxes]))
-        return media, TokenMap(index, torch.cat(patches), torch.cat(boxes))
+        seen = []
+        for item, word in zip(opened, words, strict=True):
+            part = self.processor.video_processor if item.video else self.processor.image_processor
+            patches, rows, columns = next(grids[item.source.kind]).tolist()
+            medium = item.medium(pair)
+            if item.video and len(medium.frames) != patches:
+                raise RuntimeError(
+                    f"{medium.name}: {len(medium.frames)} pairs of frames, {patches} in the processor's grid"
+                )
+            view = grid(
+                _cells(medium.height, rows * part.patch_size, merge * part.patch_size, part.resample),
+                _cells(medium.width, columns * part.patch_size, merge * part.patch_size, part.resample),
+                medium.height,
+                medium.width,
+            )
+            seen.append(Seen(medium, word, view.repeated(patches)))
+        return Vision(inputs, seen)
 
 
-def cell_boxes(rows: int, columns: int) -> Tensor:
-    """Boxes of a grid's cells row by row, float64 [rows * columns, 4], x0 y0 x1 y1 in 0..1."""
-    # exact quotients, so that a region given as pixel / size meets a cell's edge without rounding
-    x = torch.arange(columns + 1, dtype=torch.float64) / columns
-    y = torch.arange(rows + 1, dtype=torch.float64) / rows
-    top, left = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    return torch.stack([x[left], y[top], x[left + 1], y[top + 1]], dim=-1).reshape(-1, 4)
-
-
-def _medium(item: Opened, patches: int, pair: int) -> Medium:
-    name = item.source.name
-    if item.video is None:
-        assert item.picture is not None
-        return Medium("image", name, item.picture.width, item.picture.height)
-    video = item.video
-    padded = [*video.indices, *[video.indices[-1]] * (-len(video.indices) % pair)]
-    frames = tuple(tuple(padded[start : start + pair]) for start in range(0, len(padded), pair))
-    if len(frames) != patches:
-        raise RuntimeError(f"{name}: {len(frames)} pairs of frames, {patches} in the processor's grid")
-    height, width = video.frames.shape[1:3]
-    return Medium("video", name, width, height, frames, video.fps, video.total)
-
-
-def _metadata(video: Sampled) -> VideoMetadata:
-    return VideoMetadata(
-        total_num_frames=video.total,
-        fps=video.fps,
-        duration=video.total / video.fps,
-        height=video.frames.shape[1],
-        width=video.frames.shape[2],
-        frames_indices=list(video.indices),
-    )
+def _cells(source: int, target: int, cell: int, resample: int) -> Spans:
+    """Source pixels of each merged token along one axis: ``cell`` pixels of the ``target`` after resizing."""
+    return cells(resized(source, target, int(resample)), np.arange(target // cell) * cell, cell)

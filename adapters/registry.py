@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 FAMILIES = {
     "qwen3_vl": "coreheads.adapters.qwen3_vl:Qwen3VL",
     "qwen3_vl_moe": "coreheads.adapters.qwen3_vl:Qwen3VL",
+    "llava_onevision": "coreheads.adapters.llava_onevision:LlavaOnevision",
+    "internvl": "coreheads.adapters.internvl:InternVL",
 }
 """model_type -> "module:class", imported when first needed."""
 

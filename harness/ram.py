@@ -7,6 +7,7 @@ A[l, h, q, v].
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any, Literal, Protocol, get_args
 
 import torch
@@ -37,6 +38,12 @@ class AdapterLike(Protocol):
     def model(self) -> Any: ...
 
 
+class BatchAdapterLike(AdapterLike, Protocol):
+    """What batches need besides."""
+
+    def collate(self, prompts: Any) -> dict[str, Any]: ...
+
+
 def retrieval_attention_mass(
     adapter: AdapterLike,
     prompt: PromptLike,
@@ -55,31 +62,45 @@ def retrieval_attention_mass(
     attention and no tokens x tokens matrix. Patches that are active on the model stay in force.
     UserError when there are no query tokens or no target tokens.
     """
-    if normalization is not None and normalization not in get_args(Normalization):
-        raise UserError(f"RAM: normalization is {normalization!r}, expected None, 'vision' or 'lift'")
     if (regions is None) == (target_tokens is None):
         raise UserError("RAM: regions or target_tokens are needed, expected exactly one of the two")
-    query, vision = prompt.query_tokens, prompt.vision_tokens
-    if not len(query):
-        raise UserError("RAM: the prompt has no query tokens, expected prepare(messages, query=...) with words of it")
+    _check(prompt, normalization)
     if target_tokens is None:
         assert regions is not None
-        target = prompt.locate(regions)
-        if not len(target):
-            explain = getattr(prompt, "explain", None)
-            reason = f" ({explain(regions)})" if explain is not None else ""
-            raise UserError(f"RAM: the regions touch no vision token of the prompt{reason}, expected at least one")
+        target = _target(prompt, regions)
     else:
         target = torch.unique(torch.as_tensor(target_tokens, dtype=torch.long))
         if not len(target):
             raise UserError("RAM: target_tokens is empty, expected at least one position in the prompt")
-    columns = [target, vision] if normalization == "vision" else [target]
-    mass = attention_mass(adapter.model, prompt.inputs, query, columns)
-    if normalization == "vision":
-        return torch.where(mass[1] > 0, mass[0] / mass[1].clamp_min(torch.finfo(torch.float32).tiny), 0.0)
-    if normalization == "lift":
-        return mass[0] * (len(vision) / len(target))
-    return mass[0]
+    columns = _columns(prompt, target, normalization)
+    mass = attention_mass(adapter.model, prompt.inputs, prompt.query_tokens, columns)
+    return _normalised(mass, prompt, target, normalization)
+
+
+def retrieval_attention_masses(
+    adapter: BatchAdapterLike,
+    prompts: Sequence[PromptLike],
+    regions: Sequence[Sequence[Region]],
+    normalization: Normalization | None = None,
+) -> Tensor:
+    """RAM of several prompts: float32 [prompts, layers, heads], from one forward call of a left-padded batch.
+
+    regions: for each prompt its own. Otherwise like ``retrieval_attention_mass``, whose numbers it gives.
+    """
+    if not prompts or len(prompts) != len(regions):
+        raise UserError(f"RAM: {len(prompts)} prompts and regions of {len(regions)}, expected as many, not 0")
+    targets = []
+    for prompt, places in zip(prompts, regions, strict=True):
+        _check(prompt, normalization)
+        targets.append(_target(prompt, places))
+    pairs = list(zip(prompts, targets, strict=True))
+    masses = _measure(
+        adapter.model,
+        adapter.collate(prompts),
+        [prompt.query_tokens for prompt in prompts],
+        [_columns(prompt, target, normalization) for prompt, target in pairs],
+    )
+    return torch.stack([_normalised(mass, *pair, normalization) for mass, pair in zip(masses, pairs, strict=True)])
 
 
 def attention_mass(model: Any, inputs: dict[str, Any], rows: Tensor, columns: Sequence[Tensor]) -> Tensor:
@@ -88,14 +109,55 @@ def attention_mass(model: Any, inputs: dict[str, Any], rows: Tensor, columns: Se
     inputs: what ``model.forward`` takes, a batch of one. Float32 [len(columns), layers, heads].
     UserError when a position lies outside the prompt.
     """
+    return _measure(model, inputs, [rows], [columns])[0]
+
+
+def _measure(
+    model: Any, inputs: dict[str, Any], rows: Sequence[Tensor], columns: Sequence[Sequence[Tensor]]
+) -> list[Tensor]:
+    """``attention_mass`` of each sample of a batch, whose padding does not count."""
     from coreheads.adapters.patches.mass import collect_mass
 
-    mask = inputs.get("attention_mask")
-    length = int(mask.sum()) if mask is not None else inputs["input_ids"].shape[1]
-    for name, tokens in [("query", rows), *(("target", tokens) for tokens in columns)]:
-        if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < length:
-            raise UserError(f"RAM: a {name} token lies outside the prompt, expected positions 0 to {length - 1}")
+    mask, length = inputs.get("attention_mask"), inputs["input_ids"].shape[1]
+    lengths = [length] * len(rows) if mask is None else mask.sum(-1).tolist()
+    for own, sets, length in zip(rows, columns, lengths, strict=True):
+        for name, tokens in [("query", own), *(("target", tokens) for tokens in sets)]:
+            if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < length:
+                raise UserError(f"RAM: a {name} token lies outside the prompt, expected positions 0 to {length - 1}")
     ready = {name: value.to(model.device) if isinstance(value, Tensor) else value for name, value in inputs.items()}
-    with torch.inference_mode(), collect_mass(model, rows, columns) as mass:
+    with torch.inference_mode(), ExitStack() as stack:
+        collected = [
+            stack.enter_context(collect_mass(model, own, sets, sample))
+            for sample, (own, sets) in enumerate(zip(rows, columns, strict=True))
+        ]
         model(**ready, use_cache=False, logits_to_keep=1)
-    return mass.result()
+    return [mass.result() for mass in collected]
+
+
+def _check(prompt: PromptLike, normalization: Normalization | None) -> None:
+    if normalization is not None and normalization not in get_args(Normalization):
+        raise UserError(f"RAM: normalization is {normalization!r}, expected None, 'vision' or 'lift'")
+    if not len(prompt.query_tokens):
+        raise UserError("RAM: the prompt has no query tokens, expected prepare(messages, query=...) with words of it")
+
+
+def _target(prompt: PromptLike, regions: Sequence[Region]) -> Tensor:
+    target = prompt.locate(regions)
+    if not len(target):
+        explain = getattr(prompt, "explain", None)
+        reason = f" ({explain(regions)})" if explain is not None else ""
+        raise UserError(f"RAM: the regions touch no vision token of the prompt{reason}, expected at least one")
+    return target
+
+
+def _columns(prompt: PromptLike, target: Tensor, normalization: Normalization | None) -> list[Tensor]:
+    return [target, prompt.vision_tokens] if normalization == "vision" else [target]
+
+
+def _normalised(mass: Tensor, prompt: PromptLike, target: Tensor, normalization: Normalization | None) -> Tensor:
+    """Mass on ``_columns`` [1 or 2, layers, heads] -> RAM [layers, heads]."""
+    if normalization == "vision":
+        return torch.where(mass[1] > 0, mass[0] / mass[1].clamp_min(torch.finfo(torch.float32).tiny), 0.0)
+    if normalization == "lift":
+        return mass[0] * (len(prompt.vision_tokens) / len(target))
+    return mass[0]

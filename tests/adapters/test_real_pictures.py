@@ -57,8 +57,14 @@ def check(adapter: Adapter, pictures: list[Path], query: str, region: Region) ->
     assert len(prompt.vision_tokens) == sum(counts)
     target = prompt.locate([region])
     assert region.box is not None
-    expected = cells(*sizes[region.media], region.box, sum(counts[: region.media]))
-    assert target.tolist() == prompt.vision_tokens[expected].tolist()
+    width, height = sizes[region.media]
+    first = sum(counts[: region.media])
+    inside = set(prompt.vision_tokens[cells(width, height, region.box, first)].tolist())
+    # resizing by a few percent blends up to three pixels of the picture into a cell from beyond its edge
+    x0, y0, x1, y1 = region.box
+    x, y = 3 / width, 3 / height
+    reach = set(prompt.vision_tokens[cells(width, height, (x0 - x, y0 - y, x1 + x, y1 + y), first)].tolist())
+    assert inside <= set(target.tolist()) <= reach
     ram = retrieval_attention_mass(adapter, prompt, [region])
     assert ram.shape == (adapter.layers, adapter.heads)
     assert bool(torch.isfinite(ram).all())

@@ -104,7 +104,9 @@ def test_paths_that_are_no_checkpoints(checkpoint: Path, tmp_path: Path, monkeyp
 def test_an_unsupported_type_is_named_with_the_supported_ones(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load_adapter(altered(checkpoint, tmp_path, model_type="qwen2_5_vl"))
-    assert "model_type is 'qwen2_5_vl', supported are qwen3_vl, qwen3_vl_moe" in str(caught.value)
+    assert "model_type is 'qwen2_5_vl', supported are internvl, llava_onevision, qwen3_vl, qwen3_vl_moe" in str(
+        caught.value
+    )
 
 
 def test_a_hub_id_that_cannot_be_had_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,0 +1,41 @@
+"""Several prompts as one left-padded batch of model inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from coreheads.adapters.prompt import TEXT_INPUTS, Prompt
+
+if TYPE_CHECKING:
+    from coreheads.adapters.base import Adapter
+
+
+def collate(adapter: Adapter, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
+    """Inputs of ``model.forward`` for the prompts as rows: at least one prompt, all of this adapter.
+
+    Text inputs are [B, L], L being the longest prompt's length, with padding before the shorter ones;
+    ``attention_mask`` [B, L] is 0 on it, and left out where there is none (models take it for all ones).
+    ``position_ids`` [..., B, L] are each prompt's own, 0 on padding. The media follow each other in the order of the
+    rows, as the models expect them.
+    """
+    longest = max(prompt.tokens for prompt in prompts)
+    pads = [longest - prompt.tokens for prompt in prompts]
+    rows = list(zip(prompts, pads, strict=True))
+    fill = {"input_ids": int(adapter.processor.tokenizer.pad_token_id or 0)}
+    names = [name for name in TEXT_INPUTS if name in prompts[0].inputs]
+    batch = {
+        name: torch.cat([padded(prompt.inputs[name], pad, fill.get(name, 0)) for prompt, pad in rows]) for name in names
+    }
+    if not any(pads):
+        batch.pop("attention_mask", None)
+    batch["position_ids"] = torch.cat([padded(adapter.position_ids(prompt), pad, 0) for prompt, pad in rows], dim=-2)
+    return {**batch, **adapter.collate_vision(prompts)}
+
+
+def padded(values: Tensor, count: int, fill: int) -> Tensor:
+    """Left-padded along the last dimension."""
+    return nn.functional.pad(values, (count, 0), value=fill) if count else values

@@ -1,0 +1,184 @@
+"""LLaVA-OneVision.
+
+One picture is seen twice: squashed into a square base view, then, keeping its shape, padded onto a canvas of square
+tiles. Each tile is encoded by itself; the padding's rows or columns of features are cut off again, the map is
+interpolated down where it is too large (anyres_max_9), and a newline token ends each of its rows. Several pictures
+are padded to squares and seen once each, with one newline token at the end. Video frames are squashed to squares,
+their features pooled by interpolation, with one newline token after the last frame.
+
+A square view of S pixels holds S // P patches of P pixels a side: what is left over at its right and bottom edge is
+seen by no token of that view, for tiles in the middle of the picture as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+from transformers.image_processing_utils import select_best_resolution
+
+from coreheads.adapters.base import Adapter, Vision
+from coreheads.adapters.messages import Chat, Kind
+from coreheads.adapters.processing import Opened, processed
+from coreheads.adapters.prompt import Prompt, Seen
+from coreheads.adapters.receptive import Spans, cells, interpolated, resized
+from coreheads.adapters.settings import whole_number
+from coreheads.adapters.token_map import View, grid, nothing
+
+FRAMES = 32
+"""Frames of a video where neither the settings nor the checkpoint's video processor say a number."""
+
+ENLARGED = 1.1
+"""A feature map is interpolated down when it is this much larger, along a side, than the largest one allowed."""
+
+
+class LlavaOnevision(Adapter):
+    """Adapter of ``LlavaOnevisionForConditionalGeneration``.
+
+    Settings: num_frames (shown of each video, evenly spread from the first to the last; a shorter video repeats
+    frames, because the model takes all videos of a batch as one tensor).
+    """
+
+    settings = ("num_frames",)
+
+    def configure(self, num_frames: int | None = None) -> None:
+        chosen = num_frames if num_frames is not None else self.processor.video_processor.num_frames or FRAMES
+        self.num_frames = whole_number("num_frames", chosen)
+
+    @property
+    def vision_token_ids(self) -> tuple[int, ...]:
+        return self.processor.image_token_id, self.processor.video_token_id
+
+    @property
+    def placeholders(self) -> dict[str, Kind]:
+        return {self.processor.image_token: "image", self.processor.video_token: "video"}
+
+    @property
+    def vision_modules(self) -> list[nn.Module]:
+        return [self.model.model.vision_tower]
+
+    def frames(self, total: int, fps: float) -> list[int]:
+        """Evenly spread from the first frame to the last, rounded down."""
+        return [int(index) for index in np.linspace(0, total - 1, self.num_frames)]
+
+    def collate_vision(self, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
+        """Tiles of all pictures as one tensor, [pictures, most tiles, 3, S, S]: pictures of fewer are filled up."""
+        tiles = [prompt.inputs["pixel_values"].shape[1] for prompt in prompts if "pixel_values" in prompt.inputs]
+        most = max(tiles, default=0)
+        return super().collate_vision([_filled(prompt, most) for prompt in prompts])
+
+    def _render(self, chat: Chat) -> str:
+        """The chat template shows a message's images first, then its videos, then its texts.
+
+        Where the parts stand in another order, they are handed to it as one text, which it leaves as it is.
+        """
+        return super()._render([_in_order(message, self.placeholders) for message in chat])
+
+    def process(self, opened: Sequence[Opened]) -> Vision:
+        inputs, words = processed(self.processor, opened, together=True)
+        inputs.pop("video_metadata", None)
+        alone = sum(item.picture is not None for item in opened) == 1
+        seen = []
+        for item, word in zip(opened, words, strict=True):
+            medium = item.medium()
+            if item.video is not None:
+                view = self._video(medium.width, medium.height).repeated(len(medium.frames)) + nothing(1)
+                view.patch[-1] = len(medium.frames) - 1
+            elif alone:
+                view = self._tiled(medium.width, medium.height)
+            else:
+                view = self._padded(medium.width, medium.height)
+            seen.append(Seen(medium, word, view))
+        return Vision(inputs, seen)
+
+    @property
+    def _patch(self) -> int:
+        return int(self.model.config.vision_config.patch_size)
+
+    @property
+    def _side(self) -> int:
+        """Patches along a side of a square view."""
+        return int(self.model.config.vision_config.image_size) // self._patch
+
+    def _squashed(self, source: int, target: int, part: Any) -> Spans:
+        return cells(resized(source, target, int(part.resample)), np.arange(self._side) * self._patch, self._patch)
+
+    def _video(self, width: int, height: int) -> View:
+        part = self.processor.video_processor
+        pooled = math.ceil(self._side / 2)
+        rows = interpolated(self._squashed(height, part.size["height"], part), pooled)
+        columns = interpolated(self._squashed(width, part.size["width"], part), pooled)
+        return grid(rows, columns, height, width)
+
+    def _padded(self, width: int, height: int) -> View:
+        part, longest = self.processor.image_processor, max(width, height)
+
+        def axis(source: int, target: int) -> Spans:
+            seen = self._squashed(longest, target, part) - (longest - source) // 2
+            return np.clip(seen, 0, source)
+
+        rows, columns = axis(height, part.size["height"]), axis(width, part.size["width"])
+        return grid(rows, columns, height, width) + nothing(1)
+
+    def _tiled(self, width: int, height: int) -> View:
+        part = self.processor.image_processor
+        size = (part.size["height"], part.size["width"])
+        base = grid(self._squashed(height, size[0], part), self._squashed(width, size[1], part), height, width)
+        canvas = select_best_resolution((height, width), part.image_grid_pinpoints)
+        rows, columns = self._canvas_axes(height, width, canvas, size[0], int(part.resample))
+        limit = int(self.processor.vision_aspect_ratio.removeprefix("anyres_max_"))
+        ratio = math.sqrt(len(rows) * len(columns) / (limit * self._side**2))
+        if ratio > ENLARGED:
+            return base + grid(
+                interpolated(rows, int(len(rows) // ratio)),
+                interpolated(columns, int(len(columns) // ratio)),
+                height,
+                width,
+                separated=True,
+            )
+        return base + grid(rows, columns, height, width, separated=True)
+
+    def _canvas_axes(
+        self, height: int, width: int, canvas: tuple[int, int], tile: int, resample: int
+    ) -> tuple[Spans, Spans]:
+        """What the rows and the columns of the tiles' joint feature map see, without the padding's."""
+        scale = min(canvas[0] / height, canvas[1] / width)
+        features = [size // tile * self._side for size in canvas]
+        kept = _without_padding(height, width, features[0], features[1])
+        axes = []
+        for source, size, count, keep in zip((height, width), canvas, features, kept, strict=True):
+            shown = min(math.ceil(source * scale), size)
+            index = np.arange(count)
+            start = index // self._side * tile + index % self._side * self._patch - (size - shown) // 2
+            cut = (count - keep) // 2
+            axes.append(cells(resized(source, shown, resample), start[cut : count - cut], self._patch))
+        return axes[0], axes[1]
+
+
+def _without_padding(height: int, width: int, rows: int, columns: int) -> tuple[int, int]:
+    """How many rows and columns of a padded feature map hold the picture, before they are cut alike on both sides."""
+    if width / height > columns / rows:
+        return int(round(height * (columns / width), 7)), columns
+    return rows, int(round(width * (rows / height), 7))
+
+
+def _filled(prompt: Prompt, tiles: int) -> Prompt:
+    """The prompt with that many tiles a picture, of which the model reads the first ones."""
+    pixels = prompt.inputs.get("pixel_values")
+    if pixels is None or pixels.shape[1] == tiles:
+        return prompt
+    filled = nn.functional.pad(pixels, (0, 0, 0, 0, 0, 0, 0, tiles - pixels.shape[1]))
+    return replace(prompt, inputs={**prompt.inputs, "pixel_values": filled})
+
+
+def _in_order(message: dict[str, Any], placeholders: dict[str, Kind]) -> dict[str, Any]:
+    kinds = [part["type"] for part in message["content"]]
+    if kinds == sorted(kinds, key=["image", "video", "text"].index):
+        return message
+    words = {kind: word for word, kind in placeholders.items()}
+    text = "".join(part["text"] if part["type"] == "text" else words[part["type"]] for part in message["content"])
+    return {**message, "content": [{"type": "text", "text": text}]}

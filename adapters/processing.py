@@ -1,0 +1,93 @@
+"""A family's processor at work on opened media: its tensors, and the texts that stand for the media.
+
+The image and the video processor are called as the whole processor calls them, but without a text: tokens are made
+once, from the finished prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers.video_utils import VideoMetadata
+
+from coreheads.adapters.messages import Source
+from coreheads.adapters.prompt import Medium
+from coreheads.adapters.video import Sampled
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A medium with its pixels: a picture, or the sampled frames of a video."""
+
+    source: Source
+    picture: Image.Image | None = None
+    video: Sampled | None = None
+
+    def medium(self, pair: int = 1) -> Medium:
+        """What the prompt says of it; ``pair`` frames of a video make a temporal patch, the last one repeated."""
+        name = self.source.name
+        if self.video is None:
+            assert self.picture is not None
+            return Medium("image", name, self.picture.width, self.picture.height)
+        video = self.video
+        padded = [*video.indices, *[video.indices[-1]] * (-len(video.indices) % pair)]
+        frames = tuple(tuple(padded[start : start + pair]) for start in range(0, len(padded), pair))
+        height, width = video.frames.shape[1:3]
+        return Medium("video", name, width, height, frames, video.fps, video.total)
+
+
+def processed(processor: Any, opened: Sequence[Opened], together: bool = False) -> tuple[dict[str, Tensor], list[str]]:
+    """Model inputs of the media, and what stands in the prompt for each of them, in their order.
+
+    together: the pictures are one prompt's list, which matters to a processor that treats several unlike one.
+    ValueError where the processor refuses a medium.
+    """
+    pictures = [item.picture for item in opened if item.picture is not None]
+    videos = [item.video for item in opened if item.video is not None]
+    inputs: dict[str, Any] = {}
+    words: dict[str, list[str]] = {"image": [], "video": []}
+    if pictures:
+        found = image_inputs(processor, [pictures] if together else pictures)
+        words["image"] = [processor.replace_image_token(found, number) for number in range(len(pictures))]
+        inputs |= found
+    if videos:
+        found = video_inputs(processor, videos)
+        words["video"] = [processor.replace_video_token(found, number) for number in range(len(videos))]
+        inputs |= found
+    turns = {kind: iter(texts) for kind, texts in words.items()}
+    return inputs, [next(turns[item.source.kind]) for item in opened]
+
+
+def image_inputs(processor: Any, pictures: Sequence[Any], **settings: Any) -> dict[str, Any]:
+    """What the image processor makes of the pictures."""
+    return dict(processor.image_processor(pictures, return_tensors="pt", **settings))
+
+
+def video_inputs(processor: Any, videos: Sequence[Sampled]) -> dict[str, Any]:
+    """What the video processor makes of the sampled frames, none of which it samples again."""
+    return dict(
+        processor.video_processor(
+            [torch.from_numpy(video.frames).permute(0, 3, 1, 2) for video in videos],
+            video_metadata=[_metadata(video) for video in videos],
+            do_sample_frames=False,
+            input_data_format="channels_first",
+            return_metadata=True,
+            return_tensors="pt",
+        )
+    )
+
+
+def _metadata(video: Sampled) -> VideoMetadata:
+    return VideoMetadata(
+        total_num_frames=video.total,
+        fps=video.fps,
+        duration=video.total / video.fps,
+        height=video.frames.shape[1],
+        width=video.frames.shape[2],
+        frames_indices=list(video.indices),
+    )

@@ -1,0 +1,93 @@
+"""Which pixels each vision token sees, as boxes on the source pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class View:
+    """What the tokens of one medium see, in the order of the tokens; views are joined by ``+``.
+
+    patch: LongTensor [v], the temporal patch (0 for images). token: LongTensor [r], for each box the token that sees
+    it. box: float64 [r, 4], x0 y0 x1 y1 normalised to the picture. A token that sees two places apart has several
+    boxes, one that only separates has none.
+    """
+
+    patch: Tensor
+    token: Tensor
+    box: Tensor
+
+    @property
+    def tokens(self) -> int:
+        return len(self.patch)
+
+    def __add__(self, other: View) -> View:
+        return View(
+            torch.cat([self.patch, other.patch]),
+            torch.cat([self.token, other.token + self.tokens]),
+            torch.cat([self.box, other.box]),
+        )
+
+    def repeated(self, patches: int) -> View:
+        """The same tokens once for each of the temporal patches 0 to ``patches`` - 1."""
+        return View(
+            torch.arange(patches).repeat_interleave(self.tokens),
+            torch.cat([self.token + self.tokens * patch for patch in range(patches)]),
+            self.box.repeat(patches, 1),
+        )
+
+
+@dataclass(frozen=True)
+class TokenMap:
+    """What each of the V vision tokens of a prompt sees, in the order of ``Prompt.vision_tokens``.
+
+    media: LongTensor [V], index into ``Prompt.media``. patch: LongTensor [V], index into that medium's ``frames``
+    (0 for images). token, box: for each of R boxes, the token (index into V) that sees it, LongTensor [R], and
+    x0 y0 x1 y1 normalised to the medium's picture, float64 [R, 4].
+    """
+
+    media: Tensor
+    patch: Tensor
+    token: Tensor
+    box: Tensor
+
+    @classmethod
+    def join(cls, views: Sequence[View], media: Sequence[int]) -> TokenMap:
+        """The map of a prompt that shows these views one after the other; ``media`` are their numbers."""
+        whole = nothing()
+        for view in views:
+            whole += view
+        counts = torch.tensor([view.tokens for view in views], dtype=torch.long)
+        index = torch.repeat_interleave(torch.tensor(media, dtype=torch.long), counts)
+        return cls(index, whole.patch, whole.token, whole.box)
+
+
+def nothing(tokens: int = 0) -> View:
+    """Tokens that see no pixel."""
+    return View(torch.zeros(tokens).long(), torch.zeros(0).long(), torch.zeros(0, 4).double())
+
+
+def grid(rows: NDArray[np.int64], columns: NDArray[np.int64], height: int, width: int, separated: bool = False) -> View:
+    """Tokens of a grid, row by row, of which each sees its row's pixels in its column's pixels.
+
+    rows, columns: spans of source pixels, int [n, 2], or [n, k, 2] where a row or column sees up to k places.
+    height, width: of the source picture in pixels. separated: a token without pixels stands after every row.
+    """
+    y, x = (spans if spans.ndim == 3 else spans[:, None] for spans in (rows, columns))
+    shape = (len(y), y.shape[1], len(x), x.shape[1])
+    index = np.arange(len(y))[:, None, None, None] * (len(x) + separated) + np.arange(len(x))[:, None]
+    token = np.broadcast_to(index, shape)
+    # exact quotients, so that a region given as pixel / size meets a pixel's edge without rounding
+    top, bottom = (np.broadcast_to(y[:, :, None, None, side] / height, shape) for side in (0, 1))
+    left, right = (np.broadcast_to(x[None, None, :, :, side] / width, shape) for side in (0, 1))
+    seen = (bottom > top) & (right > left)
+    box = np.stack([left[seen], top[seen], right[seen], bottom[seen]], axis=-1)
+    tokens = len(y) * (len(x) + separated)
+    return View(torch.zeros(tokens).long(), torch.from_numpy(token[seen].copy()), torch.from_numpy(box))
