@@ -5,11 +5,15 @@ BIN := $(VENV)/bin
 ARGS ?=
 SHORT := results/runs/short
 
-.PHONY: help leaderboard test lint types check baseline clean
+# the oldest transformers that is supported, in a second environment that takes all else from the first
+OLDEST := .venv-oldest
+
+.PHONY: help leaderboard test test-oldest lint types check baseline clean
 
 help:
 	@echo "make leaderboard   set up and run the embedded benchmark (about 10 minutes); ARGS='--limit 8' for 2 minutes"
 	@echo "make test          set up and run the tests"
+	@echo "make test-oldest   the tests of adapters and RAM on the oldest supported transformers"
 	@echo "make lint types    ruff; mypy in strict mode"
 	@echo "make check         short embedded run against results/baseline.json (exit 1: a regression)"
 	@echo "make baseline      write that baseline anew from a short embedded run"
@@ -31,6 +35,16 @@ leaderboard: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
+$(OLDEST)/.ready: $(VENV)/.ready constraints-oldest.txt
+	$(PYTHON) -m venv --clear $(OLDEST)
+	$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" > $$(echo $(OLDEST)/lib/python3*/site-packages)/base.pth
+	$(OLDEST)/bin/python -m pip install --quiet --no-deps --requirement constraints-oldest.txt
+	@touch $@
+
+test-oldest: $(OLDEST)/.ready
+	$(OLDEST)/bin/python -m pytest -n 2 tests/adapters tests/harness/test_ram.py tests/harness/test_ram_families.py \
+		--ignore tests/adapters/test_lmms.py --ignore tests/adapters/tiny $(ARGS)
+
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -50,4 +64,4 @@ baseline: $(VENV)/.ready
 	$(BIN)/coreheads check $(SHORT) --baseline results/baseline.json --update
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -19,6 +19,7 @@ from coreheads.adapters.cache import RoomyCache
 from coreheads.adapters.clock import Clock
 from coreheads.adapters.collate import collate
 from coreheads.adapters.prompt import TEXT_INPUTS, Prompt
+from coreheads.adapters.structure import cache_argument
 from coreheads.errors import UserError
 
 if TYPE_CHECKING:
@@ -162,9 +163,8 @@ def _decode(adapter: Adapter, state: _State, answers: Sequence[Answer], max_new_
 
 def _forward(adapter: Adapter, inputs: dict[str, Tensor], positions: Tensor, mask: Tensor | None, cache: Any) -> Tensor:
     """Logits of the last token, [B, vocabulary]."""
-    outputs = adapter.model(
-        **inputs, position_ids=positions, attention_mask=mask, past_key_values=cache, use_cache=True, logits_to_keep=1
-    )
+    inputs = {**inputs, cache_argument(adapter.model): cache}
+    outputs = adapter.model(**inputs, position_ids=positions, attention_mask=mask, use_cache=True, logits_to_keep=1)
     logits: Tensor = outputs.logits[:, -1]
     return logits
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
 from torch import nn
+
+CACHE_NAMES = ("cache", "past_key_values")
+"""What a forward call names its key-value cache: the first from transformers 5.24 on, the second before."""
 
 
 def language_model(model: nn.Module) -> nn.Module:
@@ -23,3 +30,13 @@ def head_shape(model: nn.Module) -> tuple[int, int, int]:
     """(layers, query heads, KV heads) of the language model."""
     config = language_model(model).config
     return config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads  # type: ignore[union-attr, return-value]
+
+
+def cache_argument(model: nn.Module) -> str:
+    """The name under which the model's forward takes its key-value cache."""
+    return next(name for name in CACHE_NAMES if name in inspect.signature(type(model).forward).parameters)
+
+
+def cache_of(call: Mapping[str, Any]) -> Any:
+    """The cache among a forward call's keyword arguments, or of what it returned; None when there is none."""
+    return next((call[name] for name in CACHE_NAMES if call.get(name) is not None), None)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from coreheads.adapters.structure import language_model
+from coreheads.adapters.structure import cache_of, language_model
 
 REMEMBERED = "_coreheads_vision"
 """Kept on the cache, not on the model: it lives, is copied and is dropped with the keys that it describes."""
@@ -39,7 +39,7 @@ def track_vision(model: nn.Module, holder: SeesVision) -> Iterator[None]:
         if ids is None:
             return
         mask = torch.isin(ids, tokens.to(ids.device))
-        past = kwargs.get("past_key_values")
+        past = cache_of(kwargs)
         if past is not None:
             length = int(past.get_seq_length())
             if length:
@@ -51,7 +51,7 @@ def track_vision(model: nn.Module, holder: SeesVision) -> Iterator[None]:
         holder.vision = mask
 
     def leave(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
-        made = getattr(output, "past_key_values", None)
+        made = cache_of(output) if isinstance(output, Mapping) else None
         if made is not None and holder.vision is not None:
             setattr(made, REMEMBERED, holder.vision)
         holder.vision = before.pop() if before else None
