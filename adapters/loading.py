@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from coreheads.adapters import hub
 from coreheads.errors import UserError
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
@@ -59,12 +60,36 @@ def place(name: str, tiny: str) -> str:
     return str(path)
 
 
-def config(name: str, place: str, revision: str | None, trust_remote_code: bool) -> Any:
-    """The checkpoint's configuration."""
+def only_local(name: str, place: str, revision: str | None) -> bool:
+    """Whether only files on this machine can be used: a folder's, or the cache's where the hub cannot be asked.
+
+    UserError where the hub cannot be asked and the cache has nothing.
+    """
+    if Path(place).is_dir():
+        return True
+    problem = hub.unreachable(name, revision)
+    if problem and hub.cached(name, revision) is None:
+        raise out_of_reach(name, problem)
+    return bool(problem)
+
+
+def out_of_reach(name: str, problem: str) -> UserError:
+    """The error for a checkpoint that is neither here nor to be had."""
+    return UserError(f"{name}: not on this machine, and the hub cannot be asked for it ({problem})")
+
+
+def commit(place: str, revision: str | None) -> str | None:
+    """The commit of a hub id's files, which the cache's folder is named after; a local folder has the one asked for."""
+    folder = None if Path(place).is_dir() else hub.cached(place, revision)
+    return folder.name if folder is not None else revision
+
+
+def config(name: str, place: str, **source: Any) -> Any:
+    """The checkpoint's configuration; ``source`` as ``from_pretrained`` takes it (revision, local_files_only, ...)."""
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(place, revision=revision, trust_remote_code=trust_remote_code)
+        return AutoConfig.from_pretrained(place, **source)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{name}: its configuration cannot be loaded ({one_line(error)})") from error
 
@@ -76,26 +101,24 @@ def model_and_processor(
     device: torch.device,
     dtype: torch.dtype | str,
     attn_implementation: str | None,
-    revision: str | None,
-    trust_remote_code: bool,
+    **source: Any,
 ) -> tuple[Any, Any]:
-    """The model, in evaluation mode on its device, and its processor."""
+    """The model, in evaluation mode on its device, and its processor; ``source`` as in ``config``."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    common = {"revision": revision, "trust_remote_code": trust_remote_code}
+    how: dict[str, Any] = {"config": config, "dtype": dtype, "device_map": {"": str(device)}, **source}
     if attn_implementation is not None:
         _check_attention(attn_implementation)
-        common["attn_implementation"] = attn_implementation
+        how["attn_implementation"] = attn_implementation
     try:
-        model = AutoModelForImageTextToText.from_pretrained(place, config=config, dtype=dtype, **common)
+        model = AutoModelForImageTextToText.from_pretrained(place, **how)
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise UserError(f"{name}: its model cannot be loaded ({one_line(error)})") from error
-    common.pop("attn_implementation", None)
     try:
-        processor = AutoProcessor.from_pretrained(place, **common)
+        processor = AutoProcessor.from_pretrained(place, **source)
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise UserError(f"{name}: its processor cannot be loaded ({one_line(error)})") from error
-    return model.to(device).eval(), processor
+    return model.eval(), processor
 
 
 def _check_attention(name: str) -> None:

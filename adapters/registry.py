@@ -59,9 +59,14 @@ def load_adapter(
     target = loading.device(device)
     number_type = loading.dtype(dtype)
     place = loading.place(name, TINY)
-    config = loading.config(name, place, revision, trust_remote_code)
+    source = {
+        "revision": revision,
+        "trust_remote_code": trust_remote_code,
+        "local_files_only": loading.only_local(name, place, revision),
+    }
+    config = loading.config(name, place, **source)
     adapter = family(config.model_type, name)
     model, processor = loading.model_and_processor(
-        name, place, config, target, number_type, attn_implementation, revision, trust_remote_code
+        name, place, config, target, number_type, attn_implementation, **source
     )
-    return adapter(model, processor, id=name, revision=getattr(config, "_commit_hash", None) or revision, **settings)
+    return adapter(model, processor, id=name, revision=loading.commit(place, revision), **settings)

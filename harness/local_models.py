@@ -16,7 +16,8 @@ class LocalModel:
 
     id: str
     model_type: str
-    shape: str
+    heads: str
+    context: str
     place: str
 
 
@@ -29,11 +30,11 @@ def found() -> list[LocalModel]:
     config = _read(embedded / "config.json")
     weights = any(embedded.glob("*.safetensors")) if embedded.is_dir() else False
     place = "embedded" if weights else "embedded, but its weights are missing"
-    models = [LocalModel("tiny", str(config.get("model_type", "")), _shape(config), place)]
+    models = [LocalModel("tiny", str(config.get("model_type", "")), *numbers(config), place)]
     for name, folder in _cached():
         config = _read(folder / "config.json")
         if config.get("model_type") in FAMILIES and any(folder.glob("*.safetensors")):
-            models.append(LocalModel(name, str(config["model_type"]), _shape(config), "hub cache"))
+            models.append(LocalModel(name, str(config["model_type"]), *numbers(config), "hub cache"))
     return models
 
 
@@ -54,7 +55,12 @@ def _read(path: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def _shape(config: dict[str, Any]) -> str:
+def numbers(config: dict[str, Any]) -> tuple[str, str]:
+    """Layers x query heads x KV heads, and the context length, of the language model in a config.json.
+
+    "" where it does not say.
+    """
     text = config.get("text_config", config)
-    numbers = [text.get(name) for name in ("num_hidden_layers", "num_attention_heads", "num_key_value_heads")]
-    return "" if None in numbers else f"{numbers[0]} x {numbers[1]} ({numbers[2]})"
+    shape = [text.get(name) for name in ("num_hidden_layers", "num_attention_heads", "num_key_value_heads")]
+    context = text.get("max_position_embeddings")
+    return "" if None in shape else " x ".join(map(str, shape)), "" if context is None else f"{context:,}"

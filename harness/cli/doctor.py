@@ -5,16 +5,25 @@ from __future__ import annotations
 import typer
 
 
-def command() -> None:
+def command(
+    model: str | None = typer.Argument(None, help="A hub id, a folder or `tiny`: can it be loaded here?"),
+    device: str = typer.Option("auto", help="For MODEL: auto, cpu, cuda or cuda:N."),
+    dtype: str = typer.Option("bfloat16", help="For MODEL: float32, bfloat16, float16 or auto."),
+) -> None:
     """Say what this machine can run, and what is missing for the rest.
 
-    Exit status 1 where `coreheads run` cannot work.
+    With MODEL: whether that model can be loaded here and what memory it takes; nothing is downloaded.
+    Exit status 1 where `coreheads run`, or MODEL, cannot work.
     """
-    from coreheads.doctor import examine
+    if model is None:
+        from coreheads.doctor import examine
 
-    wrong = 0
-    for check in examine():
-        wrong += check.needed and not check.ok
+        checks = examine()
+    else:
+        from coreheads.doctor_model import examine_model
+
+        checks = examine_model(model, device, dtype)
+    for check in checks:
         typer.echo(f"{'ok     ' if check.ok else 'MISSING' if check.needed else 'no     '} {check.name}: {check.text}")
-    if wrong:
+    if any(check.needed and not check.ok for check in checks):
         raise typer.Exit(1)

@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
 
 def command() -> None:
-    """List the model families that are implemented, and what lies on this machine to be loaded.
+    """List the model families, their published checkpoints, and what lies on this machine to be loaded.
 
-    A model is named by a hub id, a local folder, or `tiny` (the embedded one).
+    A model is named by a hub id, a local folder, or `tiny` (the embedded one); `coreheads doctor MODEL` says whether
+    it can be loaded here.
     """
     from rich.console import Console
     from rich.table import Table
 
+    from coreheads.adapters import published
     from coreheads.adapters.registry import FAMILIES
-    from coreheads.local_models import found
+    from coreheads.local_models import found, numbers
 
     console = Console()
     families = Table("model_type in config.json", "adapter", title="Families", title_justify="left", box=None)
     for model_type, place in FAMILIES.items():
         families.add_row(model_type, place)
     console.print(families)
-    here = Table("id", "model_type", "layers x heads (KV)", "where", title="\nHere", title_justify="left", box=None)
+    known = _table("Published checkpoints")
+    for name in published.names():
+        known.add_row(name, *numbers(published.shape(name)))
+    console.print(known)
+    here = _table("Here", "model_type", "where")
     for model in found():
-        here.add_row(model.id, model.model_type, model.shape, model.place)
+        here.add_row(model.id, model.heads, model.context, model.model_type, model.place)
     console.print(here)
     console.print("\nAny other checkpoint of these families: its hub id (needs the network) or its folder.")
+
+
+def _table(title: str, *more: str) -> Table:
+    from rich.table import Table
+
+    table = Table(title=f"\n{title}", title_justify="left", box=None)
+    table.add_column("id", no_wrap=True)
+    table.add_column("layers x heads x KV", justify="right", no_wrap=True)
+    table.add_column("context", justify="right", no_wrap=True)
+    for name in more:
+        table.add_column(name)
+    return table

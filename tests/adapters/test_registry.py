@@ -117,7 +117,7 @@ def test_a_hub_id_that_cannot_be_had_offline(monkeypatch: pytest.MonkeyPatch, tm
     )
     offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PATH": ""}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=offline, check=True)
-    assert done.stdout.startswith("nobody/nothing: its configuration cannot be loaded")
+    assert done.stdout.startswith("nobody/nothing: not on this machine, and the hub cannot be asked for it (")
     assert done.stdout.count("\n") == 1
 
 

@@ -1,0 +1,133 @@
+"""Whether a model can be loaded on this machine, and what memory it takes; nothing is downloaded and no weight read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from coreheads.doctor import Check
+from coreheads.errors import UserError
+
+CONTEXT = 32768
+"""Tokens for which there must be room in the key-value cache, or all that the model takes where that is less."""
+
+_CONTEXTS = (8192, 32768, 131072)
+_GIB = 2**30
+
+
+def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> list[Check]:
+    """Findings about a hub id, a folder or ``tiny``, in the order in which loading would fail.
+
+    device, dtype: as ``load_adapter`` takes them. The last finding is the verdict.
+    """
+    from coreheads.adapters import loading
+
+    checks: list[Check] = []
+    try:
+        target = loading.device(device)
+        number_type = loading.dtype(dtype)
+        folder, config = _configuration(name, checks)
+        checks.append(_family(name, config))
+        need = _memory(config, number_type, checks)
+        checks.append(_room(target, need))
+        if folder is not None:
+            checks += [_weights(folder), _processor(folder)]
+    except UserError as error:
+        checks.append(Check("model", False, str(error)))
+    wrong = [check.name for check in checks if not check.ok]
+    verdict = f"yes: load_adapter({name!r}, device={device!r}, dtype={dtype!r})"
+    if wrong:
+        verdict = f"no: {', '.join(wrong)}"
+    return [*checks, Check("can be loaded here", not wrong, verdict)]
+
+
+def _configuration(name: str, checks: list[Check]) -> tuple[Path | None, Any]:
+    """The checkpoint's folder on this machine (None: it has none) and its configuration."""
+    from coreheads.adapters import hub, loading, published
+    from coreheads.adapters.registry import TINY
+
+    place = loading.place(name, TINY)
+    folder = Path(place) if Path(place).is_dir() else hub.cached(name)
+    if folder is not None:
+        checks.append(Check("files", True, str(folder)))
+        return folder, loading.config(name, str(folder))
+    problem = hub.unreachable(name)
+    known = name in published.names()
+    if problem and not known:
+        raise loading.out_of_reach(name, problem)
+    where = f"the hub cannot be asked for them ({problem})" if problem else "they are downloaded when it is loaded"
+    checks.append(Check("files", not problem, f"not on this machine; {where}"))
+    return None, published.config(name) if known else loading.config(name, name)
+
+
+def _family(name: str, config: Any) -> Check:
+    from coreheads.adapters.registry import family
+
+    adapter = family(config.model_type, name)
+    text = config.text_config
+    shape = f"{text.num_hidden_layers} layers x {text.num_attention_heads} heads, {text.num_key_value_heads} KV heads"
+    context = f"up to {text.max_position_embeddings:,} tokens"
+    return Check("family", True, f"{config.model_type} ({adapter.__name__}), {shape}, {context}")
+
+
+def _memory(config: Any, dtype: Any, checks: list[Check]) -> int:
+    """Bytes of the weights and of the key-value cache of CONTEXT tokens."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    from coreheads.evaluation import quiet
+
+    with quiet(), torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(config)
+        model.tie_weights()
+    number = dtype if isinstance(dtype, torch.dtype) else getattr(config, "dtype", None) or torch.float32
+    # a tied embedding is one parameter under two names
+    count = sum({id(parameter): parameter.numel() for parameter in model.parameters()}.values())
+    weights: int = count * number.itemsize
+    text = config.text_config
+    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    token: int = 2 * text.num_hidden_layers * text.num_key_value_heads * width * number.itemsize
+    name = str(number).removeprefix("torch.")
+    number_of = f"{count / 1e9:.2f} billion" if count >= 1e8 else f"{count / 1e6:.2f} million"
+    checks.append(Check("weights", True, f"{number_of} parameters, {_gib(weights)} in {name}"))
+    most = text.max_position_embeddings
+    sizes = ", ".join(f"{_gib(token * tokens)} at {tokens:,} tokens" for tokens in _CONTEXTS if tokens <= most)
+    checks.append(Check("KV cache", True, f"{token / 1024:.0f} KiB a token" + (f": {sizes}" if sizes else "")))
+    return weights + token * min(CONTEXT, int(most))
+
+
+def _room(device: Any, need: int) -> Check:
+    import psutil
+    import torch
+
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    text = f"{_gib(need)} for weights and cache, {_gib(free)} free on {device}; activations come on top"
+    return Check("memory", need < free, text)
+
+
+def _weights(folder: Path) -> Check:
+    from coreheads.adapters import hub
+
+    found = hub.weights(folder)
+    if found.missing:
+        return Check("weight files", False, f"not there: {', '.join(found.missing)}")
+    return Check("weight files", True, _gib(found.bytes))
+
+
+def _processor(folder: Path) -> Check:
+    from transformers import AutoProcessor
+
+    from coreheads.adapters.loading import one_line
+    from coreheads.evaluation import quiet
+
+    try:
+        with quiet():
+            found = AutoProcessor.from_pretrained(folder)
+    except Exception as error:  # a broken processor is a finding, whatever it raises
+        return Check("processor", False, one_line(error))
+    template = "" if found.chat_template else ", without a chat template"
+    return Check("processor", not template, f"{type(found).__name__}{template}")
+
+
+def _gib(size: float) -> str:
+    return f"{size / _GIB:.1f} GiB" if size >= _GIB / 10 else f"{size / 2**20:.1f} MiB"

@@ -1,0 +1,91 @@
+"""``coreheads doctor MODEL`` and ``coreheads models``: what they say, and when they say no."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from coreheads.adapters import hub
+from coreheads.adapters.tiny import checkpoint_path
+from coreheads.cli import main
+from coreheads.doctor_model import examine_model
+
+
+@pytest.fixture(autouse=True)
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "unreachable", lambda name, revision=None: "no network")
+    monkeypatch.setattr(hub, "cached", lambda name, revision=None: None)
+
+
+def said(name: str, **how: str) -> dict[str, tuple[bool, str]]:
+    return {check.name: (check.ok, check.text) for check in examine_model(name, **how)}
+
+
+def test_the_embedded_model() -> None:
+    found = said("tiny", device="cpu", dtype="bfloat16")
+    assert all(ok for ok, _ in found.values())
+    assert found["family"][1] == "qwen3_vl (Qwen3VL), 6 layers x 16 heads, 8 KV heads, up to 16,384 tokens"
+    # 2 (K and V) x 6 layers x 8 KV heads x 32 numbers x 2 bytes
+    assert found["KV cache"][1].startswith("6 KiB a token")
+    weights = sum(path.stat().st_size for path in checkpoint_path().glob("*.safetensors"))
+    million = float(found["weights"][1].split()[0])
+    assert million * 1e6 * 2 == pytest.approx(weights, rel=0.02)
+    assert found["can be loaded here"][1] == "yes: load_adapter('tiny', device='cpu', dtype='bfloat16')"
+
+
+def test_a_published_checkpoint_that_is_not_here() -> None:
+    found = said("Qwen/Qwen3-VL-8B-Instruct")
+    assert found["files"] == (False, "not on this machine; the hub cannot be asked for them (no network)")
+    assert found["weights"] == (True, "8.77 billion parameters, 16.3 GiB in bfloat16")
+    # 2 x 36 layers x 8 KV heads x 128 numbers x 2 bytes
+    assert found["KV cache"][1].startswith("144 KiB a token: 1.1 GiB at 8,192 tokens, 4.5 GiB at 32,768 tokens")
+    assert not found["can be loaded here"][0]
+    assert said("Qwen/Qwen3-VL-8B-Instruct", dtype="float32")["weights"][1].endswith("32.7 GiB in float32")
+
+
+def test_too_large_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    import psutil
+
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 2**33})())
+    ok, text = said("OpenGVLab/InternVL3_5-38B-HF", device="cpu")["memory"]
+    assert not ok
+    assert text == "79.5 GiB for weights and cache, 8.0 GiB free on cpu; activations come on top"
+
+
+def test_a_checkpoint_that_lacks_files(tmp_path: Path) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(checkpoint_path(), folder)
+    (folder / "model.safetensors").unlink()
+    (folder / "tokenizer.json").unlink()
+    found = said(str(folder), device="cpu")
+    assert found["weight files"] == (False, "not there: model.safetensors")
+    assert not found["processor"][0]
+    assert found["can be loaded here"] == (False, "no: weight files, processor")
+
+
+def test_what_is_no_model(tmp_path: Path) -> None:
+    assert said("nobody/nothing")["model"] == (
+        False,
+        "nobody/nothing: not on this machine, and the hub cannot be asked for it (no network)",
+    )
+    assert "no such folder" in said(str(tmp_path / "none"))["model"][1]
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    assert "model_type is 'bert', supported are internvl, llava_onevision" in said(str(tmp_path))["model"][1]
+    assert "device: 'gpu', expected auto" in said("tiny", device="gpu")["model"][1]
+    assert "dtype: 'int4', expected one of" in said("tiny", dtype="int4")["model"][1]
+
+
+def test_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "tiny", "--device", "cpu"]) == 0
+    assert "ok      can be loaded here: yes" in capsys.readouterr().out
+    assert main(["doctor", "nobody/nothing"]) == 1
+    assert "MISSING can be loaded here: no: model" in capsys.readouterr().out
+    assert main(["models"]) == 0
+    text = capsys.readouterr().out
+    assert "OpenGVLab/InternVL3_5-38B-HF" in text
+    assert "64 x 64 x 8" in text
+    assert "262,144" in text
+    assert "llava_onevision" in text
