@@ -142,9 +142,24 @@ class Adapter(ABC):
         share_prefix: bool = False,
         cache_factory: Callable[[], Any] | None = None,
         batch_tokens: int | None = None,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
     ) -> list[Generation]:
-        """Greedy answers, in the order of the prompts; see ``coreheads.adapters.generation.generate``."""
-        return generate(self, prompts, max_new_tokens, stop, timing, share_prefix, cache_factory, batch_tokens)
+        """Answers in the order of the prompts, greedy by default; see ``coreheads.adapters.generation.generate``."""
+        return generate(
+            self,
+            prompts,
+            max_new_tokens,
+            stop,
+            timing,
+            share_prefix,
+            cache_factory,
+            batch_tokens,
+            temperature,
+            top_p,
+            seed,
+        )
 
     def collate(self, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
         """One left-padded batch of model inputs; see ``coreheads.adapters.collate.collate``."""

@@ -1,4 +1,4 @@
-"""Greedy generation with its phases apart: vision tower, prefill, decode.
+"""Generation with its phases apart: vision tower, prefill, decode.
 
 Written out rather than left to ``model.generate`` so that the phases can be timed, prompts on the same media can
 share their prefill, and positions never depend on what the model saw before.
@@ -19,6 +19,7 @@ from coreheads.adapters.cache import RoomyCache
 from coreheads.adapters.clock import Clock
 from coreheads.adapters.collate import collate
 from coreheads.adapters.prompt import TEXT_INPUTS, Prompt
+from coreheads.adapters.sampling import Sampler
 from coreheads.adapters.structure import cache_argument
 from coreheads.errors import UserError
 
@@ -58,8 +59,11 @@ def generate(
     share_prefix: bool = False,
     cache_factory: Callable[[], Any] | None = None,
     batch_tokens: int | None = None,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
 ) -> list[Generation]:
-    """Greedy answers, in the order of the prompts.
+    """Answers, in the order of the prompts; greedy unless a temperature is given.
 
     Prompts of about one length run in left-padded batches of at most ``batch_tokens`` tokens (None: a bound that
     suits the device; 1: one prompt at a time). stop: generation of a prompt ends at the first of these strings.
@@ -67,11 +71,13 @@ def generate(
     share_prefix: prompts that begin with the same tokens and show the same media, up to at least the last of them,
     have that beginning computed once; same answers, only faster. cache_factory: makes the key-value cache of each
     batch, in place of one that keeps all; nothing is shared then, because such a cache may not be taken back.
+    temperature, top_p, seed: see ``coreheads.adapters.sampling.Sampler``; 0 is greedy.
 
-    Raises UserError when max_new_tokens is not at least 1.
+    Raises UserError when max_new_tokens is not at least 1, or temperature or top_p is out of its range.
     """
     if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
         raise UserError(f"max_new_tokens: {max_new_tokens!r}, expected a whole number of at least 1")
+    sampler = Sampler(temperature, top_p, seed)
     stop = [stop] if isinstance(stop, str) else [text for text in stop if text]
     budget = 1 if timing else batch_tokens or BATCH_TOKENS.get(adapter.device.type, 4096)
     done: dict[int, Generation] = {}
@@ -91,9 +97,9 @@ def generate(
             answers = [Answer(adapter, stop) for _ in members]
             with clock.watching(adapter.vision_modules):
                 with clock.phase("prefill_s"):
-                    state = _prefill(adapter, members, batch.prefix, cache)
+                    state = _prefill(adapter, members, batch.prefix, cache, sampler)
                 with clock.phase("decode_s"):
-                    steps = _decode(adapter, state, answers, max_new_tokens)
+                    steps = _decode(adapter, state, answers, max_new_tokens, sampler)
             clock.seconds["prefill_s"] -= clock.seconds["vision_s"]
             for row, prompt, answer in zip(batch.rows, members, answers, strict=True):
                 phases = {"preprocess_s": prompt.preprocess_s, **clock.seconds, "decode_tokens": steps}
@@ -135,7 +141,7 @@ def _continued(shared: RoomyCache, length: int, rows: int) -> RoomyCache:
     return shared if rows == 1 else shared.copies(rows)
 
 
-def _prefill(adapter: Adapter, prompts: Sequence[Prompt], prefix: int, cache: Any) -> _State:
+def _prefill(adapter: Adapter, prompts: Sequence[Prompt], prefix: int, cache: Any, sampler: Sampler) -> _State:
     """Run the prompts, all but the ``prefix`` tokens that the cache holds, to their first new token."""
     batch = collate(adapter, prompts)
     positions, mask = batch.pop("position_ids"), batch.pop("attention_mask", None)
@@ -143,10 +149,10 @@ def _prefill(adapter: Adapter, prompts: Sequence[Prompt], prefix: int, cache: An
     after = positions.reshape(-1, len(prompts), positions.shape[-1]).amax(dim=(0, 2)) + 1
     inputs = _columns(batch, slice(prefix, None), vision=not prefix)
     logits = _forward(adapter, inputs, positions[..., prefix:], mask, cache)
-    return _State(logits.argmax(-1), after[:, None].expand(*positions.shape[:-1], 1), mask, cache)
+    return _State(sampler.pick(logits), after[:, None].expand(*positions.shape[:-1], 1), mask, cache)
 
 
-def _decode(adapter: Adapter, state: _State, answers: Sequence[Answer], max_new_tokens: int) -> int:
+def _decode(adapter: Adapter, state: _State, answers: Sequence[Answer], max_new_tokens: int, sampler: Sampler) -> int:
     """Let every answer grow until it ends; returns how many forwards that took."""
     for steps in range(max_new_tokens):
         for answer, token in zip(answers, state.tokens.tolist(), strict=True):
@@ -157,7 +163,7 @@ def _decode(adapter: Adapter, state: _State, answers: Sequence[Answer], max_new_
             state.mask = nn.functional.pad(state.mask, (0, 1), value=1)
         inputs = {"input_ids": state.tokens[:, None]}
         logits = _forward(adapter, inputs, state.positions + steps, state.mask, state.cache)
-        state.tokens = logits.argmax(-1)
+        state.tokens = sampler.pick(logits)
     return steps
 
 

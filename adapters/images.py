@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from coreheads.errors import UserError
 
 
 def open_image(value: Image.Image | Path, where: str) -> Image.Image:
-    """An upright RGB picture; UserError names a file that is missing or no picture. ``where`` is its place."""
+    """An upright RGB picture; UserError names a file that is missing or no picture. ``where`` is its place.
+
+    A picture in memory that is both already is given back as it is, not copied.
+    """
     if isinstance(value, Image.Image):
         return _upright(value)
     if not value.is_file():
         raise UserError(f"{value}: no such picture ({where})")
     try:
         with Image.open(value) as picture:
+            picture.load()  # pixels outlive the file
             return _upright(picture)
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise UserError(f"{value}: cannot be read as a picture ({error})") from None
 
 
 def _upright(picture: Image.Image) -> Image.Image:
-    return ImageOps.exif_transpose(picture).convert("RGB")
+    if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        picture = ImageOps.exif_transpose(picture)
+    return picture if picture.mode == "RGB" else picture.convert("RGB")

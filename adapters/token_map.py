@@ -29,11 +29,7 @@ class View:
         return len(self.patch)
 
     def __add__(self, other: View) -> View:
-        return View(
-            torch.cat([self.patch, other.patch]),
-            torch.cat([self.token, other.token + self.tokens]),
-            torch.cat([self.box, other.box]),
-        )
+        return joined([self, other])
 
     def repeated(self, patches: int) -> View:
         """The same tokens once for each of the temporal patches 0 to ``patches`` - 1."""
@@ -61,12 +57,21 @@ class TokenMap:
     @classmethod
     def join(cls, views: Sequence[View], media: Sequence[int]) -> TokenMap:
         """The map of a prompt that shows these views one after the other; ``media`` are their numbers."""
-        whole = nothing()
-        for view in views:
-            whole += view
+        whole = joined(views)
         counts = torch.tensor([view.tokens for view in views], dtype=torch.long)
         index = torch.repeat_interleave(torch.tensor(media, dtype=torch.long), counts)
         return cls(index, whole.patch, whole.token, whole.box)
+
+
+def joined(views: Sequence[View]) -> View:
+    """The tokens of all views, one view after the other."""
+    if not views:
+        return nothing()
+    tokens, token = 0, []
+    for view in views:
+        token.append(view.token + tokens)
+        tokens += view.tokens
+    return View(torch.cat([view.patch for view in views]), torch.cat(token), torch.cat([view.box for view in views]))
 
 
 def nothing(tokens: int = 0) -> View:
