@@ -34,6 +34,8 @@ from coreheads.adapters.base import Adapter
 from coreheads.adapters.registry import family
 
 FAMILIES = ("qwen3_vl", "llava_onevision", "internvl")
+MOE = "qwen3_vl_moe"
+"""Of the family of qwen3_vl: the same processor and geometry, experts in the language model."""
 END, PAD = "<|im_end|>", "<|endoftext|>"
 
 SPECIAL = {
@@ -77,6 +79,14 @@ TEMPLATES = {
 TEXTS = "question: where is the red-star ? answer café au lait النجمة الحمراء 红色的星星 🦄 user system page 0 1 2 "
 
 
+NORMALISED = {
+    "qwen3_vl": ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
+    "llava_onevision": ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
+    "internvl": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+}
+"""Mean and deviation of the published processors."""
+
+
 @cache
 def tokenizer(model_type: str) -> PreTrainedTokenizerFast:
     """Byte-level pairs over composed characters, as those of the Qwen models are."""
@@ -101,6 +111,9 @@ def tokenizer(model_type: str) -> PreTrainedTokenizerFast:
 
 def processor(model_type: str, published: bool = False, **common: Any) -> Any:
     """The family's processor; ``common`` goes to its image and its video processor."""
+    model_type = "qwen3_vl" if model_type == MOE else model_type
+    mean, deviation = NORMALISED[model_type]
+    common = {"image_mean": mean, "image_std": deviation, **common}
     shared = {"tokenizer": tokenizer(model_type), "chat_template": TEMPLATES[model_type]}
     if model_type == "qwen3_vl":
         patch, least, most = (16, 65536, 16777216) if published else (4, 256, 65536)
@@ -143,8 +156,9 @@ def internvl_tile(published: bool) -> int:
 @cache
 def model(model_type: str, published: bool = False, layers: int = 2, dtype: torch.dtype = torch.float32) -> Any:
     """The family's model class with random weights."""
-    names = tokenizer(model_type)
-    ids = {name: names.convert_tokens_to_ids(word) for name, word in SPECIAL[model_type].items()}
+    base = "qwen3_vl" if model_type == MOE else model_type
+    names = tokenizer(base)
+    ids = {name: names.convert_tokens_to_ids(word) for name, word in SPECIAL[base].items()}
     text = {
         "vocab_size": 512,
         "hidden_size": 64,
@@ -163,7 +177,9 @@ def model(model_type: str, published: bool = False, layers: int = 2, dtype: torc
         "num_hidden_layers": 1,
         "num_attention_heads": 2,
     }
-    if model_type == "qwen3_vl":
+    if base == "qwen3_vl":
+        experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 48, "decoder_sparse_step": 1}
+        text |= experts if model_type == MOE else {}
         rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2], "mrope_interleaved": True}
         vision = {
             "depth": 2,

@@ -17,7 +17,7 @@ from coreheads.ram import retrieval_attention_masses
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "adapters"))
 from adapter_cases import image_part, mixed, picture, text_part, user, video, video_part
-from family_cases import FAMILIES, adapter
+from family_cases import FAMILIES, MOE, adapter
 
 ASKED = text_part("where is the red-star ?")
 CASES: dict[str, tuple[list[dict[str, Any]], list[Region]]] = {
@@ -48,7 +48,7 @@ def expected(attentions: list[Tensor], row: int, pad: int, query: Tensor, target
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", [*FAMILIES, MOE])
 def test_alone(model_type: str, name: str) -> None:
     made = adapter(model_type)
     messages, regions = CASES[name]
