@@ -97,17 +97,23 @@ class Case:
 
 
 def check(model_type: str, case: Case, published: bool = False) -> None:
-    """``locate`` finds exactly the tokens that depend on the regions' pixels; those of 8-bit pixels are among them."""
+    """``locate`` finds exactly the tokens that depend on the regions' pixels; those of 8-bit pixels are among them.
+
+    Pictures one pixel wide are asked about in 8-bit pixels only: torch's resizing of floats, which no adapter uses,
+    mixes all rows of a picture that has one column and keeps it.
+    """
     exact, rounded = (adapter(model_type, published, kind) for kind in ("float", "uint8"))
     prompt = exact.prepare(case.messages())
     found = set(prompt.locate(case.regions()).tolist())
-    strength = features(exact, prompt, case.longer)
     positions = prompt.vision_tokens
 
     def above(values: Tensor, least: float) -> set[int]:
         return set(positions[values > least].tolist())
 
-    assert above(strength, CERTAIN) <= found <= above(strength, SEEN)
+    strength = torch.zeros(len(positions))
+    if all(shown.width > 1 for shown in case.media):
+        strength = features(exact, prompt, case.longer)
+        assert above(strength, CERTAIN) <= found <= above(strength, SEEN)
     prompt = rounded.prepare(case.messages())
     assert set(prompt.locate(case.regions()).tolist()) == found
     changed = above(features(rounded, prompt, case.longer), 0)
