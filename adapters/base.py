@@ -16,16 +16,17 @@ import torch
 from torch import Tensor, nn
 
 from coreheads.adapters import query as queries
+from coreheads.adapters import rendering
 from coreheads.adapters.collate import collate
 from coreheads.adapters.generation import Generation, generate
 from coreheads.adapters.images import open_image
 from coreheads.adapters.messages import Chat, Kind, Messages, Source, parse
 from coreheads.adapters.processing import Opened
 from coreheads.adapters.prompt import Prompt, Seen
-from coreheads.adapters.structure import head_shape
+from coreheads.adapters.structure import head_shape, vision_tower
 from coreheads.adapters.token_map import TokenMap
 from coreheads.adapters.video import sample
-from coreheads.errors import UserError
+from coreheads.errors import UserError, one_line
 
 
 @dataclass(frozen=True)
@@ -101,16 +102,16 @@ class Adapter(ABC):
         """
         started = time.perf_counter()
         chat, sources = parse(messages)
-        self._refuse_placeholders(chat)
+        rendering.refuse_placeholders(chat, self.placeholders)
         text = self._render(chat)
         span = None if query is None else queries.query_span(query, chat, text, self._render)
-        places = self._placeholders(text)
-        order = self._order([kind for _, kind in places], sources)
+        places = rendering.placeholders(text, self.placeholders)
+        order = rendering.order([kind for _, kind in places], sources)
         shown = [sources[index] for index in order]
         shared = like is not None and _same_media(like.sources, shown)
         vision = Vision(like.vision_inputs, like.seen) if like is not None and shared else self.see(shown)
         replacements = [(place, seen.expansion) for (place, _), seen in zip(places, vision.seen, strict=True)]
-        encoded = self.processor.tokenizer(_replace(text, replacements), return_offsets_mapping=True)
+        encoded = self.processor.tokenizer(rendering.replaced(text, replacements), return_offsets_mapping=True)
         ids = torch.tensor(encoded["input_ids"])
         inputs = {**self.text_inputs(ids[None]), **vision.inputs}
         positions = torch.isin(ids, torch.tensor(self.vision_token_ids)).nonzero()[:, 0]
@@ -120,6 +121,8 @@ class Adapter(ABC):
         tokens: list[int] = []
         if span is not None:
             tokens = queries.token_positions(queries.expanded(span, replacements), encoded["offset_mapping"])
+            if not tokens:
+                raise UserError(f"query: {query!r} is part of another character's token, expected whole characters")
         return Prompt(
             inputs={name: value.to(self.device) for name, value in inputs.items()},
             query_tokens=torch.tensor(tokens, dtype=torch.long),
@@ -171,19 +174,19 @@ class Adapter(ABC):
         """Apply the settings, given as keyword arguments."""
 
     @property
-    @abstractmethod
     def vision_token_ids(self) -> tuple[int, ...]:
         """Ids of the tokens whose embeddings are replaced by vision features."""
+        return self.processor.image_token_id, self.processor.video_token_id
 
     @property
-    @abstractmethod
     def placeholders(self) -> Mapping[str, Kind]:
         """Texts that the chat template writes for a medium, and that the processor expands, with the medium's kind."""
+        return {self.processor.image_token: "image", self.processor.video_token: "video"}
 
     @property
-    @abstractmethod
     def vision_modules(self) -> list[nn.Module]:
         """The modules whose time is the vision tower's."""
+        return [vision_tower(self.model)]
 
     @abstractmethod
     def frames(self, total: int, fps: float) -> Sequence[int]:
@@ -203,9 +206,11 @@ class Adapter(ABC):
             return Vision({}, [])
         try:
             return self.process(opened)
-        except ValueError as error:  # such as an aspect ratio beyond what the family takes
+        except UserError:
+            raise
+        except Exception as error:  # whatever a processor raises, such as for a shape beyond what the family takes
             shown = ", ".join(item.source.name for item in opened)
-            raise UserError(f"{shown}: refused by the processor ({error})") from error
+            raise UserError(f"{shown}: refused by the processor ({one_line(error)})") from error
 
     def text_inputs(self, ids: Tensor) -> dict[str, Tensor]:
         """The text's model inputs for input_ids [1, L]; their names are among ``prompt.TEXT_INPUTS``."""
@@ -233,42 +238,8 @@ class Adapter(ABC):
         return Opened(source, video=sample(source.value, self.frames, source.start, source.end))  # type: ignore[arg-type]
 
     def _render(self, chat: Chat) -> str:
-        return str(self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
-
-    def _placeholders(self, text: str) -> list[tuple[queries.Span, Kind]]:
-        """Spans of the placeholders in the rendered text, in order, and what each stands for."""
-        spans: list[tuple[queries.Span, Kind]] = []
-        for word, kind in self.placeholders.items():
-            start = text.find(word)
-            while start >= 0:
-                spans.append(((start, start + len(word)), kind))
-                start = text.find(word, start + len(word))
-        return sorted(spans)
-
-    def _order(self, kinds: Sequence[Kind], sources: Sequence[Source]) -> list[int]:
-        """For each placeholder, the number of its medium: templates may put images first, keeping each kind's order."""
-        waiting = {kind: [n for n, source in enumerate(sources) if source.kind == kind] for kind in ("image", "video")}
-        order = [waiting[kind].pop(0) if waiting[kind] else -1 for kind in kinds]
-        if -1 in order or any(waiting.values()):
-            raise UserError(
-                f"{self.id}: its chat template shows {len(kinds)} media of {len(sources)}, expected each of them once"
-            )
-        return order
-
-    def _refuse_placeholders(self, chat: Chat) -> None:
-        for number, message in enumerate(chat):
-            for word in self.placeholders:
-                if any(word in part.get("text", "") for part in message["content"]):
-                    raise UserError(f"messages[{number}]: the text holds {word}, which stands for a picture or video")
+        return rendering.render(self.processor, chat)
 
 
 def _same_media(left: Sequence[Source], right: Sequence[Source]) -> bool:
     return len(left) == len(right) and all(a.same_as(b) for a, b in zip(left, right, strict=True))
-
-
-def _replace(text: str, replacements: Sequence[tuple[queries.Span, str]]) -> str:
-    pieces, last = [], 0
-    for (start, end), new in replacements:
-        pieces += [text[last:start], new]
-        last = end
-    return "".join([*pieces, text[last:]])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from coreheads.adapters.prompt import TEXT_INPUTS, Prompt
+from coreheads.errors import UserError
 
 if TYPE_CHECKING:
     from coreheads.adapters.base import Adapter
@@ -22,6 +23,8 @@ def collate(adapter: Adapter, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
     ``position_ids`` [..., B, L] are each prompt's own, 0 on padding. The media follow each other in the order of the
     rows, as the models expect them.
     """
+    if not prompts:
+        raise UserError("collate: no prompts, expected at least one")
     longest = max(prompt.tokens for prompt in prompts)
     pads = [longest - prompt.tokens for prompt in prompts]
     rows = list(zip(prompts, pads, strict=True))

@@ -78,6 +78,8 @@ def generate(
     if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
         raise UserError(f"max_new_tokens: {max_new_tokens!r}, expected a whole number of at least 1")
     sampler = Sampler(temperature, top_p, seed)
+    if not isinstance(stop, (str, Sequence)) or not all(isinstance(text, str) for text in stop):
+        raise UserError(f"stop: {stop!r}, expected texts")
     stop = [stop] if isinstance(stop, str) else [text for text in stop if text]
     budget = 1 if timing else batch_tokens or BATCH_TOKENS.get(adapter.device.type, 4096)
     done: dict[int, Generation] = {}

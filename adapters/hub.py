@@ -6,15 +6,19 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from coreheads.errors import one_line
+
 TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The weight files of a checkpoint's folder: their size together, and the names of those that are not there."""
+    """The weight files of a checkpoint's folder: their size together, and the names of those that are not there, or
+    that are there and cannot be read."""
 
     bytes: int
-    missing: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
 
 
 def cached(name: str, revision: str | None = None) -> Path | None:
@@ -38,20 +42,28 @@ def unreachable(name: str, revision: str | None = None) -> str:
     try:
         HfApi().model_info(name, revision=revision, timeout=TIMEOUT_S)
     except Exception as error:  # whatever the hub client raises: no network, no such checkpoint, no permission, offline
-        text = str(error).strip().splitlines()
-        return text[0] if text else type(error).__name__
+        return one_line(error)
     return ""
 
 
 def weights(folder: Path) -> Weights:
-    """What is there of a checkpoint's safetensors files, by its index where it has one."""
+    """What is there of a checkpoint's safetensors files, by its index where it has one; only their headers are read."""
+    from safetensors import safe_open
+
     index = folder / "model.safetensors.index.json"
     names = {path.name for path in folder.glob("*.safetensors")} or {"model.safetensors"}
     if index.is_file():
         try:
             names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (ValueError, KeyError, AttributeError):
-            return Weights(0, (index.name,))
-    there = [folder / name for name in names if (folder / name).is_file()]
-    missing = tuple(sorted(name for name in names if not (folder / name).is_file()))
-    return Weights(sum(path.stat().st_size for path in there), missing)
+        except (ValueError, KeyError, AttributeError, TypeError):
+            return Weights(0, broken=(index.name,))
+    there = sorted(name for name in names if (folder / name).is_file())
+    broken = []
+    for name in there:
+        try:
+            with safe_open(folder / name, framework="pt"):
+                pass
+        except Exception:  # safetensors has an error of its own, which is none of OSError or ValueError
+            broken.append(name)
+    size = sum((folder / name).stat().st_size for name in there)
+    return Weights(size, tuple(sorted(names - set(there))), tuple(broken))

@@ -15,18 +15,23 @@ def open_image(value: Image.Image | Path, where: str) -> Image.Image:
     A picture in memory that is both already is given back as it is, not copied.
     """
     if isinstance(value, Image.Image):
-        return _upright(value)
+        try:
+            return _upright(value)
+        except ValueError as error:  # a mode that has no way to RGB
+            raise UserError(f"{where}: a picture of mode {value.mode} cannot be shown ({error})") from None
     if not value.is_file():
         raise UserError(f"{value}: no such picture ({where})")
     try:
         with Image.open(value) as picture:
             picture.load()  # pixels outlive the file
             return _upright(picture)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{value}: cannot be read as a picture ({error})") from None
 
 
 def _upright(picture: Image.Image) -> Image.Image:
     if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         picture = ImageOps.exif_transpose(picture)
+    if 0 in picture.size:
+        raise ValueError(f"it has {picture.width} x {picture.height} pixels")
     return picture if picture.mode == "RGB" else picture.convert("RGB")

@@ -13,19 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
 
 from coreheads.adapters.base import Adapter, Vision
-from coreheads.adapters.messages import Kind
 from coreheads.adapters.processing import Opened, image_inputs, video_inputs
 from coreheads.adapters.prompt import Medium, Seen
-from coreheads.adapters.receptive import Spans, cells, resized
-from coreheads.adapters.settings import whole_number
+from coreheads.adapters.receptive import Spans, side_by_side
+from coreheads.adapters.settings import number_of_frames, whole_number
 from coreheads.adapters.token_map import View, grid
-
-FRAMES = 32
-"""Frames of a video where neither the settings nor the checkpoint's video processor say a number."""
 
 
 class InternVL(Adapter):
@@ -40,8 +35,7 @@ class InternVL(Adapter):
     def configure(
         self, num_frames: int | None = None, min_tiles: int | None = None, max_tiles: int | None = None
     ) -> None:
-        chosen = num_frames if num_frames is not None else self.processor.video_processor.num_frames or FRAMES
-        self.num_frames = whole_number("num_frames", chosen)
+        self.num_frames = number_of_frames(self.processor, num_frames)
         part = self.processor.image_processor
         if min_tiles is not None:
             part.min_patches = whole_number("min_tiles", min_tiles)
@@ -52,14 +46,6 @@ class InternVL(Adapter):
     @property
     def vision_token_ids(self) -> tuple[int, ...]:
         return (self.processor.image_token_id,)
-
-    @property
-    def placeholders(self) -> dict[str, Kind]:
-        return {self.processor.image_token: "image", self.processor.video_token: "video"}
-
-    @property
-    def vision_modules(self) -> list[nn.Module]:
-        return [self.model.model.vision_tower]
 
     def frames(self, total: int, fps: float) -> list[int]:
         """The middle frames of ``num_frames`` equal parts, as the processor samples; every frame of a shorter video."""
@@ -113,4 +99,4 @@ class InternVL(Adapter):
         """Source pixels of each token along one axis, ``target`` pixels after resizing."""
         config = self.model.config
         cell = int(config.vision_config.patch_size[0] / config.downsample_ratio)
-        return cells(resized(source, target, int(part.resample)), np.arange(target // cell) * cell, cell)
+        return side_by_side(source, target, cell, part.resample)

@@ -13,7 +13,7 @@ seen by no token of that view, for tiles in the middle of the picture as well.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,12 +25,9 @@ from coreheads.adapters.base import Adapter, Vision
 from coreheads.adapters.messages import Chat, Kind
 from coreheads.adapters.processing import Opened, processed
 from coreheads.adapters.prompt import Prompt, Seen
-from coreheads.adapters.receptive import Spans, cells, interpolated, resized
-from coreheads.adapters.settings import whole_number
+from coreheads.adapters.receptive import Spans, cells, interpolated, resized, side_by_side
+from coreheads.adapters.settings import number_of_frames
 from coreheads.adapters.token_map import View, grid, nothing
-
-FRAMES = 32
-"""Frames of a video where neither the settings nor the checkpoint's video processor say a number."""
 
 ENLARGED = 1.1
 """A feature map is interpolated down when it is this much larger, along a side, than the largest one allowed."""
@@ -46,20 +43,7 @@ class LlavaOnevision(Adapter):
     settings = ("num_frames",)
 
     def configure(self, num_frames: int | None = None) -> None:
-        chosen = num_frames if num_frames is not None else self.processor.video_processor.num_frames or FRAMES
-        self.num_frames = whole_number("num_frames", chosen)
-
-    @property
-    def vision_token_ids(self) -> tuple[int, ...]:
-        return self.processor.image_token_id, self.processor.video_token_id
-
-    @property
-    def placeholders(self) -> dict[str, Kind]:
-        return {self.processor.image_token: "image", self.processor.video_token: "video"}
-
-    @property
-    def vision_modules(self) -> list[nn.Module]:
-        return [self.model.model.vision_tower]
+        self.num_frames = number_of_frames(self.processor, num_frames)
 
     def frames(self, total: int, fps: float) -> list[int]:
         """Evenly spread from the first frame to the last, rounded down."""
@@ -80,7 +64,6 @@ class LlavaOnevision(Adapter):
 
     def process(self, opened: Sequence[Opened]) -> Vision:
         inputs, words = processed(self.processor, opened, together=True)
-        inputs.pop("video_metadata", None)
         alone = sum(item.picture is not None for item in opened) == 1
         seen = []
         for item, word in zip(opened, words, strict=True):
@@ -105,7 +88,7 @@ class LlavaOnevision(Adapter):
         return int(self.model.config.vision_config.image_size) // self._patch
 
     def _squashed(self, source: int, target: int, part: Any) -> Spans:
-        return cells(resized(source, target, int(part.resample)), np.arange(self._side) * self._patch, self._patch)
+        return side_by_side(source, target, self._patch, part.resample, self._side)
 
     def _video(self, width: int, height: int) -> View:
         part = self.processor.video_processor
@@ -175,7 +158,7 @@ def _filled(prompt: Prompt, tiles: int) -> Prompt:
     return replace(prompt, inputs={**prompt.inputs, "pixel_values": filled})
 
 
-def _in_order(message: dict[str, Any], placeholders: dict[str, Kind]) -> dict[str, Any]:
+def _in_order(message: dict[str, Any], placeholders: Mapping[str, Kind]) -> dict[str, Any]:
     kinds = [part["type"] for part in message["content"]]
     if kinds == sorted(kinds, key=["image", "video", "text"].index):
         return message

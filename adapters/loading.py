@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from coreheads.adapters import hub
-from coreheads.errors import UserError
+from coreheads.errors import UserError, one_line
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 
@@ -90,7 +90,7 @@ def config(name: str, place: str, **source: Any) -> Any:
 
     try:
         return AutoConfig.from_pretrained(place, **source)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # configurations are checked by several libraries, each with errors of its own
         raise UserError(f"{name}: its configuration cannot be loaded ({one_line(error)})") from error
 
 
@@ -111,25 +111,25 @@ def model_and_processor(
         _check_attention(attn_implementation)
         how["attn_implementation"] = attn_implementation
     try:
-        model = AutoModelForImageTextToText.from_pretrained(place, **how)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+        model, found = AutoModelForImageTextToText.from_pretrained(place, output_loading_info=True, **how)
+    except Exception as error:  # a damaged file, weights of another shape, a package that is missing, ...
         raise UserError(f"{name}: its model cannot be loaded ({one_line(error)})") from error
+    # transformers draws weights that are missing at random, and heads made of them would look like a result
+    lacking = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
+    if lacking:
+        raise UserError(f"{name}: its files lack {len(lacking)} of the model's weights, such as {lacking[0]}")
     try:
         processor = AutoProcessor.from_pretrained(place, **source)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except Exception as error:
         raise UserError(f"{name}: its processor cannot be loaded ({one_line(error)})") from error
     return model.eval(), processor
 
 
 def _check_attention(name: str) -> None:
+    if not isinstance(name, str):
+        raise UserError(f"attn_implementation: {name!r}, expected a name such as sdpa or eager")
     from transformers.utils import is_flash_attn_2_available
 
     # asked for without the package, transformers may go and fetch a kernel from the hub
     if name == "flash_attention_2" and not is_flash_attn_2_available():
         raise UserError("attn_implementation: flash_attention_2, but the package flash-attn cannot be used here")
-
-
-def one_line(error: Exception) -> str:
-    """The first line of an error's text."""
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

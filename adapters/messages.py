@@ -75,10 +75,12 @@ def parse(messages: Messages) -> tuple[Chat, list[Source]]:
 def _part(part: Any, where: str, sources: list[Source]) -> dict[str, str]:
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind == "text":
-        if not isinstance(part.get("text"), str):
+        if not isinstance(part.get("text"), str) or not _encodable(part["text"]):
             raise UserError(f"{where}.text: {part.get('text')!r}, expected a text")
         return {"type": "text", "text": part["text"]}
     if kind == "image":
+        if part.get("start") is not None or part.get("end") is not None:
+            raise UserError(f"{where}: has start or end, but is an image, expected them of a video only")
         value = _value(part, kind, where, Image.Image)
         sources.append(Source("image", value, where))
         return {"type": "image"}
@@ -99,9 +101,10 @@ def _value(part: Mapping[str, Any], kind: str, where: str, in_memory: type) -> A
     value = part[keys[0]]
     if isinstance(value, (in_memory, Path)):
         return value
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not value.strip():
         expected = "a PIL image or a path" if kind == "image" else "a path"
-        raise UserError(f"{where}.{keys[0]}: a {type(value).__name__}, expected {expected}")
+        shown = repr(value) if isinstance(value, str) else f"a {type(value).__name__}"
+        raise UserError(f"{where}.{keys[0]}: {shown}, expected {expected}")
     if value.startswith("file://"):
         return Path(value.removeprefix("file://"))
     if "://" in value or value.startswith("data:"):
@@ -118,3 +121,12 @@ def _seconds(part: Mapping[str, Any], name: str, where: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise UserError(f"{where}.{name}: {value!r}, expected seconds")
     return float(value)
+
+
+def _encodable(text: str) -> bool:
+    """Whether it is whole characters: half of a surrogate pair is none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

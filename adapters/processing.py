@@ -45,7 +45,7 @@ def processed(processor: Any, opened: Sequence[Opened], together: bool = False) 
     """Model inputs of the media, and what stands in the prompt for each of them, in their order.
 
     together: the pictures are one prompt's list, which matters to a processor that treats several unlike one.
-    ValueError where the processor refuses a medium.
+    Raises what the processor does where it refuses a medium.
     """
     pictures = [item.picture for item in opened if item.picture is not None]
     videos = [item.video for item in opened if item.video is not None]
@@ -58,7 +58,7 @@ def processed(processor: Any, opened: Sequence[Opened], together: bool = False) 
     if videos:
         found = video_inputs(processor, videos)
         words["video"] = [processor.replace_video_token(found, number) for number in range(len(videos))]
-        inputs |= found
+        inputs |= {name: value for name, value in found.items() if name != "video_metadata"}
     turns = {kind: iter(texts) for kind, texts in words.items()}
     return inputs, [next(turns[item.source.kind]) for item in opened]
 

@@ -29,6 +29,8 @@ def query_span(query: str, chat: Chat, rendered: str, render: Render) -> Span:
 
     Raises UserError when no text of a user's message has the query, or when it is blank.
     """
+    if not isinstance(query, str):
+        raise UserError(f"query: {query!r}, expected a part of the prompt's text")
     query = query.strip()
     if not query:
         raise UserError("query: is blank, expected a part of the prompt's text")

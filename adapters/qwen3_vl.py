@@ -11,15 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 from transformers.video_utils import VideoMetadata
 
 from coreheads.adapters.base import Adapter, Vision
-from coreheads.adapters.messages import Kind
 from coreheads.adapters.processing import Opened, processed
 from coreheads.adapters.prompt import Prompt, Seen
-from coreheads.adapters.receptive import Spans, cells, resized
+from coreheads.adapters.receptive import side_by_side
+from coreheads.adapters.settings import ordered, positive, whole_number
 from coreheads.adapters.token_map import grid
 from coreheads.errors import UserError
 
@@ -54,26 +53,18 @@ class Qwen3VL(Adapter):
                     raise UserError(f"setting {name}: {value!r}, expected true or false")
                 video.cap_pixels_per_frame = value
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-                raise UserError(f"setting {name}: {value!r}, expected a number above 0")
-            if name.endswith("_pixels"):
+            if name == "fps":
+                video.fps = positive(name, value)
+            elif name.endswith("_pixels"):
                 part = video if name.startswith("video_") else self.processor.image_processor
                 edge = edges[name.removeprefix("video_").removesuffix("_pixels")]
-                part.size = {**{key: part.size[key] for key in edges.values()}, edge: int(value)}
+                sizes = {key: part.size[key] for key in edges.values()}
+                part.size = {**sizes, edge: whole_number(name, value)}
             else:
-                setattr(video, name, value if name == "fps" else int(value))
-
-    @property
-    def vision_token_ids(self) -> tuple[int, ...]:
-        return self.processor.image_token_id, self.processor.video_token_id
-
-    @property
-    def placeholders(self) -> dict[str, Kind]:
-        return {self.processor.image_token: "image", self.processor.video_token: "video"}
-
-    @property
-    def vision_modules(self) -> list[nn.Module]:
-        return [self.model.model.visual]
+                setattr(video, name, whole_number(name, value))
+        for part, name in ((self.processor.image_processor, "pixels"), (video, "video pixels")):
+            ordered(name, part.size["shortest_edge"], part.size["longest_edge"])
+        ordered("frames", video.min_frames, video.max_frames)
 
     def text_inputs(self, ids: Tensor) -> dict[str, Tensor]:
         image, video = self.vision_token_ids
@@ -99,7 +90,6 @@ class Qwen3VL(Adapter):
 
     def process(self, opened: Sequence[Opened]) -> Vision:
         inputs, words = processed(self.processor, opened)
-        inputs.pop("video_metadata", None)
         grids = {kind: iter(inputs.get(f"{kind}_grid_thw", ())) for kind in ("image", "video")}
         merge = self.processor.image_processor.merge_size
         pair = self.processor.video_processor.temporal_patch_size
@@ -113,15 +103,10 @@ class Qwen3VL(Adapter):
                     f"{medium.name}: {len(medium.frames)} pairs of frames, {patches} in the processor's grid"
                 )
             view = grid(
-                _cells(medium.height, rows * part.patch_size, merge * part.patch_size, part.resample),
-                _cells(medium.width, columns * part.patch_size, merge * part.patch_size, part.resample),
+                side_by_side(medium.height, rows * part.patch_size, merge * part.patch_size, part.resample),
+                side_by_side(medium.width, columns * part.patch_size, merge * part.patch_size, part.resample),
                 medium.height,
                 medium.width,
             )
             seen.append(Seen(medium, word, view.repeated(patches)))
         return Vision(inputs, seen)
-
-
-def _cells(source: int, target: int, cell: int, resample: int) -> Spans:
-    """Source pixels of each merged token along one axis: ``cell`` pixels of the ``target`` after resizing."""
-    return cells(resized(source, target, int(resample)), np.arange(target // cell) * cell, cell)

@@ -89,6 +89,15 @@ def cells(pixels: Spans, start: NDArray[np.int64], length: int) -> Spans:
     return np.stack([np.where(seen, first, 0), np.where(seen, last, 0)], axis=1)
 
 
+def side_by_side(source: int, target: int, cell: int, resample: int, count: int | None = None) -> Spans:
+    """What patches of ``cell`` pixels see, one beside the other from the first of ``target`` pixels on, int [n, 2].
+
+    source: pixels before resizing. count: of patches; None is as many as fit.
+    """
+    number = target // cell if count is None else count
+    return cells(resized(source, target, int(resample)), np.arange(number) * cell, cell)
+
+
 def interpolated(parts: Spans, count: int) -> NDArray[np.int64]:
     """What each of ``count`` positions sees that a bilinear resizing without antialiasing makes of ``parts``.
 

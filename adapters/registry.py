@@ -53,6 +53,9 @@ def load_adapter(
     Raises UserError, in one line, for a path or id that holds no checkpoint, an unsupported model type, and a
     device, dtype, attention implementation or setting that cannot be had.
     """
+    for reserved in ("model", "processor", "id"):
+        if reserved in settings:
+            raise UserError(f"setting {reserved}: is not one, expected the settings of the model's family")
     from coreheads.adapters import loading
 
     name = str(id_or_path)

@@ -21,7 +21,10 @@ class Sampler:
             raise UserError(f"temperature: {temperature!r}, expected a number of at least 0 (0 is greedy)")
         if not _number(top_p) or not 0 < top_p <= 1:
             raise UserError(f"top_p: {top_p!r}, expected a number above 0 and up to 1")
-        self.temperature, self.top_p = temperature, top_p
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise UserError(f"seed: {seed!r}, expected a whole number")
+        # what is below it divides logits to infinity; the draw is the likeliest token long before
+        self.temperature, self.top_p = temperature if temperature > 1e-6 else 0.0, top_p
         self._generator = torch.Generator().manual_seed(seed)
 
     def pick(self, logits: Tensor) -> Tensor:

@@ -21,6 +21,13 @@ def language_model(model: nn.Module) -> nn.Module:
     return decoder
 
 
+def vision_tower(model: nn.Module) -> nn.Module:
+    """The vision tower of a ``*ForConditionalGeneration`` model."""
+    inner: Any = getattr(model, "model", model)
+    found: nn.Module = inner.visual if hasattr(inner, "visual") else inner.vision_tower
+    return found
+
+
 def attention_modules(model: nn.Module) -> list[nn.Module]:
     """The decoder's self-attention modules, one a layer, in layer order."""
     return [layer.self_attn for layer in language_model(model).layers]  # type: ignore[union-attr]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,23 @@ Frames = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Video:
-    """A whole video in memory: frames uint8 [T, H, W, 3] in RGB, at ``fps`` frames a second."""
+    """A whole video in memory: frames uint8 [T, H, W, 3] in RGB, at ``fps`` frames a second.
+
+    UserError for frames of another kind or shape, and for a rate that is no number above 0.
+    """
 
     frames: Frames
     fps: float
+
+    def __post_init__(self) -> None:
+        frames = self.frames
+        if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
+            found = f"{frames.dtype} {type(frames).__name__}" if hasattr(frames, "dtype") else type(frames).__name__
+            raise UserError(f"video: frames are a {found}, expected a uint8 ndarray")
+        if frames.ndim != 4 or 0 in frames.shape or frames.shape[3] != 3:
+            raise UserError(f"video: frames have shape {frames.shape}, expected [T, H, W, 3] without a 0")
+        if isinstance(self.fps, bool) or not isinstance(self.fps, Real) or not 0 < self.fps < math.inf:
+            raise UserError(f"video: fps is {self.fps!r}, expected a number above 0")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Video) and self.fps == other.fps and np.array_equal(self.frames, other.frames)
@@ -82,8 +96,6 @@ def sample(
 def open_clip(source: Video | Path) -> Clip:
     """Open a video file or a video in memory; UserError names a file that cannot be used."""
     if isinstance(source, Video):
-        if source.frames.ndim != 4 or source.frames.shape[0] == 0 or source.frames.shape[3] != 3:
-            raise UserError(f"video: frames have shape {source.frames.shape}, expected [T, H, W, 3]")
         return Clip(len(source.frames), source.fps, lambda indices: source.frames[list(indices)])
     if not source.is_file():
         raise UserError(f"{source}: no such video")
@@ -129,7 +141,8 @@ def _open_pyav(path: Path) -> Clip:
         with av.open(str(path)) as container:
             for index, frame in enumerate(container.decode(video=0)):
                 if index in wanted:
-                    found[index] = frame.to_ndarray(format="rgb24")
+                    # turned upright as the file says, counted counter-clockwise as decord turns it, too
+                    found[index] = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
                 if len(found) == len(wanted):
                     break
         if missing := sorted(wanted - found.keys()):

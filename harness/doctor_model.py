@@ -1,4 +1,7 @@
-"""Whether a model can be loaded on this machine, and what memory it takes; nothing is downloaded and no weight read."""
+"""Whether a model can be loaded on this machine, and what memory it takes.
+
+No weight is read, and nothing is downloaded but the configuration of a checkpoint whose shape is not known here.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from coreheads.doctor import Check
-from coreheads.errors import UserError
+from coreheads.errors import UserError, one_line
 
 CONTEXT = 32768
 """Tokens for which there must be room in the key-value cache, or all that the model takes where that is less."""
 
 _CONTEXTS = (8192, 32768, 131072)
 _GIB = 2**30
+_LATER = "the hub has them, and they are downloaded when the model is loaded"
 
 
 def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> list[Check]:
@@ -26,12 +30,12 @@ def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> l
     try:
         target = loading.device(device)
         number_type = loading.dtype(dtype)
-        folder, config = _configuration(name, checks)
+        folder, config, whole = _configuration(name, checks)
         checks.append(_family(name, config))
         need = _memory(config, number_type, checks)
         checks.append(_room(target, need))
         if folder is not None:
-            checks += [_weights(folder), _processor(folder)]
+            checks += [_weights(folder, whole), _processor(folder, whole)]
     except UserError as error:
         checks.append(Check("model", False, str(error)))
     wrong = [check.name for check in checks if not check.ok]
@@ -41,23 +45,26 @@ def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> l
     return [*checks, Check("can be loaded here", not wrong, verdict)]
 
 
-def _configuration(name: str, checks: list[Check]) -> tuple[Path | None, Any]:
-    """The checkpoint's folder on this machine (None: it has none) and its configuration."""
+def _configuration(name: str, checks: list[Check]) -> tuple[Path | None, Any, bool]:
+    """The checkpoint's folder on this machine (None: it has none), its configuration, and whether what the folder
+    lacks cannot come from the hub."""
     from coreheads.adapters import hub, loading, published
     from coreheads.adapters.registry import TINY
 
     place = loading.place(name, TINY)
-    folder = Path(place) if Path(place).is_dir() else hub.cached(name)
+    if Path(place).is_dir():
+        checks.append(Check("files", True, place))
+        return Path(place), loading.config(name, place), True
+    folder, problem = hub.cached(name), hub.unreachable(name)
     if folder is not None:
         checks.append(Check("files", True, str(folder)))
-        return folder, loading.config(name, str(folder))
-    problem = hub.unreachable(name)
+        return folder, loading.config(name, str(folder)), bool(problem)
     known = name in published.names()
     if problem and not known:
         raise loading.out_of_reach(name, problem)
-    where = f"the hub cannot be asked for them ({problem})" if problem else "they are downloaded when it is loaded"
+    where = f"the hub cannot be asked for them ({problem})" if problem else _LATER
     checks.append(Check("files", not problem, f"not on this machine; {where}"))
-    return None, published.config(name) if known else loading.config(name, name)
+    return None, published.config(name) if known else loading.config(name, name), bool(problem)
 
 
 def _family(name: str, config: Any) -> Check:
@@ -77,9 +84,12 @@ def _memory(config: Any, dtype: Any, checks: list[Check]) -> int:
 
     from coreheads.evaluation import quiet
 
-    with quiet(), torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(config)
-        model.tie_weights()
+    try:
+        with quiet(), torch.device("meta"):
+            model = AutoModelForImageTextToText.from_config(config)
+            model.tie_weights()
+    except Exception as error:  # numbers that make no model
+        raise UserError(f"config.json: describes no model that can be built ({one_line(error)})") from error
     number = dtype if isinstance(dtype, torch.dtype) else getattr(config, "dtype", None) or torch.float32
     # a tied embedding is one parameter under two names
     count = sum({id(parameter): parameter.numel() for parameter in model.parameters()}.values())
@@ -105,26 +115,28 @@ def _room(device: Any, need: int) -> Check:
     return Check("memory", need < free, text)
 
 
-def _weights(folder: Path) -> Check:
+def _weights(folder: Path, whole: bool) -> Check:
     from coreheads.adapters import hub
 
     found = hub.weights(folder)
+    if found.broken:
+        return Check("weight files", False, f"damaged: {', '.join(found.broken)}")
     if found.missing:
-        return Check("weight files", False, f"not there: {', '.join(found.missing)}")
+        more = "" if whole else f"; {_LATER}"
+        return Check("weight files", not whole, f"not there: {', '.join(found.missing)}{more}")
     return Check("weight files", True, _gib(found.bytes))
 
 
-def _processor(folder: Path) -> Check:
+def _processor(folder: Path, whole: bool) -> Check:
     from transformers import AutoProcessor
 
-    from coreheads.adapters.loading import one_line
     from coreheads.evaluation import quiet
 
     try:
         with quiet():
             found = AutoProcessor.from_pretrained(folder)
     except Exception as error:  # a broken processor is a finding, whatever it raises
-        return Check("processor", False, one_line(error))
+        return Check("processor", not whole, one_line(error) if whole else f"not there; {_LATER}")
     template = "" if found.chat_template else ", without a chat template"
     return Check("processor", not template, f"{type(found).__name__}{template}")
 

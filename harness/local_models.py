@@ -33,7 +33,7 @@ def found() -> list[LocalModel]:
     models = [LocalModel("tiny", str(config.get("model_type", "")), *numbers(config), place)]
     for name, folder in _cached():
         config = _read(folder / "config.json")
-        if config.get("model_type") in FAMILIES and any(folder.glob("*.safetensors")):
+        if str(config.get("model_type")) in FAMILIES and any(folder.glob("*.safetensors")):
             models.append(LocalModel(name, str(config["model_type"]), *numbers(config), "hub cache"))
     return models
 
@@ -43,8 +43,12 @@ def _cached() -> Iterator[tuple[str, Path]]:
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
     if hub.is_dir():
         for folder in sorted(hub.glob("models--*")):
-            for snapshot in sorted((folder / "snapshots").glob("*")):
-                yield folder.name.removeprefix("models--").replace("--", "/"), snapshot
+            # of several revisions the one that a name alone stands for
+            try:
+                snapshot = folder / "snapshots" / (folder / "refs" / "main").read_text(encoding="utf-8").strip()
+            except (OSError, ValueError):
+                continue
+            yield folder.name.removeprefix("models--").replace("--", "/"), snapshot
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -60,7 +64,9 @@ def numbers(config: dict[str, Any]) -> tuple[str, str]:
 
     "" where it does not say.
     """
-    text = config.get("text_config", config)
+    part = config.get("text_config", config)
+    text = part if isinstance(part, dict) else {}
     shape = [text.get(name) for name in ("num_hidden_layers", "num_attention_heads", "num_key_value_heads")]
     context = text.get("max_position_embeddings")
-    return "" if None in shape else " x ".join(map(str, shape)), "" if context is None else f"{context:,}"
+    sizes = " x ".join(map(str, shape)) if all(isinstance(number, int) for number in shape) else ""
+    return sizes, f"{context:,}" if isinstance(context, int) else ""

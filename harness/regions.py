@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from coreheads.errors import UserError
 
@@ -26,16 +28,20 @@ class Region:
 
     def check(self, media_count: int) -> None:
         """Raise UserError when the region is malformed (not when it merely touches nothing)."""
-        if isinstance(self.media, bool) or not isinstance(self.media, int) or not 0 <= self.media < media_count:
+        if isinstance(self.media, bool) or not isinstance(self.media, Integral) or not 0 <= self.media < media_count:
             raise UserError(f"{self}: media is {self.media!r}, expected 0 to {media_count - 1}")
         if self.box is not None:
-            if len(self.box) != 4 or not all(math.isfinite(value) for value in self.box):
+            if not isinstance(self.box, Sequence) or len(self.box) != 4 or not all(map(_finite, self.box)):
                 raise UserError(f"{self}: box is {self.box!r}, expected four finite numbers x0, y0, x1, y1")
             x0, y0, x1, y1 = self.box
             if x0 > x1 or y0 > y1:
                 raise UserError(f"{self}: box is {self.box!r}, expected x0 <= x1 and y0 <= y1")
         for name, value in (("start", self.start), ("end", self.end)):
-            if value is not None and not math.isfinite(value):
+            if value is not None and not _finite(value):
                 raise UserError(f"{self}: {name} is {value!r}, expected a finite number of seconds")
         if self.start is not None and self.end is not None and self.start > self.end:
             raise UserError(f"{self}: start is {self.start} and end is {self.end}, expected start <= end")
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)

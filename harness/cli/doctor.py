@@ -12,7 +12,7 @@ def command(
 ) -> None:
     """Say what this machine can run, and what is missing for the rest.
 
-    With MODEL: whether that model can be loaded here and what memory it takes; nothing is downloaded.
+    With MODEL: whether that model can be loaded here and what memory it takes; no weight is read or downloaded.
     Exit status 1 where `coreheads run`, or MODEL, cannot work.
     """
     if model is None:

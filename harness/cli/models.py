@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
+WIDTH = 80
+
 
 def command() -> None:
     """List the model families, their published checkpoints, and what lies on this machine to be loaded.
@@ -21,7 +23,8 @@ def command() -> None:
     from coreheads.adapters.registry import FAMILIES
     from coreheads.local_models import found, numbers
 
-    console = Console()
+    # a narrow terminal wraps lines; a narrow table would leave figures out
+    console = Console(width=max(WIDTH, Console().width))
     families = Table("model_type in config.json", "adapter", title="Families", title_justify="left", box=None)
     for model_type, place in FAMILIES.items():
         families.add_row(model_type, place)

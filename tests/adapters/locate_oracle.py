@@ -125,26 +125,28 @@ def features(made: Adapter, prompt: Prompt, longer: int) -> Tensor:
 
     longer: so many tokens more has the prompt that stands before this one in the batch; 0 is no batch.
     """
-    if made.model_type == "qwen3_vl":
-        return _qwen_features(made, prompt)
     prompts = [prompt]
     if longer:
         text = "question " * (prompt.tokens + longer)
         prompts = [made.prepare([{"role": "user", "content": text}]), prompt]
+    batch = made.collate(prompts)
+    places = batch["input_ids"].shape[1] - prompt.tokens + prompt.vision_tokens
+    assert torch.isin(batch["input_ids"][-1], torch.tensor(made.vision_token_ids)).nonzero()[:, 0].equal(places)
+    if made.model_type == "qwen3_vl":
+        return _qwen_features(made, batch, places)
     with caught(made.model) as embedded, torch.no_grad():
-        made.model(**made.collate(prompts))
-    length = embedded[0].shape[1]
-    return embedded[0][-1, length - prompt.tokens + prompt.vision_tokens].abs().amax(-1)
+        made.model(**batch)
+    return embedded[0][-1, places].abs().amax(-1)
 
 
-def _qwen_features(made: Adapter, prompt: Prompt) -> Tensor:
+def _qwen_features(made: Adapter, batch: dict[str, Tensor], places: Tensor) -> Tensor:
     merge = made.processor.image_processor.merge_size**2
-    strength = torch.zeros(len(prompt.vision_tokens), dtype=torch.float64)
-    kinds = prompt.inputs["mm_token_type_ids"][0, prompt.vision_tokens]
+    strength = torch.zeros(len(places), dtype=torch.float64)
+    kinds = batch["mm_token_type_ids"][-1, places]
     for kind, name in ((1, "pixel_values"), (2, "pixel_values_videos")):
-        if name in prompt.inputs:
+        if name in batch:
             # the processor lists the patches of a merged token one after the other
-            strength[kinds == kind] = prompt.inputs[name].abs().amax(-1).view(-1, merge).amax(-1).double()
+            strength[kinds == kind] = batch[name].abs().amax(-1).view(-1, merge).amax(-1).double()
     return strength
 
 

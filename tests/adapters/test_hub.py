@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from family_cases import FAMILIES, adapter
 from PIL import Image
+from safetensors.torch import save_file
 
 from coreheads.adapters import hub
 
@@ -85,13 +87,16 @@ def test_the_doctor_finds_them(home: Path) -> None:
 
 def test_weights_that_are_not_all_there(tmp_path: Path) -> None:
     assert hub.weights(tmp_path) == hub.Weights(0, ("model.safetensors",))
-    (tmp_path / "a.safetensors").write_bytes(b"12345")
-    assert hub.weights(tmp_path) == hub.Weights(5, ())
+    save_file({"x": torch.zeros(3)}, tmp_path / "a.safetensors")
+    size = (tmp_path / "a.safetensors").stat().st_size
+    assert hub.weights(tmp_path) == hub.Weights(size)
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"x": "a.safetensors", "y": "b.safetensors", "z": "a.safetensors"}}))
-    assert hub.weights(tmp_path) == hub.Weights(5, ("b.safetensors",))
+    assert hub.weights(tmp_path) == hub.Weights(size, ("b.safetensors",))
+    (tmp_path / "b.safetensors").write_text("version https://git-lfs.github.com/spec/v1")
+    assert hub.weights(tmp_path).broken == ("b.safetensors",)
     index.write_text("{")
-    assert hub.weights(tmp_path) == hub.Weights(0, (index.name,))
+    assert hub.weights(tmp_path) == hub.Weights(0, broken=(index.name,))
 
 
 def test_what_is_no_hub_id_is_not_cached() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from locate_oracle import Case, Shown, cases, check
 
 often = settings(max_examples=2000, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-rarely = settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+rarely = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @pytest.mark.parametrize("model_type", FAMILIES)
@@ -23,7 +23,7 @@ def test_small_tiles(model_type: str, data: st.DataObject) -> None:
 @rarely
 @given(st.data())
 def test_published_settings(model_type: str, data: st.DataObject) -> None:
-    check(model_type, data.draw(cases(model_type, largest=1500, media=2)), published=True)
+    check(model_type, data.draw(cases(model_type, largest=4000, media=2)), published=True)
 
 
 @pytest.mark.parametrize("model_type", FAMILIES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,8 @@ def test_settings_dtype_and_attention_are_passed_on(checkpoint: Path) -> None:
         ({"attn_implementation": "magic"}, "its model cannot be loaded"),
         ({"speed": 3}, "setting speed"),
         ({"fps": -1}, "setting fps: -1"),
+        ({"attn_implementation": 5}, "attn_implementation: 5, expected a name"),
+        ({"id": "x"}, "setting id: is not one"),
     ],
 )
 def test_wrong_arguments(checkpoint: Path, arguments: dict[str, Any], said: str) -> None:
@@ -99,6 +102,43 @@ def test_paths_that_are_no_checkpoints(checkpoint: Path, tmp_path: Path, monkeyp
     for name in ("model.safetensors", "generation_config.json"):
         (tmp_path / name).write_bytes((checkpoint / name).read_bytes())
     assert "its processor cannot be loaded" in refusal(tmp_path)
+
+
+def test_weights_that_are_missing_are_never_drawn_at_random(checkpoint: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(checkpoint, tmp_path / "lacking")
+    weights = load_file(checkpoint / "model.safetensors")
+    dropped = [name for name in weights if ".layers.1.self_attn." in name and "language_model" in name]
+    kept = {name: value for name, value in weights.items() if name not in dropped}
+    save_file(kept, tmp_path / "lacking" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError) as caught:
+        load_adapter(tmp_path / "lacking")
+    assert (
+        f"its files lack {len(dropped)} of the model's weights, such as model.language_model.layers.1.self_attn"
+        in str(caught.value)
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1", None])
+def test_damaged_weights_are_one_line(checkpoint: Path, tmp_path: Path, content: bytes | None) -> None:
+    shutil.copytree(checkpoint, tmp_path / "damaged")
+    file = tmp_path / "damaged" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000] if content is None else content)
+    with pytest.raises(UserError, match="its model cannot be loaded") as caught:
+        load_adapter(tmp_path / "damaged")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_configuration_that_does_not_fit_is_one_line(checkpoint: Path, tmp_path: Path) -> None:
+    shutil.copytree(checkpoint, tmp_path / "other")
+    config = json.loads((checkpoint / "config.json").read_text())
+    for value, said in ((128, "cannot be loaded"), ("x", "its configuration cannot be loaded")):
+        config["text_config"]["hidden_size"] = value
+        (tmp_path / "other" / "config.json").write_text(json.dumps(config))
+        with pytest.raises(UserError, match=said) as caught:
+            load_adapter(tmp_path / "other")
+        assert "\n" not in str(caught.value)
 
 
 def test_an_unsupported_type_is_named_with_the_supported_ones(checkpoint: Path, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,8 +93,49 @@ def test_files_that_are_no_videos(tmp_path: Path) -> None:
             open_clip(path)
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match="expected \\[T, H, W, 3\\]"):
-        open_clip(Video(np.zeros((2, 4, 4), np.uint8), 2.0))
+
+
+@pytest.mark.parametrize(
+    ("frames", "fps", "said"),
+    [
+        (np.zeros((2, 4, 4), np.uint8), 2.0, r"frames have shape \(2, 4, 4\), expected \[T, H, W, 3\]"),
+        (np.zeros((0, 4, 4, 3), np.uint8), 2.0, "frames have shape"),
+        (np.zeros((2, 4, 4, 3)), 2.0, "frames are a float64 ndarray, expected a uint8 ndarray"),
+        ([[1]], 2.0, "frames are a list"),
+        *((np.zeros((2, 4, 4, 3), np.uint8), fps, f"fps is {fps!r}") for fps in (0, -2, math.inf, math.nan, "2", True)),
+    ],
+)
+def test_videos_in_memory_that_make_no_sense(frames: Any, fps: Any, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        Video(frames, fps)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_both_decoders_turn_a_video_upright(movie: Path, turns: int, tmp_path: Path) -> None:
+    """The file's display matrix says by how much; decoders must agree, because boxes are given upright."""
+    pytest.importorskip("decord")
+    corner = np.zeros((4, 32, 64, 3), np.uint8)
+    corner[:, :12, :20] = 255
+    plain, turned = tmp_path / "plain.mp4", tmp_path / "turned.mp4"
+    import av
+
+    with av.open(str(plain), "w") as container:
+        stream = container.add_stream("libx264", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        for frame in corner:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    content = bytearray(plain.read_bytes())
+    # tkhd, version 0: the matrix is 40 bytes after the box's type and flags
+    place = content.index(b"tkhd") + 4 + 40
+    a, b, c, d = {1: (0, 1, -1, 0), 2: (-1, 0, 0, -1), 3: (0, -1, 1, 0)}[turns]
+    for offset, value in ((0, a), (4, b), (12, c), (16, d)):
+        content[place + offset : place + offset + 4] = (value * 65536).to_bytes(4, "big", signed=True)
+    turned.write_bytes(content)
+    frames = [reader(turned).read([2])[0] for reader in (videos._open_decord, videos._open_pyav)]
+    assert frames[0].shape == frames[1].shape == ((32, 64, 3) if turns == 2 else (64, 32, 3))
+    assert float(np.abs(frames[0].astype(int) - frames[1]).mean()) < 3
+    assert not np.array_equal(frames[1][:12, :12] > 128, corner[0, :12, :12] > 128)
 
 
 @pytest.mark.parametrize(("frames", "fps"), [(1, 2.0), (3, 2.0), (40, 10.0), (90, 29.97), (400, 2.0), (7, 0.5)])

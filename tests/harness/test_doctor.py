@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,6 +65,56 @@ def test_a_checkpoint_that_lacks_files(tmp_path: Path) -> None:
     assert found["weight files"] == (False, "not there: model.safetensors")
     assert not found["processor"][0]
     assert found["can be loaded here"] == (False, "no: weight files, processor")
+
+
+def test_a_hub_that_answers_has_the_rest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The verdict is the same before and after something of a checkpoint is in the cache."""
+    monkeypatch.setattr(hub, "unreachable", lambda name, revision=None: "")
+    found = said("Qwen/Qwen3-VL-4B-Instruct", device="cpu")
+    assert found["files"] == (
+        True,
+        "not on this machine; the hub has them, and they are downloaded when the model is loaded",
+    )
+    shutil.copy(checkpoint_path() / "config.json", tmp_path)
+    monkeypatch.setattr(hub, "cached", lambda name, revision=None: tmp_path)
+    found = said("somebody/something", device="cpu")
+    assert found["weight files"][0]
+    assert found["processor"][0]
+    assert found["can be loaded here"][0]
+    monkeypatch.setattr(hub, "unreachable", lambda name, revision=None: "no network")
+    assert said("somebody/something", device="cpu")["can be loaded here"] == (False, "no: weight files, processor")
+
+
+def test_damaged_checkpoints(tmp_path: Path) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(checkpoint_path(), folder)
+    (folder / "model.safetensors").write_bytes(b"12345")
+    assert said(str(folder), device="cpu")["weight files"] == (False, "damaged: model.safetensors")
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["hidden_size"] = "x"
+    (folder / "config.json").write_text(json.dumps(config))
+    assert "its configuration cannot be loaded" in said(str(folder), device="cpu")["model"][1]
+
+
+def test_odd_entries_of_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "40")
+    text: list[Any] = [None, {"max_position_embeddings": "lots"}, {"num_hidden_layers": 3}, {}]
+    for number, part in enumerate(text):
+        for revision in ("one", "two"):
+            folder = tmp_path / f"models--a--n{number}" / "snapshots" / revision
+            folder.mkdir(parents=True)
+            (folder / "config.json").write_text(json.dumps({"model_type": "qwen3_vl", "text_config": part}))
+            (folder / "model.safetensors").write_bytes(b"")
+        (folder.parent.parent / "refs").mkdir()
+        (folder.parent.parent / "refs" / "main").write_text("two")
+    (tmp_path / "models--a--n3" / "snapshots" / "two" / "config.json").write_text('{"model_type": ["qwen3_vl"]}')
+    assert main(["models"]) == 0
+    said_of = capsys.readouterr().out
+    assert [said_of.count(f"a/n{number}") for number in range(4)] == [1, 1, 1, 0]
+    assert "36 x 32 x 8  262,144" in said_of
 
 
 def test_what_is_no_model(tmp_path: Path) -> None:
