@@ -1,0 +1,102 @@
+"""Data sets of the hub that are published as archives: fetched and unpacked once, into our cache folder."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from coreheads.errors import UserError
+from coreheads.tasks.cache import build_once, cache_folder
+from coreheads.tasks.sources import Source
+
+_ENDING = re.compile(r"\.(?:tar(?:\.gz)?(?:\.part-\w+)?|tgz|zip)$")
+
+
+def unpacked(source: Source, names: Iterable[str]) -> Path:
+    """A folder with what the hub's archives of these names hold, each unpacked when it is first asked for.
+
+    A name is the archive's without ``.tar.gz`` and the like (its parts are joined in order), or a plain file's. An
+    archive unpacks into the folder that it lies in. Needs room for the archive and its content. UserError where there
+    is no such archive or it is broken.
+    """
+    root = place(source)
+    for name in names:
+        marker = root / ".unpacked" / name.replace("/", "--")
+        if not marker.is_dir():
+            files = _parts(source, name)
+            if not files:
+                raise UserError(f"{source.where(name)}: no such file or archive; give --data-root with a local copy")
+            _place(files, root / Path(name).parent, name, source)
+            build_once(marker, lambda folder: None)
+    return root
+
+
+def place(source: Source) -> Path:
+    """Where the archives of a hub's data set are unpacked."""
+    return cache_folder("hub") / source.repository[0].replace("/", "--")
+
+
+def _parts(source: Source, name: str) -> list[Path]:
+    found = [file for file in source.names(f"{name}*") if file == name or _ENDING.fullmatch(file[len(name) :])]
+    return [source.file(file, "an archive") for file in sorted(found)]
+
+
+def _place(files: Sequence[Path], folder: Path, name: str, source: Source) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"unpacking {source.where(name)} into {folder}", file=sys.stderr)
+    try:
+        if files[0].suffix == ".zip":
+            with zipfile.ZipFile(files[0]) as archive:
+                archive.extractall(folder)  # refuses to leave the folder
+        elif _ENDING.search(files[0].name):
+            total = sum(file.stat().st_size for file in files)
+            with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+                job = bar.add_task(f"unpacking {name}", total=total)
+                stream = Joined(files, lambda count: bar.advance(job, count))
+                with tarfile.open(fileobj=stream, mode="r|*") as archive:
+                    archive.extractall(folder, filter="data")
+        else:
+            shutil.copyfile(files[0], folder / Path(name).name)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        raise UserError(f"{source.where(name)}: cannot be unpacked ({error}), expected an archive") from None
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror or error}), expected room to unpack") from None
+
+
+class Joined(io.RawIOBase):
+    """Files read one after the other as one stream: the parts of a split archive. ``advance`` is told of every byte."""
+
+    def __init__(self, files: Sequence[Path], advance: Callable[[int], object] = lambda count: None) -> None:
+        self._left = list(files)
+        self._advance = advance
+        self._stream: Any = None
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to ``size`` bytes; fewer only at the end."""
+        found = bytearray()
+        while size < 0 or len(found) < size:
+            if self._stream is None:
+                if not self._left:
+                    break
+                self._stream = self._left.pop(0).open("rb")
+            data = self._stream.read(size - len(found) if size >= 0 else -1)
+            if not data:
+                self._stream.close()
+                self._stream = None
+            found += data
+        self._advance(len(found))
+        return bytes(found)
