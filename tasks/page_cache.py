@@ -1,0 +1,75 @@
+"""Rendered pages on disk: by content, resolution and page number; bounded; shared by processes; never in the way."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coreheads.tasks.cache import cache_folder
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_BYTES = 8 << 30
+_CHECK_EVERY = 64
+"""How many pages are written between two looks at the folder's size."""
+
+
+@dataclass(frozen=True)
+class PageCache:
+    """PNG files <key>.png in one folder, at most about ``max_bytes`` in all; the least recently used go first.
+
+    A file appears complete or not at all, so several processes may share the folder. Whatever fails (a full disk, a
+    folder that cannot be written, a file that another process has just removed) only means that a page is drawn anew.
+    """
+
+    folder: Path = field(default_factory=lambda: cache_folder("pages"))
+    max_bytes: int = MAX_BYTES
+
+    def get(self, key: str) -> Image | None:
+        """The page, or None where it is not kept."""
+        from PIL import Image as Pillow
+
+        path = self.folder / f"{key}.png"
+        try:
+            with Pillow.open(path) as picture:
+                page = picture.convert("RGB")
+            os.utime(path)  # used now: goes last
+        except (OSError, SyntaxError, ValueError):
+            return None
+        return page
+
+    def put(self, key: str, page: Image) -> None:
+        """Keep a page, if that can be done."""
+        temporary = None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(prefix=f".{key}-", suffix=".tmp", dir=self.folder)
+            with os.fdopen(handle, "wb") as stream:
+                page.save(stream, "PNG", compress_level=1)
+            os.replace(temporary, self.folder / f"{key}.png")
+            if int.from_bytes(os.urandom(2), "big") % _CHECK_EVERY == 0:
+                self.trim()
+        except OSError:
+            if temporary is not None:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+
+    def trim(self) -> None:
+        """Remove the least recently used files until the rest is within bounds."""
+        files = []
+        for entry in os.scandir(self.folder):
+            with contextlib.suppress(FileNotFoundError):  # another process may be trimming, too
+                about = entry.stat()
+                files.append((about.st_mtime_ns, about.st_size, entry.path))
+        total = sum(size for _, size, _ in files)
+        for _, size, path in sorted(files):
+            if total <= self.max_bytes:
+                break
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            total -= size

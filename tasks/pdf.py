@@ -1,0 +1,86 @@
+"""PDF pages as pictures, rendered by pypdfium2 and kept in a page cache."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coreheads.tasks.documents import BadSample
+from coreheads.tasks.page_cache import PageCache
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_PDFIUM = threading.Lock()
+"""PDFium is not thread-safe."""
+
+
+def page_count(path: Path) -> int:
+    """Number of pages; BadSample for what is no PDF."""
+    return _about(str(path), *_stamp(path))[1]
+
+
+def pdf_pages(path: Path, dpi: int, most: int | None = None, cache: PageCache | None = None) -> tuple[Image, ...]:
+    """The first ``most`` pages (None: all) of a PDF as RGB images of ``dpi`` pixels an inch.
+
+    Neighbouring samples about one document get the very same images. cache: where rendered pages are kept; None is
+    the user's own. BadSample for a file that is missing, no PDF or empty.
+    """
+    return _pages(str(path), _stamp(path), dpi, most, cache or PageCache())
+
+
+@lru_cache(maxsize=1)
+def _pages(path: str, stamp: tuple[int, int], dpi: int, most: int | None, cache: PageCache) -> tuple[Image, ...]:
+    key, count = _about(path, *stamp)
+    if not count:
+        raise BadSample(f"{path}: has no pages, expected a PDF with at least one")
+    shown = range(count if most is None else min(count, most))
+    found = {page: cache.get(f"{key}-{dpi}-{page}") for page in shown}
+    missing = [page for page, picture in found.items() if picture is None]
+    for page, picture in zip(missing, _rendered(path, dpi, missing), strict=True):
+        cache.put(f"{key}-{dpi}-{page}", picture)
+        found[page] = picture
+    return tuple(picture for picture in found.values() if picture is not None)
+
+
+def _rendered(path: str, dpi: int, pages: list[int]) -> list[Image]:
+    import pypdfium2 as pdfium
+
+    if not pages:
+        return []
+    with _PDFIUM:
+        document = pdfium.PdfDocument(path)
+        try:
+            return [document[page].render(scale=dpi / 72).to_pil().convert("RGB") for page in pages]
+        except pdfium.PdfiumError as error:
+            raise BadSample(f"{path}: page cannot be rendered ({error})") from None
+        finally:
+            document.close()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise BadSample(f"{path}: cannot be opened ({error.strerror}), expected a PDF") from None
+    return about.st_size, about.st_mtime_ns
+
+
+@lru_cache(maxsize=256)
+def _about(path: str, size: int, changed: int) -> tuple[str, int]:
+    """(hash of the content, number of pages)."""
+    import pypdfium2 as pdfium
+
+    key = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]
+    with _PDFIUM:
+        try:
+            document = pdfium.PdfDocument(path)
+        except pdfium.PdfiumError as error:
+            raise BadSample(f"{path}: cannot be read as a PDF ({error})") from None
+        try:
+            return key, len(document)
+        finally:
+            document.close()
