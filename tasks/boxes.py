@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from coreheads.errors import UserError
 from coreheads.regions import Box
+from coreheads.tasks.families import normalised
 
 NUMBER = r"[-+]?\d+(?:\.\d+)?"
 _FOUR = re.compile(
@@ -32,27 +32,21 @@ def iou(a: Sequence[float], b: Sequence[float]) -> float:
     return both / union if union > 0 else 0.0
 
 
-def family_of(name: str) -> str:
-    """The family (qwen, internvl or llava) of a family or model type such as "qwen3_vl" or "llava_onevision"."""
-    for family in ("qwen", "internvl", "llava"):
-        if name.lower().startswith(family):
-            return family
-    raise UserError(f"family: {name!r}, expected a name that begins with qwen, internvl or llava")
+def fraction_of(box: Sequence[float], width: float, height: float) -> Box:
+    """A box in the units of ``width`` and ``height`` as a part of the picture, 0..1; what lies outside is cut off."""
+    x0, y0, x1, y1 = (min(1.0, max(0.0, edge / side)) for edge, side in zip(box, (width, height) * 2, strict=True))
+    return x0, y0, x1, y1
 
 
 def read_box(response: str, family: str) -> Box | None:
     """The first box of a response, normalised to 0..1; None where there is none.
 
-    Read are ``[x0, y0, x1, y1]`` (so also ``[[...]]`` and ``{"bbox_2d": [...]}``) and ``(x0, y0) (x1, y1)``.
-    The numbers mean what the family's own documentation says, whatever they are: Qwen 0-1000 of each side (Qwen3-VL;
-    Qwen2.5-VL's absolute pixels are not read); InternVL 0-1000, but 0-1 where the four add up to less than 4, as in
-    its evaluation script; LLaVA 0-1. No second scale is tried. Corners are not put in order.
+    Read are ``[x0, y0, x1, y1]`` (so also ``[[...]]`` and ``{"bbox_2d": [...]}``) and ``(x0, y0) (x1, y1)``. The
+    numbers mean what ``coreheads.tasks.families`` says of the family, whatever they are: no second scale is tried.
+    Corners are not put in order.
     """
-    family = family_of(family)
     match = _FOUR.search(response)
     if match is None:
+        normalised((0, 0, 0, 0), family)  # an unknown family is refused whatever was answered
         return None
-    x0, y0, x1, y1 = (float(number) for number in match.groups() if number is not None)
-    is_fraction = family == "llava" or (family == "internvl" and x0 + y0 + x1 + y1 < 4)
-    scale = 1.0 if is_fraction else 1000.0
-    return x0 / scale, y0 / scale, x1 / scale, y1 / scale
+    return normalised([float(number) for number in match.groups() if number is not None], family)

@@ -1,10 +1,10 @@
-"""What a task's records and messages look like, and the readers that open media one sample at a time."""
+"""What a task's records and messages look like, and the one error that concerns a single sample."""
 
 from __future__ import annotations
 
 import io
-import threading
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,38 @@ if TYPE_CHECKING:
 Doc = dict[str, Any]
 """One sample: JSON values only, the media by their path below ``doc["root"]``.
 
-Every one has ``record_id``, ``root`` (the folder of its benchmark), ``prompt`` and ``query``.
+Every one has ``record_id``, ``root`` (the place of its benchmark, see ``coreheads.tasks.sources``) and ``group`` (the
+image, video or document that it is about; splits never divide one). A record that cannot be used has ``bad``, the
+reason, and nothing else need be in it.
 """
 
-_PDFIUM = threading.Lock()
+
+class BadSample(UserError):
+    """One sample that cannot be used: it is counted as unscored, never as wrong, and the others go on."""
+
+
+@contextmanager
+def fields_of(where: str) -> Iterator[None]:
+    """Turn a field that is missing or of a wrong type into a BadSample that names record and field."""
+    try:
+        yield
+    except KeyError as error:
+        raise BadSample(f"{where}: field {error} is missing") from None
+    except (ValueError, SyntaxError) as error:
+        raise BadSample(f"{where}: {error}") from None
+    except (TypeError, AttributeError, IndexError) as error:
+        raise BadSample(f"{where}: a field is not as published ({error})") from None
+
+
+def bad_doc(root: str, record_id: str, group: str, error: Exception) -> Doc:
+    """The record of a sample that cannot be used."""
+    return {"record_id": record_id, "root": root, "group": group, "bad": str(error)}
+
+
+def usable(doc: Mapping[str, Any]) -> None:
+    """Raise BadSample for a record that was found unusable when it was read."""
+    if "bad" in doc:
+        raise BadSample(str(doc["bad"]))
 
 
 def user_turn(*content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -40,76 +68,37 @@ def video(path: Path, start: float | None = None, end: float | None = None) -> d
 
     A part is named twice: start_time and end_time are lmms-eval's words, start and end our adapters'.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such video")
     content: dict[str, Any] = {"type": "video", "url": str(path)}
     if start is not None or end is not None:
         content |= {"start_time": start, "end_time": end, "start": start, "end": end}
     return content
 
 
-def existing(path: Path, what: str) -> Path:
-    """The path itself, or a UserError that names what should be there."""
-    if not path.exists():
-        raise UserError(f"{path}: not there, expected {what}")
-    return path
+def labelled(pictures: Mapping[str, Image]) -> list[dict[str, Any]]:
+    """Pictures in turn, each after its label, such as "Page 7"."""
+    parts: list[dict[str, Any]] = []
+    for label, picture in pictures.items():
+        parts += [text(f"{label}:"), image(picture)]
+    return parts
 
 
-@lru_cache(maxsize=2)
-def _row_group(path: str, group: int, column: str) -> list[Any]:
-    import pyarrow.parquet as parquet
-
-    values: list[Any] = parquet.ParquetFile(path).read_row_group(group, columns=[column])[column].to_pylist()
-    return values
-
-
-@lru_cache(maxsize=64)
-def _group_ends(path: str) -> tuple[int, ...]:
-    import pyarrow.parquet as parquet
-
-    metadata = parquet.ParquetFile(path).metadata
-    ends, total = [], 0
-    for group in range(metadata.num_row_groups):
-        total += metadata.row_group(group).num_rows
-        ends.append(total)
-    return tuple(ends)
-
-
-def parquet_cell(path: Path, row: int, column: str) -> Any:
-    """One cell of a parquet file; only its row group is read."""
-    ends = _group_ends(str(path))
-    for group, end in enumerate(ends):
-        if row < end:
-            return _row_group(str(path), group, column)[row - (ends[group - 1] if group else 0)]
-    raise UserError(f"{path}: row {row}, expected less than {ends[-1] if ends else 0}")
-
-
-def parquet_rows(path: Path, columns: list[str]) -> list[dict[str, Any]]:
-    """The named columns of a parquet file, as one dict a row."""
-    import pyarrow.parquet as parquet
-
-    existing(path, "a parquet file")
-    rows: list[dict[str, Any]] = parquet.read_table(path, columns=columns).to_pylist()
-    return rows
-
-
-def decode(data: bytes) -> Image:
-    """An RGB image of the bytes of an image file."""
+def decode(data: bytes, where: str) -> Image:
+    """An RGB image of the bytes of an image file; BadSample names ``where`` for what is none."""
     from PIL import Image as Pillow
 
-    with Pillow.open(io.BytesIO(data)) as picture:
-        return picture.convert("RGB")
+    try:
+        with Pillow.open(io.BytesIO(data)) as picture:
+            return picture.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
+        raise BadSample(f"{where}: cannot be read as a picture ({error})") from None
 
 
-@lru_cache(maxsize=4)
-def pdf_pages(path: str, dpi: int) -> tuple[Image, ...]:
-    """Every page of a PDF as an RGB image of ``dpi`` pixels an inch."""
-    import pypdfium2 as pdfium
+def picture_size(data: bytes, where: str) -> tuple[int, int]:
+    """Width and height of an image file in pixels, from its header; BadSample as for ``decode``."""
+    from PIL import Image as Pillow
 
-    existing(Path(path), "a PDF")
-    with _PDFIUM:
-        document = pdfium.PdfDocument(path)
-        try:
-            return tuple(page.render(scale=dpi / 72).to_pil().convert("RGB") for page in document)
-        finally:
-            document.close()
+    try:
+        with Pillow.open(io.BytesIO(data)) as header:
+            return header.size
+    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
+        raise BadSample(f"{where}: cannot be read as a picture ({error})") from None

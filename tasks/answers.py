@@ -1,0 +1,63 @@
+"""Reading structured answers: JSON within prose, numbers, the part after "Answer:"."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
+_ANSWER = re.compile(r"answer\s*:", re.IGNORECASE)
+
+
+def json_values(response: str) -> Iterator[Any]:
+    """The outermost JSON objects and arrays of a response, in order; what is no JSON is passed over."""
+    decoder = json.JSONDecoder()
+    place = 0
+    while place < len(response):
+        if response[place] in "[{":
+            try:
+                value, place = decoder.raw_decode(response, place)
+            except (ValueError, RecursionError):
+                place += 1
+                continue
+            yield value
+        else:
+            place += 1
+
+
+def number(value: Any) -> float | None:
+    """A finite number, or the first one in a text such as "3.4 s"; else None."""
+    if isinstance(value, str):
+        match = _NUMBER.search(value)
+        value = float(match[0]) if match else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def numbers(value: Any, count: int) -> list[float] | None:
+    """A list of exactly ``count`` finite numbers, else None."""
+    if not isinstance(value, list) or len(value) != count:
+        return None
+    found = [number(part) for part in value]
+    return None if any(part is None for part in found) else [part for part in found if part is not None]
+
+
+def box_of(item: Any) -> list[float] | None:
+    """The four numbers of a box given as a list, or under bbox_2d, bbox or box."""
+    if isinstance(item, dict):
+        item = next((item[name] for name in ("bbox_2d", "bbox", "box") if name in item), None)
+    return numbers(item, 4)
+
+
+def after_answer(response: str) -> str:
+    """What follows the last "Answer:", or the whole response."""
+    ends = [found.end() for found in _ANSWER.finditer(response)]
+    return response[ends[-1] if ends else 0 :].strip()
