@@ -2,75 +2,121 @@
 
 from __future__ import annotations
 
-import io
+import re
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from coreheads.errors import UserError
 from coreheads.regions import Region
-from coreheads.tasks.documents import Doc, decode, parquet_cell, parquet_rows
+from coreheads.tasks.boxes import area, fraction_of
+from coreheads.tasks.documents import BadSample, Doc, bad_doc, decode, fields_of, picture_size, usable
+from coreheads.tasks.parquet import parquet_cell, parquet_rows
+from coreheads.tasks.sources import Source
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 COLUMNS = ["question_id", "question", "answer", "segmentation", "bbox", "iscrowd", "file_name"]
+EDGE = 1.5
+"""Pixels by which a box may leave its image: COCO's boxes are rounded."""
+
+_COCO = re.compile(r"(COCO_[a-z]+\d+_\d{12})(?:_\d+)?\.jpg")
 
 
-def expected(root: Path, split: str) -> list[tuple[Path, str]]:
+def expected(split: str) -> list[tuple[str, str]]:
     """The files that ``records`` reads, with what they are."""
-    found = sorted(root.glob(f"data/{split}-*.parquet"))
-    return [(path, "regions with their images") for path in found or [root / f"data/{split}-*.parquet"]]
+    return [(f"data/{split}-*.parquet", "regions with their images")]
 
 
-def records(root: Path, split: str) -> list[Doc]:
+def records(source: Source, split: str) -> list[Doc]:
     """One record an expression, in the order of the files; images stay unread.
 
     ``box`` is x0, y0, x1, y1 in pixels, made here from the files' x, y, width, height.
     """
-    docs = []
-    for path, _ in expected(root, split):
-        for row, region in enumerate(parquet_rows(path, COLUMNS)):
-            x, y, width, height = region["bbox"]
-            for number, expression in enumerate(region["answer"]):
-                docs.append(
-                    {
-                        "record_id": f"{split}/{region['question_id']}/{number}",
-                        "root": str(root),
-                        "question_id": region["question_id"],
-                        "expression": expression,
-                        "box": [x, y, x + width, y + height],
-                        "file_name": region["file_name"],
-                        "parquet": str(path.relative_to(root)),
-                        "row": row,
-                    }
-                )
+    ((pattern, what),) = expected(split)
+    names = source.names(pattern)
+    if not names:
+        raise UserError(f"{source.where(pattern)}: not there, expected {what}")
+    docs: list[Doc] = []
+    for name in names:
+        for row, region in enumerate(parquet_rows(source.file(name, what), COLUMNS)):
+            docs += _expressions(source, split, name, row, region)
     return docs
 
 
+def _expressions(source: Source, split: str, name: str, row: int, region: dict[str, Any]) -> list[Doc]:
+    record = f"{split}/{region['question_id']}"
+    group = image_name(str(region["file_name"]))
+    try:
+        with fields_of(f"{source.where(name)}: row {row}"):
+            x, y, width, height = region["bbox"]
+            if not (width > 0 and height > 0):
+                raise ValueError(f"bbox is {region['bbox']}, expected x, y and a width and height above 0")
+            if not region["answer"]:
+                raise ValueError("answer is empty, expected at least one expression")
+            return [
+                {
+                    "record_id": f"{record}/{number}",
+                    "root": source.place,
+                    "group": group,
+                    "question_id": region["question_id"],
+                    "expression": expression,
+                    "box": [x, y, x + width, y + height],
+                    "file_name": region["file_name"],
+                    "parquet": name,
+                    "row": row,
+                }
+                for number, expression in enumerate(region["answer"])
+            ]
+    except BadSample as error:
+        return [bad_doc(source.place, f"{record}/0", group, error)]
+
+
+def image_name(file_name: str) -> str:
+    """The image that a region's file name stands for: refs call it <image>_<annotation>.jpg."""
+    match = _COCO.fullmatch(file_name)
+    return f"{match[1]}.jpg" if match else file_name
+
+
 def picture(doc: Doc) -> Image:
-    """The record's image."""
-    return decode(_bytes(doc["root"], doc["parquet"], doc["row"]))
+    """The record's image. BadSample where it cannot be read, or its box lies outside of it."""
+    size(doc)
+    return decode(_bytes(doc["root"], doc["parquet"], doc["row"]), _where(doc))
+
+
+def size(doc: Doc) -> tuple[int, int]:
+    """Width and height of the record's image in pixels, from its header; BadSample as for ``picture``."""
+    usable(doc)
+    width, height = _size(doc["root"], doc["parquet"], doc["row"])
+    x0, y0, x1, y1 = doc["box"]
+    if (
+        min(x0, y0) < -EDGE
+        or x1 > width + EDGE
+        or y1 > height + EDGE
+        or area(fraction_of(doc["box"], width, height)) <= 0
+    ):
+        raise BadSample(f"{_where(doc)}: bbox ends at {[x0, y0, x1, y1]}, outside its image of {width} x {height}")
+    return width, height
 
 
 @lru_cache(maxsize=65536)
 def _size(root: str, parquet: str, row: int) -> tuple[int, int]:
-    from PIL import Image as Pillow
-
-    with Pillow.open(io.BytesIO(_bytes(root, parquet, row))) as header:
-        return header.size
-
-
-def size(doc: Doc) -> tuple[int, int]:
-    """Width and height of the record's image in pixels, from its header."""
-    return _size(doc["root"], doc["parquet"], doc["row"])
+    return picture_size(_bytes(root, parquet, row), f"{root}/{parquet}: row {row}")
 
 
 def _bytes(root: str, parquet: str, row: int) -> bytes:
-    data: bytes = parquet_cell(Path(root) / parquet, row, "image")["bytes"]
-    return data
+    # the column is a struct of bytes and path; unpacked copies hold the bytes alone
+    cell = parquet_cell(Source(root).file(parquet, "regions with their images"), row, "image")
+    data = cell.get("bytes") if isinstance(cell, dict) else cell
+    if not data:
+        raise BadSample(f"{root}/{parquet}: row {row} has no image")
+    return bytes(data)
+
+
+def _where(doc: Doc) -> str:
+    return f"{doc['root']}/{doc['parquet']}: row {doc['row']}"
 
 
 def regions(doc: Doc) -> list[Region]:
     width, height = size(doc)
-    x0, y0, x1, y1 = doc["box"]
-    return [Region(media=0, box=(x0 / width, y0 / height, x1 / width, y1 / height))]
+    return [Region(media=0, box=fraction_of(doc["box"], width, height))]

@@ -14,7 +14,8 @@ def score(response: str, gold_box: Sequence[float], size: tuple[int, int], famil
 
     gold_box: x0, y0, x1, y1 in pixels (the files hold x, y, width, height); size: the image's width and height in
     pixels; family: whose coordinates the response uses, see ``read_box``. IoU of exactly 0.5 counts as right, as in
-    InternVL's and Google's evaluation; a response without a box is wrong.
+    InternVL's and Google's evaluation (Google's counts boxes with one pixel more on each side; InternVL's, and we, do
+    not); a response without a box is wrong.
     """
     box = read_box(response, family)
     if box is None:
