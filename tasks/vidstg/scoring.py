@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 from coreheads.regions import Box
+from coreheads.tasks.answers import box_of, json_values, number
 from coreheads.tasks.boxes import iou, read_box
+from coreheads.tasks.families import normalised
 
 Span = tuple[float, float]
 """[start, end): the end is not part of it."""
@@ -26,9 +29,14 @@ def sampled_frames(start: int, end: int, fps: float, rate: float = RATE, most: i
     for frame in range(start, end):
         if int(frames[-1] * ratio) < int(frame * ratio):
             frames.append(frame)
-    if len(frames) > most:
-        frames = [frames[index * len(frames) // most] for index in range(most)]
-    return frames
+    return thinned(frames, most)
+
+
+def thinned(frames: Sequence[int], most: int) -> list[int]:
+    """At most ``most`` of the frames, evenly, the first among them."""
+    if len(frames) <= most:
+        return list(frames)
+    return [frames[index * len(frames) // most] for index in range(most)]
 
 
 def score_tube(
@@ -44,6 +52,11 @@ def score_tube(
     tIoU compares the spans; vIoU is the sum of the boxes' IoU over the sampled frames that both spans hold, divided
     by the number of sampled frames that either holds; viou_0.3 and viou_0.5 are 1 when vIoU is greater, not equal.
     A frame without a predicted box adds nothing.
+
+    By the definition of Zhang et al. (CVPR 2020, VidSTG) and TubeDETR (CVPR 2022): the frames of the *union* of the
+    spans are counted. TubeDETR's released evaluator cuts the union at the earlier of the two ends (it takes a minimum
+    where the definition takes a maximum), which leaves out the part of one span beyond the other's end and can only
+    raise vIoU; the definition is followed here.
     """
     start, end = max(gt_span[0], pred_span[0]), min(gt_span[1], pred_span[1])
     both = max(0.0, end - start)
@@ -62,6 +75,42 @@ def score_tube(
         "viou_0.3": float(viou > 0.3),
         "viou_0.5": float(viou > 0.5),
     }
+
+
+def read_tube(response: str, family: str) -> tuple[Span, dict[float, Box]] | None:
+    """((start s, end s), {second: box in 0..1}) of {"start", "end", "boxes": [{"time", "bbox_2d"}]}.
+
+    The first JSON object that has a start and an end counts; entries of ``boxes`` that are no box with a time are
+    left out, and may all be missing. None where there is no such object.
+    """
+    for value in json_values(response):
+        item = value[0] if isinstance(value, list) and value else value
+        if not isinstance(item, dict):
+            continue
+        start, end = number(item.get("start")), number(item.get("end"))
+        if start is None or end is None:
+            continue
+        boxes: dict[float, Box] = {}
+        for entry in item["boxes"] if isinstance(item.get("boxes"), list) else []:
+            time, corners = number(entry.get("time")) if isinstance(entry, dict) else None, box_of(entry)
+            if time is not None and corners is not None:
+                boxes[time] = normalised(corners, family)
+        return (start, end), boxes
+    return None
+
+
+def at_times(boxes: Mapping[float, Box], times: Sequence[float]) -> list[Box]:
+    """The boxes at other times: straight lines between neighbours, the nearest box beyond the first and the last."""
+    known = sorted(boxes)
+    found = []
+    for time in times:
+        place = bisect_left(known, time)
+        before, after = known[max(0, place - 1)], known[min(place, len(known) - 1)]
+        share = min(1.0, max(0.0, (time - before) / (after - before))) if after > before else 0.0
+        pairs = zip(boxes[before], boxes[after], strict=True)
+        x0, y0, x1, y1 = (left + share * (right - left) for left, right in pairs)
+        found.append((x0, y0, x1, y1))
+    return found
 
 
 def read_moment(response: str, family: str) -> tuple[int, int, Box] | None:

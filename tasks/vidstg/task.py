@@ -1,0 +1,93 @@
+"""VidSTG as a task: the segment's frames with their times; a span and boxes are answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from coreheads.errors import UserError
+from coreheads.regions import Region
+from coreheads.tasks.documents import Doc, labelled, text, user_turn
+from coreheads.tasks.families import written
+from coreheads.tasks.sources import Source
+from coreheads.tasks.vidstg import data, frames
+from coreheads.tasks.vidstg.prompts import label
+from coreheads.tasks.vidstg.prompts import prompt as asked
+from coreheads.tasks.vidstg.scoring import at_times, read_tube, score_tube
+
+METRICS = {"m_viou": "viou", "m_tiou": "tiou", "viou_0.3": "viou_0.3", "viou_0.5": "viou_0.5"}
+"""The task's names of what ``score_tube`` returns."""
+
+
+def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return data.expected(split)
+
+
+def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
+    form = options["form"]
+    if form not in (None, "declarative", "interrogative"):
+        raise UserError(f"options.form: {form!r}, expected declarative or interrogative")
+    added = {"frames": options["frames"], "side": options["side"]}
+    docs = [doc | added for doc in data.records(source, split)]
+    return [doc for doc in docs if form is None or doc.get("form", form) == form]
+
+
+def prompt(doc: Doc) -> str:
+    return asked(doc["description"], doc["form"], doc["family"])
+
+
+def messages(doc: Doc) -> list[dict[str, Any]]:
+    data.tube(doc)  # what cannot be scored need not be asked
+    shown = frames.shown_frames(doc, doc["frames"])
+    labels = [label(frames.seconds(doc, frame)) for frame in shown]
+    pictures = frames.pictures(doc, doc["frames"], doc["side"])
+    return user_turn(*labelled(dict(zip(labels, pictures, strict=True))), text(prompt(doc)))
+
+
+def query(doc: Doc) -> str:
+    return str(doc["description"])
+
+
+def regions(doc: Doc) -> list[Region]:
+    """The target's box in every shown frame of its span; each frame is one picture of the prompt."""
+    boxes = data.tube(doc)
+    return [
+        Region(media=place, box=data.box_of(doc, boxes[frame]))
+        for place, frame in enumerate(frames.shown_frames(doc, doc["frames"]))
+        if frame in boxes
+    ]
+
+
+def target(doc: Doc) -> str:
+    """The true span, and the true box at every scored frame."""
+    boxes = data.tube(doc)
+    scored = [frame for frame in frames.scored_frames(doc) if frame in boxes]
+    entries = []
+    for frame in scored:
+        x0, y0, x1, y1 = boxes[frame]
+        part = (x0 / doc["width"], y0 / doc["height"], x1 / doc["width"], y1 / doc["height"])
+        entries.append({"time": round(frames.seconds(doc, frame), 2), "bbox_2d": written(part, doc["family"])})
+    start, end = (round(frames.seconds(doc, frame), 3) for frame in doc["span"])
+    return json.dumps({"start": start, "end": end, "boxes": entries})
+
+
+def scores(doc: Doc, response: str) -> dict[str, float]:
+    """By ``score_tube``; the names that end in the sentence's form are means over that form alone."""
+    said = read_tube(response, doc["family"])
+    scored = frames.scored_frames(doc)
+    span, boxes = (0.0, 0.0), {}
+    if said is not None:
+        first, fps = doc["segment"][0], doc["fps"]
+        span = (first + said[0][0] * fps, first + said[0][1] * fps)
+        if said[1]:
+            sides = (doc["width"], doc["height"]) * 2
+            found = at_times(said[1], [frames.seconds(doc, frame) for frame in scored])
+            boxes = {
+                frame: [edge * side for edge, side in zip(box, sides, strict=True)]
+                for frame, box in zip(scored, found, strict=True)
+            }
+    result = score_tube(doc["span"], data.tube(doc), span, boxes, scored)
+    values = {name: result[key] for name, key in METRICS.items()}
+    apart = {f"{name}_{doc['form']}": value for name, value in values.items()}
+    return {**values, **apart, "unparsed": float(said is None)}
