@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from coreheads.errors import UserError
+from coreheads.tasks.answers import box_of, json_values, number
 from coreheads.tasks.boxes import area, intersection
+from coreheads.tasks.families import normalised
 
 _PAGE = re.compile(r"\d+")
 
@@ -31,6 +33,32 @@ def layout_recall(predicted: Sequence[Mapping[str, Any]], gold: Sequence[Mapping
         intersection(box["bbox"], other["bbox"]) for box in predicted for other in gold if box["page"] == other["page"]
     )
     return covered / total if total > 0 else 0.0
+
+
+def read_pages(response: str, first: int = 1) -> list[int]:
+    """All page numbers of a response such as "[7, 3]", in order and each once, counted from 0.
+
+    first: the number of the first page as the prompt prints it. A range or a decimal is read as its numbers.
+    """
+    return list(dict.fromkeys(int(page) - first for page in _PAGE.findall(response)))
+
+
+def read_layouts(response: str, family: str, first: int = 1) -> list[dict[str, Any]]:
+    """The [{"page", "bbox"}] of a response such as [{"page": 7, "bbox_2d": [...]}]: pages from 0, boxes in 0..1.
+
+    Entries without a page or a box are left out, and so is a box that was given already: a retriever cannot return
+    one layout twice.
+    """
+    found: list[dict[str, Any]] = []
+    for value in json_values(response):
+        for entry in value if isinstance(value, list) else [value]:
+            corners = box_of(entry) if isinstance(entry, dict) else None
+            page = number(entry.get("page")) if isinstance(entry, dict) else None
+            if corners is not None and page is not None:
+                item = {"page": int(page) - first, "bbox": list(normalised(corners, family))}
+                if item not in found:
+                    found.append(item)
+    return found
 
 
 def read_page(response: str) -> int | None:

@@ -1,0 +1,74 @@
+"""MMDocIR, layout retrieval as a task: boxes on the pages that answer the question."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from coreheads.tasks.boxes import area, fraction_of
+from coreheads.tasks.documents import BadSample, Doc
+from coreheads.tasks.families import written
+from coreheads.tasks.mmdocir import retrieval
+from coreheads.tasks.mmdocir.prompts import FIRST_PAGE, layout_prompt
+from coreheads.tasks.mmdocir.retrieval import aggregate, by_domain, expected, problems, query, records, regions
+from coreheads.tasks.mmdocir.scoring import layout_recall, read_layouts
+
+__all__ = ["aggregate", "expected", "problems", "query", "records", "regions"]
+
+RANKS = (1, 5, 10)
+
+
+def prompt(doc: Doc) -> str:
+    return layout_prompt(doc["question"], doc["family"])
+
+
+def messages(doc: Doc) -> list[dict[str, Any]]:
+    _gold(doc)  # what cannot be scored need not be asked
+    return retrieval.pages_then(doc, prompt(doc))
+
+
+def _gold(doc: Doc) -> list[dict[str, Any]]:
+    """The gold boxes in points. BadSample where they cover nothing: then no recall is defined."""
+    gold: list[dict[str, Any]] = doc["layouts"]
+    if sum(area(item["bbox"]) for item in gold) <= 0:
+        boxes = [item["bbox"] for item in gold]
+        raise BadSample(
+            f"{doc['doc_name']}: layout_mapping of {doc['record_id']} is {boxes}, expected a box with an area"
+        )
+    return gold
+
+
+def target(doc: Doc) -> str:
+    return json.dumps(
+        [
+            {
+                "page": item["page"] + FIRST_PAGE,
+                "bbox_2d": written(fraction_of(item["bbox"], *item["page_size"]), doc["family"]),
+            }
+            for item in doc["layouts"]
+        ]
+    )
+
+
+def scores(doc: Doc, response: str) -> dict[str, float]:
+    """Area recall of the first 1, 5 and 10 boxes, at most 1; ``area`` is how much of a page they cover on average.
+
+    The official script adds up overlaps, so that its recall can exceed 1; a model that writes boxes freely could win
+    by that, so a sample's recall ends at 1. A box around a whole page has full recall: read ``area`` beside it.
+    """
+    gold = _gold(doc)
+    sizes = {item["page"]: item["page_size"] for item in gold}
+    width, height = gold[0]["page_size"]
+    said = read_layouts(response, doc["family"], FIRST_PAGE)
+    points = []
+    for item in said:
+        wide, high = sizes.get(item["page"], (width, height))
+        edges = zip(item["bbox"], (wide, high) * 2, strict=True)
+        points.append({"page": item["page"], "bbox": [edge * side for edge, side in edges]})
+    found = {f"layout_recall_{rank}": min(1.0, layout_recall(points[:rank], gold)) for rank in RANKS}
+    covered = [area(fraction_of(item["bbox"], 1, 1)) for item in said[: max(RANKS)]]
+    return {**found, "area": sum(covered) / len(covered) if covered else 0.0, "unparsed": float(not said)}
+
+
+def details(doc: Doc, response: str) -> dict[str, Any]:
+    return by_domain(doc, scores(doc, response), [f"layout_recall_{rank}" for rank in RANKS])

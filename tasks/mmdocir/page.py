@@ -1,0 +1,46 @@
+"""MMDocIR, page retrieval as a task: the numbers of the pages that answer the question."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from coreheads.tasks.documents import Doc
+from coreheads.tasks.mmdocir.prompts import FIRST_PAGE, page_prompt
+from coreheads.tasks.mmdocir.retrieval import (
+    aggregate,
+    by_domain,
+    expected,
+    pages_then,
+    problems,
+    query,
+    records,
+    regions,
+)
+from coreheads.tasks.mmdocir.scoring import page_recall, read_pages
+
+__all__ = ["aggregate", "expected", "problems", "query", "records", "regions"]
+
+RANKS = (1, 3, 5)
+
+
+def prompt(doc: Doc) -> str:
+    return page_prompt(doc["question"])
+
+
+def messages(doc: Doc) -> list[dict[str, Any]]:
+    return pages_then(doc, prompt(doc))
+
+
+def target(doc: Doc) -> str:
+    return json.dumps([page + FIRST_PAGE for page in doc["pages"]])
+
+
+def scores(doc: Doc, response: str) -> dict[str, float]:
+    said = read_pages(response, FIRST_PAGE)
+    found = {f"recall_{rank}": page_recall(said[:rank], doc["pages"]) for rank in RANKS}
+    return {**found, "unparsed": float(not said)}
+
+
+def details(doc: Doc, response: str) -> dict[str, Any]:
+    return by_domain(doc, scores(doc, response), [f"recall_{rank}" for rank in RANKS])
