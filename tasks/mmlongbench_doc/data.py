@@ -1,17 +1,21 @@
-"""Reads MMLongBench-Doc: data/samples.json and data/documents/*.pdf, with regions from MMDocIR where it has them."""
+"""Reads MMLongBench-Doc: questions in a JSON or parquet file, PDFs, and regions from MMDocIR where it has them."""
 
 from __future__ import annotations
 
 import ast
+import contextlib
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from coreheads.errors import UserError
 from coreheads.files import read_json, read_jsonl
 from coreheads.regions import Region
-from coreheads.tasks.documents import Doc, pdf_pages
+from coreheads.tasks.documents import BadSample, Doc, bad_doc, fields_of, usable
 from coreheads.tasks.mmdocir.data import ANNOTATIONS, layout_regions
+from coreheads.tasks.parquet import parquet_rows
+from coreheads.tasks.pdf import page_count, pdf_pages
+from coreheads.tasks.sources import Source
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,57 +23,112 @@ if TYPE_CHECKING:
 DPI = 144
 """The official resolution."""
 
+FIELDS = ["doc_id", "question", "answer", "evidence_pages", "answer_format"]
+SAMPLES, TABLES = "data/samples.json", "data/*.parquet"
+FOLDERS = ("data/documents", "documents")
+"""Where the PDFs lie: as in the code repository, as in the Hugging Face set."""
 
-def expected(root: Path) -> list[tuple[Path, str]]:
+
+def expected() -> list[tuple[str, str]]:
     """The files that ``records`` and the media need, with what they are."""
     return [
-        (root / "data/samples.json", "questions"),
-        (root / "data/documents", "documents, *.pdf"),
-        (root / ANNOTATIONS, "MMDocIR's annotations (for boxes; without them regions are whole pages)"),
+        (f"{SAMPLES} or {TABLES}", "questions (as in the code repository, or in the Hugging Face set)"),
+        (f"{FOLDERS[0]}/*.pdf or {FOLDERS[1]}/*.pdf", "documents"),
+        (
+            f"{ANNOTATIONS} or ../mmdocir/{ANNOTATIONS}",
+            "optional: MMDocIR's annotations, for boxes (without them regions are whole pages)",
+        ),
     ]
 
 
-def records(root: Path) -> list[Doc]:
+def records(source: Source) -> list[Doc]:
     """One record a question, in the order of the file.
 
     ``pages`` counts from 0 (the file from 1); numbers that cannot be a page at all (0 in the file) are left out.
     """
-    path = root / "data/samples.json"
+    name, samples = _samples(source)
     docs = []
-    for index, sample in enumerate(read_json(path)):
+    for index, sample in enumerate(samples):
         try:
-            pages = ast.literal_eval(sample["evidence_pages"])
-            docs.append(
-                {
-                    "record_id": str(index),
-                    "root": str(root),
-                    "document": sample["doc_id"],
-                    "question": sample["question"],
-                    "answer": sample["answer"],
-                    "answer_format": sample["answer_format"],
-                    "pages": [page - 1 for page in pages if page >= 1],
-                }
-            )
-        except (KeyError, TypeError, ValueError, SyntaxError) as error:
-            raise UserError(f"{path}: record {index}: {error!r}") from None
+            with fields_of(f"{source.where(name)}: record {index}"):
+                docs.append(_record(source, index, sample))
+        except BadSample as error:
+            group = str(sample.get("doc_id", index)) if isinstance(sample, dict) else str(index)
+            docs.append(bad_doc(source.place, str(index), group, error))
     return docs
 
 
-def pages(doc: Doc) -> tuple[Image, ...]:
-    """Every page of the record's document, at DPI."""
-    return pdf_pages(str(Path(doc["root"]) / "data/documents" / doc["document"]), DPI)
+def _samples(source: Source) -> tuple[str, list[Any]]:
+    """(name of the file, its records)."""
+    if source.names(SAMPLES):
+        content = read_json(source.file(SAMPLES, "questions"))
+        if not isinstance(content, list):
+            raise UserError(f"{source.where(SAMPLES)}: holds {type(content).__name__}, expected a list of records")
+        return SAMPLES, content
+    tables = source.names(TABLES)
+    if not tables:
+        raise UserError(f"{source.where(SAMPLES)}: not there, nor {TABLES}, expected MMLongBench-Doc's questions")
+    return tables[0], [row for table in tables for row in parquet_rows(source.file(table, "questions"), FIELDS)]
 
 
-@lru_cache(maxsize=8)
-def _layouts(root: str) -> dict[tuple[str, str], list[Region]]:
+def _record(source: Source, index: int, sample: dict[str, Any]) -> Doc:
+    evidence = sample["evidence_pages"]
+    pages = evidence if isinstance(evidence, list) else ast.literal_eval(evidence)
+    if not isinstance(pages, list) or not all(isinstance(page, int) for page in pages):
+        raise ValueError(f"evidence_pages is {evidence!r}, expected a list of page numbers")
+    known = ("Int", "Float", "Str", "List", "None")
+    if sample["answer_format"] not in known:
+        raise ValueError(f"answer_format is {sample['answer_format']!r}, expected one of {', '.join(known)}")
     return {
-        (document["doc_name"], question["Q"]): layout_regions(question["layout_mapping"])
-        for document in read_jsonl(Path(root) / ANNOTATIONS)
-        for question in document["questions"]
+        "record_id": str(index),
+        "root": source.place,
+        "group": sample["doc_id"],
+        "document": sample["doc_id"],
+        "question": sample["question"],
+        "answer": sample["answer"],
+        "answer_format": sample["answer_format"],
+        "pages": [page - 1 for page in pages if page >= 1],
     }
 
 
-def regions(doc: Doc) -> list[Region]:
-    """MMDocIR's boxes for the same document and question; else the whole evidence pages."""
-    boxes = _layouts(doc["root"]).get((doc["document"], doc["question"]))
-    return boxes if boxes else [Region(media=page) for page in doc["pages"]]
+def document(doc: Doc) -> Path:
+    """The record's PDF; BadSample where it is missing."""
+    usable(doc)
+    source = Source(doc["root"])
+    for folder in FOLDERS:
+        with contextlib.suppress(BadSample):
+            return source.file(f"{folder}/{doc['document']}", "a PDF")
+    name = f"{FOLDERS[0]}/{doc['document']}"
+    raise BadSample(f"{source.where(name)}: not there, expected a PDF")
+
+
+def pages(doc: Doc, dpi: int = DPI, most: int | None = None) -> tuple[Image, ...]:
+    """The first ``most`` pages (None: all) of the record's document, at ``dpi``."""
+    return pdf_pages(document(doc), dpi, most)
+
+
+@lru_cache(maxsize=8)
+def _layouts(root: str) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    source = Source(root)
+    places = [source, Source(str(Path(root).parent / "mmdocir"))]
+    if source.is_hub:
+        places = [Source("hub:MMDocIR/MMDocIR_Evaluation_Dataset")]
+    for place in places:
+        with contextlib.suppress(BadSample):
+            return {
+                (entry["doc_name"], question["Q"]): question["layout_mapping"]
+                for entry in read_jsonl(place.file(ANNOTATIONS, "MMDocIR's annotations"))
+                for question in entry["questions"]
+            }
+    return {}
+
+
+def regions(doc: Doc, most: int | None = None) -> list[Region]:
+    """MMDocIR's boxes for the same document and question; else the whole evidence pages.
+
+    Pages that the document does not have, or that lie beyond the first ``most``, are left out.
+    """
+    count = page_count(document(doc))
+    shown = count if most is None else min(count, most)
+    boxes = layout_regions(_layouts(doc["root"]).get((doc["document"], doc["question"]), []), shown)
+    return boxes or [Region(media=page) for page in doc["pages"] if page < shown]

@@ -29,7 +29,10 @@ def score_answer(answer: Any, prediction: Any, answer_format: str) -> float:
     """
     try:
         if answer_format == "Int":
-            return float(int(answer) == int(float(prediction)))
+            try:
+                return float(int(answer) == int(float(prediction)))
+            except (ValueError, TypeError, OverflowError):
+                return float(answer == "")  # the official script compares with an empty text then
         if answer_format == "Float":
             return float(_close(float(clean(answer)), float(clean(prediction))))
         if answer_format in ("Str", "None"):
@@ -83,7 +86,7 @@ def must_be_exact(text: str) -> bool:
 
 def anls(truth: str, said: str) -> float:
     """1 - edit distance / longer length; 0 when that is at most ANLS_THRESHOLD."""
-    longer = max(len(truth), len(said))
+    longer = max(len(truth.upper()), len(said.upper()))  # as officially: some letters have longer capitals
     similarity = 1.0 - (edit_distance(truth, said) / longer if longer else 0.0)
     return similarity if similarity > ANLS_THRESHOLD else 0.0
 

@@ -1,0 +1,92 @@
+"""MMLongBench-Doc as a task: all pages of the document up to a budget, then the question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from coreheads.regions import Region
+from coreheads.tasks.documents import Doc, labelled, text, user_turn
+from coreheads.tasks.mmlongbench_doc import data, extraction
+from coreheads.tasks.mmlongbench_doc.scoring import NOT_ANSWERABLE, accuracy_f1, score_answer
+from coreheads.tasks.pdf import page_count
+from coreheads.tasks.sources import Source
+
+PROMPT = (
+    "These are the pages of a document. Answer this question about it with a number, a few words or a list: "
+    "{question}\n"
+    f'If the document does not tell, answer "{NOT_ANSWERABLE}". Write "Answer:" before your answer.'
+)
+
+
+def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return data.expected()
+
+
+def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
+    return [doc | dict(options) for doc in data.records(source)]
+
+
+def variant(options: Mapping[str, Any]) -> str:
+    """How the short answer is found in the response, and which pages are shown: what a figure must be quoted with."""
+    how = extraction.RULES if options["extractor"] is None else f"extractor {options['extractor']}"
+    return f"{how}, up to {options['max_pages']} pages at {options['dpi']} dpi"
+
+
+def prompt(doc: Doc) -> str:
+    return PROMPT.format(question=doc["question"])
+
+
+def messages(doc: Doc) -> list[dict[str, Any]]:
+    pages = data.pages(doc, doc["dpi"], doc["max_pages"])
+    return user_turn(*labelled({f"Page {number}": page for number, page in enumerate(pages, 1)}), text(prompt(doc)))
+
+
+def query(doc: Doc) -> str:
+    return str(doc["question"])
+
+
+def regions(doc: Doc) -> list[Region]:
+    return data.regions(doc, doc["max_pages"])
+
+
+def problems(doc: Doc) -> list[str]:
+    count = page_count(data.document(doc))
+    beyond = [page + 1 for page in doc["pages"] if page >= count]
+    found = [f"evidence_pages has {beyond} of {count} pages"] if beyond else []
+    if doc["answer"] != NOT_ANSWERABLE and not doc["pages"]:
+        found.append("answerable, but evidence_pages names no page")
+    if doc["answer"] == NOT_ANSWERABLE and doc["pages"]:
+        found.append("not answerable, but evidence_pages names pages")
+    return found
+
+
+def target(doc: Doc) -> str:
+    return f"Answer: {doc['answer']}"
+
+
+def extracted(doc: Doc, response: str) -> str:
+    """The prediction that is scored; see ``extraction``."""
+    if doc["extractor"] is None:
+        return extraction.by_rules(response, doc["answer_format"])
+    return _asked(doc["question"], response, doc["extractor"], doc["extractor_url"])
+
+
+_asked = lru_cache(maxsize=4096)(extraction.by_model)  # a response is scored by two roads, and asked about once
+
+
+def scores(doc: Doc, response: str) -> dict[str, float]:
+    said = extracted(doc, response)
+    return {"accuracy": score_answer(doc["answer"], said, doc["answer_format"]), "unparsed": float(not said)}
+
+
+def details(doc: Doc, response: str) -> dict[str, Any]:
+    """What F1, which is no mean over samples, is computed from."""
+    score = scores(doc, response)["accuracy"]
+    return {"f1": {"answer": doc["answer"], "pred": extracted(doc, response), "score": score}}
+
+
+def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """``rows``: what ``details`` gave for every sample."""
+    return {"f1": accuracy_f1([row["f1"] for row in rows])[1]}
