@@ -1,0 +1,134 @@
+"""Reads MMLongBench (Wang et al. 2025): JSON-lines files of up to gigabytes by line, images by path."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from coreheads.errors import UserError
+from coreheads.tasks.documents import BadSample, Doc, bad_doc, fields_of, usable
+from coreheads.tasks.mmlongbench.scoring import check_answer
+from coreheads.tasks.mmlongbench.subtasks import Subtask
+from coreheads.tasks.sources import Source
+
+IMAGES = "mmlb_image"
+LARGE = 64 << 20
+"""Bytes from which on reading a file is worth a bar."""
+
+_PAGE = re.compile(r"_page(\d+)\.\w+$")  # counts from 0
+_SLIDE = re.compile(r"-(\d+)-\d+\.\w+$")  # counts from 1: <deck>-<number>-1024.jpg
+
+
+def records(source: Source, name: str, subtask: Subtask, length: int) -> list[Doc]:
+    """One record a line of a sub-task's file, without its context, which stays in the file.
+
+    ``offset`` is the line's first byte, ``place`` its number from 0.
+    """
+    file = subtask.name(length)
+    docs: list[Doc] = []
+    with _opened(source.file(file, f"MMLongBench's {name} at {length}k")) as stream:
+        for place, (offset, line) in enumerate(_lines(stream)):
+            record = f"{name}_{length}k/{place}"
+            try:
+                with fields_of(f"{source.where(file)}: line {place + 1}"):
+                    docs.append(
+                        {
+                            "record_id": record,
+                            "root": source.place,
+                            "subtask": name,
+                            "length": length,
+                            "file": file,
+                            "offset": offset,
+                            "place": place,
+                            **_kept(json.loads(line), subtask),
+                        }
+                    )
+            except BadSample as error:
+                docs.append(bad_doc(source.place, record, record, error))
+    if not docs:
+        raise UserError(f"{source.where(file)}: is empty, expected a JSON record a line")
+    return docs
+
+
+def _opened(path: Path) -> Any:
+    """The file, with a bar on stderr while it is read where that takes long."""
+    from rich import progress
+    from rich.console import Console
+
+    if path.stat().st_size < LARGE:
+        return path.open("rb")
+    return progress.open(path, "rb", description=f"reading {path.name}", console=Console(stderr=True), transient=True)
+
+
+def _lines(stream: Any) -> Iterator[tuple[int, bytes]]:
+    offset = 0
+    for line in stream:
+        if line.strip():
+            yield offset, line
+        offset += len(line)
+
+
+def _kept(record: Mapping[str, Any], subtask: Subtask) -> dict[str, Any]:
+    """What scoring and grouping need of a record."""
+    answer_format = record["answer_format"] if subtask.metric == "docqa" else None
+    answer = record["answer"]
+    check_answer(answer, subtask.metric, answer_format)
+    group = str(record["doc_name"] if subtask.layout == "pages" else record["id"])
+    return {
+        "id": str(record["id"]),
+        "group": group,
+        "question": str(record["question"]),
+        "answer": answer,
+        "answer_format": answer_format,
+    }
+
+
+@lru_cache(maxsize=4)
+def _line(root: str, file: str, offset: int) -> dict[str, Any]:
+    with Source(root).file(file, "MMLongBench's records").open("rb") as stream:
+        stream.seek(offset)
+        record: dict[str, Any] = json.loads(stream.readline())
+        return record
+
+
+def content(doc: Doc) -> dict[str, Any]:
+    """The record's whole line, context included."""
+    usable(doc)
+    return _line(doc["root"], doc["file"], doc["offset"])
+
+
+def image_path(doc: Doc, name: str) -> Path:
+    """An image's file; BadSample where it is missing."""
+    return Source(doc["root"]).file(f"{IMAGES}/{name}", "a picture")
+
+
+def page_of(path: str) -> int | None:
+    """The page, from 0, that a file name stands for; None where it names none."""
+    found = _PAGE.search(path)
+    if found:
+        return int(found[1])
+    found = _SLIDE.search(path)
+    return int(found[1]) - 1 if found else None
+
+
+def gold_pages(record: Mapping[str, Any]) -> list[int]:
+    """Places in ``page_list`` of the answer's pages. ``ans_page_list`` counts pages of the document from 0."""
+    wanted = set(record["ans_page_list"])
+    return [
+        place
+        for place, path in enumerate(record["page_list"])
+        if page_of(path) in wanted and Path(path).parent.name == record["doc_name"]
+    ]
+
+
+def needles(record: Mapping[str, Any], shown: list[str]) -> list[int]:
+    """Places in ``shown`` of the pictures that ``positive_ctxs`` names; its paths may lack the leading folder."""
+    names = [item.get("image") if isinstance(item, dict) else item for item in record.get("positive_ctxs") or []]
+    wanted = [name for name in names if isinstance(name, str) and name]
+    return [
+        place for place, path in enumerate(shown) if any(path == name or path.endswith(f"/{name}") for name in wanted)
+    ]

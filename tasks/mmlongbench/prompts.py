@@ -1,0 +1,80 @@
+"""How each sub-task is asked: pages, pictures and texts in the order of the record, then the question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from coreheads.tasks.documents import BadSample, Doc, decode, image, text
+from coreheads.tasks.mmlongbench import data
+from coreheads.tasks.mmlongbench.subtasks import SUBTASKS
+
+MARK = "<image>"
+"""Stands in the records' texts for the next picture."""
+
+ASK = {
+    "pages": "Answer this question about document {document} in a few words: {question}\n"
+    'If the document does not tell, answer "Not answerable".',
+    "haystack": "Answer with yes or no. {question}",
+    "interleaved": "Answer by what the texts and pictures above say. {question}",
+    "documents": "Answer this question about what the picture shows, with the help of the texts above, in a few words: "
+    "{question}",
+}
+
+ENDING = 'Write "Answer:" before your answer.'
+LETTER = "Answer with the letter of the right picture."
+
+
+def parts(doc: Doc, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The content of the one message. BadSample where pictures are missing or their number is wrong."""
+    subtask = SUBTASKS[doc["subtask"]]
+    question = ASK[subtask.layout].format(question=record["question"], document=record.get("doc_name", ""))
+    if subtask.layout == "pages":
+        content = [part for path in record["page_list"] for part in (text(page_label(path)), _picture(doc, path))]
+        return [*content, text(f"{question}\n{ENDING}")]
+    if subtask.layout == "haystack":
+        content = [_picture(doc, path) for path in record["ctxs"]]
+        return [*content, text(f"{question}\n{ENDING}")]
+    if subtask.layout == "documents":
+        passages = [f"{passage['title']}: {passage['text']}" for passage in record["ctxs"]]
+        return [text("\n\n".join(passages)), _picture(doc, record["image"]), text(f"{question}\n{ENDING}")]
+    choices = record.get("choices_image") or []
+    pictures = iter([*record["image_list"], *(record.get("needle_image_list") or []), *choices])
+    context = "\n\n".join(paragraph["text"] for paragraph in record["ctxs"])
+    options = "".join(f"\n({chr(ord('A') + index)}) {MARK}" for index in range(len(choices)))
+    ending = f"{LETTER} {ENDING}" if choices else ENDING
+    return list(interleaved(doc, [context, f"\n\n{question}{options}\n{ending}"], pictures))
+
+
+def interleaved(doc: Doc, texts: Sequence[str], pictures: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """Texts with each mark replaced by the next picture, all of which must be used up."""
+    used = 0
+    for words in texts:
+        for number, piece in enumerate(words.split(MARK)):
+            if number:
+                path = next(pictures, None)
+                if path is None:
+                    raise BadSample(f"{_where(doc)}: more {MARK} in the texts than the {used} pictures that are named")
+                used += 1
+                yield _picture(doc, path)
+            if piece.strip():
+                yield text(piece)
+    left = list(pictures)
+    if left:
+        raise BadSample(f"{_where(doc)}: {used} {MARK} in the texts, but {used + len(left)} pictures are named")
+
+
+def page_label(path: str) -> str:
+    """What stands before a page: its document and its number from 1."""
+    number = data.page_of(path)
+    return f"Document {Path(path).parent.name}, page {'?' if number is None else number + 1}:"
+
+
+def _picture(doc: Doc, name: str) -> dict[str, Any]:
+    path = data.image_path(doc, name)
+    return image(decode(path.read_bytes(), str(path)))
+
+
+def _where(doc: Doc) -> str:
+    return f"{doc['root']}/{doc['file']}: line {doc['place'] + 1}"

@@ -1,0 +1,132 @@
+"""MMLongBench's measures (Wang et al. 2025; EdinburghNLP/MMLongBench): one for each kind of sub-task.
+
+What the official post-processing does around them is done by ``score``: a response is scored as it stands and by what
+follows its first "Answer:", and the better counts; document questions are scored by the latter alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+from collections.abc import Callable
+from typing import Any
+
+from coreheads.tasks.mmlongbench.docqa import docqa, parsed_answer, squeezed
+
+DEFAULTS = (0, 1, 1, 0)
+"""What counts as answered, in turn, where a response says neither yes nor no."""
+
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_WORD = re.compile(r"\b(?:yes|no)\b")
+_DIGIT_LIST, _ANY_LIST = re.compile(r"\[[\d\s,]+\]"), re.compile(r"\[.*?\]", re.DOTALL)
+_CHOICES = (
+    re.compile(r"answer is \(?([A-J])\)?"),
+    re.compile(r"[aA]nswer:\s*([A-J])"),
+)
+_LETTER = re.compile(r"\b[A-J]\b")
+
+
+def score(response: str, answer: Any, metric: str, answer_format: str | None = None, place: int = 0) -> float:
+    """0 to 1, by the sub-task's metric: docqa, binary, choice, count or contains.
+
+    answer: text, texts, counts or an index, as the file has it. place: the record's number in its file; officially
+    unreadable yes-or-no answers are filled in by turns in the order of evaluation, here by this number, so that a
+    score does not depend on what else was asked.
+    """
+    if metric == "docqa":
+        return docqa(str(answer), parsed_answer(response), str(answer_format))
+    if metric == "binary":
+        said = yes_or_no(response)
+        return float((DEFAULTS[place % len(DEFAULTS)] if said is None else said) == yes_or_no(str(answer)))
+    judge: dict[str, Callable[[str], bool]] = {
+        "choice": lambda text: choice(text) == answer,
+        "count": lambda text: sum(counts(text)) == sum(answer),
+        "contains": lambda text: contains(text, answer),
+    }
+    return float(any(judge[metric](text) for text in (response, parsed_answer(response))))
+
+
+def readable(response: str, metric: str) -> bool:
+    """Whether a response has what the metric looks for."""
+    if metric == "binary":
+        return yes_or_no(response) is not None
+    if metric == "choice":
+        return choice(response) is not None
+    return bool(counts(response)) if metric == "count" else bool(response.strip())
+
+
+def plain(text: str) -> str:
+    """Lower case, without punctuation, articles and doubled blanks."""
+    bare = "".join(letter for letter in text.lower() if letter not in string.punctuation)
+    return " ".join(_ARTICLES.sub(" ", bare).split())
+
+
+def contains(response: str, answers: Any) -> bool:
+    """Whether any of the answers (a text, texts, or lists of texts) stands in the response, both ``plain``."""
+    said = plain(response)
+    return any(plain(answer) in said for answer in _flat(answers))
+
+
+def _flat(answers: Any) -> list[str]:
+    if isinstance(answers, list):
+        return [text for answer in answers for text in _flat(answer)]
+    return [str(answers)]
+
+
+def yes_or_no(text: str) -> int | None:
+    """1 for yes, 0 for no, by the last of these words; a whole number stands for itself; else None."""
+    words = squeezed(text)
+    found = _WORD.findall(words)
+    if found:
+        return int(found[-1] == "yes")
+    return int(words) if words.isdigit() else None
+
+
+def choice(text: str) -> int | None:
+    """Index of the letter A to J that is answered: after "answer is" or "Answer:", else the last that stands alone."""
+    line = " ".join(text.split())
+    for pattern in _CHOICES:
+        found = pattern.search(line)
+        if found:
+            return ord(found[1]) - ord("A")
+    letters = _LETTER.findall(line)
+    return ord(letters[-1]) - ord("A") if letters else None
+
+
+def counts(text: str) -> list[int]:
+    """The whole numbers of the last list in brackets; where there is none that can be read, all numbers."""
+    words = squeezed(text)
+    for pattern in (_DIGIT_LIST, _ANY_LIST):
+        lists = pattern.findall(words)
+        if lists:
+            try:
+                return [int(item) for item in json.loads(lists[-1]) if _whole(item)]
+            except ValueError:
+                continue
+    return [int(digits) for digits in re.findall(r"\d+", words)]
+
+
+def _whole(item: Any) -> bool:
+    try:
+        int(item)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def check_answer(answer: Any, metric: str, answer_format: str | None) -> None:
+    """ValueError for a published answer that its metric cannot use."""
+    if metric == "docqa":
+        docqa(str(answer), "", str(answer_format))
+    elif metric == "count":
+        if not isinstance(answer, list) or not all(isinstance(item, int) for item in answer):
+            raise ValueError(f"answer is {answer!r}, expected a list of whole numbers")
+    elif metric == "choice":
+        if isinstance(answer, bool) or not isinstance(answer, int):
+            raise ValueError(f"answer is {answer!r}, expected the index of the right picture")
+    elif metric == "binary":
+        if yes_or_no(str(answer)) is None:
+            raise ValueError(f"answer is {answer!r}, expected yes or no")
+    elif not _flat(answer):
+        raise ValueError(f"answer is {answer!r}, expected at least one text")

@@ -1,0 +1,108 @@
+"""MMLongBench as a task: document questions, picture needles and visual RAG at the lengths asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from coreheads.regions import Region
+from coreheads.tasks.documents import Doc, fields_of, user_turn
+from coreheads.tasks.means import macro
+from coreheads.tasks.mmlongbench import data, subtasks
+from coreheads.tasks.mmlongbench.prompts import MARK, parts
+from coreheads.tasks.mmlongbench.scoring import readable, score
+from coreheads.tasks.mmlongbench.subtasks import SUBTASKS
+from coreheads.tasks.sources import Source
+
+
+def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    found = []
+    for name, subtask in subtasks.chosen(options["subtasks"]).items():
+        for length in subtasks.lengths(options["lengths"]):
+            found.append((subtask.name(length), f"{name} at {length}k tokens"))
+    return [*found, (f"{data.IMAGES}/*", "pictures, as the records name them")]
+
+
+def archives(options: Mapping[str, Any]) -> list[str]:
+    """The published archives that hold what is read."""
+    return ["0_mmlb_data", *sorted({subtask.images for subtask in subtasks.chosen(options["subtasks"]).values()})]
+
+
+def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
+    docs: list[Doc] = []
+    for name, subtask in subtasks.chosen(options["subtasks"]).items():
+        for length in subtasks.lengths(options["lengths"]):
+            docs += _some(data.records(source, name, subtask, length), options["samples"])
+    return docs
+
+
+def _some(docs: list[Doc], most: int | None) -> list[Doc]:
+    """The records of ``most`` ids (None: all), drawn by a hash; officially 100 are drawn, 50 of MM-NIAH."""
+    ids = {doc.get("id", doc["record_id"]) for doc in docs}
+    drawn = sorted(ids, key=lambda name: hashlib.sha256(f"draw {name}".encode()).digest())[:most]
+    return [doc for doc in docs if doc.get("id", doc["record_id"]) in set(drawn)]
+
+
+def prompt(doc: Doc) -> str:
+    words = [part["text"] for part in messages(doc)[0]["content"] if part["type"] == "text"]
+    return str(words[-1])
+
+
+def messages(doc: Doc) -> list[dict[str, Any]]:
+    record = data.content(doc)
+    with fields_of(f"{doc['root']}/{doc['file']}: line {doc['place'] + 1}"):
+        return user_turn(*parts(doc, record))
+
+
+def query(doc: Doc) -> str:
+    """The question's text; of one with pictures in it, the part before the first."""
+    return str(doc["question"]).split(MARK)[0].strip() or str(doc["question"]).split(MARK)[-1].strip()
+
+
+def regions(doc: Doc) -> list[Region]:
+    """Gold pages, by their file names; pictures that hold the needle. None where the evidence is text (visual RAG)."""
+    record = data.content(doc)
+    layout = SUBTASKS[doc["subtask"]].layout
+    with fields_of(f"{doc['root']}/{doc['file']}: line {doc['place'] + 1}"):
+        if layout == "pages":
+            return [Region(media=place) for place in data.gold_pages(record)]
+        if layout == "documents":
+            return []
+        shown = record["ctxs"] if layout == "haystack" else record["image_list"]
+        return [Region(media=place) for place in data.needles(record, shown)]
+
+
+def problems(doc: Doc) -> list[str]:
+    record = data.content(doc)
+    if SUBTASKS[doc["subtask"]].layout == "pages" and record["ans_page_list"] and not data.gold_pages(record):
+        return [f"ans_page_list is {record['ans_page_list']}, none of which is in page_list"]
+    return []
+
+
+def target(doc: Doc) -> str:
+    answer = doc["answer"]
+    metric = SUBTASKS[doc["subtask"]].metric
+    if metric == "choice":
+        return f"Answer: {chr(ord('A') + answer)}"
+    while metric == "contains" and isinstance(answer, list):
+        answer = answer[0]
+    return f"Answer: {answer}"
+
+
+def scores(doc: Doc, response: str) -> dict[str, float]:
+    """The sub-task's own metric; the names of sub-tasks and lengths are means over these alone."""
+    metric = SUBTASKS[doc["subtask"]].metric
+    value = score(response, doc["answer"], metric, doc["answer_format"], doc["place"])
+    unparsed = float(not readable(response, metric))
+    return {"score": value, doc["subtask"]: value, f"{doc['length']}k": value, "unparsed": unparsed}
+
+
+def details(doc: Doc, response: str) -> dict[str, Any]:
+    """What the mean over sub-tasks is computed from."""
+    return {"macro": {"group": doc["subtask"], "score": scores(doc, response)["score"]}}
+
+
+def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """``rows``: what ``details`` gave for every sample."""
+    return {"macro": macro([row["macro"] for row in rows])}
