@@ -1,55 +1,125 @@
-"""Reads MLVU in its official layout: json/<task>.json and video/<task>/<name>.mp4."""
+"""Reads MLVU in its official layouts: the dev set by task, the test set in one file with its answers beside it."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from coreheads.errors import UserError
 from coreheads.files import read_json
 from coreheads.regions import Region
-from coreheads.tasks.documents import Doc
+from coreheads.tasks.documents import BadSample, Doc, bad_doc, fields_of, usable
+from coreheads.tasks.sources import Source
 
 REGIONS = "regions.json"
 """Not part of MLVU, which has no regions: [{"video", "question", "start", "end", "box"}], seconds and 0..1."""
 
+QUESTIONS, ANSWERS = "test_multi_choice_tasks.json", "test-ground-truth/test_mcq_gt.json"
+VIDEOS = "MLVU_Test/video"
 
-def expected(root: Path) -> list[tuple[Path, str]]:
+PREFIXES = ("", "MLVU/")
+"""The dev set's json and video folders stand at the top, or in a folder MLVU as on the Hugging Face hub."""
+
+
+def expected_dev() -> list[tuple[str, str]]:
     """The files that ``records`` and the media need, with what they are."""
-    return [(root / "json", "questions, <task>.json"), (root / "video", "videos, <task>/<name>.mp4")]
+    json, video = (" or ".join(f"{prefix}{name}" for prefix in PREFIXES) for name in ("json/*.json", "video/*/*"))
+    return [(json, "questions, <task>.json"), (video, "videos, <task>/<name>.mp4")]
 
 
-def records(root: Path) -> list[Doc]:
-    """One record a multiple-choice question, task by task; open-ended tasks are left out.
+def expected_test() -> list[tuple[str, str]]:
+    """The same of the test set."""
+    return [
+        (QUESTIONS, "multiple-choice questions"),
+        (ANSWERS, "their answers"),
+        (f"{VIDEOS}/*", "videos, unpacked from MLVU_Test/test_video.tar.gz.part-*"),
+    ]
 
-    ``answer`` is the option's text, as in the file, ``right`` its index, None where it is not among the options.
+
+def records(source: Source) -> list[Doc]:
+    """One record a multiple-choice question of the dev set, task by task; open-ended tasks are left out.
+
+    ``answer`` is the option's text, as in the file, ``right`` its index.
     """
-    files = sorted((root / "json").glob("*.json"))
+    prefix, files = next(((prefix, found) for prefix in PREFIXES if (found := _json(source, prefix))), ("", []))
     if not files:
-        raise UserError(f"{root / 'json'}: no *.json, expected MLVU's questions")
-    docs = []
-    for path in files:
-        for index, record in enumerate(read_json(path)):
-            try:
-                if "candidates" not in record:
-                    continue
-                options = record["candidates"]
-                docs.append(
-                    {
-                        "record_id": f"{path.stem}/{index}",
-                        "root": str(root),
-                        "video": f"video/{path.stem}/{record['video']}",
-                        "duration": record["duration"],
-                        "question": record["question"],
-                        "candidates": options,
-                        "answer": record["answer"],
-                        "right": options.index(record["answer"]) if record["answer"] in options else None,
-                        "question_type": record["question_type"],
-                    }
-                )
-            except (KeyError, TypeError) as error:
-                raise UserError(f"{path}: record {index} lacks {error}") from None
+        raise UserError(f"{source.where('json')}: no *.json, expected MLVU's questions")
+    docs: list[Doc] = []
+    for name in files:
+        task = Path(name).stem
+        for index, record in enumerate(_list(source.file(name, "MLVU's questions"))):
+            if isinstance(record, dict) and "candidates" in record:
+                where = f"{source.where(name)}: record {index}"
+                docs.append(_record(source, where, f"{task}/{index}", f"{prefix}video/{task}", record, record))
     return docs
+
+
+def test_records(source: Source) -> list[Doc]:
+    """One record a multiple-choice question of the test set; answers are joined by question_id, else by place."""
+    questions = _list(source.file(QUESTIONS, "MLVU's test questions"))
+    answers = _list(source.file(ANSWERS, "MLVU's test answers"))
+    known = {answer.get("question_id"): answer for answer in answers}
+    docs = []
+    for index, question in enumerate(questions):
+        where = f"{source.where(QUESTIONS)}: record {index}"
+        if not isinstance(question, dict):
+            docs.append(bad_doc(source.place, str(index), str(index), BadSample(f"{where}: is no object")))
+            continue
+        record = str(question.get("question_id", index))
+        in_place = answers[index] if index < len(answers) and "question_id" not in question else {}
+        answer = question if "answer" in question else known.get(question.get("question_id"), in_place)
+        docs.append(_record(source, where, record, VIDEOS, question, answer))
+    return docs
+
+
+def _json(source: Source, prefix: str) -> list[str]:
+    return source.names(f"{prefix}json/*.json")
+
+
+def _list(path: Path) -> list[Any]:
+    content = read_json(path)
+    if not isinstance(content, list):
+        raise UserError(f"{path}: holds {type(content).__name__}, expected a list of records")
+    return content
+
+
+def _record(source: Source, where: str, record: str, videos: str, question: Doc, answer: Doc) -> Doc:
+    video = str(question.get("video", record))
+    try:
+        with fields_of(where):
+            options = [str(option) for option in question["candidates"]]
+            right = _right(options, str(answer["answer"]))
+            return {
+                "record_id": record,
+                "root": source.place,
+                "group": question["video"],
+                "video": f"{videos}/{question['video']}",
+                "duration": question.get("duration"),
+                "question": question["question"],
+                "candidates": options,
+                "answer": options[right],
+                "right": right,
+                "question_type": question["question_type"],
+            }
+    except BadSample as error:
+        return bad_doc(source.place, record, video, error)
+
+
+def _right(options: list[str], answer: str) -> int:
+    """The index of the right option, given by its text or its letter. ValueError where it is none of them."""
+    if answer in options:
+        return options.index(answer)
+    letter = answer.strip().strip("().")
+    if len(letter) == 1 and 0 <= ord(letter.upper()) - ord("A") < len(options):
+        return ord(letter.upper()) - ord("A")
+    raise ValueError(f"answer is {answer!r}, expected one of the candidates {options}")
+
+
+def video_path(doc: Doc) -> Path:
+    """The video's file; BadSample where it is missing."""
+    usable(doc)
+    return Source(doc["root"]).file(doc["video"], "a video")
 
 
 @lru_cache(maxsize=8)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from coreheads.errors import UserError
+from coreheads.tasks.means import macro
 
 _LETTER = re.compile(r"\s*(?:best option\s*:?\s*)?(?:\(([A-H])\)|\(?([A-H])(?:[).:,]|\s*$))", re.IGNORECASE)
 
@@ -18,12 +17,7 @@ def m_avg(rows: Iterable[Mapping[str, Any]]) -> float:
     rows: {"question_type", "score"}. A type without any sample does not count (the official script and lmms-eval
     divide by 7 whatever was asked).
     """
-    scores: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        scores[row["question_type"]].append(float(row["score"]))
-    if not scores:
-        raise UserError("rows: none, expected at least one scored sample")
-    return sum(sum(values) / len(values) for values in scores.values()) / len(scores)
+    return macro({"group": row["question_type"], "score": row["score"]} for row in rows)
 
 
 def read_option(response: str, candidates: Sequence[str]) -> int | None:

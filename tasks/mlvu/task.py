@@ -1,0 +1,65 @@
+"""MLVU as a task: a long video, a question, four options (dev) or six (test)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from coreheads.regions import Region
+from coreheads.tasks.documents import Doc, text, user_turn, video
+from coreheads.tasks.mlvu import data
+from coreheads.tasks.mlvu.scoring import m_avg, read_option
+from coreheads.tasks.sources import Source
+
+PROMPT = "{question}\n{options}\nWatch the whole video, then answer with the letter of the right option only."
+
+
+def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return data.expected_dev() if split == "dev" else data.expected_test()
+
+
+def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
+    return data.records(source) if split == "dev" else data.test_records(source)
+
+
+def prompt(doc: Doc) -> str:
+    options = "\n".join(f"({letter(index)}) {option}" for index, option in enumerate(doc["candidates"]))
+    return PROMPT.format(question=doc["question"], options=options)
+
+
+def letter(index: int) -> str:
+    return chr(ord("A") + index)
+
+
+def messages(doc: Doc) -> list[dict[str, Any]]:
+    return user_turn(video(data.video_path(doc)), text(prompt(doc)))
+
+
+def query(doc: Doc) -> str:
+    return str(doc["question"])
+
+
+def regions(doc: Doc) -> list[Region]:
+    """None: MLVU says neither when nor where the answer is."""
+    return []
+
+
+def target(doc: Doc) -> str:
+    return f"({letter(doc['right'])})"
+
+
+def scores(doc: Doc, response: str) -> dict[str, float]:
+    """Accuracy; the name with the kind of question is a mean over that kind alone."""
+    option = read_option(response, doc["candidates"])
+    right = float(option is not None and option == doc["right"])
+    return {"accuracy": right, f"accuracy_{doc['question_type']}": right, "unparsed": float(option is None)}
+
+
+def details(doc: Doc, response: str) -> dict[str, Any]:
+    """What M-Avg, a mean of the question types' accuracies, is computed from."""
+    return {"m_avg": {"question_type": doc["question_type"], "score": scores(doc, response)["accuracy"]}}
+
+
+def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """``rows``: what ``details`` gave for every sample."""
+    return {"m_avg": m_avg([row["m_avg"] for row in rows])}
