@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib import import_module
@@ -16,18 +12,17 @@ from typing import Any
 
 from coreheads.errors import UserError
 from coreheads.files import write_json
+from coreheads.tasks.cache import build_once
+from coreheads.tasks.cache import cache_folder as _own_folder
 from coreheads.tasks.mini.sizes import BENCHMARKS, GENERATOR, SPLITS, Sizes
 
 MARKER = "mini.json"
 """Lies in every finished folder and says what made it."""
 
-_STALE_S = 3600.0
-
 
 def cache_folder() -> Path:
     """Where mini data lives: $XDG_CACHE_HOME or ~/.cache, then coreheads/mini."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "coreheads" / "mini"
+    return _own_folder("mini")
 
 
 def version(sizes: Sizes | None = None) -> str:
@@ -49,8 +44,7 @@ def ensure(
 ) -> Path:
     """The folder <cache>/<version> with a finished folder for each of ``benchmarks`` (default: all); made if missing.
 
-    A folder is built under another name and renamed when it is complete, so that a crash leaves nothing half made,
-    and of two processes that build at once the first to finish wins.
+    A crash leaves nothing half made, and of two processes that build at once the first to finish wins.
     """
     wanted = BENCHMARKS if benchmarks is None else tuple(benchmarks)
     for name in wanted:
@@ -60,11 +54,6 @@ def ensure(
     root = (cache or cache_folder()) / version(sizes)
     missing = [name for name in wanted if not (root / name / MARKER).is_file()]
     if missing:
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{root}: cannot be made ({error.strerror}), expected a folder for mini data") from None
-        _sweep(root)
         _build_all(root, missing, sizes, progress)
     return root
 
@@ -86,27 +75,13 @@ def _build_all(root: Path, missing: Sequence[str], sizes: Sizes, progress: bool)
 
 def _build(root: Path, name: str, sizes: Sizes, advance: Callable[[int], None]) -> None:
     writer: Any = import_module(f"coreheads.tasks.mini.writers.{name}")
-    temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=root))
-    try:
+
+    def write(folder: Path) -> None:
         for split in SPLITS:
-            writer.write(temporary, split, sizes.questions(name, split), advance)
+            writer.write(folder, split, sizes.questions(name, split), advance)
         write_json(
-            temporary / MARKER,
+            folder / MARKER,
             {"schema_version": 1, "generator": GENERATOR, "sizes": asdict(sizes), "version": root.name},
         )
-        temporary.chmod(0o755)
-        try:
-            temporary.rename(root / name)
-        except OSError:
-            # another process was faster; its folder is the same as ours
-            if not (root / name / MARKER).is_file():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
-
-def _sweep(root: Path) -> None:
-    """Remove what killed processes have left, but not what a running one is building."""
-    for leftover in root.glob(".*-*"):
-        if time.time() - leftover.stat().st_mtime > _STALE_S:
-            shutil.rmtree(leftover, ignore_errors=True)
+    build_once(root / name, write)

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coreheads.regions import Region
 from coreheads.tasks.documents import Doc, text, user_turn, video
-from coreheads.tasks.mini.prompts import name_in
+from coreheads.tasks.mini.prompts import name_in, query, within
 from coreheads.tasks.mlvu import data
 from coreheads.tasks.mlvu.scoring import m_avg, read_option
+from coreheads.tasks.sources import Source
+
+__all__ = ["query"]
 
 
-def expected(root: Path, split: str) -> list[tuple[Path, str]]:
-    return data.expected(root / split)
+def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return within(split, data.expected_dev())
 
 
-def records(root: Path, split: str) -> list[Doc]:
+def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
     docs = []
-    for doc in data.records(root / split):
-        options = " ".join(f"({chr(ord('A') + index)}) {option}" for index, option in enumerate(doc["candidates"]))
+    for doc in data.records(source.within(split)):
+        choices = " ".join(f"({chr(ord('A') + index)}) {option}" for index, option in enumerate(doc["candidates"]))
         docs.append(
             doc
             | {
                 "record_id": f"{split}/{doc['record_id']}",
-                "prompt": f"{doc['question']} {options}",
+                "prompt": f"{doc['question']} {choices}",
                 "query": name_in(doc["question"]),
             }
         )
@@ -33,7 +35,7 @@ def records(root: Path, split: str) -> list[Doc]:
 
 
 def messages(doc: Doc) -> list[dict[str, Any]]:
-    return user_turn(video(Path(doc["root"]) / doc["video"]), text(doc["prompt"]))
+    return user_turn(video(data.video_path(doc)), text(doc["prompt"]))
 
 
 def regions(doc: Doc) -> list[Region]:

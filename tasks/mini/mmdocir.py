@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from coreheads.regions import Region
 from coreheads.tasks.documents import Doc, image, text, user_turn
-from coreheads.tasks.mini.prompts import samples
+from coreheads.tasks.mini.prompts import query, samples, within
 from coreheads.tasks.mmdocir import data
 from coreheads.tasks.mmdocir.scoring import page_recall, read_page
+from coreheads.tasks.sources import Source
+
+__all__ = ["query"]
 
 
-def expected(root: Path, split: str) -> list[tuple[Path, str]]:
-    return data.expected(root / split)
+def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return within(split, data.expected())
 
 
-def records(root: Path, split: str) -> list[Doc]:
-    return samples(data.records(root / split), split)
+def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
+    return samples(data.records(source.within(split)), split)
 
 
 def messages(doc: Doc) -> list[dict[str, Any]]:

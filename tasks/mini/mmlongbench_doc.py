@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coreheads.regions import Region
 from coreheads.tasks.documents import Doc, image, text, user_turn
-from coreheads.tasks.mini.prompts import samples
+from coreheads.tasks.mini.prompts import query, samples, within
 from coreheads.tasks.mmlongbench_doc import data
 from coreheads.tasks.mmlongbench_doc.scoring import accuracy_f1, score_answer
+from coreheads.tasks.sources import Source
+
+__all__ = ["query"]
 
 
-def expected(root: Path, split: str) -> list[tuple[Path, str]]:
-    return data.expected(root / split)
+def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return within(split, data.expected())
 
 
-def records(root: Path, split: str) -> list[Doc]:
-    return samples(data.records(root / split), split)
+def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
+    return samples(data.records(source.within(split)), split)
 
 
 def messages(doc: Doc) -> list[dict[str, Any]]:

@@ -24,6 +24,15 @@ def name_in(question: str) -> str:
     return str(names[0])
 
 
+def within(split: str, files: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """A benchmark's expected files, in the folder of a split."""
+    return [(" or ".join(f"{split}/{name}" for name in names.split(" or ")), what) for names, what in files]
+
+
+def query(doc: Doc) -> str:
+    return str(doc["query"])
+
+
 def samples(docs: Iterable[Doc], split: str) -> list[Doc]:
     """Records of a document benchmark as samples: the question is the prompt, the name in it the query."""
     return [

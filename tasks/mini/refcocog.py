@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from coreheads.regions import Region
-from coreheads.tasks.boxes import read_box
+from coreheads.tasks.boxes import fraction_of, read_box
 from coreheads.tasks.documents import Doc, image, text, user_turn
-from coreheads.tasks.mini.prompts import FAMILY, name_in
+from coreheads.tasks.families import written
+from coreheads.tasks.mini.prompts import FAMILY, name_in, query
 from coreheads.tasks.refcocog import data
 from coreheads.tasks.refcocog.scoring import score
+from coreheads.tasks.sources import Source
+
+__all__ = ["query"]
 
 SPLIT = {"profile": "val", "test": "test"}
 
 
-def expected(root: Path, split: str) -> list[tuple[Path, str]]:
-    return data.expected(root, SPLIT[split])
+def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return data.expected(SPLIT[split])
 
 
-def records(root: Path, split: str) -> list[Doc]:
-    docs = data.records(root, SPLIT[split])
+def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
+    docs = data.records(source, SPLIT[split])
     return [doc | {"prompt": f"where is the {doc['expression']}?", "query": name_in(doc["expression"])} for doc in docs]
 
 
@@ -34,11 +38,7 @@ def regions(doc: Doc) -> list[Region]:
 
 def target(doc: Doc) -> str:
     """The true box as the model would write it."""
-    width, height = data.size(doc)
-    x0, y0, x1, y1 = doc["box"]
-    left, top, right, bottom = (
-        int(edge * 1000 / side + 0.5) for edge, side in ((x0, width), (y0, height), (x1, width), (y1, height))
-    )
+    left, top, right, bottom = written(fraction_of(doc["box"], *data.size(doc)), FAMILY)
     return f"({left}, {top}) ({right}, {bottom})"
 
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from coreheads.regions import Region
 from coreheads.tasks.documents import Doc, text, user_turn, video
-from coreheads.tasks.mini.prompts import FAMILY, name_in
+from coreheads.tasks.families import written
+from coreheads.tasks.mini.prompts import FAMILY, name_in, query
+from coreheads.tasks.sources import Source
 from coreheads.tasks.vidstg import data
-from coreheads.tasks.vidstg.scoring import read_moment, sampled_frames, score_tube
+from coreheads.tasks.vidstg.frames import scored_frames
+from coreheads.tasks.vidstg.scoring import read_moment, score_tube
+
+__all__ = ["query"]
 
 SPLIT = {"profile": "val", "test": "test"}
 
 
-def expected(root: Path, split: str) -> list[tuple[Path, str]]:
-    return data.expected(root, SPLIT[split])
+def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return data.expected(SPLIT[split])
 
 
-def records(root: Path, split: str) -> list[Doc]:
+def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
     docs = []
-    for doc in data.records(root, SPLIT[split]):
+    for doc in data.records(source, SPLIT[split]):
         name = name_in(doc["description"])
         docs.append(doc | {"prompt": f"when and where is the {name}?", "query": name})
     return docs
@@ -39,17 +44,14 @@ def regions(doc: Doc) -> list[Region]:
 def target(doc: Doc) -> str:
     """The true seconds and box as the model would write them."""
     first, end = (round(frame / doc["fps"]) for frame in doc["span"])
-    x0, y0, x1, y1 = data.tube(doc)[doc["span"][0]]
-    left, right = (int(edge * 1000 / doc["width"] + 0.5) for edge in (x0, x1))
-    top, bottom = (int(edge * 1000 / doc["height"] + 0.5) for edge in (y0, y1))
+    left, top, right, bottom = written(data.box_of(doc, data.tube(doc)[doc["span"][0]]), FAMILY)
     return f"#{first} #{end} ({left}, {top}) ({right}, {bottom})"
 
 
 def scores(doc: Doc, response: str) -> dict[str, float]:
     """One box is answered; it counts for every frame of the answered span."""
     moment = read_moment(response, FAMILY)
-    first, end_of_clip = doc["segment"]
-    frames = sampled_frames(first, end_of_clip, doc["fps"])
+    frames = scored_frames(doc)
     span, boxes = (0.0, 0.0), {}
     if moment is not None:
         start, end, box = moment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,8 +22,10 @@ from coreheads.tasks.mini import data, sprites
 from coreheads.tasks.mini.sizes import BENCHMARKS, BEYOND, SEED, SPLITS, Sizes, generator
 from coreheads.tasks.mini.world import make_scene, render
 from coreheads.tasks.mini.writers.media import write_mp4, write_pdf
+from coreheads.tasks.sources import Source
 
 CELL = sprites.CELL
+MINI = [name for name in registry.names() if registry.get(name).is_mini]
 
 
 def hashes(root: Path) -> dict[str, str]:
@@ -107,7 +110,7 @@ def test_videos_and_pdfs_keep_every_pixel(tmp_path: Path) -> None:
     import av
     from PIL import Image
 
-    from coreheads.tasks.documents import pdf_pages
+    from coreheads.tasks.pdf import pdf_pages
 
     rng = np.random.default_rng(5)
     pictures = render(make_scene(rng, 4, 8, 8, 20, stamped=True).kinds, rng)
@@ -121,7 +124,7 @@ def test_videos_and_pdfs_keep_every_pixel(tmp_path: Path) -> None:
     assert np.array_equal(reader.get_batch(range(8)).asnumpy(), expected)
     assert reader.get_avg_fps() == 2.0
     write_pdf(tmp_path / "x.pdf", list(pictures), 144)
-    pages = pdf_pages(str(tmp_path / "x.pdf"), 144)
+    pages = pdf_pages(tmp_path / "x.pdf", 144)
     assert all(isinstance(page, Image.Image) for page in pages)
     assert np.array_equal(np.stack([np.asarray(page) for page in pages]), pictures)
 
@@ -177,7 +180,7 @@ def stamp_of(picture: NDArray[np.uint8]) -> int:
     return int(np.abs(drawn - dark).sum(axis=(1, 2)).argmin())
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", MINI)
 @pytest.mark.parametrize("split", SPLITS)
 def test_regions_show_what_is_asked(small: Path, name: str, split: str) -> None:
     task = registry.get(name)
@@ -225,7 +228,7 @@ def test_regions_show_what_is_asked(small: Path, name: str, split: str) -> None:
 
 
 def test_splits_share_no_media(small: Path) -> None:
-    for name in registry.names():
+    for name in MINI:
         task = registry.get(name)
         seen = []
         for split in SPLITS:
@@ -254,5 +257,6 @@ def test_evidence_stays_when_mmdocir_is_absent(small: Path, tmp_path: Path) -> N
     samples = json.loads((small / "mmlongbench_doc/test/data/samples.json").read_text())
     (tmp_path / "data").mkdir()
     (tmp_path / "data/samples.json").write_text(json.dumps(samples[:1]))
-    (doc,) = source.records(tmp_path)
+    shutil.copytree(small / "mmlongbench_doc/test/data/documents", tmp_path / "data/documents")
+    (doc,) = source.records(Source(str(tmp_path)))
     assert source.regions(doc) == [Region(media=int(samples[0]["evidence_pages"].strip("[]")) - 1)]
