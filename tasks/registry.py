@@ -1,125 +1,219 @@
-"""What tasks there are, and what can be asked of each. Nothing heavy is imported until a task's media are opened."""
+"""What can be asked of a task, and of all of them. Nothing heavy is imported until a task's media are opened."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from coreheads.errors import UserError
 from coreheads.regions import Region
-from coreheads.tasks.documents import Doc
+from coreheads.tasks import locations
+from coreheads.tasks.documents import BadSample, Doc, usable
+from coreheads.tasks.locations import Expected
+from coreheads.tasks.sources import Source
+from coreheads.tasks.splits import Split, chosen
 
-SPLITS = ("profile", "test")
-"""Heads are found on the first and judged on the second."""
-
-
-@dataclass(frozen=True)
-class Expected:
-    """A file or folder that a task reads: where it is looked for, what it is, whether it is there."""
-
-    path: Path
-    what: str
-    present: bool
+UNSCORED = "unscored"
+"""Name of the count of samples that could not be used."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One benchmark task. Its functions live in ``module``, its lmms-eval YAML in ``folder``.
+    """One benchmark task. Its functions live in ``module``, its lmms-eval YAML in ``place``, below this package.
 
-    kind: rec (box in an image), vidstg (box and time in a video), page (page of a document), docqa (long document
-    question answering) or mcq (multiple choice about a video). metric: the main one, a mean over samples;
-    metrics: all means; aggregates: scores of the whole set that are no means. benchmark: its folder under a data root.
+    kind: rec (box in an image), vidstg (box and time in a video), page or layout (retrieval in a document), docqa (long
+    document question answering), mcq (multiple choice about a video) or long (long context of several kinds). metrics:
+    means over samples, the main one first; aggregates: scores of the whole set that are no means. benchmark: its folder
+    under a data root. splits: by name. hub: the data set on the Hugging Face hub. no_regions: why there is no ground
+    truth for RAM. group_by: the record's field whose groups weigh alike in the set's score, which then is the aggregate
+    called ``macro``; else it is the mean of the main metric. options: their names and defaults. by_family: whether
+    prompt or scoring depend on the model family.
     """
 
     name: str
     kind: str
     benchmark: str
     module: str
-    metric: str
+    place: str
     metrics: tuple[str, ...]
     summary: str
+    splits: Mapping[str, Split]
     aggregates: tuple[str, ...] = ()
+    hub: str | None = None
+    no_regions: str = ""
+    group_by: str = ""
+    macro: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    by_family: bool = False
+
+    @property
+    def metric(self) -> str:
+        return self.metrics[0]
+
+    @property
+    def board_metric(self) -> str:
+        """Name of the set's score: what a leaderboard shows."""
+        return self.macro if self.group_by else self.metric
+
+    @property
+    def is_mini(self) -> bool:
+        return self.place == "mini"
 
     @property
     def folder(self) -> Path:
-        return path() / "mini"
+        return path() / self.place
 
     @property
     def yaml(self) -> Path:
         return self.folder / f"{self.name}.yaml"
 
-    def _functions(self) -> Any:
+    def functions(self) -> Any:
+        """The task's module."""
         return import_module(self.module)
 
-    def root(self, data_root: str | Path | None = None) -> Path:
-        """The benchmark's folder: ``data_root``/<benchmark> where that holds mini data, else generated and cached."""
-        from coreheads.tasks.mini.data import MARKER, ensure
+    def split(self, name: str) -> Split:
+        """UserError for a split that the task does not have."""
+        if name not in self.splits:
+            why = f" ({self.no_regions})" if name == "profile" and self.no_regions else ""
+            raise UserError(f"split: {name!r}, {self.name} has {', '.join(self.splits)}{why}")
+        return self.splits[name]
 
-        if data_root is not None and (Path(data_root) / self.benchmark / MARKER).is_file():
-            return Path(data_root) / self.benchmark
-        return ensure([self.benchmark]) / self.benchmark
+    def check_profile(self, split: str) -> None:
+        """UserError where heads cannot be found on this task and split."""
+        if self.no_regions:
+            raise UserError(
+                f"task {self.name}: has no ground-truth regions ({self.no_regions}), and RAM needs them: it measures "
+                "the attention to them; profile on another task, see `coreheads tasks`"
+            )
+        self.split(split)
 
-    def expected(self, data_root: str | Path | None = None, split: str = "test") -> list[Expected]:
-        """What ``records`` would read; generates nothing."""
-        from coreheads.tasks.mini.data import MARKER, cache_folder, version
+    def settings(self, options: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The options with their defaults. UserError for one that the task does not have, or of another type."""
+        for name, value in (options or {}).items():
+            if name not in self.options:
+                known = ", ".join(self.options) or "none"
+                raise UserError(f"options.{name}: {self.name} has no such option, expected one of: {known}")
+            default = self.options[name]
+            kind = (list, tuple) if isinstance(default, tuple) else type(default)
+            if value is not None and default is not None and (isinstance(value, bool) or not isinstance(value, kind)):
+                raise UserError(f"options.{name}: {value!r}, expected something like {default!r}")
+        return {**self.options, **(options or {})}
 
-        root = cache_folder() / version() / self.benchmark
-        if data_root is not None and (Path(data_root) / self.benchmark / MARKER).is_file():
-            root = Path(data_root) / self.benchmark
-        found: list[tuple[Path, str]] = self._functions().expected(root, _known(split))
-        return [Expected(file, what, file.exists()) for file, what in found]
+    def source(self, data_root: str | Path | None = None, options: Mapping[str, Any] | None = None) -> Source:
+        """Where the task's files are: <data_root>/<benchmark>, or the hub (None). Mini data is made if missing."""
+        return locations.source(self, data_root, self.settings(options))
 
-    def records(self, split: str = "test", limit: int | None = None, data_root: str | Path | None = None) -> list[Doc]:
-        """The first ``limit`` samples of a split (None: all), in the order of the files; no media are opened."""
-        docs: list[Doc] = self._functions().records(self.root(data_root), _known(split))
-        return docs if limit is None else docs[:limit]
+    def expected(
+        self, data_root: str | Path | None = None, split: str = "test", options: Mapping[str, Any] | None = None
+    ) -> list[Expected]:
+        """What ``records`` and the media need, and whether it is on this machine; makes and fetches nothing."""
+        return locations.expected(self, data_root, self.split(split).source, self.settings(options))
+
+    def records(
+        self,
+        split: str = "test",
+        limit: int | None = None,
+        data_root: str | Path | None = None,
+        *,
+        family: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> list[Doc]:
+        """The first ``limit`` samples of a split (None: all); no media are opened.
+
+        family: the model's, such as its ``model_type``, for prompts and coordinates. Samples that cannot be used are
+        among them, with the reason under ``bad``. UserError where the set is missing, empty, or has no sample of use.
+        """
+        wanted = self.split(split)
+        settings = self.settings(options)
+        source = self.source(data_root, settings)
+        docs: list[Doc] = self.functions().records(source, wanted.source, settings)
+        if not self.is_mini:
+            if wanted.apart_from:
+                others = {doc["group"] for doc in self.functions().records(source, wanted.apart_from, settings)}
+                docs = [doc for doc in docs if doc["group"] not in others]
+            docs = chosen(docs, wanted)
+        if not docs:
+            raise UserError(f"task {self.name}: no records in split {split} of {source.place}")
+        if all("bad" in doc for doc in docs):
+            raise UserError(f"task {self.name}: none of {len(docs)} records can be used: {docs[0]['bad']}")
+        docs = _distinct(docs)[:limit]
+        return [doc | {"family": family} for doc in docs] if self.by_family else docs
 
     def messages(self, doc: Doc) -> list[dict[str, Any]]:
         """The prompt in the chat format of lmms-eval and transformers; images as PIL, videos as path."""
-        turns: list[dict[str, Any]] = self._functions().messages(doc)
+        usable(doc)
+        turns: list[dict[str, Any]] = self.functions().messages(doc)
         return turns
 
     def query(self, doc: Doc) -> str:
-        """The words that name what is looked for."""
-        return str(doc["query"])
+        """The words that name what is looked for; they stand in the prompt."""
+        usable(doc)
+        return str(self.functions().query(doc))
 
     def regions(self, doc: Doc) -> list[Region]:
         """Where the answer is; empty where the benchmark does not say."""
-        found: list[Region] = self._functions().regions(doc)
+        usable(doc)
+        found: list[Region] = self.functions().regions(doc)
         return found
 
     def target(self, doc: Doc) -> str:
         """A right answer as the prompt asks for it."""
-        return str(self._functions().target(doc))
+        usable(doc)
+        return str(self.functions().target(doc))
 
     def record_id(self, doc: Doc) -> str:
         return str(doc["record_id"])
 
+    def problems(self, doc: Doc) -> list[str]:
+        """What is odd about a record that can be used nevertheless."""
+        functions = self.functions()
+        found: list[str] = functions.problems(doc) if hasattr(functions, "problems") else []
+        return found
+
+    def variant(self, options: Mapping[str, Any] | None = None) -> str | None:
+        """What a figure of this task must be quoted with, where there is a choice that changes it."""
+        functions = self.functions()
+        return str(functions.variant(self.settings(options))) if hasattr(functions, "variant") else None
+
     def doc_scores(self, doc: Doc, response: str) -> dict[str, float]:
-        """One response's score by each of ``metrics``; what cannot be read is wrong, and ``unparsed`` is 1."""
-        scores: dict[str, float] = self._functions().scores(doc, response)
+        """One response's score by each of ``metrics``, and by names that only some samples have.
+
+        What cannot be read is wrong, and ``unparsed`` is 1. BadSample where the sample itself cannot be scored.
+        """
+        usable(doc)
+        scores: dict[str, float] = self.functions().scores(doc, response)
         return scores
 
     def details(self, doc: Doc, response: str) -> dict[str, Any]:
         """What each of ``aggregates`` needs to know of one response."""
-        values: dict[str, Any] = self._functions().details(doc, response) if self.aggregates else {}
+        values: dict[str, Any] = self.functions().details(doc, response) if self.aggregates else {}
         return values
 
     def aggregate(self, docs: Sequence[Doc], responses: Sequence[str]) -> dict[str, float]:
-        """Every score of the whole set: the means of ``metrics``, and ``aggregates``."""
+        """Every score of the set: means over the samples that have it, ``aggregates``, and the number unscored."""
         if not docs or len(docs) != len(responses):
             raise UserError(f"{self.name}: {len(docs)} records and {len(responses)} responses, expected as many, not 0")
-        rows = [self.doc_scores(doc, response) for doc, response in zip(docs, responses, strict=True)]
-        scores = {metric: sum(row[metric] for row in rows) / len(rows) for metric in self.metrics}
+        values: dict[str, list[float]] = {}
+        details = []
+        for doc, response in zip(docs, responses, strict=True):
+            try:
+                found = self.doc_scores(doc, response)
+                details.append(self.details(doc, response))
+            except BadSample:
+                continue
+            for name, value in found.items():
+                values.setdefault(name, []).append(value)
+        if not details:
+            raise UserError(f"{self.name}: none of {len(docs)} samples could be scored")
+        scores = {name: sum(found) / len(found) for name, found in values.items()}
         if self.aggregates:
-            details = [self.details(doc, response) for doc, response in zip(docs, responses, strict=True)]
-            scores |= self._functions().aggregate(details)
-        return scores
+            scores |= self.functions().aggregate(details)
+        return {**scores, UNSCORED: float(len(docs) - len(details))}
 
     def fingerprint(self, docs: Sequence[Doc]) -> str:
         """Hash of the records, whatever folder they lie in."""
@@ -127,52 +221,31 @@ class Task:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def _known(split: str) -> str:
-    if split not in SPLITS:
-        raise UserError(f"split: {split!r}, expected one of {', '.join(SPLITS)}")
-    return split
-
-
-def _mini(kind: str, benchmark: str, metrics: tuple[str, ...], summary: str, *aggregates: str) -> Task:
-    return Task(
-        name=f"coreheads_mini_{benchmark}",
-        kind=kind,
-        benchmark=benchmark,
-        module=f"coreheads.tasks.mini.{benchmark}",
-        metric=metrics[0],
-        metrics=(*metrics, "unparsed"),
-        summary=summary,
-        aggregates=aggregates,
-    )
-
-
-_TASKS: Mapping[str, Task] = {
-    task.name: task
-    for task in (
-        _mini("rec", "refcocog", ("acc_0.5", "iou"), "box of a named thing in an image"),
-        _mini(
-            "vidstg",
-            "vidstg",
-            ("m_tiou", "m_viou", "viou_0.3", "viou_0.5"),
-            "seconds and box of a named thing in a video",
-        ),
-        _mini("page", "mmdocir", ("recall_1",), "page of a document that shows a named thing"),
-        _mini("docqa", "mmlongbench_doc", ("accuracy",), "digit beside a named thing in a long PDF", "f1"),
-        _mini("mcq", "mlvu", ("accuracy",), "digit beside a named thing in a long video, four options", "m_avg"),
-    )
-}
+def _distinct(docs: Sequence[Doc]) -> list[Doc]:
+    """The records; the second, third ... one of an id gets ``#2``, ``#3`` ... after it."""
+    count: dict[str, int] = {}
+    found = []
+    for doc in docs:
+        record = doc["record_id"]
+        count[record] = count.get(record, 0) + 1
+        found.append(doc if count[record] == 1 else doc | {"record_id": f"{record}#{count[record]}"})
+    return found
 
 
 def names() -> list[str]:
     """Every task's name."""
-    return list(_TASKS)
+    from coreheads.tasks.catalogue import TASKS
+
+    return list(TASKS)
 
 
 def get(name: str) -> Task:
     """The task of that name; UserError with the known names where there is none."""
-    if name not in _TASKS:
-        raise UserError(f"task: {name!r}, expected one of {', '.join(_TASKS)}")
-    return _TASKS[name]
+    from coreheads.tasks.catalogue import TASKS
+
+    if name not in TASKS:
+        raise UserError(f"task: {name!r}, expected one of {', '.join(TASKS)}")
+    return TASKS[name]
 
 
 def path() -> Path:

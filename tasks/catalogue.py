@@ -1,0 +1,150 @@
+"""The tasks there are. To add one: a folder with a YAML and a module of functions, and an entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from coreheads.tasks.mmlongbench.subtasks import LENGTHS
+from coreheads.tasks.registry import Task
+from coreheads.tasks.splits import Split
+
+_CUT = {"test": Split("all", "rest"), "profile": Split("all", "profile"), "all": Split("all")}
+"""Of benchmarks with a single published split: a fifth of the documents finds heads, the others judge them."""
+
+_MMDOCIR: dict[str, Any] = {
+    "benchmark": "mmdocir",
+    "place": "mmdocir",
+    "splits": _CUT,
+    "hub": "MMDocIR/MMDocIR_Evaluation_Dataset",
+    "options": {"max_pages": 120},
+}
+
+_NO_MLVU_REGIONS = "MLVU names neither times nor boxes"
+
+
+def _mini(kind: str, benchmark: str, metrics: tuple[str, ...], summary: str, *aggregates: str) -> Task:
+    return Task(
+        name=f"coreheads_mini_{benchmark}",
+        kind=kind,
+        benchmark=benchmark,
+        module=f"coreheads.tasks.mini.{benchmark}",
+        place="mini",
+        metrics=(*metrics, "unparsed"),
+        summary=summary,
+        splits={"profile": Split("profile"), "test": Split("test")},
+        aggregates=aggregates,
+    )
+
+
+def _mlvu(part: str, options: int, hub: str) -> Task:
+    return Task(
+        name=f"coreheads_mlvu_{part}",
+        kind="mcq",
+        benchmark=f"mlvu_{part}",
+        module=f"coreheads.tasks.mlvu.{'task' if part == 'dev' else 'test_task'}",
+        place="mlvu",
+        metrics=("accuracy", "unparsed"),
+        summary=f"multiple choice about a long video, {options} options",
+        splits={"test": Split(part)},
+        aggregates=("m_avg",),
+        hub=hub,
+        no_regions=_NO_MLVU_REGIONS,
+        group_by="question_type",
+        macro="m_avg",
+    )
+
+
+def _mmlongbench(ending: str, lengths: tuple[int, ...]) -> Task:
+    return Task(
+        name=f"coreheads_mmlongbench{ending}",
+        kind="long",
+        benchmark="mmlongbench",
+        module="coreheads.tasks.mmlongbench.task",
+        place="mmlongbench",
+        metrics=("score", "unparsed"),
+        summary=f"document questions, picture needles, visual RAG at {', '.join(map(str, lengths))}k tokens",
+        splits=_CUT,
+        aggregates=("macro",),
+        group_by="subtask",
+        macro="macro",
+        hub="ZhaoweiWang/MMLongBench",
+        options={"lengths": lengths, "subtasks": None, "samples": 100},
+    )
+
+
+_REAL = (
+    Task(
+        name="coreheads_refcocog",
+        kind="rec",
+        benchmark="refcocog",
+        module="coreheads.tasks.refcocog.task",
+        place="refcocog",
+        metrics=("acc_0.5", "iou", "unparsed"),
+        summary="box of what an expression refers to, in a photograph",
+        splits={"test": Split("test"), "val": Split("val"), "profile": Split("val", apart_from="test")},
+        hub="lmms-lab-encoder/RefCOCOg",
+        options={"prompt": None},
+        by_family=True,
+    ),
+    Task(
+        name="coreheads_vidstg",
+        kind="vidstg",
+        benchmark="vidstg",
+        module="coreheads.tasks.vidstg.task",
+        place="vidstg",
+        metrics=("m_viou", "m_tiou", "viou_0.3", "viou_0.5", "unparsed"),
+        summary="times and boxes of what a sentence describes, in a video",
+        splits={"test": Split("test"), "val": Split("val"), "profile": Split("val")},
+        options={"frames": 32, "side": 640, "form": None},
+        by_family=True,
+    ),
+    Task(
+        name="coreheads_mmdocir_page",
+        kind="page",
+        module="coreheads.tasks.mmdocir.page",
+        metrics=("recall_1", "recall_3", "recall_5", "unparsed"),
+        summary="pages of a document that answer a question",
+        aggregates=("recall_1_macro", "recall_3_macro", "recall_5_macro"),
+        **_MMDOCIR,
+    ),
+    Task(
+        name="coreheads_mmdocir_layout",
+        kind="layout",
+        module="coreheads.tasks.mmdocir.layout",
+        metrics=("layout_recall_1", "layout_recall_5", "layout_recall_10", "area", "unparsed"),
+        summary="boxes on a document's pages that answer a question",
+        aggregates=("layout_recall_1_macro", "layout_recall_5_macro", "layout_recall_10_macro"),
+        by_family=True,
+        **_MMDOCIR,
+    ),
+    Task(
+        name="coreheads_mmlongbench_doc",
+        kind="docqa",
+        benchmark="mmlongbench_doc",
+        module="coreheads.tasks.mmlongbench_doc.task",
+        place="mmlongbench_doc",
+        metrics=("accuracy", "unparsed"),
+        summary="questions about a long PDF, all of its pages shown",
+        splits=_CUT,
+        aggregates=("f1",),
+        hub="yubo2333/MMLongBench-Doc",
+        options={"max_pages": 120, "dpi": 144, "extractor": None, "extractor_url": None},
+    ),
+    _mmlongbench("", LENGTHS),
+    *(_mmlongbench(f"_{length}k", (length,)) for length in LENGTHS),
+    _mlvu("dev", 4, "MLVU/MVLU"),
+    _mlvu("test", 6, "MLVU/MLVU_Test"),
+)
+
+_MINI = (
+    _mini("rec", "refcocog", ("acc_0.5", "iou"), "box of a named thing in an image"),
+    _mini(
+        "vidstg", "vidstg", ("m_tiou", "m_viou", "viou_0.3", "viou_0.5"), "seconds and box of a named thing in a video"
+    ),
+    _mini("page", "mmdocir", ("recall_1",), "page of a document that shows a named thing"),
+    _mini("docqa", "mmlongbench_doc", ("accuracy",), "digit beside a named thing in a long PDF", "f1"),
+    _mini("mcq", "mlvu", ("accuracy",), "digit beside a named thing in a long video, four options", "m_avg"),
+)
+
+TASKS: Mapping[str, Task] = {task.name: task for task in (*_REAL, *_MINI)}
