@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -57,7 +58,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
 
             adapter = load_adapter(
                 pretrained,
-                device=device or "cpu",
+                device=own_device(device or "cpu", os.environ.get("LOCAL_RANK")),
                 dtype=dtype,
                 attn_implementation=attn_implementation,
                 revision=revision,
@@ -71,12 +72,15 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         self.vision = VisionMemo()
         self.known: Callable[[str, int], str | None] = lambda task, index: None
         self.answered: Callable[[str, int, Any], None] = lambda task, index, generation: None
+        self.refused: Callable[[str, int, str], None] = lambda task, index, reason: None
 
     def generate_until(self, requests: list[Any]) -> list[Any]:
         """One answer a request, in order.
 
         ``known(task, document index)`` may give an answer that is stored already; ``answered(task, index,
-        generation)`` is told of every new one before the next batch starts.
+        generation)`` is told of every new one before the next batch starts, ``refused(task, index, reason)`` of every
+        document without an answer: one that its task (which must have a ``leave_out``) cannot show, or whose media
+        cannot be used. Its answer is empty.
         """
         answers: list[Any] = [None] * len(requests)
         pending: list[int] = []
@@ -90,6 +94,9 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         for batch in self._batches(requests, pending):
             for place, generation in zip(batch, self._answer([requests[place] for place in batch]), strict=True):
                 _, _, _, index, task, _ = requests[place].args
+                if generation is None:
+                    answers[place] = ""
+                    continue
                 self.answered(task, index, generation)
                 counts = TokenCounts(input_tokens=generation.prompt_tokens, output_tokens=len(generation.token_ids))
                 answers[place] = GenerationResult(generation.text, counts)
@@ -102,18 +109,41 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
 
     def prompt(self, task: str, split: str, index: int, doc_to_messages: Callable[[Any], Any]) -> Prompt:
         """The prepared prompt of a document, prepared once for all patches."""
-        return self.prompts.get(
-            (task, split, index),
-            lambda like: self.adapter.prepare(doc_to_messages(self.task_dict[task][split][index]), like=like),
-        )
+
+        def prepare(like: Prompt | None) -> Prompt:
+            messages = doc_to_messages(self.task_dict[task][split][index])
+            if messages is None:
+                raise _LeftOut("cannot be shown")
+            try:
+                prepared: Prompt = self.adapter.prepare(messages, like=like)
+            except UserError as error:
+                raise _LeftOut(str(error)) from error
+            return prepared
+
+        return self.prompts.get((task, split, index), prepare)
+
+    def _usable_prompt(self, request: Any) -> Prompt | None:
+        """The prompt of a request; None where its task leaves the document out."""
+        _, doc_to_messages, _, index, task, split = request.args
+        owner: Any = getattr(doc_to_messages, "__self__", None)
+        if hasattr(owner, "serve"):
+            owner.serve(self.adapter.model_type)
+        try:
+            return self.prompt(task, split, index, doc_to_messages)
+        except _LeftOut as error:
+            if not hasattr(owner, "leave_out"):
+                raise UserError(str(error)) from error.__cause__
+            reason = owner.leave_out(self.task_dict[task][split][index], str(error))
+            self.refused(task, index, reason)
+            return None
 
     def _answer(self, requests: Sequence[Any]) -> list[Any]:
         _, _, settings, _, _, _ = requests[0].args
         _only_greedy(settings)
-        prompts = [
-            self.prompt(task, split, index, doc_to_messages)
-            for _, doc_to_messages, _, index, task, split in (request.args for request in requests)
-        ]
+        found = [self._usable_prompt(request) for request in requests]
+        prompts = [prompt for prompt in found if prompt is not None]
+        if not prompts:
+            return [None] * len(found)
         until = settings.get("until") or ()
         with self.vision.active(self.adapter.vision_modules), self.patch(self.adapter.model):
             generations: list[Any] = self.adapter.generate(
@@ -122,7 +152,8 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
                 stop=[until] if isinstance(until, str) else list(until),
                 share_prefix=True,
             )
-        return generations
+        answered = iter(generations)
+        return [None if prompt is None else next(answered) for prompt in found]
 
     def _batches(self, requests: Sequence[Any], places: Sequence[int]) -> list[list[int]]:
         """Neighbours of one task with the same settings, at most ``batch_size`` together."""
@@ -145,6 +176,10 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
 
     def clean(self) -> None:
         """Keep the model: lmms-eval deletes a model's modules after every evaluation, and ours serves the next cell."""
+
+
+class _LeftOut(Exception):
+    """A document without a prompt; the message says why."""
 
 
 def named_patch(
@@ -176,6 +211,11 @@ def named_patch(
         raise UserError(f"coreheads: patch={kind} with selection={selection} needs a fraction, as fraction=0.05")
     chosen = Selection(selection, fraction, seed).resolve(profile, (adapter.layers, adapter.heads))
     return make_patch(kind, chosen, **params)
+
+
+def own_device(device: str, local_rank: str | None) -> str:
+    """The GPU of a process among several on one machine, whose number its launcher gives; any other device as it is."""
+    return f"cuda:{local_rank}" if device == "cuda" and local_rank is not None else device
 
 
 def _only_greedy(settings: dict[str, Any]) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from lmms_eval.api.metrics import mean
 from lmms_eval.api.task import ConfigurableMessagesTask
+from loguru import logger
 
 from coreheads.errors import UserError
+from coreheads.regions import Region
 from coreheads.tasks import registry
-from coreheads.tasks.documents import Doc
+from coreheads.tasks.documents import BadSample, Doc, text, user_turn
+from coreheads.tasks.means import macro as _macro
 from coreheads.tasks.mlvu.scoring import m_avg as _m_avg
 from coreheads.tasks.mmlongbench_doc.scoring import accuracy_f1
+
+_SETTINGS = ("split", "data_root", "family")
+"""Names in dataset_kwargs that are ours; every other is an option of the task."""
 
 
 class Docs(list[Doc]):
@@ -25,55 +32,143 @@ class Docs(list[Doc]):
 class BenchmarkTask(ConfigurableMessagesTask):  # type: ignore[misc]
     """A task of the registry for lmms-eval's chat models (a model that has only a "simple" class is not served).
 
-    Of the YAML it takes ``task`` (the registry's name), ``dataset_kwargs`` with ``split`` (profile or test) and
-    ``data_root`` (null: the registry's own place), ``generation_kwargs`` and ``metric_list``.
+    Of the YAML it takes ``task`` (the registry's name), ``dataset_kwargs``: split, data_root (null: the hub), family
+    and the task's options; ``lmms_eval_specific_kwargs``: for lmms-eval's own models the family of each, by the name
+    given to --model; ``generation_kwargs`` and ``metric_list``.
+
+    The model family decides how boxes are asked for and read. It is the first of: ``family`` in dataset_kwargs; what
+    the model says of itself by ``serve`` (ours does); the entry of lmms_eval_specific_kwargs.
+
+    A sample that cannot be used is shown to other models as one line of text, and has no score whatever they answer.
     """
 
     def __init__(self, config: dict[str, Any], **kwargs: Any) -> None:
         benchmark = registry.get(config["task"])
         self.benchmark = benchmark
-        settings = {key: value for key, value in config.items() if key != "class"}
+        self.unscored: dict[str, str] = {}
+        self._models: dict[str, Any] = config.get("lmms_eval_specific_kwargs") or {}
+        self._family: str | None = (config.get("dataset_kwargs") or {}).get("family")
+        self._catches = False
+        dropped = ("class", "lmms_eval_specific_kwargs")
+        settings = {key: value for key, value in config.items() if key not in dropped}
         settings |= {
-            "doc_to_messages": benchmark.messages,
-            "doc_to_text": _text_of(benchmark),
-            "doc_to_visual": _visuals_of(benchmark),
-            "doc_to_target": benchmark.target,
-            "process_results": _results_of(benchmark),
+            "doc_to_messages": _function(self._messages),
+            "doc_to_text": _function(self._text),
+            "doc_to_visual": _function(self._visuals),
+            "doc_to_target": _function(self._target),
+            "process_results": _function(self._results),
         }
         super().__init__(config=settings, **kwargs)
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None) -> None:
         """Records from the registry, which makes mini data on first use; media stay closed until they are asked for."""
         wanted = dataset_kwargs or {}
-        split = wanted.get("split", "test")
-        docs = Docs(self.benchmark.records(split, data_root=wanted.get("data_root")))
-        if not docs:
-            raise UserError(f"{self.benchmark.name}: no records in split {split}")
-        self.dataset = {self.config.test_split: docs}
+        options = {key: value for key, value in wanted.items() if key not in _SETTINGS}
+        docs = self.benchmark.records(wanted.get("split", "test"), data_root=wanted.get("data_root"), options=options)
+        variant = self.benchmark.variant(options)
+        if variant is not None:
+            self.config.metadata = {**(self.config.metadata or {}), "variant": variant}
+        self.dataset = {self.config.test_split: Docs(docs)}
         self.dataset_no_image = self.dataset
 
+    def serve(self, model_type: str) -> None:
+        """Told by a model of which family it is, and that it can do without messages: where a sample cannot be used
+        ``doc_to_messages`` then gives None. It calls ``leave_out`` for prompts that it cannot make itself."""
+        self._catches = True
+        if self._family is None:
+            self._family = model_type
 
-def _text_of(benchmark: registry.Task) -> Any:
-    def doc_to_text(doc: Doc) -> str:
-        return str(doc["prompt"])
+    def leave_out(self, doc: Doc, reason: str) -> str:
+        """Count a sample as unscored, for the first reason that is given, which is returned."""
+        record = self.benchmark.record_id(doc)
+        if record not in self.unscored:
+            self.unscored[record] = reason
+            logger.warning(f"{self.benchmark.name}: record {record} is not scored: {reason}")
+        return self.unscored[record]
 
-    return doc_to_text
+    def doc_to_query(self, doc: Doc) -> str:
+        """The words of the prompt that name what is looked for."""
+        return self.benchmark.query(doc)
 
+    def doc_to_regions(self, doc: Doc) -> list[Region]:
+        """Where the answer is, in media coordinates; empty where the benchmark does not say."""
+        return self.benchmark.regions(self.for_family(doc))
 
-def _visuals_of(benchmark: registry.Task) -> Any:
-    def doc_to_visual(doc: Doc) -> list[Any]:
-        parts = [part for turn in benchmark.messages(doc) for part in turn["content"]]
+    def aggregation(self) -> dict[str, Any]:
+        return _Means({**super().aggregation(), registry.UNSCORED: self._count_unscored})
+
+    def higher_is_better(self) -> dict[str, Any]:
+        return {**super().higher_is_better(), registry.UNSCORED: False}
+
+    def _count_unscored(self, values: Sequence[float]) -> float:
+        if values and all(values):
+            first = next(iter(self.unscored.items()), ("?", "?"))
+            raise UserError(
+                f"{self.benchmark.name}: none of {len(values)} samples could be scored; record {first[0]}: {first[1]}"
+            )
+        return float(sum(values))
+
+    def for_family(self, doc: Doc) -> Doc:
+        """The record with the model's family, where prompt or scoring depend on it."""
+        if not self.benchmark.by_family:
+            return doc
+        family = self._family
+        if family is None:
+            model = getattr(getattr(self, "args", None), "model", None)
+            known = self._models.get(str(model)) or self._models.get("default") or {}
+            family = known.get("family")
+        return {**doc, "family": family}
+
+    def _messages(self, doc: Doc) -> list[dict[str, Any]] | None:
+        try:
+            return self.benchmark.messages(self.for_family(doc))
+        except BadSample as error:
+            self.leave_out(doc, str(error))
+            return None if self._catches else user_turn(text("This sample cannot be shown."))
+
+    def _visuals(self, doc: Doc) -> list[Any]:
+        parts = [part for turn in self._messages(doc) or [] for part in turn["content"]]
         return [part["url"] for part in parts if part["type"] != "text"]
 
-    return doc_to_visual
+    def _text(self, doc: Doc) -> str:
+        """What lmms-eval logs as the context; the prompt itself, with its media, is ``doc_to_messages``'s."""
+        return "" if "bad" in doc else self.benchmark.query(doc)
 
+    def _target(self, doc: Doc) -> str:
+        try:
+            return self.benchmark.target(self.for_family(doc))
+        except UserError:
+            return ""  # only logged
 
-def _results_of(benchmark: registry.Task) -> Any:
-    def process_results(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+    def _results(self, doc: Doc, results: Sequence[str]) -> dict[str, Any]:
         # a logged sample has the record's id in its doc; only metrics belong here
-        return {**benchmark.doc_scores(doc, results[0]), **benchmark.details(doc, results[0])}
+        if self.benchmark.record_id(doc) not in self.unscored:
+            try:
+                mine = self.for_family(doc)
+                found = {**self.benchmark.doc_scores(mine, results[0]), **self.benchmark.details(mine, results[0])}
+                return {**found, registry.UNSCORED: 0.0}
+            except BadSample as error:
+                self.leave_out(doc, str(error))
+        return {registry.UNSCORED: 1.0}
 
-    return process_results
+
+def _function(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A plain function: lmms-eval copies its configuration deeply, and a bound method would copy the task."""
+
+    def called(*args: Any) -> Any:
+        return method(*args)
+
+    return called
+
+
+class _Means(dict[str, Any]):
+    """Aggregations by name; a name that is not there is the mean over the samples that have it."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> Any:
+        return mean
 
 
 def f1(rows: Sequence[dict[str, Any]]) -> float:
@@ -84,3 +179,8 @@ def f1(rows: Sequence[dict[str, Any]]) -> float:
 def m_avg(rows: Sequence[dict[str, Any]]) -> float:
     """Aggregation of MLVU's M-Avg."""
     return _m_avg(rows)
+
+
+def macro(rows: Sequence[dict[str, Any]]) -> float:
+    """Aggregation of means over groups: over MMDocIR's domains, over MMLongBench's sub-tasks."""
+    return _macro(rows)

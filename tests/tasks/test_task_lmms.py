@@ -9,6 +9,8 @@ import pytest
 
 from coreheads.tasks import registry
 
+MINI = [name for name in registry.names() if registry.get(name).is_mini]
+
 
 def evaluate(say: Any, names: list[str]) -> dict[str, Any]:
     from lmms_eval.api.model import lmms
@@ -46,8 +48,8 @@ def evaluate(say: Any, names: list[str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("truthful", "score"), [(True, 1.0), (False, 0.0)])
 def test_truth_scores_one_and_nonsense_nothing(small: Path, truthful: bool, score: float) -> None:
-    found = evaluate(lambda task, doc: f" {task.target(doc)} " if truthful else "nonsense", registry.names())
-    for name in registry.names():
+    found = evaluate(lambda task, doc: f" {task.target(doc)} " if truthful else "nonsense", MINI)
+    for name in MINI:
         task = registry.get(name)
         results = found["results"][name]
         assert results[f"{task.metric},none"] == score
