@@ -1,43 +1,134 @@
-"""``coreheads tasks``: what can be evaluated, and where lmms-eval finds it."""
+"""``coreheads tasks``: what can be evaluated, where its data is looked for, and whether that is sound."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+DataRoot = Annotated[Path | None, typer.Option(help="The folder that holds benchmark data, <folder>/<benchmark>/...")]
+Split = Annotated[str, typer.Option(help="Of the task.")]
+Limit = Annotated[int | None, typer.Option(help="Look at so many records; default: all.", min=1)]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="An option of the task; may be repeated.")
+]
+
 
 def command(
     name: Annotated[
-        str | None, typer.Argument(help="A task: show the files it reads and whether they are there.")
+        str | None, typer.Argument(help="A task: show what it reads and what of it is there; or `validate`.")
     ] = None,
-    data_root: Annotated[Path | None, typer.Option(help="The folder that holds benchmark data.")] = None,
+    checked: Annotated[str | None, typer.Argument(metavar="[NAME]", help="After `validate`: the task.")] = None,
+    data_root: DataRoot = None,
+    split: Split = "test",
+    limit: Limit = None,
+    option: Options = None,
     path: bool = typer.Option(False, "--path", help="Print only the folder to give to lmms-eval as --include_path."),
 ) -> None:
-    """List the tasks: name, kind, main metric and folder; or, for one task, where its data is looked for.
+    """List the tasks; show one's files and options; or check its data record by record.
 
-    Example: coreheads tasks coreheads_mini_refcocog
+    Validating opens every record's media and prints a table of what it found. Exit status: 0 nothing, 1 findings,
+    2 the data as a whole, or no single record of it, can be used.
+
+    Examples:
+
+    coreheads tasks coreheads_refcocog --data-root /data
+
+    coreheads tasks validate coreheads_mmdocir_page --data-root /data --limit 100
     """
+    from coreheads.errors import UserError
     from coreheads.tasks import registry
 
     if path:
         typer.echo(registry.path())
-        return
+    elif name == "validate":
+        if checked is None:
+            raise UserError("tasks validate: no task is named, expected for example coreheads_refcocog")
+        _validate(checked, data_root, split, limit, option)
+    elif checked is not None:
+        raise UserError(f"tasks {name} {checked}: expected one task, or validate and a task")
+    elif name is not None:
+        _show(name, data_root, split, option)
+    else:
+        _list()
+
+
+def _list() -> None:
     from rich.table import Table
 
     from coreheads.progress import wide_console
+    from coreheads.tasks import registry
 
-    if name is not None:
-        task = registry.get(name)
-        typer.echo(f"{task.name}: {task.summary}. Main score: {task.metric}.")
-        for file in task.expected(data_root):
-            typer.echo(f"  {'there  ' if file.present else 'missing'}  {file.path}  ({file.what})")
-        typer.echo("What is missing is made on first use.")
-        return
-    table = Table("task", "kind", "main metric", "folder", title="Tasks", title_justify="left")
+    table = Table("task", "kind", "main metric", "regions", "splits", "data", title="Tasks", title_justify="left")
     for known in registry.names():
         task = registry.get(known)
-        table.add_row(known, task.kind, task.metric, str(task.folder))
+        data = "made on first use" if task.is_mini else f"{task.benchmark}/{f' or {task.hub}' if task.hub else ''}"
+        table.add_row(
+            known, task.kind, task.board_metric, "no" if task.no_regions else "yes", ", ".join(task.splits), data
+        )
     wide_console().print(table)
+    typer.echo("One task's files: coreheads tasks NAME --data-root DIR. To check them: coreheads tasks validate NAME")
     typer.echo('The same tasks in lmms-eval: lmms-eval --model coreheads --include_path "$(coreheads tasks --path)"')
+
+
+def _show(name: str, data_root: Path | None, split: str, option: list[str] | None) -> None:
+    from coreheads.tasks import registry
+
+    task = registry.get(name)
+    options = _options(option)
+    typer.echo(f"{task.name}: {task.summary}. Main score: {task.board_metric}. Splits: {', '.join(task.splits)}.")
+    if task.no_regions:
+        typer.echo(f"No heads can be found on it: {task.no_regions}.")
+    if task.options:
+        typer.echo("Options: " + ", ".join(f"{key}={value}" for key, value in task.settings(options).items()))
+    typer.echo(f"What split {split} reads:")
+    for file in task.expected(data_root, split, options):
+        typer.echo(f"  {'there  ' if file.present else 'missing'}  {file.path}  ({file.what})")
+    if task.is_mini:
+        typer.echo("What is missing is made on first use.")
+    else:
+        typer.echo(f"Where to get it, licence and size: {task.folder / 'README.md'}")
+
+
+def _validate(name: str, data_root: Path | None, split: str, limit: int | None, option: list[str] | None) -> None:
+    import sys
+
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from coreheads.progress import wide_console
+    from coreheads.tasks import registry
+    from coreheads.tasks.validation import validate
+
+    task = registry.get(name)
+    with Progress(console=Console(file=sys.stderr), transient=True) as bar:
+
+        def start(total: int) -> Callable[[], object]:
+            job = bar.add_task(f"checking {name}", total=total)
+            return lambda: bar.advance(job)
+
+        found = validate(task, split, limit, data_root, _options(option), start)
+    if found.counts:
+        table = Table("finding", "what", "records", "first", title=name, title_justify="left")
+        for (kind, text), count in found.counts.most_common():
+            table.add_row(kind, text, str(count), found.examples[kind, text])
+        wide_console().print(table)
+    typer.echo(
+        f"{found.checked} records of split {split} looked at, {found.unscored} that would be counted as unscored, "
+        f"{sum(found.counts.values()) - found.unscored} other findings."
+    )
+    if found.without_regions and not task.no_regions:
+        typer.echo(f"{found.without_regions} of them name no region that is shown: heads are not looked for there.")
+    if found.counts:
+        raise typer.Exit(2 if found.unscored == found.checked else 1)
+
+
+def _options(option: list[str] | None) -> dict[str, object]:
+    from coreheads.config_text import set_values
+
+    options: dict[str, object] = {}
+    set_values(options, option or ())
+    return options

@@ -1,0 +1,107 @@
+"""Looks at a task's data record by record, opening its media, and collects what is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from coreheads.errors import UserError
+from coreheads.tasks.documents import BadSample, Doc
+from coreheads.tasks.families import FAMILIES
+from coreheads.tasks.registry import Task
+
+UNUSABLE, ODD, DUPLICATE = "cannot be scored", "odd, but scored", "id is there twice"
+
+_REPEATED = re.compile(r"#\d+$")
+"""How the registry ends the second, third ... record of an id."""
+
+
+@dataclass
+class Findings:
+    """checked: records looked at. counts: by kind and by a short form of the text; examples: the first of each.
+    unscored: records that cannot be used. without_regions: usable records on which no heads can be found, because the
+    benchmark names no place for them, or none that is shown."""
+
+    checked: int = 0
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    examples: dict[tuple[str, str], str] = field(default_factory=dict)
+    unscored: int = 0
+    without_regions: int = 0
+
+    def add(self, kind: str, text: str, example: str) -> None:
+        key = kind, _short(text)
+        self.counts[key] += 1
+        self.examples.setdefault(key, example)
+
+
+def validate(
+    task: Task,
+    split: str = "test",
+    limit: int | None = None,
+    data_root: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    start: Callable[[int], Callable[[], object]] = lambda total: lambda: None,
+) -> Findings:
+    """Findings over the first ``limit`` records (None: all) of a split.
+
+    Every record's media are opened as for a prompt; of a video the first and the last frame are decoded. start(number
+    of records) gives what is called after each. UserError where the set as a whole cannot be used.
+    """
+    docs = task.records(split, limit, data_root, family=next(iter(FAMILIES)), options=options)
+    advance = start(len(docs))
+    found = Findings()
+    for doc in docs:
+        found.checked += 1
+        record = task.record_id(doc)
+        if _REPEATED.search(record):
+            found.add(DUPLICATE, "record id", record)
+        try:
+            for text in _odd(task, doc, found):
+                found.add(ODD, text, f"{record}: {text}")
+        except BadSample as error:
+            found.unscored += 1
+            found.add(UNUSABLE, str(error), f"{record}: {error}")
+        advance()
+    return found
+
+
+def _odd(task: Task, doc: Doc, found: Findings) -> Iterator[str]:
+    """What is odd about a usable record; BadSample for one that is not."""
+    parts = [part for turn in task.messages(doc) for part in turn["content"] if part["type"] != "text"]
+    for part in parts:
+        if part["type"] == "video":
+            _look_at_video(Path(part["url"]))
+    try:
+        regions = task.regions(doc)
+        for region in regions:
+            region.check(len(parts))
+    except UserError as error:
+        if isinstance(error, BadSample):
+            raise
+        yield str(error)
+    else:
+        found.without_regions += not regions
+    task.doc_scores(doc, "")
+    yield from task.problems(doc)
+
+
+def _look_at_video(path: Path) -> None:
+    from coreheads.adapters.video import open_clip
+
+    try:
+        clip = open_clip(path)
+        clip.read([0, clip.total - 1])
+    except UserError as error:
+        raise BadSample(str(error)) from None
+    except Exception as error:  # whatever a decoder raises in the middle of a file
+        raise BadSample(f"{path}: cannot be decoded ({type(error).__name__})") from None
+
+
+def _short(text: str) -> str:
+    """The text without what differs from record to record: paths and numbers."""
+    words = text.rsplit("/", 1)[-1] if ": " not in text else text.split(": ", 1)[-1]
+    return re.sub(r"[-+]?\d+(?:\.\d+)?", "N", re.sub(r"\S*/\S*", "...", words))[:100]
