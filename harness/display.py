@@ -63,6 +63,8 @@ COLUMNS: tuple[tuple[str, str, Callable[[Row], str]], ...] = (
     ("heads", "how many heads were selected", lambda row: str(row["heads"]) if row["patch"] != "none" else ""),
     ("answers", "how many were scored", lambda row: str(row["n"])),
     ("score", "mean, 95 % interval", lambda row: interval(row["score"], row["score_ci"])),
+    ("unscored", "samples that could not be used: in no score", lambda row: str(row.get("unscored") or "")),
+    ("whole set", "the task's scores that are no means over samples", lambda row: _aggregates(row)),
     ("change", "against dense on the same samples", lambda row: interval(row["delta"], row["delta_ci"], sign=True)),
     ("p", "of no change, corrected for the number of rows (Holm)", lambda row: p_value(row["p_value"])),
     ("tokens", "prompt length, median", lambda row: whole(row["tokens_median"])),
@@ -76,6 +78,10 @@ COLUMNS: tuple[tuple[str, str, Callable[[Row], str]], ...] = (
 """Heading, what it means, and the text of a row's cell."""
 
 
+def _aggregates(row: Row) -> str:
+    return ", ".join(f"{name} {value:.2f}" for name, value in (row.get("aggregates") or {}).items())
+
+
 def _ratio(row: Row) -> str:
     if row["prefill_speedup"] is None:
         return ""
@@ -87,8 +93,15 @@ def _times(value: float | None) -> str:
 
 
 def notes(rows: Iterable[Row]) -> list[str]:
-    """What must be read beside a table, a line a row that has something."""
-    return [f"{what(row)}: {row['note']}" for row in rows if row["note"]]
+    """What must be read beside a table: how it was scored, what is in no score, a line a row that has something."""
+    rows = list(rows)
+    variants = dict.fromkeys(row["variant"] for row in rows if row.get("variant"))
+    left_out = dict.fromkeys(row["unscored_example"] for row in rows if row.get("unscored_example"))
+    return [
+        *(f"scored by {variant}" for variant in variants),
+        *(f"not scored, among others: {example}" for example in left_out),
+        *(f"{what(row)}: {row['note']}" for row in rows if row["note"]),
+    ]
 
 
 def table(rows: Iterable[Row]) -> tuple[list[str], list[list[str]]]:

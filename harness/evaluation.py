@@ -5,19 +5,27 @@ from __future__ import annotations
 import io
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 from coreheads.cells import Cell
 from coreheads.errors import UserError
 from coreheads.samples import SampleFile
+from coreheads.tasks.documents import BadSample
 
 
 class Evaluator:
     """lmms-eval around one loaded model; tasks are built once, prompts are prepared once."""
 
-    def __init__(self, adapter: Any, split: str = "test", data_root: str | None = None, batch_size: int = 8) -> None:
+    def __init__(
+        self,
+        adapter: Any,
+        split: str = "test",
+        data_root: str | None = None,
+        batch_size: int = 8,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         with quiet():
             from lmms_eval.tasks import TaskManager
 
@@ -29,6 +37,7 @@ class Evaluator:
             )
         self._registry = registry
         self._data = {"split": split, "data_root": data_root}
+        self._options = options or {}
         self.model = CoreHeads(adapter=adapter, batch_size=batch_size)
         self._task: _Task | None = None
 
@@ -38,8 +47,10 @@ class Evaluator:
             self.model.forget()
             with quiet(), unwrapped():
                 # "task" names it, the rest overrides its YAML
-                loaded = self._manager.load_task_or_group([{"task": name, "dataset_kwargs": dict(self._data)}], "chat")
-            self._task = _Task(self._registry.get(name), loaded[name])
+                settings = {**self._data, **self._options.get(name, {})}
+                loaded = self._manager.load_task_or_group([{"task": name, "dataset_kwargs": settings}], "chat")
+            loaded[name].serve(self.model.adapter.model_type)
+            self._task = _Task(self._registry.get(name), loaded[name], self._options.get(name))
         return self._task
 
     def evaluate(
@@ -47,41 +58,61 @@ class Evaluator:
     ) -> dict[str, Any]:
         """Answer and score the cell's samples that ``store`` does not have yet, appending each when it is known.
 
-        Returns the cell's result: n, score and metric (mean of the main one), metrics (lmms-eval's aggregates),
-        tokens_median, seconds. Raises UserError where the task has no data, or the store holds other records.
+        Returns the cell's result: n, score and metric (of the whole set), metrics (all that lmms-eval prints),
+        aggregates (those of the whole set that are no means), unscored (samples that cannot be used, which are in no
+        score), variant, tokens_median, seconds. Raises UserError where the task has no data or none that can be
+        scored, or the store holds other records.
         """
         task = self.task(cell.task)
         offset, count = cell.span(len(task.ids))
         wanted = task.ids[offset : offset + count]
-        stray = set(store.samples) - set(wanted)
+        stray = (set(store.samples) | set(store.unscored)) - set(wanted)
         if stray:
             raise UserError(f"{store.path}: record {min(stray)!r} does not belong to this cell: has the data changed?")
         advance(len(store))
 
         def known(_: str, index: int) -> str | None:
+            if task.ids[index] in store.unscored:
+                return ""
             line = store.samples.get(task.ids[index])
             return None if line is None else str(line["response"])
 
-        def answered(_: str, index: int, generation: Any) -> None:
-            scores = task.scores(index, generation.text)
-            store.add(task.ids[index], generation.text, scores[task.metric], scores, generation.prompt_tokens)
+        def refused(_: str, index: int, reason: str) -> None:
+            store.leave_out(task.ids[index], reason)
+            advance(1)
+
+        def answered(name: str, index: int, generation: Any) -> None:
+            try:
+                scores = task.scores(index, generation.text)
+            except BadSample as error:
+                refused(name, index, str(error))
+                return
+            group = task.group(index)
+            store.add(task.ids[index], generation.text, scores[task.metric], scores, generation.prompt_tokens, group)
             advance(1)
 
         started = time.perf_counter()
         self.model.patch, self.model.known, self.model.answered = patch, known, answered
+        self.model.refused = refused
+        task.built.unscored = dict(store.unscored)
         results = self._simple_evaluate(task, offset, count)
         seconds = time.perf_counter() - started
         _compare(task, results["samples"][cell.task], store)
-        lines = [store.samples[record] for record in wanted]
+        lines = [store.samples[record] for record in wanted if record in store.samples]
+        metrics = {
+            key.partition(",")[0]: value
+            for key, value in results["results"][cell.task].items()
+            if isinstance(value, int | float) and "stderr" not in key and key.endswith(",none")
+        }
         return {
             "n": len(lines),
-            "metric": task.metric,
-            "score": sum(line["score"] for line in lines) / len(lines),
-            "metrics": {
-                key.partition(",")[0]: value
-                for key, value in results["results"][cell.task].items()
-                if isinstance(value, int | float) and "stderr" not in key and key.endswith(",none")
-            },
+            "unscored": len(wanted) - len(lines),
+            "unscored_example": next((f"{record}: {reason}" for record, reason in store.unscored.items()), None),
+            "variant": task.variant,
+            "metric": task.board_metric,
+            "score": metrics[task.board_metric],
+            "metrics": metrics,
+            "aggregates": {n: metrics[n] for n in task.aggregates if n in metrics and n != task.board_metric},
             "tokens_median": sorted(line["prompt_tokens"] for line in lines)[len(lines) // 2],
             "seconds": seconds,
         }
@@ -121,32 +152,29 @@ class Evaluator:
 class _Task:
     """One task as lmms-eval has built it, and what the registry knows of it."""
 
-    def __init__(self, task: Any, built: Any) -> None:
+    def __init__(self, task: Any, built: Any, options: Mapping[str, Any] | None = None) -> None:
         self.name: str = task.name
         self.metric: str = task.metric
+        self.board_metric: str = task.board_metric
         self.built = built
         self._task = task
         self._docs = built.eval_docs_no_media
-        self.ids = _distinct([task.record_id(doc) for doc in self._docs])
+        self.ids: list[str] = [task.record_id(doc) for doc in self._docs]
+        self.variant: str | None = task.variant(options)
+        self.aggregates: tuple[str, ...] = task.aggregates
 
     def messages(self, index: int) -> Any:
         """The document's chat messages, media included."""
         return self.built.doc_to_messages(self.built.eval_docs[index])
 
+    def group(self, index: int) -> str | None:
+        """The document's group, where the set's score is a mean over groups."""
+        return str(self._docs[index][self._task.group_by]) if self._task.group_by else None
+
     def scores(self, index: int, response: str) -> dict[str, float]:
         """Metric -> value of one response, by the task's own scorer."""
-        scores = self._task.doc_scores(self._docs[index], response.strip())
+        scores = self._task.doc_scores(self.built.for_family(self._docs[index]), response.strip())
         return {name: float(value) for name, value in scores.items()}
-
-
-def _distinct(ids: Sequence[str]) -> list[str]:
-    """Record ids; the second, third ... record of one id gets ``#2``, ``#3`` ..."""
-    count: dict[str, int] = {}
-    found = []
-    for record in ids:
-        count[record] = count.get(record, 0) + 1
-        found.append(str(record) if count[record] == 1 else f"{record}#{count[record]}")
-    return found
 
 
 def _compare(task: _Task, logged: Sequence[dict[str, Any]], store: SampleFile) -> None:

@@ -64,7 +64,7 @@ def to_csv(rows: Sequence[Row]) -> str:
         for name, value in row.items():
             if name.endswith("_ci"):
                 line[f"{name[:-3]}_low"], line[f"{name[:-3]}_high"] = value or (None, None)
-            elif name == "params":
+            elif name in ("params", "aggregates"):
                 line[name] = json.dumps(value)
             elif name != "cells":
                 line[name] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -22,14 +23,25 @@ def mean_score(draws: Sequence[Scores], seed: int = 0) -> tuple[float, tuple[flo
     return mean, two_stage_ci(values, seed)
 
 
-def paired_with(draws: Sequence[Scores], dense: Scores, seed: int = 0) -> tuple[float, float, float, float] | None:
+def weights(groups: Mapping[str, str | None]) -> dict[str, float]:
+    """Weight of each sample by record id, of mean 1, such that every group weighs the same: the plain mean of weighted
+    scores is then the mean over groups of the groups' means. All 1 where there are no groups (None)."""
+    sizes = Counter(groups.values())
+    return {key: len(groups) / (len(sizes) * sizes[group]) for key, group in groups.items()}
+
+
+def paired_with(
+    draws: Sequence[Scores], dense: Sequence[Scores], seed: int = 0
+) -> tuple[float, float, float, float] | None:
     """(delta, low, high, p) against the dense model on the same samples; None where they share none.
 
+    dense: for each draw the dense model's scores, weighted as the draw's are.
     Several draws: the delta is the mean of the draws' deltas, and the interval resamples draws and then samples within
     them. p is over samples, each with its mean over the draws that answered it: it asks whether these draws changed
     the answers, and five draws could not make it small if each counted once.
     """
-    deltas = [{key: score - dense[key] for key, score in draw.items() if key in dense} for draw in draws]
+    pairs = zip(draws, dense, strict=True)
+    deltas = [{key: score - base[key] for key, score in draw.items() if key in base} for draw, base in pairs]
     deltas = [delta for delta in deltas if delta]
     if not deltas:
         return None

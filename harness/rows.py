@@ -19,9 +19,13 @@ Row = dict[str, Any]
 FIELDS = (
     "model", "task", "patch", "selection", "fraction", "n", "score", "score_ci", "delta", "delta_ci", "p_value",
     "tokens_median", *SPEED_FIELDS, "device", "params", "heads", "draws", "metric", "run", "cells", "note",
+    "unscored", "unscored_example", "aggregates", "variant",
 )  # fmt: skip
 """A row's fields. The first are those of DESIGN; heads: how many are selected; draws: how many random draws are
-pooled (null where nothing is drawn); cells: the names of the stored cells; note: what must be read beside it."""
+pooled (null where nothing is drawn); cells: the names of the stored cells; note: what must be read beside it;
+unscored: samples that could not be used and are in no score, unscored_example the first of them with its reason;
+aggregates: scores of the whole set that are no means (null for draws); variant: how the task was scored, where there
+is a choice."""
 
 
 def build_rows(run: RunFolder) -> list[Row]:
@@ -82,14 +86,25 @@ def _row(
         "run": run.path.name,
         "cells": [record["name"] for record in group],
         "device": run.manifest["invocations"][-1]["machine"]["name"],
+        "unscored": sum(record.get("unscored") or 0 for record in group),
+        "aggregates": None if cell.draw is not None else group[0].get("aggregates") or None,
+        "unscored_example": next((r["unscored_example"] for r in group if r.get("unscored_example")), None),
+        "variant": group[0].get("variant"),
     }
-    scores = [{key: float(line["score"]) for key, line in draw.items()} for draw in draws]
+    weights = [pooling.weights({key: line.get("group") for key, line in draw.items()}) for draw in draws]
+    scores = [
+        {key: weight[key] * float(line["score"]) for key, line in draw.items()}
+        for draw, weight in zip(draws, weights, strict=True)
+    ]
     lines = [line for draw in draws for line in draw.values()]
     row["n"] = len(lines)
     row["score"], row["score_ci"] = pooling.mean_score(scores)
     row["tokens_median"] = median(line["prompt_tokens"] for line in lines)
     if cell.patch != "none" and dense is not None:
-        paired = pooling.paired_with(scores, {key: float(line["score"]) for key, line in dense.items()})
+        base = {key: float(line["score"]) for key, line in dense.items()}
+        paired = pooling.paired_with(
+            scores, [{k: w * base[k] for k, w in weight.items() if k in base} for weight in weights]
+        )
         if paired is not None:
             row["delta"], row["delta_ci"], row["p_value"] = paired[0], (paired[1], paired[2]), paired[3]
     row["kv_bytes_ratio"] = group[0].get("kv_bytes_ratio")

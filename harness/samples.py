@@ -14,27 +14,50 @@ SCHEMA_VERSION = 1
 class SampleFile:
     """``samples/<cell>.jsonl``: what a run has, and where it puts what it gets.
 
-    A line: schema_version, record_id, response, score (the main metric), scores (all metrics), prompt_tokens. The
-    file of a killed run may end in half a line, which is cut off before anything is appended.
+    A line: schema_version, record_id, response, score (the main metric), scores (all metrics), prompt_tokens, and
+    group where the task's score is a mean over groups; of a sample that cannot be scored: schema_version, record_id,
+    unscored (the reason). ``samples`` holds the former by record id, ``unscored`` the reasons of the latter. The file
+    of a killed run may end in half a line, which is cut off before anything is appended.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.samples: dict[str, dict[str, Any]] = {}
+        self.unscored: dict[str, str] = {}
         if path.exists():
             cut_half_line(path)
             for line in read_jsonl(path):
                 _check(path, line)
-                if line["record_id"] in self.samples:
+                if line["record_id"] in self:
                     raise UserError(f"{path}: record_id {line['record_id']!r} is there twice, expected once")
-                self.samples[line["record_id"]] = line
+                if "unscored" in line:
+                    self.unscored[line["record_id"]] = str(line["unscored"])
+                else:
+                    self.samples[line["record_id"]] = line
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.samples) + len(self.unscored)
 
-    def add(self, record_id: str, response: str, score: float, scores: dict[str, float], prompt_tokens: int) -> None:
+    def __contains__(self, record_id: object) -> bool:
+        return record_id in self.samples or record_id in self.unscored
+
+    def leave_out(self, record_id: str, reason: str) -> None:
+        """Append a sample that cannot be scored, once."""
+        if record_id not in self:
+            append_jsonl(self.path, {"schema_version": SCHEMA_VERSION, "record_id": record_id, "unscored": reason})
+            self.unscored[record_id] = reason
+
+    def add(
+        self,
+        record_id: str,
+        response: str,
+        score: float,
+        scores: dict[str, float],
+        prompt_tokens: int,
+        group: str | None = None,
+    ) -> None:
         """Append one sample and flush it. A record that is already there raises ValueError: nothing is done twice."""
-        if record_id in self.samples:
+        if record_id in self:
             raise ValueError(f"{self.path}: record {record_id!r} was evaluated twice")
         line = {
             "schema_version": SCHEMA_VERSION,
@@ -43,6 +66,7 @@ class SampleFile:
             "score": score,
             "scores": scores,
             "prompt_tokens": prompt_tokens,
+            **({} if group is None else {"group": group}),
         }
         append_jsonl(self.path, line)
         self.samples[record_id] = line
@@ -55,5 +79,7 @@ def _check(path: Path, line: Any) -> None:
         raise UserError(
             f"{path}: schema_version is {line.get('schema_version')!r}, this version reads {SCHEMA_VERSION}"
         )
+    if "unscored" in line:
+        return
     if not isinstance(line.get("score"), int | float) or not isinstance(line.get("response"), str):
         raise UserError(f"{path}: record {line['record_id']!r} has no score or response")

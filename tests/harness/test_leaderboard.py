@@ -107,8 +107,8 @@ def test_interval_of_draws_knows_of_draws_and_of_samples() -> None:
     mean, (low, high) = pooling.mean_score(apart)
     assert mean == 0.5
     assert high - low > 0.6
-    assert pooling.paired_with(apart, {"other": 1.0}) is None
-    delta = pooling.paired_with(apart, {f"r{i}": 1.0 for i in range(20)})
+    assert pooling.paired_with(apart, [{"other": 1.0}] * len(apart)) is None
+    delta = pooling.paired_with(apart, [{f"r{i}": 1.0 for i in range(20)}] * len(apart))
     assert delta is not None
     assert delta[0] == -0.5
     assert delta[3] == pytest.approx(2 / 2**20)  # all 20 samples lose, on the mean of the draws
@@ -209,3 +209,18 @@ def test_cells_of_a_killed_run_are_shown_as_far_as_they_are_finished(tmp_path: P
     assert [(row["patch"], row["selection"], row["draws"]) for row in rows] == [
         ("none", None, None), ("ablate", "top", None), ("ablate", "random", 1),
     ]  # fmt: skip
+
+
+def test_groups_weigh_alike_whatever_their_size() -> None:
+    groups = {"a0": "a", "a1": "a", "a2": "a", "b0": "b"}
+    scores = {"a0": 1.0, "a1": 1.0, "a2": 0.0, "b0": 0.0}
+    weights = pooling.weights(groups)
+    weighted = {key: weights[key] * score for key, score in scores.items()}
+    mean, (low, high) = pooling.mean_score([weighted])
+    assert mean == pytest.approx((2 / 3 + 0) / 2)
+    assert low <= mean <= high
+    dense = {key: weights[key] for key in scores}
+    paired = pooling.paired_with([weighted], [dense])
+    assert paired is not None
+    assert paired[0] == pytest.approx((-1 / 3 - 1) / 2)
+    assert pooling.weights(dict.fromkeys(groups)) == dict.fromkeys(groups, 1.0)
