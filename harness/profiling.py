@@ -4,7 +4,7 @@ it."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +32,7 @@ def profile_heads(
     normalization: str | None = None,
     cache_dir: str | Path | None = None,
     command: str | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> HeadProfile:
     """Score every head of the language model on the first ``samples`` records of each task.
 
@@ -39,10 +40,11 @@ def profile_heads(
     however many samples it has. samples: a task; None takes the whole split. split: of the task; judge the
     heads on another one.
     seed: of the bootstrap and of the halves. normalization: None, "vision" or "lift" (see ``coreheads.ram``).
+    data_root: the folder that holds benchmark data; None is each task's own place. options: of tasks, by name.
     cache_dir: keeps the scores of single records, so that an interrupted call goes on where it stopped.
 
-    Records whose region touches no vision token, or that have no query, are skipped and counted in the
-    profile.
+    Records whose region touches no vision token, that have no query, or whose media cannot be used are skipped
+    and counted in the profile.
     Raises UserError for an unknown task, one without ground-truth regions, or one of which nothing is left.
     """
     from coreheads.tasks import registry
@@ -54,9 +56,13 @@ def profile_heads(
     if normalization not in NORMALIZATIONS:
         raise UserError(f"normalization is {normalization!r}, expected none, vision or lift")
     tasks = [registry.get(name) for name in task_names]
+    for task in tasks:
+        task.check_profile(split)
     scored = []
     for task in tasks:
-        docs = task.records(split=split, limit=samples, data_root=data_root)
+        docs = task.records(
+            split, samples, data_root, family=adapter.model_type, options=(options or {}).get(task.name)
+        )
         cache = None if cache_dir is None else Path(cache_dir) / f"{task.name}.jsonl"
         with _progress(f"{task.name}: scoring heads", len(docs), progress) as advance:
             scored.append(

@@ -19,12 +19,14 @@ from coreheads.files import append_jsonl, cut_half_line, read_jsonl
 from coreheads.records import record_hash, records_hash
 from coreheads.regions import Region
 from coreheads.scores import head_score
+from coreheads.tasks.documents import BadSample
 
 Scores = npt.NDArray[np.float32]
 
 NO_REGION = "no ground-truth region"
 NO_QUERY = "no query text"
 NOTHING_SEEN = "region touches no vision token"
+UNUSABLE = "media or record cannot be used"
 
 
 @dataclass
@@ -76,21 +78,25 @@ def score_task(
     example = ""
     for doc in docs:
         record_id = str(task.record_id(doc))
-        regions: list[Region] = list(task.regions(doc))
-        query = task.query(doc)
-        reason, detail = _unusable(regions, query), ""
-        if not reason:
-            messages = task.messages(doc)
-            content = record_hash(record_id, messages, query, regions)
-            key = hashlib.sha256(f"{setting} {content}".encode()).hexdigest()
-            if key not in known:
-                with _named(task.name, record_id):
-                    prompt = adapter.prepare(messages, query=query)
+        reason, detail, content, key = "", "", "", ""
+        try:
+            regions: list[Region] = list(task.regions(doc))
+            query = task.query(doc)
+            reason = _unusable(regions, query)
+            if not reason:
+                messages = task.messages(doc)
+                content = record_hash(record_id, messages, query, regions)
+                key = hashlib.sha256(f"{setting} {content}".encode()).hexdigest()
+                if key not in known:
+                    prompt = _prepared(adapter, messages, query)
                     reason, detail = _unseen(prompt, regions)
-                    if not reason:
-                        matrix = score_of(adapter, prompt, regions, normalization=normalization)
-                        known[key] = _checked(matrix, (adapter.layers, adapter.heads))
-                        _write_cache(cache, key, record_id, known[key])
+        except BadSample as error:
+            reason, detail = UNUSABLE, str(error)
+        if not reason and key not in known:
+            with _named(task.name, record_id):
+                matrix = score_of(adapter, prompt, regions, normalization=normalization)
+                known[key] = _checked(matrix, (adapter.layers, adapter.heads))
+                _write_cache(cache, key, record_id, known[key])
         if reason:
             skipped[reason] += 1
             example = example or f"record {record_id}: {detail or reason}"
@@ -101,6 +107,14 @@ def score_task(
     if not values:
         raise UserError(_nothing_scored(task.name, split, skipped, example))
     return TaskScores(task.name, split, np.stack(values), hashes, skipped, example)
+
+
+def _prepared(adapter: Any, messages: Any, query: str) -> Any:
+    """The prompt; BadSample where its media cannot be used."""
+    try:
+        return adapter.prepare(messages, query=query)
+    except UserError as error:
+        raise BadSample(str(error)) from error
 
 
 def _unusable(regions: Sequence[Region], query: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,8 +21,15 @@ Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16; auto: th
 Kernel = Annotated[str | None, typer.Option(help="The model's attention kernel; default: the model's own.")]
 Revision = Annotated[str | None, typer.Option(help="Of the hub repository.")]
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the checkpoint.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--setting", metavar="NAME=VALUE", help="Of the model's adapter, as max_pixels; may be repeated."),
+]
 Seed = Annotated[int, typer.Option(help="Of the intervals and of the split-half agreement.", min=0)]
-DataRoot = Annotated[Path | None, typer.Option(help="Where benchmark data lies; default: see `coreheads tasks`.")]
+DataRoot = Annotated[Path | None, typer.Option(help="The folder that holds benchmark data; see `coreheads tasks`.")]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", metavar="TASK.NAME=VALUE", help="A task's option; may be repeated.")
+]
 
 
 def command(
@@ -40,6 +47,8 @@ def command(
     trust_remote_code: Trust = False,
     seed: Seed = 0,
     data_root: DataRoot = None,
+    option: Options = None,
+    setting: Settings = None,
 ) -> None:
     """Find the heads that look at what a question asks about, and write them to a file.
 
@@ -56,6 +65,7 @@ def command(
     import shutil
     from contextlib import suppress
 
+    from coreheads.config_text import set_values
     from coreheads.errors import UserError
     from coreheads.profile_file import NORMALIZATIONS
     from coreheads.profile_text import findings, origin
@@ -69,8 +79,14 @@ def command(
     if chosen not in NORMALIZATIONS:
         raise UserError(f"--normalization is {normalization!r}, expected none, vision or lift")
     names = [name.strip() for name in tasks.split(",") if name.strip()]
+    settings: dict[str, Any] = {}
+    set_values(settings, setting or ())
+    options: dict[str, dict[str, object]] = {}
+    set_values(options, option or ())
     for name in names:
-        registry.get(name)
+        registry.get(name).check_profile(split)
+    for name, values in options.items():
+        registry.get(name).settings(values)
     head_score(score)
     if out.is_dir():
         raise UserError(f"--out is {out}, a folder, expected the name of a file such as {out / 'heads.json'}")
@@ -89,6 +105,7 @@ def command(
         attn_implementation=attn_implementation,
         revision=revision,
         trust_remote_code=trust_remote_code,
+        **settings,
     )
     profile = profile_heads(
         adapter,
@@ -97,6 +114,7 @@ def command(
         split=split,
         seed=seed,
         data_root=data_root,
+        options=options,
         score=score,
         normalization=chosen,
         cache_dir=partial,

@@ -53,6 +53,8 @@ class Adapter:
         shape = {"layers": LAYERS, "heads": HEADS, "kv_heads": 2}
         return {"id": "stand-in", "revision": None, "model_type": "stand_in", **shape}
 
+    model_type = "stand_in"
+
     def prepare(self, messages: list[dict[str, Any]], query: str | None = None) -> Prompt:
         self.prepared += 1
         if query == "broken":
@@ -66,7 +68,13 @@ class Task:
     def __init__(self, name: str, docs: list[dict[str, Any]]) -> None:
         self.name, self.docs = name, docs
 
-    def records(self, split: str = "profile", limit: int | None = None, data_root: Any = None) -> list[dict[str, Any]]:
+    def check_profile(self, split: str) -> None:
+        assert split == "profile"
+
+    def records(
+        self, split: str = "profile", limit: int | None = None, data_root: Any = None, **settings: Any
+    ) -> list[dict[str, Any]]:
+        assert settings == {"family": "stand_in", "options": None}
         return self.docs[:limit]
 
     def record_id(self, doc: dict[str, Any]) -> str:
@@ -165,7 +173,7 @@ def test_unusable_records_are_skipped_and_counted() -> None:
             r"task a: all 2 records .* skipped \(region touches no vision token: 2\); record a-0: media 0",
         ),
         ([], "task a: split profile has no records"),
-        (docs(1, query="broken"), "task a, record a-0: query: 'broken' does not stand"),
+        (docs(1, query="broken"), r"task a: all 1 records .*cannot be used: 1.*record a-0: query: .broken. does not"),
     ],
 )
 def test_a_task_of_which_nothing_is_left(records: list[dict[str, Any]], message: str) -> None:
@@ -310,7 +318,7 @@ def test_the_command_writes_a_profile_and_cleans_up(monkeypatch: pytest.MonkeyPa
 def test_the_command_resumes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     registry_of(monkeypatch, Task("a", docs(4)), Task("bad", docs(1, query="broken")))
     arguments = ("--out", tmp_path / "heads.json", "--tasks")
-    with pytest.raises(UserError, match="task bad, record bad-0"):
+    with pytest.raises(UserError, match=r"task bad: all 1 records.*record bad-0"):
         cli(monkeypatch, *arguments, "a,bad")
     assert len((tmp_path / "heads.json.partial" / "a.jsonl").read_text().splitlines()) == 4
     monkeypatch.setattr(Adapter, "prepare", None)
