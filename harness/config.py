@@ -34,6 +34,8 @@ class ModelConfig(_Section):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     attn_implementation: str | None = None
     trust_remote_code: bool = False
+    settings: dict[str, Any] = {}
+    """Of the family's adapter: how pictures and videos are shown, such as max_pixels or max_tiles."""
     heads: str | None = None
     """A heads.json of this very model; without it the run finds the heads itself."""
 
@@ -114,7 +116,10 @@ class RunConfig(_Section):
     models: Annotated[tuple[ModelConfig, ...], Field(min_length=1)]
     device: str = "cpu"
     data_root: str | None = None
-    """Where benchmark data lies; null is each task's own place (see `coreheads tasks`)."""
+    """The folder that holds benchmark data, <data_root>/<benchmark>; null is each task's own place: the hub, or for
+    mini tasks the cache (see `coreheads tasks`)."""
+    options: dict[str, dict[str, Any]] = {}
+    """Options of tasks, by their names: {coreheads_mmlongbench_doc: {dpi: 72}}."""
     profile: ProfileConfig = ProfileConfig()
     evaluate: EvaluateConfig
     cells: tuple[CellConfig, ...] = ()
@@ -162,19 +167,32 @@ class RunConfig(_Section):
 
 def default_path() -> Path:
     """The embedded default configuration."""
-    return Path(__file__).parent / "configs" / "default.yaml"
+    return Path(__file__).parent / "configs" / "embedded.yaml"
+
+
+def shipped(name: str | Path) -> Path:
+    """The file itself, or, for a bare name such as ``paper`` that is no file here, the one shipped under it."""
+    path = Path(name)
+    known = default_path().with_name(f"{path.name}.yaml")
+    if path.suffix or len(path.parts) > 1 or path.exists():
+        return path
+    if not known.is_file():
+        names = sorted(found.stem for found in default_path().parent.glob("*.yaml"))
+        raise UserError(f"{path}: no such file, expected a YAML configuration or one of {', '.join(names)}")
+    return known
 
 
 def load_config(
     path: str | Path | None = None, changes: tuple[str, ...] = (), limit: int | None = None, **values: Any
 ) -> RunConfig:
-    """Read a YAML file (None: the embedded default), apply ``key=value`` changes and then ``values``.
+    """Read a YAML file, apply ``key=value`` changes and then ``values``.
 
+    path: a file, or the name of a shipped one (None: embedded).
     limit: samples a task, and with it the file's own ``with_limit`` changes (before ``changes``, which win). ``values``
     are the command line's other options; None leaves the file's value.
     Raises UserError with one line a fault: file, field, value, what was expected.
     """
-    source = Path(path) if path is not None else default_path()
+    source = default_path() if path is None else shipped(path)
     tree = load_yaml(source)
     if limit is not None:
         shorter = tree.get("with_limit")

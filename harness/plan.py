@@ -12,6 +12,7 @@ from rich.table import Table
 from coreheads import display
 from coreheads.cells import Cell, expand
 from coreheads.config import RunConfig
+from coreheads.present import missing
 from coreheads.progress import wide_console
 from coreheads.run_folder import RunFolder
 
@@ -53,6 +54,11 @@ def show_plan(config: RunConfig, console: Console | None = None) -> None:
         f"{', '.join(config.timed_tasks()) or 'no task'}",
         highlight=False,
     )
+    absent = list(missing(config))
+    if absent:
+        console.print("Not on this machine (the hub is asked for what it has, the rest must be brought here):")
+        for line in absent:
+            console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
     if not speeds:
         console.print("No estimate of time: nothing of this run has been computed on this machine yet.")
 

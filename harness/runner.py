@@ -13,6 +13,7 @@ from typing import Any
 from coreheads import leaderboard
 from coreheads.cells import Cell, expand, select
 from coreheads.config import ModelConfig, RunConfig
+from coreheads.errors import UserError
 from coreheads.profile import HeadProfile
 from coreheads.progress import Reporter
 from coreheads.run_folder import RunFolder, writing
@@ -39,8 +40,20 @@ def check_names(config: RunConfig) -> None:
     from coreheads.adapters.patches.registry import make_patch
     from coreheads.tasks import registry
 
-    for name in (*config.profile.tasks, *config.evaluate.tasks, *config.timed_tasks()):
-        registry.get(name)
+    for name in config.evaluate.tasks:
+        registry.get(name).split(config.evaluate.split)
+    for name in config.profile.tasks:
+        task = registry.get(name)
+        task.check_profile(config.profile.split)
+        if name in config.evaluate.tasks and task.split(config.profile.split).overlaps(
+            task.split(config.evaluate.split)
+        ):
+            raise UserError(
+                f"{name}: splits {config.profile.split} and {config.evaluate.split} share records: heads are found on "
+                "one set and judged on another"
+            )
+    for name, options in config.options.items():
+        registry.get(name).settings(options)
     for group in config.cells:
         make_patch(group.patch, {(0, 0)}, **group.params)
     for model in config.models:
@@ -69,9 +82,10 @@ def _run_model(
             attn_implementation=model.attn_implementation,
             revision=model.revision,
             trust_remote_code=model.trust_remote_code,
+            **model.settings,
         )
     profile = _profile(config, model, adapter, folder, reporter)
-    evaluator = Evaluator(adapter, config.evaluate.split, config.data_root, config.evaluate.batch_size)
+    evaluator = Evaluator(adapter, config.evaluate.split, config.data_root, config.evaluate.batch_size, config.options)
     for task in config.evaluate.tasks:
         mine = [cell for cell in cells if cell.task == task]
         patches = {cell.name: _patch(cell, profile, adapter) for cell in mine}
@@ -102,6 +116,7 @@ def _profile(
             seed=config.seed,
             progress=reporter.shown,
             data_root=config.data_root,
+            options=config.options,
             cache_dir=folder.path / "heads" / "partial",
         )
     else:

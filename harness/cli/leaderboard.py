@@ -16,7 +16,7 @@ def command(
 
     Speeds and deltas are always those of one run: nothing is divided by a number of another machine.
 
-    Example: coreheads leaderboard results/runs/default --out board
+    Example: coreheads leaderboard results/runs/embedded --out board
     """
     from coreheads.leaderboard import write
     from coreheads.run_folder import RunFolder, writing

@@ -10,13 +10,17 @@ import typer
 
 def command(
     config: Annotated[
-        Path | None, typer.Argument(help="A YAML file; without one, the embedded model on the embedded data.")
+        Path | None,
+        typer.Argument(help="A YAML file, or the name of a shipped one: embedded (the default), paper, single_gpu."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; an interrupted run in it goes on.")] = None,
     limit: Annotated[int | None, typer.Option(help="Evaluate only so many samples a task.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...")] = None,
     change: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: evaluate.draws=3.")
+    ] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(help="The folder that holds benchmark data; default: see `coreheads tasks`.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
@@ -27,11 +31,14 @@ def command(
     goes on where it stopped.
 
     Example: coreheads run --limit 8 --out results/runs/short
+
+    On real data: coreheads run single_gpu --data-root /data --dry-run
     """
     from coreheads.config import load_config
 
     folder = None if out is None else str(out)
-    resolved = load_config(config, tuple(change or ()), limit=limit, device=device, out=folder)
+    root = None if data_root is None else str(data_root)
+    resolved = load_config(config, tuple(change or ()), limit=limit, device=device, out=folder, data_root=root)
     if dry_run:
         from coreheads.plan import show_plan
 

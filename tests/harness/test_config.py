@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from coreheads.cli import main
 from coreheads.config import default_path, load_config
 from coreheads.errors import UserError
 
@@ -39,6 +40,54 @@ def test_every_shipped_configuration_is_valid() -> None:
     for path in default_path().parent.glob("*.yaml"):
         load_config(path)
         load_config(path, limit=8)
+
+
+SHIPPED = sorted(path.stem for path in default_path().parent.glob("*.yaml"))
+
+
+def test_what_is_shipped() -> None:
+    assert SHIPPED == ["embedded", "paper", "single_gpu"]
+    assert default_path().stem == "embedded"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_configuration_prints_its_plan_by_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With neither models nor data here: what is missing is said, and nothing is fetched or written."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert main(["run", name, "--dry-run"]) == 0
+    plan = capsys.readouterr().out
+    config = load_config(name)
+    assert all(task in plan for task in config.evaluate.tasks)
+    assert "cells, up to" in plan
+    absent = name != "embedded"
+    assert ("Not on this machine" in plan) == absent
+    assert (f"model {config.models[0].id}: not on this machine" in plan) == absent
+    assert not list(tmp_path.iterdir())
+    assert main(["run", name, "--dry-run", "--limit", "4"]) == 0
+
+
+def test_the_papers_configuration_has_every_model_and_benchmark() -> None:
+    from coreheads.tasks import registry
+
+    config = load_config("paper")
+    assert len(config.models) == 5
+    benchmarks = {registry.get(name).benchmark for name in config.evaluate.tasks}
+    assert benchmarks == {registry.get(name).benchmark for name in registry.names() if not registry.get(name).is_mini}
+    assert {fraction for cell in config.cells for fraction in cell.fractions} == {0.025, 0.05, 0.1, 0.2}
+    for task in config.profile.tasks:
+        profile = registry.get(task).split(config.profile.split)
+        assert not profile.overlaps(registry.get(task).split(config.evaluate.split))
+
+
+def test_a_name_that_is_neither_a_file_nor_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"papers: no such file, expected .* one of embedded, paper, single_gpu"):
+        load_config("papers")
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, yaml.safe_dump(BASE)).rename("paper")
+    assert load_config("paper").models[0].id == "tiny"  # a file of that name comes first
 
 
 def test_changes_are_yaml_values_at_dotted_paths(tmp_path: Path) -> None:

@@ -1,0 +1,132 @@
+"""Runs on real tasks over small trees: samples that cannot be scored, options, and what is refused before a start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small_run
+import trees
+
+from coreheads.cli import main
+from coreheads.files import read_json, read_jsonl
+
+DEV = "coreheads_mlvu_dev"
+
+
+def config(model: Path, root: Path, out: Path, **changes: Any) -> dict[str, Any]:
+    return {
+        "models": [{"id": str(model), "name": "small", "settings": {"max_frames": 4}}],
+        "data_root": str(root),
+        "evaluate": {"tasks": [DEV], "batch_size": 2},
+        "cells": [{"patch": "hybrid", "selections": ["none"], "params": {"sink": 4, "window": 32}}],
+        "timing": {"tasks": []},
+        "out": str(out),
+        **changes,
+    }
+
+
+def run(tmp_path: Path, content: dict[str, Any], *more: str) -> int:
+    return main(["run", str(small_run.write_config(tmp_path / "config.yaml", content)), "--quiet", *more])
+
+
+def test_bad_samples_are_counted_and_the_run_goes_on(small_model: Path, tmp_path: Path) -> None:
+    trees.mlvu_dev(tmp_path)
+    # half a video: what the decoder finds only when the prompt is made
+    path = tmp_path / "mlvu_dev/MLVU/video/2_needle/findNeedle_1.mp4"
+    path.write_bytes(path.read_bytes()[:300])
+    content = config(small_model, tmp_path, tmp_path / "run")
+    assert run(tmp_path, content) == 0
+    for cell in read_jsonl(tmp_path / "run" / "cells.jsonl"):
+        assert (cell["n"], cell["unscored"]) == (1, 2)
+        assert cell["metrics"]["unscored"] == 2.0
+        lines = {line["record_id"]: line for line in read_jsonl(tmp_path / f"run/samples/{cell['name']}.jsonl")}
+        assert "score" in lines["1_plotQA/0"]
+        assert "expected one of the candidates" in lines["1_plotQA/1"]["unscored"]
+        assert "cannot be read as a video" in lines["2_needle/0"]["unscored"]
+        assert cell["metric"] == "m_avg"
+        assert lines["1_plotQA/0"]["group"] == "plotQA"
+        assert cell["score"] == cell["metrics"]["m_avg"]
+    board = (tmp_path / "run/leaderboard.md").read_text()
+    assert "unscored" in board
+    assert "not scored, among others: " in board
+    rows = read_json(tmp_path / "run/leaderboard.json")["rows"]
+    assert [row["n"] for row in rows] == [1, 1]
+
+
+def test_a_run_that_goes_on_does_not_ask_again(small_model: Path, tmp_path: Path) -> None:
+    trees.mlvu_dev(tmp_path)
+    content = config(small_model, tmp_path, tmp_path / "run")
+    assert run(tmp_path, content) == 0
+    samples = {path: path.read_bytes() for path in (tmp_path / "run/samples").iterdir()}
+    (tmp_path / "run/cells.jsonl").unlink()
+    assert run(tmp_path, content) == 0
+    assert {path: path.read_bytes() for path in (tmp_path / "run/samples").iterdir()} == samples
+    assert all(cell["unscored"] == 1 for cell in read_jsonl(tmp_path / "run/cells.jsonl"))
+
+
+def test_a_task_without_a_usable_sample_stops_the_run(
+    small_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trees.mlvu_dev(tmp_path)
+    for path in (tmp_path / "mlvu_dev/MLVU/video").rglob("*.mp4"):
+        path.unlink()
+    assert run(tmp_path, config(small_model, tmp_path, tmp_path / "run")) == 2
+    message = capsys.readouterr().err.strip()
+    assert "none of 3 samples could be scored" in message
+    assert len(message.splitlines()) == 1
+
+
+def test_data_root_and_options_of_the_command_line(small_model: Path, tmp_path: Path) -> None:
+    trees.mmlongbench_doc(tmp_path)
+    doc = "coreheads_mmlongbench_doc"
+    content = config(small_model, tmp_path / "nowhere", tmp_path / "run", cells=[])
+    content["evaluate"] = {"tasks": [doc], "limit": 1, "split": "all"}
+    assert run(tmp_path, content) == 2
+    more = ["--data-root", str(tmp_path), "--set", f"options.{doc}.dpi=36", "--set", f"options.{doc}.max_pages=2"]
+    assert run(tmp_path, content, *more) == 0
+    (cell,) = read_jsonl(tmp_path / "run/cells.jsonl")
+    assert cell["variant"] == "rules-1, up to 2 pages at 36 dpi"
+    assert "f1" in cell["aggregates"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"profile": {"tasks": [DEV]}}, "has no ground-truth regions (MLVU names neither times nor boxes)"),
+        ({"evaluate": {"tasks": [DEV], "split": "val"}}, "split: 'val', coreheads_mlvu_dev has test"),
+        ({"options": {DEV: {"frames": 8}}}, "options.frames: coreheads_mlvu_dev has no such option"),
+        ({"options": {"mlvu": {}}}, "task: 'mlvu'"),
+        (
+            {
+                "profile": {"tasks": ["coreheads_mmdocir_page"]},
+                "evaluate": {"tasks": ["coreheads_mmdocir_page"], "split": "all"},
+            },
+            "splits profile and all share records",
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused_before_a_model_is_loaded(
+    changes: dict[str, Any], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = config(tmp_path / "no-model", tmp_path, tmp_path / "run", **changes)
+    assert run(tmp_path, content) == 2
+    assert message in capsys.readouterr().err
+    assert run(tmp_path, content, "--dry-run") == 2
+
+
+def test_profile_takes_real_data_and_counts_what_it_left_out(
+    small_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trees.mmdocir(tmp_path, documents=8)
+    out = tmp_path / "heads.json"
+    arguments = ["profile", str(small_model), "--tasks", "coreheads_mmdocir_layout", "--data-root", str(tmp_path)]
+    arguments += ["--split", "all", "--samples", "0", "--out", str(out), "--device", "cpu"]
+    assert main([*arguments, "--option", "coreheads_mmdocir_layout.max_pages=4"]) == 0
+    task = read_json(out)["tasks"]["coreheads_mmdocir_layout"]
+    # the flat box: no recall is defined, so the layout task shows nothing
+    assert task["n"] == 9
+    assert task["skipped"] == {"media or record cannot be used": 1}
+    assert main(["profile", str(small_model), "--tasks", DEV, "--out", str(out)]) == 2
+    assert "no ground-truth regions" in capsys.readouterr().err
