@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from coreheads.regions import Region
+from coreheads.tasks import registry
+from coreheads.tasks.documents import BadSample
 from coreheads.tasks.mlvu import data as mlvu_data
 from coreheads.tasks.mmdocir import data as mmdocir_data
 from coreheads.tasks.mmlongbench_doc import data as mmlongbench_data
+from coreheads.tasks.sources import Source
 from coreheads.tasks.vidstg import data as vidstg_data
 
 
@@ -133,7 +136,7 @@ def test_real_vidstg(fixtures: Path, tmp_path: Path) -> None:
     boxes.mkdir(parents=True)
     for path in (fixtures / "vidstg/vidor_annotation").glob("*.json"):
         shutil.copy(path, boxes)
-    docs = vidstg_data.records(tmp_path, "test")
+    docs = vidstg_data.records(Source(str(tmp_path)), "test")
     records = json.loads((tmp_path / "annotations/test_annotations.json").read_text())
     assert len(docs) == sum(len(record["captions"]) + len(record["questions"]) for record in records)
     assert len({doc["record_id"] for doc in docs}) == len(docs)
@@ -154,7 +157,7 @@ def test_real_vidstg(fixtures: Path, tmp_path: Path) -> None:
 
 def test_real_mmdocir(fixtures: Path, tmp_path: Path) -> None:
     shutil.copy(fixtures / "mmdocir/MMDocIR_annotations_slice.jsonl", tmp_path / mmdocir_data.ANNOTATIONS)
-    docs = mmdocir_data.records(tmp_path)
+    docs = mmdocir_data.records(Source(str(tmp_path)))
     assert len(docs) == 48
     assert docs[0]["rows"] == [18196, 18219]
     (region,) = mmdocir_data.layout_regions(docs[0]["layouts"])
@@ -166,23 +169,57 @@ def test_real_mmlongbench_doc(fixtures: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     shutil.copy(fixtures / "mmlongbench_doc/samples_slice.json", tmp_path / "data/samples.json")
     shutil.copytree(fixtures / "mmlongbench_doc/documents", tmp_path / "data/documents")
-    docs = mmlongbench_data.records(tmp_path)
+    docs = mmlongbench_data.records(Source(str(tmp_path)))
     assert len(docs) == 50
     assert docs[0]["pages"] == [4]
-    assert mmlongbench_data.regions(docs[0]) == [Region(media=4)]
-    paper = next(doc for doc in docs if doc["document"] == "2023.acl-long.386.pdf")
-    assert len(mmlongbench_data.pages(paper)) == 24
+    with pytest.raises(BadSample, match=r"PH_2016.*not there"):
+        mmlongbench_data.pages(docs[0])
+    paper = [doc for doc in docs if doc["document"] == "2023.acl-long.386.pdf"]
+    assert len(mmlongbench_data.pages(paper[0], 72)) == 24
+    assert len(mmlongbench_data.pages(paper[0], 72, most=3)) == 3
+    evidence = [doc for doc in paper if doc["pages"]]
+    assert evidence
+    for doc in evidence:
+        assert mmlongbench_data.regions(doc) == [Region(media=page) for page in doc["pages"]]
+        assert mmlongbench_data.regions(doc, most=1) == [Region(media=page) for page in doc["pages"] if page < 1]
     shutil.copy(fixtures / "mmdocir/MMDocIR_annotations_slice.jsonl", tmp_path / mmdocir_data.ANNOTATIONS)
     mmlongbench_data._layouts.cache_clear()
-    assert mmlongbench_data.regions(docs[0])[0].box is not None
+    boxed = [doc for doc in evidence if all(region.box for region in mmlongbench_data.regions(doc))]
+    assert boxed
+    for doc in boxed:
+        assert {region.media for region in mmlongbench_data.regions(doc)} == set(doc["pages"])
+
+
+def test_real_evidence_out_of_range(fixtures: Path, tmp_path: Path) -> None:
+    """Published page numbers that the document does not have: no region there, and the question is still asked."""
+    records = json.loads((fixtures / "mmlongbench_doc/samples_slice.json").read_text())
+    wild = [record for record in records if record["evidence_pages"] in ("[115, 116]", "[288]")]
+    wild = [record | {"doc_id": "2023.acl-long.386.pdf"} for record in wild]
+    (tmp_path / "mmlongbench_doc/data").mkdir(parents=True)
+    (tmp_path / "mmlongbench_doc/data/samples.json").write_text(json.dumps(wild))
+    shutil.copytree(fixtures / "mmlongbench_doc/documents", tmp_path / "mmlongbench_doc/data/documents")
+    task = registry.get("coreheads_mmlongbench_doc")
+    docs = task.records("all", data_root=tmp_path, options={"dpi": 36})
+    assert sorted(task.problems(doc)[0] for doc in docs) == [
+        "evidence_pages has [115, 116] of 24 pages",
+        "evidence_pages has [288] of 24 pages",
+    ]
+    for doc in docs:
+        assert task.regions(doc) == []
+        assert len([part for part in task.messages(doc)[0]["content"] if part["type"] == "image"]) == 24
+        assert task.doc_scores(doc, f"Answer: {doc['answer']}")["accuracy"] == 1.0
 
 
 def test_real_mlvu(fixtures: Path, tmp_path: Path) -> None:
     (tmp_path / "json").mkdir()
     for path in (fixtures / "mlvu").glob("*.json"):
         shutil.copy(path, tmp_path / "json")
-    docs = mlvu_data.records(tmp_path)
-    assert {doc["question_type"] for doc in docs} >= {"findNeedle", "plotQA", "count", "order"}
-    assert {len(doc["candidates"]) for doc in docs} == {4}
-    assert sum(doc["right"] is None for doc in docs) == 2  # published so
-    assert all(mlvu_data.regions(doc) == [] for doc in docs)
+    docs = mlvu_data.records(Source(str(tmp_path)))
+    bad = [doc for doc in docs if "bad" in doc]
+    assert len(bad) == 2  # published so: an answer that is none of the candidates
+    assert all("expected one of the candidates" in doc["bad"] for doc in bad)
+    good = [doc for doc in docs if "bad" not in doc]
+    assert {doc["question_type"] for doc in good} >= {"findNeedle", "plotQA", "count", "order"}
+    assert {len(doc["candidates"]) for doc in good} == {4}
+    assert all(doc["candidates"][doc["right"]] == doc["answer"] for doc in good)
+    assert all(mlvu_data.regions(doc) == [] for doc in good)

@@ -1,0 +1,95 @@
+"""Missing, truncated, empty and wrong files: a set that cannot be used stops with one line; what validating finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trees
+from damage import Damage, cut, fill, parquet, remove
+from test_published_layouts import FAMILY, whole
+
+from coreheads.cli import main
+from coreheads.errors import UserError
+from coreheads.tasks import registry
+
+UNUSABLE = [
+    ("coreheads_refcocog", remove("refcocog/data/test*"), r"data/test-\*.parquet: not there, expected regions"),
+    ("coreheads_refcocog", cut("refcocog/data/test*"), r"test-00000-of-00001.parquet: cannot be read as parquet"),
+    ("coreheads_refcocog", fill("refcocog/data/test*", b""), "cannot be read as parquet"),
+    (
+        "coreheads_refcocog",
+        lambda root: trees.parquet(root / "refcocog/data/test-00000-of-00001.parquet", [{"question": "?"}]),
+        "has no column question_id, expected question_id, .*; it has question",
+    ),
+    ("coreheads_vidstg", remove("vidstg/annotations/*"), "test_annotations.json: not there, expected VidSTG's"),
+    ("coreheads_vidstg", cut("vidstg/annotations/test*"), "test_annotations.json: is not JSON"),
+    ("coreheads_vidstg", fill("vidstg/annotations/test*", b"[]"), "no records in split test"),
+    ("coreheads_vidstg", fill("vidstg/annotations/test*", b'{"videos": []}'), "holds dict, expected a list"),
+    ("coreheads_vidstg", fill("vidstg/annotations/test*", b'[{"vid": "1"}]'), "none of 1 records can be used.*'used_s"),
+    ("coreheads_mmdocir_page", remove("mmdocir/*.jsonl"), "MMDocIR_annotations.jsonl: not there"),
+    ("coreheads_mmdocir_page", fill("mmdocir/*.jsonl", b"{}\n"), "line 1: field 'doc_name' is missing"),
+    ("coreheads_mmdocir_page", fill("mmdocir/*.jsonl", b"{\n{}\n"), "line 1 is not JSON"),
+    ("coreheads_mmdocir_page", fill("mmdocir/*.jsonl", b""), "no records in split all"),
+    ("coreheads_mmlongbench_doc", remove("mmlongbench_doc/data/samples.json"), "samples.json: not there, nor data/"),
+    ("coreheads_mmlongbench_doc", fill("mmlongbench_doc/data/samples.json", b'"x"'), "holds str, expected a list"),
+    ("coreheads_mmlongbench_8k", remove("mmlongbench/mmlb_data/NIAH/vh_s*"), "vh_single_.*not there, expected MMLong"),
+    ("coreheads_mmlongbench_8k", fill("mmlongbench/mmlb_data/NIAH/vh_s*", b""), "is empty, expected a JSON record"),
+    ("coreheads_mlvu_dev", remove("mlvu_dev/MLVU/json/*"), r"json: no \*.json, expected MLVU's questions"),
+    ("coreheads_mlvu_dev", fill("mlvu_dev/MLVU/json/2*", b"{}"), "2_needle.json: holds dict, expected a list"),
+    ("coreheads_mlvu_test", remove("mlvu_test/test-ground-truth/*"), "test_mcq_gt.json: not there, expected MLVU's"),
+]
+
+
+@pytest.mark.parametrize(("name", "damage", "message"), UNUSABLE)
+def test_a_set_that_cannot_be_used_stops(
+    name: str, damage: Damage, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trees.WRITERS[name](tmp_path)
+    damage(tmp_path)
+    with pytest.raises(UserError, match=message) as caught:
+        registry.get(name).records(whole(name), data_root=tmp_path, **FAMILY)
+    assert len(str(caught.value).splitlines()) == 1
+    assert main(["tasks", "validate", name, "--split", whole(name), "--data-root", str(tmp_path)]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_sound_data_has_no_findings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trees.refcocog(tmp_path)
+    assert main(["tasks", "validate", "coreheads_refcocog", "--data-root", str(tmp_path), "--limit", "2"]) == 0
+    assert "2 records of split test looked at, 0 that would be counted as unscored, 0 other" in capsys.readouterr().out
+
+
+def test_validation_names_what_is_odd(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trees.mmdocir(tmp_path)
+    arguments = ["--split", "all", "--data-root", str(tmp_path)]
+    assert main(["tasks", "validate", "coreheads_mmdocir_page", *arguments]) == 1
+    out = capsys.readouterr().out
+    assert "has no area" in out
+    assert "leaves page" in out
+    trees.refcocog(tmp_path)
+    parquet(tmp_path, "refcocog/data/test-00000-of-00001.parquet", lambda rows: rows.append(rows[0]))
+    assert main(["tasks", "validate", "coreheads_refcocog", "--data-root", str(tmp_path)]) == 1
+    assert "id is there twice" in capsys.readouterr().out
+
+
+def test_folders_and_tasks_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tasks", "validate", "coreheads_refcocog", "--data-root", str(tmp_path)]) == 2
+    assert "refcocog: no such folder, expected the data of coreheads_refcocog" in capsys.readouterr().err
+    assert main(["tasks", "validate", "coreheads_vidstg"]) == 2
+    assert "give --data-root" in capsys.readouterr().err
+    assert main(["tasks", "validate"]) == 2
+    assert main(["tasks", "validate", "refcoco"]) == 2
+    assert main(["tasks", "coreheads_refcocog", "coreheads_vidstg"]) == 2
+    assert main(["tasks", "coreheads_refcocog", "--option", "length=3"]) == 2
+    assert main(["tasks", "coreheads_vidstg", "--data-root", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "missing  " in out
+    assert "vidor/annotation/validation/*/*.json" in out
+
+
+def test_data_without_one_usable_record_is_unusable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trees.mlvu_dev(tmp_path)
+    remove("mlvu_dev/MLVU/video/*/*")(tmp_path)
+    assert main(["tasks", "validate", "coreheads_mlvu_dev", "--data-root", str(tmp_path)]) == 2
+    assert "3 records of split test looked at, 3 that would be counted as unscored" in capsys.readouterr().out
