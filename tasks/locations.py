@@ -36,8 +36,9 @@ def source(task: Task, data_root: str | Path | None, settings: Mapping[str, Any]
     found = _looked_for(task, data_root)
     if found is None:
         raise UserError(
-            f"task {task.name}: cannot be read from the hub as it is published; give --data-root, the folder that "
-            f"holds {task.benchmark}/ (`coreheads tasks {task.name}` prints its tree)"
+            f"task {task.name}: cannot be read from the hub as it is published; give --data-root (in lmms-eval: "
+            f"dataset_kwargs.data_root), the folder that holds {task.benchmark}/; `coreheads tasks {task.name}` prints "
+            "its tree"
         )
     if not found.is_hub:
         if not Path(found.place).is_dir():

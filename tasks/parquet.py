@@ -12,7 +12,7 @@ from typing import Any
 from coreheads.errors import UserError
 from coreheads.tasks.cache import build_once, cache_folder
 
-GROUP_BYTES = 256 << 20
+GROUP_BYTES = 128 << 20
 """A row group with a larger column is not read as a whole: its cells are unpacked to files once."""
 
 _BATCH_ROWS = 8
@@ -46,7 +46,10 @@ def parquet_rows(path: Path, columns: list[str]) -> list[dict[str, Any]]:
 
 
 def parquet_cell(path: Path, row: int, column: str) -> Any:
-    """One cell; reads its row group, or, where that is larger than GROUP_BYTES, an unpacked copy of the column."""
+    """One cell; reads its row group, or, where that is larger than GROUP_BYTES, an unpacked copy of the column.
+
+    Of a picture (a struct of bytes and path) the unpacked copy holds the bytes.
+    """
     ends, sizes = _groups(str(path), column)
     for group, end in enumerate(ends):
         if row < end:
@@ -81,7 +84,7 @@ def _groups(path: str, column: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 @lru_cache(maxsize=8)
 def _unpacked(path: Path, column: str) -> Path:
-    """Folder with a file for every cell of a column of bytes, <row // 1000>/<row>; made once, in our cache."""
+    """Folder with a file for every cell of a column of bytes or pictures, <row // 1000>/<row>; made once."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -96,7 +99,8 @@ def _unpacked(path: Path, column: str) -> Path:
                 for value in batch.column(0):
                     place = folder / f"{row // 1000:04d}" / f"{row:07d}"
                     place.parent.mkdir(exist_ok=True)
-                    place.write_bytes(value.as_py() or b"")
+                    cell = value.as_py()
+                    place.write_bytes((cell.get("bytes") if isinstance(cell, dict) else cell) or b"")
                     row += 1
                 bar.update(job, completed=row)
 

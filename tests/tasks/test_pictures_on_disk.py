@@ -12,7 +12,7 @@ import pytest
 import trees
 
 from coreheads.errors import UserError
-from coreheads.tasks import page_cache, parquet
+from coreheads.tasks import page_cache, parquet, registry
 from coreheads.tasks.documents import BadSample
 from coreheads.tasks.mini.writers.media import write_pdf
 from coreheads.tasks.page_cache import PageCache
@@ -55,6 +55,17 @@ def test_large_row_groups_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.
     parquet._unpacked.cache_clear()
     parquet_cell(tmp_path / "x.parquet", 3, "image_binary")
     assert {path: path.stat().st_mtime_ns for path in files} == before
+
+
+def test_large_row_groups_of_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trees.refcocog(tmp_path)
+    task = registry.get("coreheads_refcocog")
+    docs = task.records("test", data_root=tmp_path, family="qwen3_vl")
+    before = [(task.regions(doc), task.messages(doc)[0]["content"][0]["url"].tobytes()) for doc in docs]
+    monkeypatch.setattr(parquet, "GROUP_BYTES", 100)
+    parquet._unpacked.cache_clear()
+    assert [(task.regions(doc), task.messages(doc)[0]["content"][0]["url"].tobytes()) for doc in docs] == before
+    assert list((tmp_path / "cache").rglob("0000001"))
 
 
 def test_a_large_column_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
