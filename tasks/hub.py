@@ -9,7 +9,9 @@ from typing import Any
 
 from coreheads.errors import UserError
 
-HELP = "give --data-root (in lmms-eval: dataset_kwargs.data_root) with a local copy; `coreheads tasks NAME` prints the tree"
+HELP = (
+    "give --data-root (lmms-eval: dataset_kwargs.data_root) with a local copy; `coreheads tasks NAME` prints the tree"
+)
 
 
 @lru_cache(maxsize=4096)

@@ -98,10 +98,9 @@ class Task:
             if name not in self.options:
                 known = ", ".join(self.options) or "none"
                 raise UserError(f"options.{name}: {self.name} has no such option, expected one of: {known}")
-            default = self.options[name]
-            kind = (list, tuple) if isinstance(default, tuple) else type(default)
-            if value is not None and default is not None and (isinstance(value, bool) or not isinstance(value, kind)):
-                raise UserError(f"options.{name}: {value!r}, expected something like {default!r}")
+            if not _fits(value, self.options[name]):
+                wanted = "a text or a list" if self.options[name] is None else f"something like {self.options[name]!r}"
+                raise UserError(f"options.{name}: {value!r}, expected {wanted}")
         return {**self.options, **(options or {})}
 
     def source(self, data_root: str | Path | None = None, options: Mapping[str, Any] | None = None) -> Source:
@@ -219,6 +218,15 @@ class Task:
         """Hash of the records, whatever folder they lie in."""
         lines = [json.dumps({key: doc[key] for key in sorted(doc) if key != "root"}) for doc in docs]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _fits(value: Any, default: Any) -> bool:
+    """Whether an option's value is of its default's kind; null always is, a number must be a whole one above 0."""
+    if value is None:
+        return True
+    if isinstance(default, int):
+        return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, (str, list, tuple) if default is None else (list, tuple))
 
 
 def _distinct(docs: Sequence[Doc]) -> list[Doc]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -52,25 +52,34 @@ def command(
     elif name is not None:
         _show(name, data_root, split, option)
     else:
-        _list()
+        _list(data_root)
 
 
-def _list() -> None:
+def _list(data_root: Path | None) -> None:
     from rich.table import Table
 
     from coreheads.progress import wide_console
     from coreheads.tasks import registry
 
-    table = Table("task", "kind", "main metric", "regions", "splits", "data", title="Tasks", title_justify="left")
+    table = Table(
+        "task", "kind", "main metric", "regions", "splits", "data", "here", title="Tasks", title_justify="left"
+    )
     for known in registry.names():
         task = registry.get(known)
         data = "made on first use" if task.is_mini else f"{task.benchmark}/{f' or {task.hub}' if task.hub else ''}"
-        table.add_row(
-            known, task.kind, task.board_metric, "no" if task.no_regions else "yes", ", ".join(task.splits), data
-        )
+        regions = "no" if task.no_regions else "yes"
+        row = (known, task.kind, task.board_metric, regions, ", ".join(task.splits), data, _here(task, data_root))
+        table.add_row(*row)
     wide_console().print(table)
     typer.echo("One task's files: coreheads tasks NAME --data-root DIR. To check them: coreheads tasks validate NAME")
     typer.echo('The same tasks in lmms-eval: lmms-eval --model coreheads --include_path "$(coreheads tasks --path)"')
+
+
+def _here(task: Any, data_root: Path | None) -> str:
+    """How much of what the task reads is on this machine."""
+    files = [file for file in task.expected(data_root) if not file.what.startswith("optional")]
+    there = sum(file.present for file in files)
+    return "yes" if there == len(files) else "in part" if there else "no"
 
 
 def _show(name: str, data_root: Path | None, split: str, option: list[str] | None) -> None:
