@@ -52,6 +52,8 @@ def make_baseline(run: RunFolder, tolerances: dict[str, Any] | None = None) -> d
     cells = {}
     for name, record in run.cells().items():
         samples = run.samples(name).samples
+        if not samples:
+            continue  # a draw of which no sample could be scored
         cells[name] = {
             "metric": record["metric"],
             "scores": {key: round(float(line["score"]), 6) for key, line in samples.items()},

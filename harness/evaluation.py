@@ -50,6 +50,7 @@ class Evaluator:
                 settings = {**self._data, **self._options.get(name, {})}
                 loaded = self._manager.load_task_or_group([{"task": name, "dataset_kwargs": settings}], "chat")
             loaded[name].serve(self.model.adapter.model_type)
+            loaded[name].stops = False
             self._task = _Task(self._registry.get(name), loaded[name], self._options.get(name))
         return self._task
 
@@ -60,8 +61,8 @@ class Evaluator:
 
         Returns the cell's result: n, score and metric (of the whole set), metrics (all that lmms-eval prints),
         aggregates (those of the whole set that are no means), unscored (samples that cannot be used, which are in no
-        score), variant, tokens_median, seconds. Raises UserError where the task has no data or none that can be
-        scored, or the store holds other records.
+        score), variant, tokens_median, seconds. A random draw may have n 0 and no score. Raises UserError where the
+        task has no data or none that can be scored, or the store holds other records.
         """
         task = self.task(cell.task)
         offset, count = cell.span(len(task.ids))
@@ -99,6 +100,11 @@ class Evaluator:
         seconds = time.perf_counter() - started
         _compare(task, results["samples"][cell.task], store)
         lines = [store.samples[record] for record in wanted if record in store.samples]
+        if not lines and cell.draw is None:
+            raise UserError(
+                f"task {cell.task}: none of {len(wanted)} samples could be scored; record {wanted[0]}: "
+                f"{store.unscored.get(wanted[0], 'unknown')}"
+            )
         metrics = {
             key.partition(",")[0]: value
             for key, value in results["results"][cell.task].items()
@@ -110,10 +116,10 @@ class Evaluator:
             "unscored_example": next((f"{record}: {reason}" for record, reason in store.unscored.items()), None),
             "variant": task.variant,
             "metric": task.board_metric,
-            "score": metrics[task.board_metric],
+            "score": metrics.get(task.board_metric),
             "metrics": metrics,
             "aggregates": {n: metrics[n] for n in task.aggregates if n in metrics and n != task.board_metric},
-            "tokens_median": sorted(line["prompt_tokens"] for line in lines)[len(lines) // 2],
+            "tokens_median": sorted(line["prompt_tokens"] for line in lines)[len(lines) // 2] if lines else None,
             "seconds": seconds,
         }
 

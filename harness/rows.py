@@ -38,6 +38,8 @@ def build_rows(run: RunFolder) -> list[Row]:
     timings = run.timings()
     tables: dict[tuple[str, str], dict[tuple[Any, ...], list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for record in stored.values():
+        if not record["n"]:
+            continue  # a draw of which no sample could be scored
         cell = Cell.from_json(record["cell"])
         tables[cell.model, cell.task][cell.condition].append(record)
     rows: list[Row] = []

@@ -151,7 +151,9 @@ def _evaluate(
             step.now(cell.name.split("__", 2)[-1])
             heads, patch = patches[cell.name]
             result = evaluator.evaluate(cell, patch, folder.samples(cell.name), step.advance)
-            result["kv_bytes_ratio"] = kv_ratio(patch, evaluator.model.adapter.model, round(result["tokens_median"]))
+            if result["n"]:
+                tokens = round(result["tokens_median"])
+                result["kv_bytes_ratio"] = kv_ratio(patch, evaluator.model.adapter.model, tokens)
             folder.finish_cell({"name": cell.name, "cell": cell.to_json(), "heads": heads, **result})
 
 

@@ -78,6 +78,24 @@ def test_a_task_without_a_usable_sample_stops_the_run(
     assert len(message.splitlines()) == 1
 
 
+def test_a_draw_without_a_usable_sample_is_left_out(small_model: Path, tmp_path: Path) -> None:
+    """Draws take successive samples: one of them may meet the bad ones only."""
+    root = small_run.make_data(tmp_path / "data")
+    trees.mlvu_dev(root)
+    content = config(small_model, root, tmp_path / "run", profile={"tasks": [small_run.REC], "samples": 2})
+    content["evaluate"] |= {"draws": 3, "draw_limit": 1}
+    content["cells"] = [{"patch": "ablate", "selections": ["random"], "fractions": [0.25]}]
+    assert run(tmp_path, content) == 0
+    counts = [cell["n"] for cell in read_jsonl(tmp_path / "run/cells.jsonl") if cell["cell"]["draw"] is not None]
+    assert sorted(counts) == [0, 1, 1]
+    dense, drawn = read_json(tmp_path / "run/leaderboard.json")["rows"]
+    assert (dense["n"], dense["unscored"]) == (2, 1)
+    assert (drawn["n"], drawn["draws"]) == (2, 2)
+    baseline = tmp_path / "baseline.json"
+    assert main(["check", str(tmp_path / "run"), "--baseline", str(baseline), "--update"]) == 0
+    assert main(["check", str(tmp_path / "run"), "--baseline", str(baseline)]) == 0
+
+
 def test_data_root_and_options_of_the_command_line(small_model: Path, tmp_path: Path) -> None:
     trees.mmlongbench_doc(tmp_path)
     doc = "coreheads_mmlongbench_doc"
