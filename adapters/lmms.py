@@ -29,7 +29,8 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
 
     pretrained: a hub id, a local folder, or ``tiny``. patch: none, ablate or hybrid, with its own parameters (mode;
     sink, window). heads: a heads.json; selection and fraction say which of its heads (top 5 % by default), seed
-    serves the random ones. adapter: an adapter that is loaded already, instead of pretrained.
+    serves the random ones. adapter: an adapter that is loaded already, instead of pretrained. Settings of the model's
+    family, such as num_frames or max_pixels, go to the adapter.
     """
 
     is_simple = False
@@ -54,8 +55,9 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
     ) -> None:
         super().__init__()
         if adapter is None:
-            from coreheads.adapters.registry import load_adapter
+            from coreheads.adapters.registry import load_adapter, setting_names
 
+            settings = {name: params.pop(name) for name in sorted(params.keys() & setting_names())}
             adapter = load_adapter(
                 pretrained,
                 device=own_device(device or "cpu", os.environ.get("LOCAL_RANK")),
@@ -63,6 +65,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
                 attn_implementation=attn_implementation,
                 revision=revision,
                 trust_remote_code=trust_remote_code,
+                **settings,
             )
         self.adapter = adapter
         self.patch = named_patch(adapter, patch, heads, selection, fraction, seed, params)

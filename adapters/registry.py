@@ -35,6 +35,11 @@ def family(model_type: str, where: str) -> type[Adapter]:
     return found
 
 
+def setting_names() -> frozenset[str]:
+    """Names of the settings that any family knows."""
+    return frozenset(name for model_type in FAMILIES for name in family(model_type, model_type).settings)
+
+
 def load_adapter(
     id_or_path: str | Path,
     device: str = "cpu",

@@ -210,3 +210,11 @@ def test_lmms_evals_own_command_line_runs_model_and_task(folder: Path, heads: Pa
     assert done.returncode == 0, done.stderr[-2000:]
     assert f"|{small_run.REC}|none" in done.stdout
     assert "acc_0.5" in done.stdout
+
+
+def test_settings_of_the_family_go_to_the_adapter(folder: Path) -> None:
+    made = CoreHeads(pretrained=str(folder), max_frames=6, max_pixels=4096)
+    assert made.adapter.processor.video_processor.max_frames == 6
+    assert made.adapter.processor.image_processor.size["longest_edge"] == 4096
+    with pytest.raises(UserError, match="setting num_frames: qwen3_vl has none of that name"):
+        CoreHeads(pretrained=str(folder), num_frames=6)
