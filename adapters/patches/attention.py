@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from coreheads.adapters.patches.base import Patch, Step
-from coreheads.adapters.patches.evicting import RaggedStates, attend_ragged
+from coreheads.adapters.patches.evicting import RaggedStates
 from coreheads.adapters.patches.kernels import attend
+from coreheads.adapters.patches.ragged import attend_ragged
 from coreheads.adapters.patches.rules import Group, group_heads
 from coreheads.adapters.patches.vision import track_vision
 from coreheads.adapters.structure import attention_modules, language_model
@@ -36,6 +37,8 @@ class Control:
         self.patches: list[Patch] = []
         self.vision: Tensor | None = None
         self._groups: dict[int, tuple[Group, ...]] = {}
+        self._mask: Tensor | None = None
+        self._starts: list[int] = []
 
     def add(self, patch: Patch) -> None:
         """Put a patch innermost."""
@@ -53,6 +56,14 @@ class Control:
         if layer not in self._groups:
             self._groups[layer] = group_heads(heads, [patch.rules(layer, heads) for patch in self.patches])
         return self._groups[layer]
+
+    def starts(self, mask: Tensor | None, batch: int) -> list[int]:
+        """How much of each sample is padding; all layers of a forward call get one mask, which is read once."""
+        if mask is None:
+            return [0] * batch
+        if mask is not self._mask:
+            self._mask, self._starts = mask, (~mask).sum(1).tolist()
+        return self._starts
 
 
 @contextmanager
@@ -174,7 +185,7 @@ def _patched(
     scale = query.shape[3] ** -0.5 if scaling is None else scaling
     batch, heads, rows, _ = query.shape
     groups = control.groups(layer, heads)
-    starts = [0] * batch if mask is None else (~mask).sum(1).tolist()
+    starts = control.starts(mask, batch)
     for patch in control.patches:
         query = patch.edit_query(layer, query)
     if isinstance(key, RaggedStates):

@@ -1,29 +1,29 @@
 """A KV cache that keeps only what hybrid attention still reads.
 
-KV heads that serve a selected head keep all tokens; of the others only sinks and window stay after each forward call.
-Both kinds are handed to the attention function as one object, in place of the key and value tensors.
+KV heads that serve a selected head keep all tokens; the others keep ``sink + window`` tokens in a ring: a new token
+takes the place of the one that has just left the window, so that decoding moves nothing. A layer hands itself to the
+attention function in place of the key and value tensors (see ``ragged``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from coreheads.adapters.patches.kernels import attend, masked_attention
-from coreheads.adapters.patches.rules import Group, Local, Nothing
-
-EMPTY = -1
-
 
 class RaggedStates:
-    """What an evicting layer holds during a forward call; ``seen`` counts all tokens so far, padding included."""
+    """What an evicting layer holds during a forward call.
 
-    def __init__(self, layer: EvictingLayer) -> None:
-        self.layer = layer
+    keys, values: the new tokens' states [batch, KV heads, Q, head_dim], of all KV heads; seen: all tokens so far with
+    them, padding included.
+    """
+
+    def __init__(self, layer: EvictingLayer, keys: Tensor, values: Tensor) -> None:
+        self.layer, self.keys, self.values = layer, keys, values
         self.seen = layer.seen
 
     def __getattr__(self, name: str) -> Any:
@@ -34,8 +34,8 @@ class EvictingLayer(CacheLayerMixin):  # type: ignore[misc]
     """One layer's states.
 
     keys, values: [batch, full KV heads, seen (and room to grow), head_dim].
-    short_keys, short_values: [batch, other KV heads, kept, head_dim]; positions [batch, kept] are those of the tokens
-    in the padded sequence, ascending after the EMPTY ones.
+    short_keys, short_values: [batch, other KV heads, at most sink + window, head_dim]; the token at place p (0 is its
+    sample's first real one) lies in slot p, and from sink + window on in slot sink + (p - sink) % window.
     """
 
     is_compileable = False
@@ -50,44 +50,88 @@ class EvictingLayer(CacheLayerMixin):  # type: ignore[misc]
         self.seen = 0
         self.short_keys: Tensor
         self.short_values: Tensor
-        self.positions: Tensor
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Empty states for the batch, type and device of the first call."""
+        self.dtype, self.device = key_states.dtype, key_states.device
         self.keys, self.values = key_states[:, self.full, :0], value_states[:, self.full, :0]
         self.short_keys, self.short_values = key_states[:, self.short, :0], value_states[:, self.short, :0]
-        self.positions = torch.empty(key_states.shape[0], 0, dtype=torch.long, device=key_states.device)
         self.is_initialized = True
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[RaggedStates, RaggedStates]:
-        """Take the new tokens' states [batch, kv heads, Q, head_dim]; nothing is evicted before they were attended."""
+        """Take the new tokens' states [batch, KV heads, Q, head_dim].
+
+        The full KV heads keep them at once; the others when they were attended, for only then it is known how much of
+        the batch is padding.
+        """
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        fresh = torch.arange(self.seen, self.seen + key_states.shape[2], device=key_states.device)
-        self.keys = _append(self.keys, key_states[:, self.full], self.seen)
-        self.values = _append(self.values, value_states[:, self.full], self.seen)
-        self.short_keys = torch.cat([self.short_keys, key_states[:, self.short]], dim=2)
-        self.short_values = torch.cat([self.short_values, value_states[:, self.short]], dim=2)
-        self.positions = torch.cat([self.positions, fresh.expand(key_states.shape[0], -1)], dim=1)
+        if self.full:
+            self.keys = _append(self.keys, key_states, self.full, self.seen)
+            self.values = _append(self.values, value_states, self.full, self.seen)
         self.seen += key_states.shape[2]
-        states = RaggedStates(self)
+        states = RaggedStates(self, key_states, value_states)
         return states, states
 
-    def evict(self, starts: Tensor) -> None:
-        """Drop what no later query sees; ``starts`` [batch] are the positions of the samples' first real tokens."""
-        places = self.positions - starts[:, None]
-        keep = (self.positions > EMPTY) & (places >= 0)
-        keep &= (places < self.sink) | (self.positions > self.seen - self.window)
-        most = int(keep.sum(1).max()) if keep.numel() else 0
-        if most == keep.shape[1]:
+    @property
+    def slots(self) -> int:
+        """Tokens that a short KV head keeps."""
+        return self.sink + self.window
+
+    def kept(self, start: int, new: int = 0) -> int:
+        """Tokens of a sample that the ring holds, before its last ``new`` ones; ``start``: its padding."""
+        return max(0, min(self.seen - new - start, self.slots))
+
+    def store(self, keys: Tensor, values: Tensor, starts: Sequence[int]) -> None:
+        """Put the new tokens [batch, KV heads, Q, head_dim] into the ring; ``starts``: the samples' padding."""
+        if not self.short:
             return
-        order = keep.to(torch.uint8).argsort(dim=1, stable=True)[:, keep.shape[1] - most :]
-        self.positions = torch.where(keep, self.positions, EMPTY).gather(1, order)
-        index = order[:, None, :, None]
-        self.short_keys = self.short_keys.gather(2, index.expand(-1, *_but_length(self.short_keys, most)))
-        self.short_values = self.short_values.gather(2, index.expand(-1, *_but_length(self.short_values, most)))
+        self._make_room(max(self.kept(start) for start in starts))
+        new = keys.shape[2]
+        for samples, start in alike(starts):
+            for place, slot, count in self._targets(self.seen - new - start, self.seen - start):
+                tokens = slice(place - (self.seen - new - start), place - (self.seen - new - start) + count)
+                into = slice(slot, slot + count)
+                self.short_keys[samples, :, into] = _pick(keys[samples, :, tokens], self.short)
+                self.short_values[samples, :, into] = _pick(values[samples, :, tokens], self.short)
+
+    def ordered(self, samples: slice, start: int, new: int) -> tuple[Tensor, Tensor]:
+        """The ring's keys and values before the last ``new`` tokens, in the tokens' order: sinks, then the window."""
+        held, last = self.kept(start, new), self.seen - new - start
+        keys, values = self.short_keys[samples, :, :held], self.short_values[samples, :, :held]
+        turn = (last - self.sink) % self.window
+        if last <= self.slots or not turn:
+            return keys, values
+        edge = self.sink + turn
+        parts = slice(0, self.sink), slice(edge, None), slice(self.sink, edge)
+        return (torch.cat([states[:, :, part] for part in parts], 2) for states in (keys, values))  # type: ignore[return-value]
+
+    def places(self, start: int, new: int, device: torch.device) -> Tensor:
+        """Places of the tokens of ``ordered`` and of the ``new`` ones behind them, ascending."""
+        last = self.seen - start
+        held = torch.arange(max(0, last - new), device=device)
+        held = held[(held < self.sink) | (held >= last - new - self.window)]
+        return torch.cat([held, torch.arange(max(0, last - new), last, device=device)])
+
+    def _targets(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
+        """(place, slot, count): where those of the places first..last-1 go that are still seen afterwards."""
+        first = max(0, first)
+        if first < self.sink:
+            yield first, first, min(self.sink, last) - first
+        place = max(first, self.sink, last - self.window)
+        while place < last:
+            turn = (place - self.sink) % self.window
+            count = min(last - place, self.window - turn)
+            yield place, self.sink + turn, count
+            place += count
+
+    def _make_room(self, slots: int) -> None:
+        held = self.short_keys.shape[2]
+        if slots > held:
+            room = min(self.slots, max(slots, held + max(64, held // 2)) if held else slots)
+            self.short_keys, self.short_values = _grown(self.short_keys, room), _grown(self.short_values, room)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """(tokens so far and new, 0): masks speak of all tokens, also of those evicted."""
@@ -122,15 +166,15 @@ class EvictingLayer(CacheLayerMixin):  # type: ignore[misc]
         self._each(lambda states: states[indices])
 
     def bytes(self) -> int:
-        """Bytes of the keys and values that are kept."""
+        """Bytes of the keys and values that are kept; room to grow does not count."""
         if not self.is_initialized:
             return 0
-        full = [self.keys[:, :, : self.seen], self.values[:, :, : self.seen]]
-        return sum(t.numel() * t.element_size() for t in (*full, self.short_keys, self.short_values))
+        full, short = self.keys[:, :, : self.seen], self.short_keys[:, :, : min(self.seen, self.slots)]
+        return 2 * sum(states.numel() * states.element_size() for states in (full, short))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> None:
         if self.is_initialized:
-            for name in ("keys", "values", "short_keys", "short_values", "positions"):
+            for name in ("keys", "values", "short_keys", "short_values"):
                 setattr(self, name, change(getattr(self, name)))
 
 
@@ -145,91 +189,29 @@ class EvictingCache(Cache):  # type: ignore[misc]
         return sum(layer.bytes() for layer in self.layers)
 
 
-def attend_ragged(
-    query: Tensor,
-    states: RaggedStates,
-    groups: tuple[Group, ...],
-    starts: list[int],
-    scaling: float,
-    vision: Tensor | None,
-) -> Tensor:
-    """Queries [B, H, Q, D] against an evicting layer -> [B, Q, H, D]; afterwards the layer evicts.
-
-    Raises ValueError when a head reads a short KV head without the cache's own sink + window rule.
-    """
-    layer = states.layer
-    repeats = query.shape[1] // (len(layer.full) + len(layer.short))
-    wide = [kv * repeats + i for kv in layer.full for i in range(repeats)]
-    narrow = [kv * repeats + i for kv in layer.short for i in range(repeats)]
-    local, narrow_groups = Local(layer.sink, layer.window), _among(groups, narrow)
-    if any(local not in group.rules and Nothing() not in group.rules for group in narrow_groups):
-        raise ValueError("the cache evicts what active patches need: make it with the Hybrid whose block it is used in")
-    output = query.new_zeros(query.shape[0], query.shape[2], query.shape[1], query.shape[3])
-    for sample, start in enumerate(starts):
-        rows = min(query.shape[2], layer.seen - start)
-        if rows <= 0:
-            continue
-        seen = None if vision is None else vision[sample, start:]
-        own = query[sample : sample + 1, :, -rows:]
-        if wide:
-            key, value = (t[sample : sample + 1, :, start : layer.seen] for t in (layer.keys, layer.values))
-            output[sample, -rows:, wide] = attend(own[:, wide], key, value, scaling, _among(groups, wide), seen)[0]
-        if narrow:
-            places = layer.positions[sample] - start
-            first = int((places < 0).sum()) if layer.positions.shape[1] else 0
-            columns = places[first:]
-            key, value = (t[sample : sample + 1, :, first:] for t in (layer.short_keys, layer.short_values))
-            output[sample, -rows:, narrow] = _attend_short(
-                own[:, narrow], key, value, scaling, narrow_groups, seen, columns, layer.seen - start
-            )[0]
-    layer.evict(torch.tensor(starts, device=query.device))
-    return output
+def alike(starts: Sequence[int]) -> Iterator[tuple[slice, int]]:
+    """Stretches of samples with equal padding."""
+    first = 0
+    for index in range(1, len(starts) + 1):
+        if index == len(starts) or starts[index] != starts[first]:
+            yield slice(first, index), starts[first]
+            first = index
 
 
-def _attend_short(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    scaling: float,
-    groups: tuple[Group, ...],
-    vision: Tensor | None,
-    columns: Tensor,
-    total: int,
-) -> Tensor:
-    """One sample's short KV heads, whose keys are at the positions ``columns`` of ``total`` tokens."""
-    if len(columns) == total:
-        return attend(query, key, value, scaling, groups, vision)
-    if len(groups) == 1:
-        return masked_attention(query, key, value, scaling, groups[0], vision, columns)
-    repeats = query.shape[1] // key.shape[1]
-    output = query.new_empty(query.shape[0], query.shape[2], query.shape[1], value.shape[3])
-    for group in groups:
-        chosen = torch.tensor(group.heads, device=query.device)
-        source = chosen // repeats
-        output[:, :, chosen] = masked_attention(
-            query[:, chosen], key[:, source], value[:, source], scaling, group, vision, columns
-        )
-    return output
+def _pick(states: Tensor, heads: list[int]) -> Tensor:
+    return states if len(heads) == states.shape[1] else states[:, heads]
 
 
-def _among(groups: tuple[Group, ...], heads: list[int]) -> tuple[Group, ...]:
-    """The groups of some heads only, numbered by their place in ``heads``."""
-    place = {head: index for index, head in enumerate(heads)}
-    inside = ((tuple(place[head] for head in group.heads if head in place), group.rules) for group in groups)
-    return tuple(Group(members, rules) for members, rules in inside if members)
-
-
-def _append(states: Tensor, fresh: Tensor, seen: int) -> Tensor:
-    """Write ``fresh`` behind the first ``seen`` tokens, in a buffer that grows by a quarter when it is full."""
+def _append(states: Tensor, fresh: Tensor, heads: list[int], seen: int) -> Tensor:
+    """Write ``fresh`` of these heads behind the first ``seen`` tokens, in a buffer that grows by a quarter."""
     needed = seen + fresh.shape[2]
     if needed > states.shape[2]:
-        room = needed if not seen else needed + max(64, needed // 4)
-        grown = states.new_empty(states.shape[0], states.shape[1], room, states.shape[3])
-        grown[:, :, :seen] = states[:, :, :seen]
-        states = grown
-    states[:, :, seen:needed] = fresh
+        states = _grown(states[:, :, :seen], needed + max(64, needed // 4) if seen else needed + 64)
+    states[:, :, seen:needed] = _pick(fresh, heads)
     return states
 
 
-def _but_length(states: Tensor, length: int) -> tuple[int, int, int]:
-    return states.shape[1], length, states.shape[3]
+def _grown(states: Tensor, room: int) -> Tensor:
+    grown = states.new_empty(*states.shape[:2], room, states.shape[3])
+    grown[:, :, : states.shape[2]] = states
+    return grown

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, get_args
 
 from torch import nn
 
@@ -15,6 +16,8 @@ from coreheads.adapters.structure import head_shape
 from coreheads.errors import UserError
 from coreheads.heads import Heads
 
+Granularity = Literal["query", "kv"]
+
 
 @dataclass(frozen=True)
 class Hybrid(Patch):
@@ -23,7 +26,8 @@ class Hybrid(Patch):
     For query rows [batch, heads, Q, head_dim] of a head not selected, the token at position i (0 is the sample's first
     real token, after left padding) sees the tokens j <= i with ``j < sink`` or ``i - j < window``: the first ``sink``
     tokens, and the last ``window`` with itself among them. It holds in prefill and in decoding, with any cache.
-    Without selected heads every head is local (a control). ``local=False`` leaves the attention of the heads not
+    Without selected heads every head is local (a control). ``granularity="kv"``: every query head that shares a KV
+    head with a selected one attends fully too, which costs no memory more. ``local=False`` leaves the attention of the heads not
     selected out altogether, outputs 0: no hybrid pattern can be faster, and its answers mean nothing.
     """
 
@@ -33,6 +37,7 @@ class Hybrid(Patch):
     sink: int = 4
     window: int = 1024
     local: bool = True
+    granularity: Granularity = "query"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "heads", as_heads(self.heads, "Hybrid"))
@@ -40,10 +45,30 @@ class Hybrid(Patch):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise UserError(f"Hybrid: {field} is {value!r}, expected a whole number of at least {least}")
+        if self.granularity not in get_args(Granularity):
+            raise UserError(
+                f"Hybrid: granularity is {self.granularity!r}, expected one of {', '.join(get_args(Granularity))}"
+            )
 
     def check(self, model: nn.Module) -> None:
         """UserError when heads lie outside the model."""
         check_heads(self.heads, model, "Hybrid")
+
+    def __call__(self, model: nn.Module) -> AbstractContextManager[nn.Module]:
+        """Apply within a ``with`` block, which gives the model back; UserError when heads lie outside it."""
+        widened = self.on(model)
+        return Patch.__call__(self, model) if widened is self else widened(model)
+
+    def on(self, model: nn.Module) -> Hybrid:
+        """The same patch with the heads that attend fully on this model written out, one by one."""
+        if self.granularity == "query":
+            return self
+        self.check(model)
+        _, heads, kv_heads = head_shape(model)
+        repeats = heads // kv_heads
+        groups = {(layer, head // repeats) for layer, head in self.heads}
+        whole = frozenset((layer, kv * repeats + i) for layer, kv in groups for i in range(repeats))
+        return replace(self, heads=whole, granularity="query")
 
     def rules(self, layer: int, heads: int) -> Mapping[int, Rule]:
         """The rule of every head that is not selected."""
@@ -55,6 +80,11 @@ class Hybrid(Patch):
         layers, heads, kv_heads = head_shape(model)
         repeats = heads // kv_heads
         return [sorted({head // repeats for at, head in self.heads if at == layer}) for layer in range(layers)]
+
+    def full_kv_share(self, model: nn.Module) -> tuple[int, int]:
+        """(KV heads that keep every token, all KV heads) of the model."""
+        layers, _, kv_heads = head_shape(model)
+        return sum(len(kept) for kept in self.full_kv_heads(model)), layers * kv_heads
 
     def cache(self, model: nn.Module) -> EvictingCache:
         """A cache for ``past_key_values`` that keeps of the other KV heads what sink + window still needs.
@@ -74,17 +104,17 @@ class Hybrid(Patch):
         if tokens < 1:
             raise UserError(f"Hybrid: tokens is {tokens!r}, expected at least 1")
         self.check(model)
-        layers, _, kv_heads = head_shape(model)
-        full = sum(len(kept) for kept in self.full_kv_heads(model))
+        full, every = self.full_kv_share(model)
         short = min(tokens, self.sink + self.window) if self.local else 0
-        return (full * tokens + (layers * kv_heads - full) * short) / (layers * kv_heads * tokens)
+        return (full * tokens + (every - full) * short) / (every * tokens)
 
     def describe(self) -> dict[str, Any]:
-        """{"patch", "heads", "sink", "window", "local"}."""
+        """{"patch", "heads", "sink", "window", "local", "granularity"}."""
         return {
             "patch": self.name,
             "heads": pairs(self.heads),
             "sink": self.sink,
             "window": self.window,
             "local": self.local,
+            "granularity": self.granularity,
         }

@@ -1,9 +1,9 @@
 """Sink + window attention in blocks of queries: work and memory grow with tokens x window, never tokens squared.
 
-A block of queries meets one slab of keys, [sinks | window before the block | the block itself], and all blocks go
+A block of queries meets one slab of keys, [sinks | window before the block | the block itself], and many blocks go
 through scaled_dot_product_attention as one batch, with the query heads of a KV head packed as further rows. From the
 query at position sink + window on, every slab looks alike, so that all blocks share one small mask; the few queries
-before it see all keys before them, which is plain causal attention.
+before it see all keys before them, which is plain causal attention. Plain torch operations: no compiler is needed.
 """
 
 from __future__ import annotations
@@ -12,91 +12,95 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-SLAB_ELEMENTS = 1 << 23
-"""Elements of gathered keys at a time: bounds the extra memory whatever the prompt's length."""
+SLAB_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 26}
+"""Elements of gathered keys at a time, by device type: what a CPU core's cache holds, what fills a GPU."""
+BLOCKS = 4
+"""Blocks at a time, at least: long slabs leave the cache anyway."""
 
 
 def block_size(window: int) -> int:
-    """Queries a block: the slab's waste is a block, its overhead is a call; measured on CPU."""
-    return 64 if window <= 128 else 128
+    """Queries a block. Short blocks meet fewer keys that they do not see, long ones copy less; measured on CPU."""
+    return min(128, max(32, 1 << (window // 8).bit_length() >> 1))
 
 
-def local_attention(query: Tensor, key: Tensor, value: Tensor, scaling: float, sink: int, window: int) -> Tensor:
-    """[B, H, Q, D] queries, the last of the K tokens of key and value [B, Hkv, K, D] -> [B, Q, H, D].
-
-    The query at position i sees keys j <= i with j < sink or i - j < window.
-    """
-    from coreheads.adapters.patches.kernels import full_attention
-
-    batch, heads, rows, _ = query.shape
-    before = key.shape[2] - rows
-    plain = min(rows, max(0, sink + window - before))
-    if plain == rows:
-        return full_attention(query, key, value, scaling)
-    output = query.new_empty(batch, rows, heads, value.shape[3])
-    if plain:
-        reach = before + plain
-        output[:, :plain] = full_attention(query[:, :, :plain], key[:, :, :reach], value[:, :, :reach], scaling)
-    block = min(block_size(window), rows - plain)
-    blocks = (rows - plain) // block
-    at_once = max(1, SLAB_ELEMENTS // (batch * key.shape[1] * (sink + window + block) * key.shape[3]))
-    start = plain
-    for first in range(0, blocks, at_once):
-        count = min(at_once, blocks - first)
-        _blocks(query, key, value, scaling, sink, window, start, block, count, output)
-        start += count * block
-    if start < rows:
-        _blocks(query, key, value, scaling, sink, window, start, rows - start, 1, output)
-    return output
-
-
-def _blocks(
+def local_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
     scaling: float,
     sink: int,
     window: int,
-    start: int,
-    block: int,
-    count: int,
-    output: Tensor,
-) -> None:
-    """Write output[:, start : start + count * block], all of whose queries lie at or after position sink + window."""
-    batch, heads, rows, width = query.shape
-    kv_heads = key.shape[1]
-    repeats = heads // kv_heads
-    stop = start + count * block
+    output: Tensor | None = None,
+) -> Tensor:
+    """[B, H, Q, D] queries, the last of the K tokens of key and value [B, Hkv, K, D] -> [B, Q, H, D].
+
+    The query at position i sees keys j <= i with j < sink or i - j < window. Written into ``output`` where given.
+    """
+    from coreheads.adapters.patches.dense import full_attention
+
+    batch, heads, rows, _ = query.shape
     before = key.shape[2] - rows
+    if output is None:
+        output = query.new_empty(batch, rows, heads, value.shape[3])
+    plain = min(rows, max(0, sink + window - before))
+    if plain:
+        reach = before + plain
+        output[:, :plain] = full_attention(query[:, :, :plain], key[:, :, :reach], value[:, :, :reach], scaling)
+    block = max(1, min(block_size(window), rows - plain))
+    mask = _mask(sink, window, block, heads // key.shape[1], query)
+    slab = batch * key.shape[1] * (sink + window + block) * key.shape[3]
+    at_once = max(BLOCKS, SLAB_ELEMENTS.get(query.device.type, SLAB_ELEMENTS["cpu"]) // slab)
+    start = plain
+    while start < rows:
+        count = max(1, min(at_once, (rows - start) // block))
+        if rows - start < block:
+            block = rows - start
+            mask = _mask(sink, window, block, heads // key.shape[1], query)
+        stop = start + count * block
+        keys = slice(before + start - window + 1, before + stop)
+        _blocks(
+            query[:, :, start:stop],
+            _slabs(key, sink, keys, window - 1 + block, block),
+            _slabs(value, sink, keys, window - 1 + block, block),
+            mask,
+            scaling,
+            output[:, start:stop],
+        )
+        start = stop
+    return output
+
+
+def _blocks(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scaling: float, output: Tensor) -> None:
+    """Queries [B, H, count * block, D] against slabs [B, count, Hkv, L, D], written to [B, count * block, H, D]."""
+    batch, count, kv_heads, length, width = keys.shape
+    heads, block = query.shape[1], query.shape[2] // count
+    repeats = heads // kv_heads
     packed = (
-        query[:, :, start:stop]
-        .reshape(batch, kv_heads, repeats, count, block, width)
+        query.view(batch, kv_heads, repeats, count, block, width)
         .permute(0, 3, 1, 2, 4, 5)
         .reshape(batch * count, kv_heads, repeats * block, width)
     )
-    lowest = before + start - window + 1
-    keys = _slabs(key, sink, lowest, window - 1 + block, block, count)
-    values = _slabs(value, sink, lowest, window - 1 + block, block, count)
-    mask = None if block == 1 else _mask(sink, window, block, repeats, query)
-    result = scaled_dot_product_attention(packed, keys, values, attn_mask=mask, scale=scaling)
-    output[:, start:stop].view(batch, count, block, kv_heads, repeats, -1).copy_(
+    result = scaled_dot_product_attention(
+        packed, keys.flatten(0, 1), values.flatten(0, 1), attn_mask=mask, scale=scaling
+    )
+    output.view(batch, count, block, kv_heads, repeats, -1).copy_(
         result.view(batch, count, kv_heads, repeats, block, -1).permute(0, 1, 4, 2, 3, 5)
     )
 
 
-def _slabs(states: Tensor, sink: int, lowest: int, length: int, block: int, count: int) -> Tensor:
-    """[B, Hkv, K, D] -> [B * count, Hkv, sink + length, D]: the sinks and ``length`` tokens from lowest + i * block."""
-    batch, kv_heads, _, width = states.shape
-    slabs = states.new_empty(batch, count, kv_heads, sink + length, width)
+def _slabs(states: Tensor, sink: int, tokens: slice, length: int, block: int) -> Tensor:
+    """[B, Hkv, K, D] -> [B, count, Hkv, sink + length, D]: the sinks, and ``length`` of ``tokens`` every ``block``."""
+    windows = states[:, :, tokens].unfold(2, length, block).permute(0, 2, 1, 4, 3)
+    slabs = states.new_empty(*windows.shape[:3], sink + length, states.shape[3])
     slabs[:, :, :, :sink] = states[:, None, :, :sink]
-    last = lowest + length + (count - 1) * block
-    windows = states[:, :, lowest:last].unfold(2, length, block)
-    slabs[:, :, :, sink:] = windows.permute(0, 2, 1, 4, 3)
-    return slabs.view(batch * count, kv_heads, sink + length, width)
+    slabs[:, :, :, sink:] = windows
+    return slabs
 
 
-def _mask(sink: int, window: int, block: int, repeats: int, like: Tensor) -> Tensor:
+def _mask(sink: int, window: int, block: int, repeats: int, like: Tensor) -> Tensor | None:
     """Additive [repeats * block, sink + window - 1 + block]: every sink, and the window's diagonal band."""
+    if block == 1:
+        return None
     rows = torch.arange(block, device=like.device)[:, None]
     tail = torch.arange(window - 1 + block, device=like.device)[None, :]
     band = (tail >= rows) & (tail < rows + window)

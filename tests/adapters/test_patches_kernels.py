@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from patches_oracle import dense
 
-from coreheads.adapters.patches.evicting import EvictingLayer, attend_ragged
-from coreheads.adapters.patches.kernels import attend, full_attention
+from coreheads.adapters.patches.evicting import EvictingLayer
+from coreheads.adapters.patches.dense import full_attention
+from coreheads.adapters.patches.kernels import attend
 from coreheads.adapters.patches.local import local_attention
+from coreheads.adapters.patches.ragged import attend_ragged
 from coreheads.adapters.patches.rules import Group, Local, Nothing, NoVision, group_heads
 
 quick = settings(max_examples=25, deadline=None)
@@ -48,7 +50,7 @@ def test_local_attention_is_the_masked_one(
 def test_local_attention_gathers_long_prompts_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     query, key, value = states(1, 2, 2, 700, 700)
     whole = local_attention(query, key, value, 0.3, 4, 16)
-    monkeypatch.setattr("coreheads.adapters.patches.local.SLAB_ELEMENTS", 1)
+    monkeypatch.setattr("coreheads.adapters.patches.local.SLAB_ELEMENTS", {"cpu": 1})
     torch.testing.assert_close(local_attention(query, key, value, 0.3, 4, 16), whole, atol=1e-12, rtol=0)
 
 

@@ -1,0 +1,120 @@
+"""Which implementation of an attention pattern runs: the fastest that works here, found by measuring it.
+
+On a CPU there is one implementation of each pattern and nothing is measured. On a GPU the candidates are tried on the
+tensors at hand when a shape is first met; one that cannot run, or whose output differs from the reference
+implementation's, is left out. The choice is kept for the process.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from torch import Tensor
+
+Kernel = Callable[..., Tensor]
+"""(query, key, value, scaling, *pattern) -> [B, Q, H, D]."""
+
+PROBES = 3
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 4e-2, torch.float16: 1e-2}
+"""How far a candidate may lie from the reference, of the output's largest magnitude: bfloat16 has 8 bits, and a row
+is a mean over many keys. A wrong pattern is off by far more."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What measuring a shape gave. seconds: by candidate; failed: why a candidate was left out."""
+
+    name: str
+    seconds: Mapping[str, float]
+    failed: Mapping[str, str]
+
+
+_FOUND: dict[tuple[object, ...], Found] = {}
+_FORCED: ContextVar[Mapping[str, str]] = ContextVar("forced kernels", default={})  # noqa: B039 - never changed in place
+
+
+def run(kind: str, candidates: Mapping[str, Kernel], query: Tensor, key: Tensor, *rest: object) -> Tensor:
+    """The output of the chosen candidate of ``kind``; the first candidate is the reference for the others."""
+    forced = _FORCED.get().get(kind)
+    if forced is not None:
+        if forced not in candidates:
+            raise ValueError(f"{kind} kernel {forced!r} is not to be had here, expected one of {', '.join(candidates)}")
+        return candidates[forced](query, key, *rest)
+    if len(candidates) == 1:
+        return next(iter(candidates.values()))(query, key, *rest)
+    signature = _signature(kind, query, key, rest)
+    if signature not in _FOUND:
+        _FOUND[signature] = _measure(candidates, query, key, rest)
+    return candidates[_FOUND[signature].name](query, key, *rest)
+
+
+@contextmanager
+def forced(**kernels: str) -> Iterator[None]:
+    """Inside the block the pattern ``kind`` is computed by the candidate of that name: ``forced(full="sdpa")``."""
+    token = _FORCED.set({**_FORCED.get(), **kernels})
+    try:
+        yield
+    finally:
+        _FORCED.reset(token)
+
+
+def found() -> dict[str, Found]:
+    """What was measured in this process so far, by a readable signature."""
+    return {" ".join(str(part) for part in signature): result for signature, result in _FOUND.items()}
+
+
+def _signature(kind: str, query: Tensor, key: Tensor, rest: tuple[object, ...]) -> tuple[object, ...]:
+    """Shapes that share a choice: lengths count by their power of two."""
+    lengths = (query.shape[2].bit_length(), key.shape[2].bit_length(), query.shape[2] == key.shape[2])
+    pattern = tuple(part for part in rest if isinstance(part, int))
+    heads = (query.shape[0], query.shape[1], key.shape[1], query.shape[3])
+    return (kind, str(query.device), str(query.dtype), *heads, *lengths, *pattern)
+
+
+def _measure(candidates: Mapping[str, Kernel], query: Tensor, key: Tensor, rest: tuple[object, ...]) -> Found:
+    seconds: dict[str, float] = {}
+    failed: dict[str, str] = {}
+    reference: Tensor | None = None
+    for name, candidate in candidates.items():
+        try:
+            output = candidate(query, key, *rest)
+            if reference is None:
+                reference = output
+            elif not agrees(output, reference):
+                failed[name] = "its output differs from the reference"
+                warnings.warn(f"attention kernel {name} left out: {failed[name]}", stacklevel=2)
+                continue
+            seconds[name] = median(_timed(candidate, query, key, rest) for _ in range(PROBES))
+        except torch.OutOfMemoryError:
+            failed[name] = "out of memory"
+        except Exception as error:  # whatever a backend says when it has no kernel for a shape or device
+            failed[name] = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if not seconds:
+        raise RuntimeError(f"no attention kernel runs here: {failed}")
+    return Found(min(seconds, key=lambda name: seconds[name]), seconds, failed)
+
+
+def agrees(output: Tensor, reference: Tensor) -> bool:
+    """Whether two results are one up to rounding, in the largest difference; NaN agrees with nothing."""
+    difference = (output.float() - reference.float()).abs().amax()
+    return bool(difference <= TOLERANCE.get(reference.dtype, 1e-9) * reference.float().abs().amax())
+
+
+def _timed(candidate: Kernel, query: Tensor, key: Tensor, rest: tuple[object, ...]) -> float:
+    _wait(query)
+    started = time.perf_counter()
+    candidate(query, key, *rest)
+    _wait(query)
+    return time.perf_counter() - started
+
+
+def _wait(tensor: Tensor) -> None:
+    if tensor.device.type == "cuda":
+        torch.cuda.synchronize(tensor.device)

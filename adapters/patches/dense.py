@@ -1,0 +1,124 @@
+"""Full causal attention, by whichever kernel is fastest on the device.
+
+Shapes: query [B, H, Q, D], key and value [B, Hkv, K, D], the Q queries are the last of the K tokens -> [B, Q, H, D].
+Candidates on a GPU: the backends of torch's scaled_dot_product_attention, torch's variable-length FlashAttention, and
+the package flash-attn where it is installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import scaled_dot_product_attention
+
+from coreheads.adapters.patches import choice, flash
+
+ROWS = 128
+"""Query rows that share one explicit mask at a time, where no kernel aligns its causal mask to the last key."""
+
+BACKENDS = {
+    "sdpa-flash": SDPBackend.FLASH_ATTENTION,
+    "sdpa-cudnn": SDPBackend.CUDNN_ATTENTION,
+    "sdpa-efficient": SDPBackend.EFFICIENT_ATTENTION,
+}
+
+
+def full_attention(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+    """Causal attention; the mask is aligned to the last key, as chunked prefill and decoding need."""
+    if query.shape[2] == 1:
+        return attend_last(query, key, value, scaling)
+    return choice.run(
+        "full", full_kernels(query.device.type, query.shape[2] == key.shape[2]), query, key, value, scaling
+    )
+
+
+def attend_last(query: Tensor, key: Tensor, value: Tensor, scaling: float, mask: Tensor | None = None) -> Tensor:
+    """One query [B, H, 1, D] that sees all keys, or those of ``mask`` (bool, broadcast to [B, Hkv, 1, K]).
+
+    The query heads of a KV head are rows of one product: keys and values are read once and not repeated.
+    """
+    batch, heads, _, width = query.shape
+    packed = query.reshape(batch, key.shape[1], heads // key.shape[1], width)
+    output = scaled_dot_product_attention(packed, key, value, attn_mask=mask, scale=scaling)
+    return output.reshape(batch, 1, heads, value.shape[3])
+
+
+def full_kernels(device: str, square: bool) -> Mapping[str, choice.Kernel]:
+    """The candidates for several queries, the reference first; ``square``: every token is a query."""
+    plain = _sdpa if square else _lower_right
+    if device != "cuda":
+        return {"sdpa": _sdpa if square else _by_rows}
+    found: dict[str, choice.Kernel] = {"sdpa": plain}
+    found |= {name: partial(plain, backend=backend) for name, backend in BACKENDS.items()}
+    for name, kernel in flash.kernels().items():
+        found[name] = partial(_flash, kernel)
+    return found
+
+
+def _sdpa(query: Tensor, key: Tensor, value: Tensor, scaling: float, backend: SDPBackend | None = None) -> Tensor:
+    grouped = key.shape[1] != query.shape[1]
+    if grouped and key.shape[1] == 1:
+        # one KV head for all: a view serves, where enable_gqa copies on a CPU
+        key, value = (states.expand(-1, query.shape[1], -1, -1) for states in (key, value))
+        grouped = False
+    if backend is None:
+        output = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped)
+    else:
+        with sdpa_kernel(backend):
+            output = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped)
+    return output.transpose(1, 2)
+
+
+def _lower_right(
+    query: Tensor, key: Tensor, value: Tensor, scaling: float, backend: SDPBackend | None = None
+) -> Tensor:
+    """Fewer queries than keys, by the bias of torch that GPU kernels know as an alignment and not as a tensor."""
+    from torch.nn.attention.bias import causal_lower_right
+
+    if backend is SDPBackend.CUDNN_ATTENTION:
+        raise NotImplementedError("this bias is not known to cuDNN")
+    repeats = query.shape[1] // key.shape[1]
+    if repeats > 1:
+        key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
+    bias = causal_lower_right(query.shape[2], key.shape[2])
+    if backend is None:
+        return scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scaling).transpose(1, 2)
+    with sdpa_kernel(backend):
+        return scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scaling).transpose(1, 2)
+
+
+def _flash(kernel: flash.Kernel, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+    return kernel(query, key, value, scaling, (-1, 0))[0]
+
+
+def _by_rows(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+    """Fewer queries than keys on a CPU: an explicit mask for ROWS queries at a time."""
+    count, before = query.shape[2], key.shape[2] - query.shape[2]
+    output = query.new_empty(query.shape[0], count, query.shape[1], value.shape[3])
+    columns = torch.arange(key.shape[2], device=query.device)
+    for start in range(0, count, ROWS):
+        stop = min(start + ROWS, count)
+        reach = before + stop
+        seen = columns[None, :reach] <= columns[before + start : reach, None]
+        output[:, start:stop] = masked_rows(
+            query[:, :, start:stop], key[:, :, :reach], value[:, :, :reach], scaling, seen
+        )
+    return output
+
+
+def masked_rows(query: Tensor, key: Tensor, value: Tensor, scaling: float, seen: Tensor) -> Tensor:
+    """Queries [B, H, R, D] under one bool mask ``seen`` [R, K] -> [B, R, H, D]; a row that sees nothing gives 0.
+
+    The query heads of a KV head are further rows: keys and values need no copies.
+    """
+    batch, heads, rows, width = query.shape
+    repeats = heads // key.shape[1]
+    packed = query.reshape(batch, key.shape[1], repeats * rows, width)
+    part = scaled_dot_product_attention(packed, key, value, attn_mask=seen.repeat(repeats, 1), scale=scaling)
+    # What SDPA gives for a row without any key is left to its kernels: say it here.
+    part = torch.where(seen.any(-1)[:, None], part.reshape(batch, heads, rows, value.shape[3]), 0.0)
+    return part.transpose(1, 2)

@@ -1,0 +1,109 @@
+"""FlashAttention with a window and the log-sum-exp of every row, from torch itself and from the package flash-attn.
+
+Causal masks are aligned to the last key. Both are optional: what this torch or this machine lacks is not offered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, lru_cache
+from importlib.util import find_spec
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Kernel = Callable[[Tensor, Tensor, Tensor, float, tuple[int, int]], tuple[Tensor, Tensor]]
+"""(query [B, H, Q, D], key, value [B, Hkv, K, D], scaling, (left, right)) -> ([B, Q, H, D], log-sum-exp [B, Q, H]).
+
+The query at key position p sees keys p - left to p + right; -1 is without limit."""
+
+
+@cache
+def kernels() -> dict[str, Kernel]:
+    """The implementations to be had, by name."""
+    found: dict[str, Kernel] = {}
+    if "window_size" in _varlen_parameters():
+        found["varlen"] = varlen
+    if find_spec("flash_attn") is not None:
+        found["flash-attn"] = flash_attn
+    return found
+
+
+@cache
+def _varlen_parameters() -> tuple[str, ...]:
+    """Of ``torch.nn.attention.varlen.varlen_attn``, which has grown from one torch to the next."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return ()
+    return tuple(signature(varlen_attn).parameters)
+
+
+def varlen(query: Tensor, key: Tensor, value: Tensor, scaling: float, window: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """By ``torch.nn.attention.varlen``, a sample at a time."""
+    from torch.nn.attention.varlen import AuxRequest, varlen_attn
+
+    known = _varlen_parameters()
+    options: dict[str, Any] = {"window_size": window, "return_aux": AuxRequest(lse=True), "scale": scaling}
+    if "enable_gqa" in known:  # before it was a parameter, fewer KV heads were taken as they are
+        options["enable_gqa"] = query.shape[1] != key.shape[1]
+    rows, columns = query.shape[2], key.shape[2]
+    ends = _ends(rows, query.device), _ends(columns, key.device), rows, columns
+    outputs, sums = [], []
+    for sample in zip(query, key, value, strict=True):
+        # views, in whatever order the tokens and heads lie in memory
+        output, lse = varlen_attn(*(states.transpose(0, 1) for states in sample), *ends, **options)
+        outputs.append(output)
+        sums.append(lse.transpose(0, 1))
+    if len(outputs) == 1:
+        return outputs[0][None], sums[0][None]
+    return torch.stack(outputs), torch.stack(sums)
+
+
+def flash_attn(
+    query: Tensor, key: Tensor, value: Tensor, scaling: float, window: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """By the package flash-attn."""
+    from flash_attn import flash_attn_func
+
+    output, lse, _ = flash_attn_func(
+        query.transpose(1, 2),
+        key.transpose(1, 2),
+        value.transpose(1, 2),
+        softmax_scale=scaling,
+        causal=window[1] == 0,
+        window_size=window,
+        return_attn_probs=True,
+    )
+    return output, lse.transpose(1, 2)
+
+
+def reference(
+    query: Tensor, key: Tensor, value: Tensor, scaling: float, window: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """The same in plain operations with all scores at once: for tests and small inputs on any device."""
+    rows, columns = query.shape[2], key.shape[2]
+    repeats = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
+    places = torch.arange(columns - rows, columns, device=query.device)[:, None]
+    distance = places - torch.arange(columns, device=query.device)[None]
+    left, right = window
+    hidden = torch.zeros_like(distance, dtype=torch.bool)
+    if left >= 0:
+        hidden |= distance > left
+    if right >= 0:
+        hidden |= -distance > right
+    exact = torch.promote_types(query.dtype, torch.float32)
+    scores = (query.to(exact) @ key.to(exact).mT) * scaling
+    scores = scores.masked_fill(hidden, float("-inf"))
+    lse = scores.logsumexp(-1)
+    output = (scores - lse[..., None]).exp() @ value.to(exact)
+    return output.to(value.dtype).transpose(1, 2), lse.transpose(1, 2)
+
+
+@lru_cache(maxsize=64)
+def _ends(length: int, device: torch.device) -> Tensor:
+    """Where the one sequence begins and ends."""
+    return torch.tensor([0, length], dtype=torch.int32, device=device)

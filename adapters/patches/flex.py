@@ -1,0 +1,66 @@
+"""Sink + window attention by torch's FlexAttention, with block masks computed and not searched.
+
+Asking a mask function about every pair of tokens takes tokens x tokens; which blocks of 128 x 128 the pattern touches
+follows from their corners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
+
+BLOCK = 128
+SHAPES = 64
+"""Shapes that may be compiled before dynamo gives up on a function and runs it uncompiled, with all scores at once."""
+
+
+def windowed(query: Tensor, key: Tensor, value: Tensor, scaling: float, sink: int, window: int) -> Tensor:
+    """[B, H, Q, D] queries, the last of the K tokens of key and value [B, Hkv, K, D] -> [B, Q, H, D]."""
+    mask = block_mask(query.shape[2], key.shape[2], sink, window, query.device)
+    with torch._dynamo.config.patch(recompile_limit=SHAPES):
+        output: Tensor = _compiled()(
+            query, key, value, block_mask=mask, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]
+        )
+    return output.transpose(1, 2)
+
+
+@cache
+def _compiled() -> Any:
+    return torch.compile(flex_attention, dynamic=False)
+
+
+@lru_cache(maxsize=8)
+def block_mask(rows: int, columns: int, sink: int, window: int, device: torch.device) -> BlockMask:
+    """The blocks of queries x keys that hold a visible pair, and those of them in which every pair is visible."""
+    before = columns - rows
+    top = torch.arange(0, rows, BLOCK, device=device)[:, None] + before
+    bottom = (top + BLOCK - 1).clamp(max=columns - 1)
+    left = torch.arange(0, columns, BLOCK, device=device)[None, :]
+    right = left + BLOCK - 1
+    touched = (left <= bottom) & ((left < sink) | (right > top - window))
+    inside = (right <= top) & ((right < sink) | (left > bottom - window))
+    # a block that reaches over an edge is left to the mask function
+    whole = inside & (top + BLOCK <= columns) & (right < columns)
+    return BlockMask.from_kv_blocks(
+        *_listed(touched & ~whole), *_listed(whole),
+        BLOCK_SIZE=BLOCK, mask_mod=_visible(before, sink, window), seq_lengths=(rows, columns),
+    )  # fmt: skip
+
+
+def _listed(blocks: Tensor) -> tuple[Tensor, Tensor]:
+    """Bool [query blocks, key blocks] -> how many a row has [1, 1, rows], and which, those first [1, 1, rows, n]."""
+    order = blocks.to(torch.int8).argsort(dim=1, descending=True, stable=True).to(torch.int32)
+    return blocks.sum(1, dtype=torch.int32)[None, None], order[None, None].contiguous()
+
+
+def _visible(before: int, sink: int, window: int) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
+    def visible(batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        place = row + before
+        return (column <= place) & ((column < sink) | (place - column < window))
+
+    return visible

@@ -1,0 +1,151 @@
+"""Attention over an evicting cache: what its layers hold, and the tokens of this forward call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from coreheads.adapters.patches.dense import attend_last
+from coreheads.adapters.patches.evicting import EvictingLayer, RaggedStates, alike
+from coreheads.adapters.patches.kernels import attend, is_local, masked_attention
+from coreheads.adapters.patches.rules import Group, Local, Nothing
+from coreheads.adapters.patches.sharing import by_kv_head, put, take
+
+
+def attend_ragged(
+    query: Tensor,
+    states: RaggedStates,
+    groups: tuple[Group, ...],
+    starts: Sequence[int],
+    scaling: float,
+    vision: Tensor | None,
+) -> Tensor:
+    """Queries [B, H, Q, D] against an evicting layer -> [B, Q, H, D]; afterwards the layer keeps the new tokens.
+
+    starts: the samples' padding. vision: bool [B, tokens so far] or None.
+    Raises ValueError when a head reads a short KV head without the cache's own sink + window rule.
+    """
+    layer, rows = states.layer, query.shape[2]
+    repeats = query.shape[1] // states.keys.shape[1]
+    wide = [kv * repeats + i for kv in layer.full for i in range(repeats)]
+    narrow = [kv * repeats + i for kv in layer.short for i in range(repeats)]
+    inside = _among(groups, narrow)
+    own = Local(layer.sink, layer.window)
+    if any(own not in group.rules and Nothing() not in group.rules for group in inside):
+        raise ValueError("the cache evicts what active patches need: make it with the Hybrid whose block it is used in")
+    output = query.new_zeros(query.shape[0], rows, query.shape[1], query.shape[3])
+    simple = all(is_local(group) or not group.rules for group in groups)
+    if rows == 1 and simple:
+        layer.store(states.keys, states.values, starts)
+    for samples, start in alike(starts):
+        real = min(rows, layer.seen - start)
+        if real <= 0:
+            continue
+        fresh = [t[samples, :, -real:] for t in (states.keys, states.values)]
+        part, into = query[samples, :, -real:], output[samples, -real:]
+        if layer.seen - start == real:
+            # Nothing lies before these tokens: attention as without a cache.
+            into.copy_(_each(part, *fresh, groups, scaling, vision, samples, start))
+            continue
+        if wide:
+            key, value = (t[samples, :, start : layer.seen] for t in (layer.keys, layer.values))
+            mine = _among(groups, wide)
+            if rows == 1 and simple:
+                _decode_wide(take(part, wide), key, value, scaling, mine, wide, into)
+            else:
+                put(into, wide, _each(take(part, wide), key, value, mine, scaling, vision, samples, start))
+        if not narrow:
+            continue
+        if rows == 1 and simple:
+            held = layer.kept(start)
+            kept = layer.short_keys[samples, :, :held], layer.short_values[samples, :, :held]
+            put(into, narrow, attend_last(take(part, narrow), *kept, scaling))
+            continue
+        before = layer.ordered(samples, start, rows)
+        key, value = (torch.cat([old, _short(new, layer)], 2) for old, new in zip(before, fresh, strict=True))
+        if simple and len(inside) == 1:
+            # Between the sinks and the window nothing is seen: left out, the order of the rest is the same pattern.
+            put(into, narrow, attend(take(part, narrow), key, value, scaling, inside, None))
+        else:
+            put(
+                into, narrow, _by_places(take(part, narrow), key, value, inside, scaling, vision, layer, samples, start)
+            )
+    if not (rows == 1 and simple):
+        layer.store(states.keys, states.values, starts)
+    return output
+
+
+def _short(states: Tensor, layer: EvictingLayer) -> Tensor:
+    return states[:, layer.short] if layer.full else states
+
+
+def _each(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    groups: tuple[Group, ...],
+    scaling: float,
+    vision: Tensor | None,
+    samples: slice,
+    start: int,
+) -> Tensor:
+    """``attend``, sample by sample where the samples' vision tokens may differ."""
+    if vision is None:
+        return attend(query, key, value, scaling, groups, None)
+    parts = [
+        attend(query[i : i + 1], key[i : i + 1], value[i : i + 1], scaling, groups, seen[start:])
+        for i, seen in enumerate(vision[samples])
+    ]
+    return torch.cat(parts)
+
+
+def _decode_wide(
+    query: Tensor, key: Tensor, value: Tensor, scaling: float, groups: tuple[Group, ...], wide: list[int], into: Tensor
+) -> None:
+    """One query of the heads ``wide`` against KV heads that keep all tokens; ``groups`` number their places."""
+    everything = attend_last(query, key, value, scaling)
+    for group in groups:
+        if not group.rules or key.shape[2] <= group.rules[0].sink + group.rules[0].window:  # type: ignore[union-attr]
+            continue
+        rule = group.rules[0]
+        assert isinstance(rule, Local)
+        readers = by_kv_head(group.heads, query.shape[1] // key.shape[1])
+        near = [torch.cat([t[:, :, : rule.sink], t[:, :, key.shape[2] - rule.window :]], 2) for t in (key, value)]
+        local = attend_last(query, *near, scaling)
+        for heads in readers.values():
+            put(everything, heads, take(local.transpose(1, 2), heads).transpose(1, 2))
+    put(into, wide, everything)
+
+
+def _by_places(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    groups: tuple[Group, ...],
+    scaling: float,
+    vision: Tensor | None,
+    layer: EvictingLayer,
+    samples: slice,
+    start: int,
+) -> Tensor:
+    """Short KV heads under further rules, which go by the keys' own places."""
+    places = layer.places(start, query.shape[2], query.device)
+    repeats = query.shape[1] // key.shape[1]
+    output = query.new_empty(query.shape[0], query.shape[2], query.shape[1], value.shape[3])
+    for group in groups:
+        source = [head // repeats for head in group.heads]
+        for i in range(query.shape[0]):
+            one = slice(i, i + 1)
+            seen = None if vision is None else vision[samples][i, start:]
+            states = take(query[one], group.heads), key[one][:, source], value[one][:, source]
+            put(output[one], group.heads, masked_attention(*states, scaling, group, seen, places))
+    return output
+
+
+def _among(groups: tuple[Group, ...], heads: list[int]) -> tuple[Group, ...]:
+    """The groups of some heads only, numbered by their place in ``heads``."""
+    place = {head: index for index, head in enumerate(heads)}
+    inside = ((tuple(place[head] for head in group.heads if head in place), group.rules) for group in groups)
+    return tuple(Group(members, rules) for members, rules in inside if members)

@@ -1,0 +1,87 @@
+"""Sink + window attention, by whichever implementation is fastest on the device.
+
+Shapes: query [B, H, Q, D], key and value [B, Hkv, K, D], the Q queries are the last of the K tokens -> [B, Q, H, D].
+Blocks of queries against gathered slabs of keys work everywhere and are what a CPU does (``local``). On a GPU there
+are besides: a windowed FlashAttention pass merged with a pass over the sinks, without any copy of keys (the rows'
+log-sum-exps weigh the two, which is exact: Milakov and Gimelshein 2018, section 3), and FlexAttention (``flex``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from coreheads.adapters.patches import choice, flash, flex
+from coreheads.adapters.patches.local import local_attention
+
+MERGED_ROWS = 16384
+"""Rows merged at a time where the merge is not compiled: it holds them in float32."""
+
+
+def windowed(
+    query: Tensor, key: Tensor, value: Tensor, scaling: float, sink: int, window: int, output: Tensor | None = None
+) -> Tensor:
+    """The query at position i sees keys j <= i with j < sink or i - j < window. Written to ``output`` where given."""
+    if query.device.type == "cpu" or query.shape[2] == 1:
+        return local_attention(query, key, value, scaling, sink, window, output)
+    computed = choice.run("window", window_kernels(query.device.type), query, key, value, scaling, sink, window)
+    return computed if output is None else output.copy_(computed)
+
+
+def window_kernels(device: str) -> Mapping[str, choice.Kernel]:
+    """The candidates, the reference first."""
+    found: dict[str, choice.Kernel] = {"blocks": local_attention}
+    if device == "cuda":
+        found |= {name: partial(merged, kernel) for name, kernel in flash.kernels().items()}
+        found["flex"] = flex.windowed
+    return found
+
+
+def merged(
+    kernel: flash.Kernel, query: Tensor, key: Tensor, value: Tensor, scaling: float, sink: int, window: int
+) -> Tensor:
+    """A windowed pass and a pass over the sinks by one kernel, weighed by their log-sum-exps.
+
+    Queries before position sink + window see all keys before them, which is one causal pass.
+    """
+    rows = query.shape[2]
+    before = key.shape[2] - rows
+    plain = min(rows, max(0, sink + window - before))
+    parts = []
+    if plain:
+        reach = before + plain
+        parts.append(kernel(query[:, :, :plain], key[:, :, :reach], value[:, :, :reach], scaling, (-1, 0))[0])
+    if plain < rows:
+        far_query, lowest = query[:, :, plain:], before + plain - window + 1
+        near, near_sum = kernel(far_query, key[:, :, lowest:], value[:, :, lowest:], scaling, (window - 1, 0))
+        if sink:
+            far, far_sum = kernel(far_query, key[:, :, :sink], value[:, :, :sink], scaling, (-1, -1))
+            near = merge(near, near_sum, far, far_sum)
+        parts.append(near)
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def merge(near: Tensor, near_sum: Tensor, far: Tensor, far_sum: Tensor) -> Tensor:
+    """Attention over two sets of keys [B, Q, H, D] with log-sum-exps [B, Q, H] -> over both, in ``near``'s dtype."""
+    if near.device.type == "cuda":
+        return _compiled_merge()(near, near_sum, far, far_sum)  # type: ignore[no-any-return]
+    for start in range(0, near.shape[1], MERGED_ROWS):
+        part = slice(start, start + MERGED_ROWS)
+        near[:, part] = _merge(near[:, part], near_sum[:, part], far[:, part], far_sum[:, part])
+    return near
+
+
+def _merge(near: Tensor, near_sum: Tensor, far: Tensor, far_sum: Tensor) -> Tensor:
+    weight = torch.sigmoid(near_sum - far_sum)[..., None]
+    exact = torch.promote_types(near.dtype, torch.float32)
+    return torch.lerp(far.to(exact), near.to(exact), weight.to(exact)).to(near.dtype)
+
+
+@cache
+def _compiled_merge() -> Any:
+    """One pass over memory instead of five."""
+    return torch.compile(_merge, dynamic=True)
