@@ -118,7 +118,7 @@ class EvictingLayer(CacheLayerMixin):  # type: ignore[misc]
     def _targets(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
         """(place, slot, count): where those of the places first..last-1 go that are still seen afterwards."""
         first = max(0, first)
-        if first < self.sink:
+        if first < min(self.sink, last):
             yield first, first, min(self.sink, last) - first
         place = max(first, self.sink, last - self.window)
         while place < last:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
+from coreheads.adapters.patches.work import note
+
 BLOCK = 128
 SHAPES = 64
 """Shapes that may be compiled before dynamo gives up on a function and runs it uncompiled, with all scores at once."""
@@ -22,6 +24,7 @@ SHAPES = 64
 def windowed(query: Tensor, key: Tensor, value: Tensor, scaling: float, sink: int, window: int) -> Tensor:
     """[B, H, Q, D] queries, the last of the K tokens of key and value [B, Hkv, K, D] -> [B, Q, H, D]."""
     mask = block_mask(query.shape[2], key.shape[2], sink, window, query.device)
+    note("window", query.shape[0] * query.shape[1] * blocks(query.shape[2], key.shape[2], sink, window) * BLOCK**2)
     with torch._dynamo.config.patch(recompile_limit=SHAPES):
         output: Tensor = _compiled()(
             query, key, value, block_mask=mask, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]
@@ -50,6 +53,14 @@ def block_mask(rows: int, columns: int, sink: int, window: int, device: torch.de
         *_listed(touched & ~whole), *_listed(whole),
         BLOCK_SIZE=BLOCK, mask_mod=_visible(before, sink, window), seq_lengths=(rows, columns),
     )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def blocks(rows: int, columns: int, sink: int, window: int) -> int:
+    """How many blocks of queries x keys the mask lets through."""
+    mask = block_mask(rows, columns, sink, window, torch.device("cpu"))
+    assert mask.full_kv_num_blocks is not None
+    return int(mask.kv_num_blocks.sum() + mask.full_kv_num_blocks.sum())
 
 
 def _listed(blocks: Tensor) -> tuple[Tensor, Tensor]:

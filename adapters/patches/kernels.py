@@ -13,6 +13,7 @@ from coreheads.adapters.patches.dense import ROWS, full_attention, masked_rows
 from coreheads.adapters.patches.rules import Group, Local, Nothing
 from coreheads.adapters.patches.sharing import by_kv_head, put, runs, take
 from coreheads.adapters.patches.window import windowed
+from coreheads.adapters.patches.work import causal_pairs, note
 
 
 def attend(
@@ -49,6 +50,7 @@ def attend_group(
 ) -> Tensor:
     """All heads given are under the rules of ``group``."""
     if not group.rules:
+        note("full", query.shape[0] * query.shape[1] * causal_pairs(query.shape[2], key.shape[2]))
         return full_attention(query, key, value, scaling)
     if len(group.rules) == 1:
         rule = group.rules[0]
@@ -75,6 +77,7 @@ def _local(query: Tensor, key: Tensor, value: Tensor, scaling: float, group: Gro
 
 def _full(query: Tensor, key: Tensor, value: Tensor, scaling: float, heads: tuple[int, ...], output: Tensor) -> None:
     """Write the full attention of some heads to ``output``."""
+    note("full", query.shape[0] * len(heads) * causal_pairs(query.shape[2], key.shape[2]))
     readers = by_kv_head(heads, query.shape[1] // key.shape[1])
     if query.device.type == "cpu" or query.shape[2] == 1:
         # one KV head after the other: no key is copied
@@ -109,6 +112,7 @@ def masked_attention(
     for start in range(0, count, ROWS):
         stop = min(start + ROWS, count)
         reach = key.shape[2] - count + stop if contiguous else key.shape[2]
+        note("masked", query.shape[0] * query.shape[1] * (stop - start) * reach)
         seen = group.visible(rows[start:stop], columns[:reach], vision)
         output[:, start:stop] = masked_rows(
             query[:, :, start:stop], key[:, :, :reach], value[:, :, :reach], scaling, seen

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from coreheads.adapters.patches.work import causal_pairs, note
+
 SLAB_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 26}
 """Elements of gathered keys at a time, by device type: what a CPU core's cache holds, what fills a GPU."""
 BLOCKS = 4
@@ -45,6 +47,7 @@ def local_attention(
     plain = min(rows, max(0, sink + window - before))
     if plain:
         reach = before + plain
+        note("window", batch * heads * causal_pairs(plain, reach))
         output[:, :plain] = full_attention(query[:, :, :plain], key[:, :, :reach], value[:, :, :reach], scaling)
     block = max(1, min(block_size(window), rows - plain))
     mask = _mask(sink, window, block, heads // key.shape[1], query)
@@ -72,7 +75,7 @@ def local_attention(
 
 def _blocks(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scaling: float, output: Tensor) -> None:
     """Queries [B, H, count * block, D] against slabs [B, count, Hkv, L, D], written to [B, count * block, H, D]."""
-    batch, count, kv_heads, length, width = keys.shape
+    batch, count, kv_heads, _, width = keys.shape
     heads, block = query.shape[1], query.shape[2] // count
     repeats = heads // kv_heads
     packed = (
@@ -80,6 +83,7 @@ def _blocks(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, sc
         .permute(0, 3, 1, 2, 4, 5)
         .reshape(batch * count, kv_heads, repeats * block, width)
     )
+    note("window", batch * heads * query.shape[2] * keys.shape[3])
     result = scaled_dot_product_attention(
         packed, keys.flatten(0, 1), values.flatten(0, 1), attn_mask=mask, scale=scaling
     )

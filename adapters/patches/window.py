@@ -17,6 +17,7 @@ from torch import Tensor
 
 from coreheads.adapters.patches import choice, flash, flex
 from coreheads.adapters.patches.local import local_attention
+from coreheads.adapters.patches.work import causal_pairs, note
 
 MERGED_ROWS = 16384
 """Rows merged at a time where the merge is not compiled: it holds them in float32."""
@@ -54,9 +55,11 @@ def merged(
     parts = []
     if plain:
         reach = before + plain
+        note("window", query.shape[0] * query.shape[1] * causal_pairs(plain, reach))
         parts.append(kernel(query[:, :, :plain], key[:, :, :reach], value[:, :, :reach], scaling, (-1, 0))[0])
     if plain < rows:
         far_query, lowest = query[:, :, plain:], before + plain - window + 1
+        note("window", query.shape[0] * query.shape[1] * (rows - plain) * (sink + window))
         near, near_sum = kernel(far_query, key[:, :, lowest:], value[:, :, lowest:], scaling, (window - 1, 0))
         if sink:
             far, far_sum = kernel(far_query, key[:, :, :sink], value[:, :, :sink], scaling, (-1, -1))

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from patches_oracle import dense
 
-from coreheads.adapters.patches.evicting import EvictingLayer
 from coreheads.adapters.patches.dense import full_attention
+from coreheads.adapters.patches.evicting import EvictingLayer
 from coreheads.adapters.patches.kernels import attend
 from coreheads.adapters.patches.local import local_attention
 from coreheads.adapters.patches.ragged import attend_ragged
