@@ -19,6 +19,7 @@ from coreheads.agreement import jaccard, spearman, split_half_correlation
 __all__ = [
     "bootstrap_mean_ci",
     "bootstrap_means",
+    "bootstrap_median_ci",
     "holm",
     "jaccard",
     "paired_delta",
@@ -149,6 +150,17 @@ def ratio_of_medians_ci(
     tail = (1 - level) / 2
     low, high = np.quantile(ratios, [tail, 1 - tail])
     return float(np.median(above) / np.median(below)), float(low), float(high)
+
+
+def bootstrap_median_ci(
+    values: npt.ArrayLike, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
+) -> tuple[float, float]:
+    """(low, high) of the median of ``values`` [n]. Raises ValueError when there are none."""
+    column = _samples(values)
+    draws = np.random.default_rng(seed).integers(0, len(column), (resamples, len(column)))
+    tail = (1 - level) / 2
+    low, high = np.quantile(np.median(column[draws], axis=1), [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def _samples(values: npt.ArrayLike) -> Floats:

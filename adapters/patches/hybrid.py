@@ -27,8 +27,8 @@ class Hybrid(Patch):
     real token, after left padding) sees the tokens j <= i with ``j < sink`` or ``i - j < window``: the first ``sink``
     tokens, and the last ``window`` with itself among them. It holds in prefill and in decoding, with any cache.
     Without selected heads every head is local (a control). ``granularity="kv"``: every query head that shares a KV
-    head with a selected one attends fully too, which costs no memory more. ``local=False`` leaves the attention of the heads not
-    selected out altogether, outputs 0: no hybrid pattern can be faster, and its answers mean nothing.
+    head with a selected one attends fully too, which costs no memory more. ``local=False`` leaves the attention of the
+    heads not selected out altogether, outputs 0: no hybrid pattern can be faster, and its answers mean nothing.
     """
 
     name: ClassVar[str] = "hybrid"

@@ -1,0 +1,50 @@
+"""Selections for a benchmark without a head profile: what speed and memory depend on is where the heads lie.
+
+``clustered`` is a spread like that of a real profile, whose leading heads lie in middle to late layers and several
+under one KV head; ``scattered`` is the worst case for the KV cache, in which hardly two share a layer or a KV head.
+"""
+
+from __future__ import annotations
+
+from coreheads.errors import UserError
+from coreheads.heads import Heads
+from coreheads.selections import head_count
+
+SPREADS = ("clustered", "scattered")
+FIRST, LAST = 0.4, 0.9
+"""The layers, as shares of the depth, that hold the heads of a clustered selection."""
+
+
+def spread(kind: str, fraction: float, layers: int, heads: int, kv_heads: int) -> Heads:
+    """So many heads of a model of ``layers`` x ``heads`` query heads, the same ones every time."""
+    if kind not in SPREADS:
+        raise UserError(f"--selection is {kind!r}, expected one of {', '.join(SPREADS)}, or --heads FILE")
+    count = head_count(fraction, layers * heads)
+    choose = _clustered if kind == "clustered" else _scattered
+    return choose(count, layers, heads, kv_heads)
+
+
+def _clustered(count: int, layers: int, heads: int, kv_heads: int) -> Heads:
+    """Whole KV heads, dealt out to the middle and late layers in turn, and to the others when those are full."""
+    repeats, first = heads // kv_heads, int(FIRST * layers)
+    inside = range(first, max(first + 1, int(LAST * layers)))
+    places = [(layer, (layer + turn) % kv_heads) for turn in range(kv_heads) for layer in inside]
+    places += [(layer, kv) for layer in range(layers) if layer not in inside for kv in range(kv_heads)]
+    taken = [(layer, kv * repeats + i) for layer, kv in places for i in range(repeats)]
+    return frozenset(taken[:count])
+
+
+def _scattered(count: int, layers: int, heads: int, kv_heads: int) -> Heads:
+    repeats = heads // kv_heads
+    taken = [
+        (layer, ((kv + layer) % kv_heads) * repeats + i)
+        for i in range(repeats)
+        for kv in range(kv_heads)
+        for layer in _far_apart(layers)
+    ]
+    return frozenset(taken[:count])
+
+
+def _far_apart(layers: int) -> list[int]:
+    """All layers, so ordered that any first few of them lie spread over the depth."""
+    return sorted(range(layers), key=lambda layer: f"{layer:016b}"[::-1])

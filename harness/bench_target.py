@@ -1,0 +1,163 @@
+"""What a benchmark runs: a model, loaded or with random weights, and prompts of an exact number of tokens.
+
+A loaded model gets pictures of noise through its own processor, as many as fit, and text up to the length asked for.
+A model with random weights has no processor: its language model gets random text tokens, and its vision tower, apart,
+pixels for as many vision tokens. Speed depends on shapes, not on values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from coreheads.adapters import loading, published
+from coreheads.adapters.prompt import TEXT_INPUTS
+from coreheads.adapters.registry import TINY, load_adapter
+from coreheads.adapters.structure import head_shape
+from coreheads.adapters.vision_memo import VisionMemo
+from coreheads.bench_vision import synthetic_vision
+from coreheads.errors import UserError
+
+SIDES = (1024, 512, 256, 128, 64)
+"""Pixels of a picture's side: the largest of which a prompt holds several. A processor may resize them."""
+TEXT_SHARE = 0.1
+"""Of a prompt's tokens, at least, that are text."""
+
+
+@dataclass
+class Workload:
+    """A prompt of ``tokens`` tokens.
+
+    inputs: of ``model.forward``, text and media, batch rows alike. after: the position after the last one.
+    prepare: prepares the prompt anew and gives the seconds it took; vision: runs the vision tower alone. None where
+    the target cannot.
+    """
+
+    tokens: int
+    inputs: dict[str, Any]
+    after: int
+    vision_tokens: int = 0
+    prepare: Callable[[], float] | None = None
+    vision: Callable[[], object] | None = None
+
+
+@dataclass
+class Target:
+    """A model on its device. weights: "loaded" or "random"."""
+
+    name: str
+    weights: str
+    model: Any
+    adapter: Any = None
+    memo: VisionMemo = field(default_factory=VisionMemo)
+
+    @property
+    def device(self) -> torch.device:
+        found: torch.device = next(self.model.parameters()).device
+        return found
+
+    @property
+    def dtype(self) -> torch.dtype:
+        found: torch.dtype = next(self.model.parameters()).dtype
+        return found
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(layers, query heads, KV heads)."""
+        return head_shape(self.model)
+
+    def remembering(self) -> Any:
+        """Inside the block the vision tower answers from memory for pixels that it has seen."""
+        return nullcontext() if self.adapter is None else self.memo.active(self.adapter.vision_modules)
+
+    def workload(self, tokens: int, batch: int = 1) -> Workload:
+        """A prompt of exactly so many tokens, ``batch`` times."""
+        return _random_prompt(self, tokens, batch) if self.adapter is None else _pictures(self, tokens, batch)
+
+
+def load(name: str, random_weights: bool, device: str, dtype: str) -> Target:
+    """The model to measure; UserError for one that cannot be had."""
+    if not random_weights:
+        adapter = load_adapter(name, device=device, dtype=dtype)
+        return Target(name, "loaded", adapter.model, adapter)
+    from transformers import AutoModelForImageTextToText
+
+    found, config = _configuration(name)
+    target, number_type = loading.device(device), loading.dtype(dtype)
+    if isinstance(number_type, str):
+        number_type = torch.bfloat16
+    with torch.device(target), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = AutoModelForImageTextToText.from_config(config, dtype=number_type)
+    return Target(found, "random", model.to(device=target, dtype=number_type).eval())
+
+
+def _configuration(name: str) -> tuple[str, Any]:
+    """A published shape by its id or the beginning of it, else that of a checkpoint's folder."""
+    known = [known for known in published.names() if known == name or known.startswith(f"{name}-")]
+    if known:
+        return known[0], published.config(known[0])
+    if name == TINY or Path(name).expanduser().exists():
+        place = loading.place(name, TINY)
+        return name, loading.config(name, place, None, False)
+    return name, published.config(name)  # says which there are
+
+
+def _random_prompt(target: Target, tokens: int, batch: int) -> Workload:
+    config = target.model.config
+    special = {getattr(config, name, None) for name in ("image_token_id", "video_token_id")}
+    generator = torch.Generator().manual_seed(tokens)
+    ids = torch.randint(0, config.text_config.vocab_size, (1, tokens), generator=generator)
+    for token in special - {None}:
+        ids[ids == token] = 0
+    positions = torch.arange(tokens)[None].expand(batch, -1)
+    inputs = {"input_ids": ids.expand(batch, -1), "position_ids": positions}
+    vision_tokens, vision = synthetic_vision(target.model, int(tokens * (1 - TEXT_SHARE)))
+    return Workload(tokens, _on(inputs, target.device), tokens, vision_tokens, None, vision)
+
+
+def _pictures(target: Target, tokens: int, batch: int) -> Workload:
+    from PIL import Image
+
+    adapter = target.adapter
+
+    def prepare(count: int) -> Any:
+        pictures = [{"type": "image", "image": picture.copy()} for _ in range(count)]
+        return adapter.prepare([{"role": "user", "content": [*pictures, {"type": "text", "text": "where is it?"}]}])
+
+    for side in SIDES:
+        picture = Image.effect_noise((side, side), 64).convert("RGB")
+        one, two = prepare(1).tokens, prepare(2).tokens
+        if one <= tokens // 4:
+            break
+    if tokens < one:
+        raise UserError(f"--context is {tokens}, expected at least {one} tokens: a picture and a question")
+    count = 1 + int(max(0, (1 - TEXT_SHARE) * tokens - one)) // (two - one)
+    prompt = prepare(count)
+    inputs = adapter.collate([prompt] * batch)
+    fill = tokens - prompt.tokens
+    # the text is drawn out, so that the length is the one asked for
+    for name in TEXT_INPUTS:
+        if name in inputs and fill:
+            inputs[name] = torch.cat([inputs[name], inputs[name][:, -1:].expand(-1, fill)], 1)
+    positions = inputs["position_ids"]
+    after = int(positions.max()) + 1
+    further = torch.arange(after, after + fill, device=positions.device)
+    inputs["position_ids"] = torch.cat([positions, further.expand(*positions.shape[:-1], -1)], -1)
+    return Workload(
+        tokens,
+        inputs,
+        after + fill,
+        len(prompt.vision_tokens),
+        lambda: float(prepare(count).preprocess_s),
+    )
+
+
+def _on(inputs: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: value.to(device) for name, value in inputs.items()}
