@@ -46,7 +46,7 @@ def block_mask(rows: int, columns: int, sink: int, window: int, device: torch.de
     left = torch.arange(0, columns, BLOCK, device=device)[None, :]
     right = left + BLOCK - 1
     touched = (left <= bottom) & ((left < sink) | (right > top - window))
-    inside = (right <= top) & ((right < sink) | (left > bottom - window))
+    inside = (right <= top) & ((right < sink) | (left.clamp(min=sink) > bottom - window))
     # a block that reaches over an edge is left to the mask function
     whole = inside & (top + BLOCK <= columns) & (right < columns)
     return BlockMask.from_kv_blocks(

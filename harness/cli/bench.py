@@ -23,7 +23,7 @@ RandomWeights = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16; auto: bfloat16 on a GPU, else float32.")]
-Repeats = Annotated[int, typer.Option(help="Of every measurement; 3 where a dense prefill takes over 20 s.", min=2)]
+Repeats = Annotated[int, typer.Option(help="Of every measurement; 5 where a dense prefill takes over 20 s.", min=2)]
 Warmup = Annotated[int, typer.Option(help="Runs before them.", min=0)]
 DecodeTokens = Annotated[int, typer.Option(help="Tokens decoded a run.", min=2)]
 Batch = Annotated[int, typer.Option(help="Equal prompts at a time.", min=1)]
