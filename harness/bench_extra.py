@@ -132,8 +132,8 @@ def largest(run: Callable[[int], None], start: int, limit: int = 1 << 21) -> int
             good = tokens
         except torch.OutOfMemoryError:
             bad = tokens
-        gc.collect()
         if torch.cuda.is_available():
+            gc.collect()  # what an error's traceback held on to
             torch.cuda.empty_cache()
         tokens = min(good * 2, limit) if bad > limit and good < limit else (good + bad) // 2 // SHORTEST * SHORTEST
         if tokens in (good, bad):

@@ -69,54 +69,40 @@ def command(
     Without a checkpoint: coreheads bench Qwen/Qwen3-VL-8B --random-weights --context 8k,32k
     """
     from coreheads import bench_settings as parsing
-    from coreheads.bench_rows import Row
     from coreheads.errors import UserError
     from coreheads.profile import HeadProfile
 
-    contexts = parsing.lengths(context)
-    fractions = parsing.fractions(fraction)
-    patterns = parsing.patterns(sink, window)
+    # everything that can be wrong is looked at before torch is loaded
     profile = None if heads is None else HeadProfile.load(heads)
-    selections = parsing.selections(selection, profile is not None)
-    spread = parsing.granularity(granularity)
+    given = {
+        "contexts": parsing.lengths(context),
+        "fractions": parsing.fractions(fraction),
+        "patterns": parsing.patterns(sink, window),
+        "selections": parsing.selections(selection, profile is not None),
+        "granularity": parsing.granularity(granularity),
+    }
     if out.is_dir():
         raise UserError(f"--out is {out}, a folder, expected the name of a file such as {out / 'bench.json'}")
 
-    import torch
-
-    from coreheads import bench, bench_extra, bench_text
-    from coreheads.adapters import loading
     from coreheads.bench_check import BenchError
-    from coreheads.bench_target import load
+    from coreheads.bench_run import Settings, run
     from coreheads.bench_timing import Plan
-    from coreheads.run_folder import writing
 
-    if threads is not None:
-        torch.set_num_threads(threads)
-    place = loading.device(device)
-    number_type = dtype if dtype != "auto" else "bfloat16" if place.type == "cuda" else "float32"
-    target = load(model, random_weights, str(place), number_type)
-    compared = bench.entries(target, profile, selections, fractions, patterns, spread)
-    plan = Plan(repeats, warmup, decode_tokens, batch, prefill_chunk)
-
-    def save(rows: list[Row], details: dict[str, object]) -> None:
-        with writing(out):
-            bench.write(out, rows, details)
-
-    say = lambda line: typer.echo(line, err=True)  # noqa: E731
+    settings = Settings(
+        model=model,
+        out=out,
+        heads=profile,
+        random_weights=random_weights,
+        device=device,
+        dtype=dtype,
+        plan=Plan(repeats, warmup, decode_tokens, batch, prefill_chunk),
+        threads=threads,
+        ram=ram,
+        longest=fit,
+        **given,  # type: ignore[arg-type]
+    )
     try:
-        rows, details = bench.bench(target, contexts, compared, plan, say, save)
+        typer.echo(run(settings, lambda line: typer.echo(line, err=True)))
     except BenchError as error:
         typer.echo(f"failed: {error}", err=True)
         raise typer.Exit(1) from None
-    if ram:
-        details["ram"] = bench_extra.ram_cost(target, contexts, repeats, say)
-    if fit:
-        details["longest"] = bench_extra.longest(target, compared, max(contexts), say)
-    save(rows, details)
-    typer.echo(bench_text.report(rows, details))
-    typer.echo(bench_extra.report(details))
-    if rows:
-        with writing(out):
-            picture = bench_text.draw(rows, out.with_suffix(".png"))
-        typer.echo(f"Written: {out}, {bench.details_path(out)}, {picture}")

@@ -52,7 +52,9 @@ def test_block_masks_are_those_found_by_asking_every_pair(rows: int, before: int
     assert torch.equal(made.to_dense(), searched.to_dense())
     assert torch.equal(whole_blocks(made), whole_blocks(searched))
     touched = window_mask(rows, columns, sink, width)
-    padded = torch.nn.functional.pad(touched, (0, -columns % 128, 0, -rows % 128)).unfold(0, 128, 128).unfold(1, 128, 128)
+    padded = (
+        torch.nn.functional.pad(touched, (0, -columns % 128, 0, -rows % 128)).unfold(0, 128, 128).unfold(1, 128, 128)
+    )
     assert flex.blocks(rows, columns, sink, width) == int(padded.any(-1).any(-1).sum())
 
 

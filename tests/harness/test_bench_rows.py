@@ -1,0 +1,102 @@
+"""Rows, crossovers and spreads whose arithmetic is known."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coreheads.bench_heads import SPREADS, spread
+from coreheads.bench_rows import FIELDS, crossover, rows, series
+from coreheads.bench_text import draw, report
+from coreheads.bench_timing import end_to_end
+from coreheads.errors import UserError
+
+COMMON = {
+    "model": "a/b", "weights": "random", "device": "x", "dtype": "float32", "context": 1024, "batch": 1,
+    "selection": "top", "fraction": 0.05, "sink": 4, "window": 64, "repeats": 11,
+}  # fmt: skip
+KERNELS = {"prefill": "sdpa", "decode": "packed"}
+
+
+def made(context: int = 1024, dense: float = 3.0, hybrid: float = 1.5) -> list[dict[str, Any]]:
+    def times(prefill: float) -> dict[str, list[float]]:
+        return {"prefill": [prefill] * 10 + [50.0], "decode": [0.1] * 11, "vision": [], "preprocess": []}
+
+    found = [times(dense), times(hybrid), times(1.0)]
+    for part in found:
+        part["end_to_end"] = end_to_end(part, 10)
+    memory = {"kv_bytes_ratio": 0.25, "peak_memory_ratio": None}
+    return rows({**COMMON, "context": context}, *found, KERNELS, memory)
+
+
+def test_rows_are_ratios_of_medians() -> None:
+    prefill, decode, whole = made()
+    assert tuple(prefill) == FIELDS
+    assert (prefill["phase"], decode["phase"], whole["phase"]) == ("prefill", "decode", "end_to_end")
+    assert (prefill["dense_ms"], prefill["hybrid_ms"], prefill["speedup"]) == (3000, 1500, 2)
+    assert (prefill["ceiling"], prefill["ceiling_share"]) == (3, pytest.approx(2 / 3))
+    assert prefill["speedup_ci"] == [2, 2]
+    assert (decode["dense_ms"], decode["dense_kernel"], prefill["dense_kernel"]) == (100, "packed", "sdpa")
+    assert whole["dense_ms"] == pytest.approx(4000)
+    assert whole["dense_kernel"] == "sdpa+packed"
+    assert whole["kv_bytes_ratio"] == 0.25
+    assert whole["peak_memory_ratio"] is None
+
+
+@pytest.mark.parametrize(
+    ("points", "length", "words"),
+    [
+        ([(1024, 0.5), (4096, 1.5)], 2048, "faster from about 2,048 tokens on (between 1,024 and 4,096)"),
+        ([(1024, 1.2), (2048, 1.4)], None, "faster at every length measured, from 1,024 tokens on"),
+        ([(2048, 0.9), (1024, 0.8)], None, "not faster at 2,048 tokens, the longest measured"),
+        # faster, slower, faster again: the last crossing counts
+        ([(512, 1.1), (1024, 1.0), (4096, 2.0)], 1024, "faster from about 1,024 tokens on"),
+    ],
+)
+def test_the_crossover(points: list[tuple[int, float]], length: float | None, words: str) -> None:
+    found, said = crossover(points)
+    assert found == (None if length is None else pytest.approx(length))
+    assert said.startswith(words)
+
+
+def test_report_and_picture(tmp_path: Path) -> None:
+    both = [*made(1024, 1.0, 2.0), *made(4096, 3.0, 1.5)]
+    details = {"kv_heads_full": {"top": [3, 16]}, "heads": {"top": 7}, "decode_tokens": 10}
+    text = report(both, details)
+    assert "Weights were random" in text
+    assert "top: 7 heads attend fully; 3 of 16 KV heads keep all tokens" in text
+    assert "Not measured: preprocess, vision" in text
+    length = math.exp(math.log(1024) + math.log(4) * 0.5 / 1.5)
+    assert f"faster from about {length:,.0f} tokens on" in text
+    assert draw(both, tmp_path / "b.png").stat().st_size > 5000
+    (line,) = series(both, "prefill").values()
+    assert [row["context"] for row in line] == [1024, 4096]
+    assert report([], details).startswith("Nothing was measured")
+
+
+@pytest.mark.parametrize("shape", [(36, 32, 8), (64, 64, 8), (28, 28, 4), (6, 16, 8), (2, 8, 4)])
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.5, 1.0])
+def test_spreads(shape: tuple[int, int, int], fraction: float) -> None:
+    layers, heads, kv_heads = shape
+    count = max(1, round(fraction * layers * heads))
+    full = {}
+    for kind in SPREADS:
+        chosen = spread(kind, fraction, *shape)
+        assert len(chosen) == count
+        assert all(0 <= layer < layers and 0 <= head < heads for layer, head in chosen)
+        assert chosen == spread(kind, fraction, *shape)
+        full[kind] = len({(layer, head * kv_heads // heads) for layer, head in chosen})
+    # scattered heads share no KV head while there are enough of them, clustered ones fill theirs
+    assert full["scattered"] == min(count, layers * kv_heads)
+    assert full["clustered"] == -(-count // (heads // kv_heads))
+    if fraction == 0.05 and layers > 6:
+        assert all(0.4 * layers - 1 <= layer < 0.9 * layers for layer, _ in spread("clustered", fraction, *shape))
+        assert len({layer for layer, _ in spread("scattered", fraction, *shape)}) == min(count, layers)
+
+
+def test_an_unknown_spread() -> None:
+    with pytest.raises(UserError, match="--selection is 'even', expected one of clustered, scattered"):
+        spread("even", 0.1, 2, 8, 4)
