@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from coreheads.bench_check import BenchError
@@ -35,7 +35,7 @@ class Part:
 
     model: str
     contexts: tuple[int, ...]
-    plan: Plan = Plan()
+    plan: Plan = field(default_factory=Plan)
     ram: bool = False
     longest: bool = False
     note: str = ""

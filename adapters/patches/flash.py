@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, lru_cache
+from importlib import import_module
 from importlib.util import find_spec
 from inspect import signature
 from typing import Any
@@ -50,11 +51,12 @@ def varlen(query: Tensor, key: Tensor, value: Tensor, scaling: float, window: tu
     if "enable_gqa" in known:  # before it was a parameter, fewer KV heads were taken as they are
         options["enable_gqa"] = query.shape[1] != key.shape[1]
     rows, columns = query.shape[2], key.shape[2]
-    ends = _ends(rows, query.device), _ends(columns, key.device), rows, columns
+    ends, key_ends = _ends(rows, query.device), _ends(columns, key.device)
     outputs, sums = [], []
     for sample in zip(query, key, value, strict=True):
         # views, in whatever order the tokens and heads lie in memory
-        output, lse = varlen_attn(*(states.transpose(0, 1) for states in sample), *ends, **options)
+        own, keys, values = (states.transpose(0, 1) for states in sample)
+        output, lse = varlen_attn(own, keys, values, ends, key_ends, rows, columns, **options)
         outputs.append(output)
         sums.append(lse.transpose(0, 1))
     if len(outputs) == 1:
@@ -66,9 +68,7 @@ def flash_attn(
     query: Tensor, key: Tensor, value: Tensor, scaling: float, window: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
     """By the package flash-attn."""
-    from flash_attn import flash_attn_func
-
-    output, lse, _ = flash_attn_func(
+    output, lse, _ = import_module("flash_attn").flash_attn_func(
         query.transpose(1, 2),
         key.transpose(1, 2),
         value.transpose(1, 2),

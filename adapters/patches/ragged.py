@@ -43,11 +43,11 @@ def attend_ragged(
         real = min(rows, layer.seen - start)
         if real <= 0:
             continue
-        fresh = [t[samples, :, -real:] for t in (states.keys, states.values)]
+        new_key, new_value = (t[samples, :, -real:] for t in (states.keys, states.values))
         part, into = query[samples, :, -real:], output[samples, -real:]
         if layer.seen - start == real:
             # Nothing lies before these tokens: attention as without a cache.
-            into.copy_(_each(part, *fresh, groups, scaling, vision, samples, start))
+            into.copy_(_each(part, new_key, new_value, groups, scaling, vision, samples, start))
             continue
         if wide:
             key, value = (t[samples, :, start : layer.seen] for t in (layer.keys, layer.values))
@@ -64,7 +64,9 @@ def attend_ragged(
             put(into, narrow, attend_last(take(part, narrow), *kept, scaling))
             continue
         before = layer.ordered(samples, start, rows)
-        key, value = (torch.cat([old, _short(new, layer)], 2) for old, new in zip(before, fresh, strict=True))
+        key, value = (
+            torch.cat([old, _short(new, layer)], 2) for old, new in zip(before, (new_key, new_value), strict=True)
+        )
         if simple and len(inside) == 1:
             # Between the sinks and the window nothing is seen: left out, the order of the rest is the same pattern.
             put(into, narrow, attend(take(part, narrow), key, value, scaling, inside, None))
@@ -112,8 +114,10 @@ def _decode_wide(
         rule = group.rules[0]
         assert isinstance(rule, Local)
         readers = by_kv_head(group.heads, query.shape[1] // key.shape[1])
-        near = [torch.cat([t[:, :, : rule.sink], t[:, :, key.shape[2] - rule.window :]], 2) for t in (key, value)]
-        local = attend_last(query, *near, scaling)
+        near, near_value = (
+            torch.cat([t[:, :, : rule.sink], t[:, :, key.shape[2] - rule.window :]], 2) for t in (key, value)
+        )
+        local = attend_last(query, near, near_value, scaling)
         for heads in readers.values():
             put(everything, heads, take(local.transpose(1, 2), heads).transpose(1, 2))
     put(into, wide, everything)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -80,13 +79,12 @@ def test_flex_attention_with_such_a_mask(
 
 
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a GPU would be offered, on a CPU: the device is no longer looked at."""
     kernels = {"varlen": flash.reference}
     monkeypatch.setattr(flash, "kernels", lambda: kernels)
     monkeypatch.setattr(flex, "_compiled", lambda: flex_attention)
     monkeypatch.setattr(choice, "_FOUND", {})
-    yield
 
 
 def test_the_candidates_of_a_gpu_agree_and_one_is_chosen(gpu: None) -> None:
