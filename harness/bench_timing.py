@@ -166,11 +166,11 @@ class _Runner:
         return self._run(cache, inside, inside, note)
 
     def ceiling(self, patch: Hybrid) -> dict[str, float]:
-        """The attention of the heads not selected left out."""
+        """The attention of the heads not selected left out, with the same cache: all else is what hybrid does."""
         from dataclasses import replace
 
         inside = lambda: replace(patch, local=False)(self.target.model)  # noqa: E731
-        return self._run(self._roomy(), inside, inside)
+        return self._run(patch.cache(self.target.model), inside, inside)
 
     def _roomy(self) -> RoomyCache:
         return RoomyCache(self.target.shape[0], self.workload.tokens + self.plan.decode_tokens)

@@ -22,14 +22,12 @@ def attend(
     """Every head under the rules of its group; the groups share out the heads 0..H-1."""
     if len(groups) == 1:
         return attend_group(query, key, value, scaling, groups[0], vision)
-    # Local heads first: their neighbours under the same KV head are computed with them, and overwritten.
+    # Local heads first: an implementation may compute others with them, which are overwritten.
     groups = tuple(sorted(groups, key=lambda group: not is_local(group)))
-    output = query.new_empty(query.shape[0], query.shape[2], query.shape[1], value.shape[3])
+    output = _local(query, key, value, scaling, groups[0])
     repeats = query.shape[1] // key.shape[1]
-    for number, group in enumerate(groups):
-        if is_local(group) and number == 0:
-            _local(query, key, value, scaling, group, output)
-        elif group.rules == (Nothing(),):
+    for group in groups[is_local(groups[0]) :]:
+        if group.rules == (Nothing(),):
             output[:, :, list(group.heads)] = 0
         elif not group.rules:
             _full(query, key, value, scaling, group.heads, output)
@@ -61,18 +59,20 @@ def attend_group(
     return masked_attention(query, key, value, scaling, group, vision)
 
 
-def _local(query: Tensor, key: Tensor, value: Tensor, scaling: float, group: Group, output: Tensor) -> None:
-    """Write the group's heads to ``output``, and what else hangs on their KV heads."""
-    (rule,) = group.rules
-    assert isinstance(rule, Local)
+def _local(query: Tensor, key: Tensor, value: Tensor, scaling: float, group: Group) -> Tensor:
+    """An output for all heads, with those of ``group`` written where sink + window is its rule; others may be too."""
     repeats = query.shape[1] // key.shape[1]
-    needed = by_kv_head(group.heads, repeats)
-    # on a GPU one call on all heads is faster than several on some
-    stretches = runs(needed) if query.device.type == "cpu" else [(0, key.shape[1])]
-    for first, last in stretches:
-        heads = slice(first * repeats, last * repeats)
-        states = query[:, heads], key[:, first:last], value[:, first:last]
-        windowed(*states, scaling, rule.sink, rule.window, output[:, :, heads])
+    rule = group.rules[0] if is_local(group) else None
+    if isinstance(rule, Local) and query.device.type != "cpu":
+        # on a GPU one call on all heads is faster than several on some
+        return windowed(query, key, value, scaling, rule.sink, rule.window)
+    output = query.new_empty(query.shape[0], query.shape[2], query.shape[1], value.shape[3])
+    if isinstance(rule, Local):
+        for first, last in runs(by_kv_head(group.heads, repeats)):
+            heads = slice(first * repeats, last * repeats)
+            states = query[:, heads], key[:, first:last], value[:, first:last]
+            windowed(*states, scaling, rule.sink, rule.window, output[:, :, heads])
+    return output
 
 
 def _full(query: Tensor, key: Tensor, value: Tensor, scaling: float, heads: tuple[int, ...], output: Tensor) -> None:

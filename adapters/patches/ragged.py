@@ -35,8 +35,13 @@ def attend_ragged(
     own = Local(layer.sink, layer.window)
     if any(own not in group.rules and Nothing() not in group.rules for group in inside):
         raise ValueError("the cache evicts what active patches need: make it with the Hybrid whose block it is used in")
+    if layer.seen == rows and not any(starts):
+        # The prefill of a batch without padding: nothing lies before these tokens, and nothing is put together.
+        output = _each(query, states.keys, states.values, groups, scaling, vision, slice(None), 0)
+        layer.store(states.keys, states.values, starts)
+        return output
     output = query.new_zeros(query.shape[0], rows, query.shape[1], query.shape[3])
-    simple = all(is_local(group) or not group.rules for group in groups)
+    simple = all(is_local(group) or not group.rules or group.rules == (Nothing(),) for group in groups)
     if rows == 1 and simple:
         layer.store(states.keys, states.values, starts)
     for samples, start in alike(starts):
@@ -59,9 +64,14 @@ def attend_ragged(
         if not narrow:
             continue
         if rows == 1 and simple:
+            if all(group.rules == (Nothing(),) for group in inside):
+                continue
             held = layer.kept(start)
             kept = layer.short_keys[samples, :, :held], layer.short_values[samples, :, :held]
             put(into, narrow, attend_last(take(part, narrow), *kept, scaling))
+            for group in inside:
+                if group.rules == (Nothing(),):
+                    into[:, :, [narrow[place] for place in group.heads]] = 0
             continue
         before = layer.ordered(samples, start, rows)
         key, value = (
@@ -109,10 +119,11 @@ def _decode_wide(
     """One query of the heads ``wide`` against KV heads that keep all tokens; ``groups`` number their places."""
     everything = attend_last(query, key, value, scaling)
     for group in groups:
-        if not group.rules or key.shape[2] <= group.rules[0].sink + group.rules[0].window:  # type: ignore[union-attr]
+        rule = group.rules[0] if group.rules else None
+        if isinstance(rule, Nothing):
+            everything[:, :, list(group.heads)] = 0
+        if not isinstance(rule, Local) or key.shape[2] <= rule.sink + rule.window:
             continue
-        rule = group.rules[0]
-        assert isinstance(rule, Local)
         readers = by_kv_head(group.heads, query.shape[1] // key.shape[1])
         near, near_value = (
             torch.cat([t[:, :, : rule.sink], t[:, :, key.shape[2] - rule.window :]], 2) for t in (key, value)
