@@ -110,16 +110,33 @@ def _row(
         if paired is not None:
             row["delta"], row["delta_ci"], row["p_value"] = paired[0], (paired[1], paired[2]), paired[3]
     row["kv_bytes_ratio"] = group[0].get("kv_bytes_ratio")
-    timing = timings.get(cell.name)
-    if timing is not None:
-        row |= patched_speed(timing)
+    together = _measured_together(cell, timings)
+    if cell.name in together:
+        row |= patched_speed(together[cell.name])
+        row["device"] = together[cell.name]["device"]
+    elif cell.patch == "none" and together:
+        timing = next(iter(together.values()))
+        row |= dense_speed(timing)
         row["device"] = timing["device"]
-    elif cell.patch == "none":
-        own = [t for t in timings.values() if t["cell"]["model"] == cell.model and t["cell"]["task"] == cell.task]
-        if own:
-            row |= dense_speed(own[0])
-            row["device"] = own[0]["device"]
     return row
+
+
+def _measured_together(cell: Cell, timings: dict[str, Any]) -> dict[str, Any]:
+    """The timings of the cell's model and task that come from one measurement, the newest, by cell name.
+
+    All cells of a measurement hold the dense times that were taken in turns with theirs, on that device in that
+    process. A speedup over any other dense row would compare two machines, and is left out.
+    """
+    own = {
+        name: timing
+        for name, timing in timings.items()
+        if (timing["cell"]["model"], timing["cell"]["task"]) == (cell.model, cell.task)
+    }
+    if not own:
+        return {}
+    newest = list(own.values())[-1]
+    same = (newest["device"], newest["times"]["dense"])
+    return {name: timing for name, timing in own.items() if (timing["device"], timing["times"]["dense"]) == same}
 
 
 def _note(row: Row, group: list[dict[str, Any]], tops: dict[float, list[list[int]]]) -> str | None:
