@@ -14,6 +14,7 @@ import torch
 from coreheads.adapters.cache import RoomyCache
 from coreheads.adapters.clock import Clock
 from coreheads.bench_target import Target, Workload
+from coreheads.bench_timing import FEW, SLOW
 from coreheads.ram import attention_mass
 from coreheads.statistics import ratio_of_medians_ci
 from coreheads.timing import EAGER_TOKENS, dense_kernel, peak_memory
@@ -53,11 +54,12 @@ def ram_cost(
         if "plain" not in seconds:
             say(f"RAM at {context:,} tokens: does not fit into memory")
             break
-        entry: dict[str, Any] = {"context": context, "rows": QUERY_ROWS, "targets": TARGETS, "repeats": repeats}
+        entry: dict[str, Any] = {"context": context, "rows": QUERY_ROWS, "targets": TARGETS}
         for name, times in seconds.items():
             ratio, low, high = ratio_of_medians_ci(times, seconds["plain"])
             entry[name] = {
                 "seconds": median(times),
+                "repeats": len(times),
                 "time_ratio": ratio,
                 "time_ratio_ci": [low, high],
                 "peak_bytes": peaks[name],
@@ -74,16 +76,19 @@ def _turns(
     clock = Clock(target.device, on=True)
     seconds: dict[str, list[float]] = {}
     peaks: dict[str, int | None] = {}
+    longest = 0.0
     for name in list(runs):
         try:
+            started = clock.now()
             runs[name]()
+            longest = max(longest, clock.now() - started)
             with peak_memory(target.device) as peak:
                 runs[name]()
             peaks[name] = peak()
         except torch.OutOfMemoryError:
             del runs[name]
             torch.cuda.empty_cache()
-    for repeat in range(repeats):
+    for repeat in range(repeats if longest <= SLOW else min(repeats, FEW)):
         names = list(runs)
         for name in names[repeat % len(names) :] + names[: repeat % len(names)] if names else []:
             started = clock.now()

@@ -14,14 +14,10 @@ import torch
 from coreheads.adapters.cache import RoomyCache
 from coreheads.adapters.chunked_prefill import chunked_prefill
 from coreheads.adapters.clock import Clock
-from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.bench_target import Target, Workload
-from coreheads.timing import PROBES, dense_kernel, dense_kernels, peak_memory
+from coreheads.timing import OWN, PROBES, dense_kernel, dense_kernels, peak_memory
 
-OWN = "packed"
-"""The project's own dense attention: on a GPU the fastest kernel that ``adapters.patches.dense`` finds, in decoding the
-query heads of a KV head as rows of one product."""
 SLOW = 20.0
 """Seconds of a dense prefill from which on fewer repeats are made."""
 FEW = 5
@@ -176,7 +172,7 @@ class _Runner:
         return RoomyCache(self.target.shape[0], self.workload.tokens + self.plan.decode_tokens)
 
     def _dense(self, kernel: str) -> AbstractContextManager[Any]:
-        return Patch()(self.target.model) if kernel == OWN else dense_kernel(self.target.model, kernel)
+        return dense_kernel(self.target.model, kernel)
 
     def _run(
         self,

@@ -33,7 +33,8 @@ def time_cells(
         variants.append(Variant(f"patched{number}", patch, cache_of(patch, adapter.model)))
         ceiling = ceiling_of(patch)
         if ceiling is not None:
-            variants.append(Variant(f"ceiling{number}", ceiling))
+            # with the same cache: but for the attention left out, all is what the patch does
+            variants.append(Variant(f"ceiling{number}", ceiling, cache_of(patch, adapter.model)))
     measured = time_variants(
         adapter,
         prompt,

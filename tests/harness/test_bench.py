@@ -18,9 +18,10 @@ from coreheads.adapters.patches.local import local_attention
 from coreheads.adapters.patches.rules import Group, Local
 from coreheads.bench_rows import FIELDS, PHASES
 from coreheads.bench_target import Target, load
-from coreheads.bench_timing import OWN, Plan, measure
+from coreheads.bench_timing import Plan, measure
 from coreheads.cli import main
 from coreheads.errors import UserError
+from coreheads.timing import OWN
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "adapters"))
 import family_cases

@@ -48,23 +48,23 @@ def test_all_variants_take_turns_and_nothing_is_left(adapter: Any, monkeypatch: 
     before = adapter.model.generation_config.eos_token_id
     variants = [
         timing.Variant("patched", patch, cache_of(patch, adapter.model)),
-        timing.Variant("ceiling", ceiling_of(patch)),
+        timing.Variant("ceiling", ceiling_of(patch), cache_of(patch, adapter.model)),
     ]
     prompt = adapter.prepare(MESSAGES)
     result = timing.time_variants(
         adapter, prompt, lambda: adapter.prepare(MESSAGES), variants, repeats=3, warmup=1, decode_tokens=2
     )
     # kernels are tried, then one warm-up and three repeats of three variants
-    assert len(turns) == 2 * (1 + timing.PROBES) + 3 + 9
+    assert len(turns) == 3 * (1 + timing.PROBES) + 3 + 9
     assert {tokens for _, tokens in turns} == {3}
-    assert turns[-9][0] == result["dense_kernel"]
+    assert turns[-9][0] == {"packed": "coreheads"}.get(result["dense_kernel"], result["dense_kernel"])
     assert turns[-8][0] == "coreheads"
     # the second repeat begins with the second variant
     assert turns[-6][0] == "coreheads"
     assert all(len(seconds) == 3 for times in result["times"].values() for seconds in times.values())
     assert result["times"]["dense"]["vision"] == result["times"]["patched"]["vision"]
     assert result["peak_bytes"] == {"dense": None, "patched": None, "ceiling": None}
-    assert set(result["kernels"]) == {"sdpa", "eager"}
+    assert set(result["kernels"]) == {"sdpa", "eager", "packed"}
     assert adapter.model.generation_config.eos_token_id == before
     assert language_model(adapter.model).config._attn_implementation == "sdpa"
     assert "forward" not in vars(adapter.vision_modules[0])
@@ -82,6 +82,21 @@ def test_dense_kernel_is_restored_after_a_failure(adapter: Any) -> None:
     with pytest.raises(RuntimeError, match="stop"):
         fail()
     assert seen == ["eager"]
+    assert config._attn_implementation == "sdpa"
+
+
+def test_of_equal_prefills_the_faster_decoding_wins(adapter: Any) -> None:
+    """The seconds are those of a script; only the kernels are real."""
+    spent = {"sdpa": (1.0, 0.3), "eager": (3.0, 0.1), "coreheads": (1.02, 0.2)}
+    config = language_model(adapter.model).config
+
+    def run() -> dict[str, float]:
+        prefill, decode = spent[config._attn_implementation]
+        return {"prefill": prefill, "decode": decode}
+
+    assert timing.fastest_dense_kernel(adapter, run, 100) == ("packed", {"sdpa": 1.0, "eager": 3.0, "packed": 1.02})
+    spent["coreheads"] = (1.1, 0.2)
+    assert timing.fastest_dense_kernel(adapter, run, 100)[0] == "sdpa"
     assert config._attn_implementation == "sdpa"
 
 
