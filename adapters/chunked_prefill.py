@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from coreheads.adapters.cache import RoomyCache
-from coreheads.adapters.structure import head_shape, language_model
+from coreheads.adapters.structure import CACHE_NAMES, cache_argument, cache_of, head_shape, language_model
 from coreheads.errors import UserError
 
 Keep = Literal["last", "all"]
@@ -58,11 +58,13 @@ def _in_chunks(decoder: Any, forward: Callable[..., Any], layers: int, size: int
         length = inputs_embeds.shape[1]
         if length <= size:
             return forward(inputs_embeds=inputs_embeds, **given)
-        kept_cache = given.get("past_key_values") is not None or bool(given.get("use_cache"))
-        if given.get("past_key_values") is None:
-            given["past_key_values"] = RoomyCache(layers, length)
+        cache = cache_of(given)
+        wanted = cache is not None or bool(given.get("use_cache"))
+        if cache is None:
+            cache = RoomyCache(layers, length)
+            given[cache_argument(decoder)] = cache
         given["use_cache"] = True
-        before = int(given["past_key_values"].get_seq_length())
+        before = int(cache.get_seq_length())
         hidden = []
         for start in range(0, length, size):
             stop = min(start + size, length)
@@ -70,8 +72,10 @@ def _in_chunks(decoder: Any, forward: Callable[..., Any], layers: int, size: int
             if keep == "all" or stop == length:
                 hidden.append(output.last_hidden_state)
         output.last_hidden_state = hidden[0] if len(hidden) == 1 else torch.cat(hidden, 1)
-        if not kept_cache:
-            output.past_key_values = None
+        if not wanted:
+            for name in CACHE_NAMES:
+                if output.get(name) is not None:
+                    output[name] = None
         return output
 
     return chunked

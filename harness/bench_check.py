@@ -105,10 +105,10 @@ def check(target: Target, workload: Workload, name: str, patch: Hybrid, prefill_
         with rows(target.model), ExitStack() as inner:
             if prefill_chunk is not None:
                 inner.enter_context(chunked_prefill(target.model, prefill_chunk))
-            target.model(**workload.inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            target.forward(cache, **workload.inputs)
         prefill = dict(work)
         short = patch.cache(target.model)
-        target.model(**workload.inputs, past_key_values=short, use_cache=True, logits_to_keep=1)
+        target.forward(short, **workload.inputs)
         decoding = max(_difference(target, workload, cache, short, number) for number in range(3))
     worst = max(rows.errors.values(), default=float("nan"))
     where = f"{name} at {workload.tokens} tokens"
@@ -131,9 +131,7 @@ def _difference(target: Target, workload: Workload, cache: Any, short: Any, numb
     positions = workload.inputs["position_ids"][..., -1:]
     token = torch.full((positions.shape[-2], 1), 5 + number, device=target.device)
     step = {"input_ids": token, "position_ids": torch.full_like(positions, workload.after + number)}
-    plain, evicting = (
-        target.model(**step, past_key_values=kept, use_cache=True).logits.float() for kept in (cache, short)
-    )
+    plain, evicting = (target.forward(kept, **step).float() for kept in (cache, short))
     return float((plain - evicting).square().mean().sqrt() / plain.square().mean().sqrt())
 
 

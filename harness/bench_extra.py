@@ -153,10 +153,9 @@ def _answer(target: Target, tokens: int, patch: Any = None) -> None:
     cache = RoomyCache(target.shape[0], tokens + 1) if patch is None else patch.cache(target.model)
     positions = torch.full_like(workload.inputs["position_ids"][..., -1:], workload.after)
     token = torch.zeros(1, 1, dtype=torch.long, device=target.device)
-    common = {"past_key_values": cache, "use_cache": True, "logits_to_keep": 1}
     with target.remembering(), nullcontext() if patch is None else patch(target.model):
-        target.model(**workload.inputs, **common)
-        target.model(input_ids=token, position_ids=positions, **common)
+        target.forward(cache, **workload.inputs)
+        target.forward(cache, input_ids=token, position_ids=positions)
 
 
 def report(details: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor
 from coreheads.adapters import loading, published
 from coreheads.adapters.prompt import TEXT_INPUTS
 from coreheads.adapters.registry import TINY, load_adapter
-from coreheads.adapters.structure import head_shape
+from coreheads.adapters.structure import cache_argument, head_shape
 from coreheads.adapters.vision_memo import VisionMemo
 from coreheads.bench_vision import synthetic_vision
 from coreheads.errors import UserError
@@ -67,6 +67,12 @@ class Target:
         found: torch.dtype = next(self.model.parameters()).dtype
         return found
 
+    def forward(self, cache: Any, **inputs: Any) -> Tensor:
+        """Logits of the last token, [batch, 1, vocabulary]."""
+        inputs[cache_argument(self.model)] = cache
+        logits: Tensor = self.model(**inputs, use_cache=True, logits_to_keep=1).logits
+        return logits
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """(layers, query heads, KV heads)."""
@@ -105,7 +111,7 @@ def _configuration(name: str) -> tuple[str, Any]:
         return known[0], published.config(known[0])
     if name == TINY or Path(name).expanduser().exists():
         place = loading.place(name, TINY)
-        return name, loading.config(name, place, None, False)
+        return name, loading.config(name, place, trust_remote_code=False)
     return name, published.config(name)  # says which there are
 
 

@@ -210,7 +210,7 @@ class _Runner:
         self._forward(cache, input_ids=self.token, position_ids=place)
 
     def _forward(self, cache: Any, **inputs: Any) -> None:
-        self.target.model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        self.target.forward(cache, **inputs)
 
 
 def _bytes(layer: Any, tokens: int) -> int:

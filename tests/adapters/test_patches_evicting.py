@@ -23,6 +23,7 @@ from patches_oracle import (
 )
 from test_patches_kernels import states, window_mask
 
+from coreheads.adapters.chunked_prefill import chunked_prefill
 from coreheads.adapters.patches.ablate import Ablate
 from coreheads.adapters.patches.dense import full_attention
 from coreheads.adapters.patches.evicting import EvictingLayer
@@ -136,8 +137,8 @@ def test_other_rules_over_the_cache() -> None:
         with hybrid(model), other(model):
             plain = generate(model, inputs, 20)
             assert torch.equal(generate(model, inputs, 20, past_key_values=hybrid.cache(model)), plain)
-            settings = {"past_key_values": hybrid.cache(model), "prefill_chunk_size": 13}
-            assert torch.equal(generate(model, inputs, 20, **settings), plain)
+            with chunked_prefill(model, 13):
+                assert torch.equal(generate(model, inputs, 20, past_key_values=hybrid.cache(model)), plain)
 
 
 def test_poisoned_buffers_are_all_written(poison: None) -> None:
