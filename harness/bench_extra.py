@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -28,6 +29,8 @@ TARGETS = 256
 """Target tokens."""
 SHORTEST = 1024
 """Tokens to which the longest context is told."""
+SEARCH = 180.0
+"""Seconds of the search for the longest context, a variant."""
 EAGER_TOKENS_GPU = 8192
 """Longest prompt at which eager attention is tried on a GPU."""
 
@@ -117,7 +120,10 @@ def _eager(target: Target, workload: Workload) -> None:
 def longest(
     target: Target, compared: Sequence[Entry], start: int, say: Callable[[str], None] = lambda line: None
 ) -> dict[str, int | None]:
-    """The longest prompt that can be answered within the GPU's memory, by variant, in steps of SHORTEST tokens."""
+    """The longest prompt that was answered within the GPU's memory, by variant; at least that fits.
+
+    The search ends at steps of SHORTEST tokens, or when a variant has taken SEARCH seconds.
+    """
     if target.device.type != "cuda":
         say("The longest context is looked for on a GPU only")
         return {}
@@ -127,19 +133,31 @@ def longest(
     return {name: largest(run, start) for name, run in variants.items()}
 
 
-def largest(run: Callable[[int], None], start: int, limit: int = 1 << 21) -> int | None:
-    """The most tokens at which ``run`` does not run out of memory, to SHORTEST tokens; None if not even those fit."""
-    good, bad = 0, limit + SHORTEST
+def largest(
+    run: Callable[[int], None],
+    start: int,
+    limit: int = 1 << 21,
+    seconds: float = SEARCH,
+    clock: Callable[[], float] = time.perf_counter,
+) -> int | None:
+    """The most tokens at which ``run`` did not run out of memory, to SHORTEST tokens; None if not even those fit.
+
+    It ends sooner where another try would probably go beyond ``seconds``.
+    """
+    good, bad, began, last = 0, limit + SHORTEST, clock(), 0.0
     tokens = max(SHORTEST, start // SHORTEST * SHORTEST)
-    while bad - good > SHORTEST:
+    while bad - good > SHORTEST and clock() - began + 2 * last <= seconds:
+        tried = clock()
         try:
             run(tokens)
             good = tokens
         except torch.OutOfMemoryError:
             bad = tokens
         if torch.cuda.is_available():
+            torch.cuda.synchronize()
             gc.collect()  # what an error's traceback held on to
             torch.cuda.empty_cache()
+        last = clock() - tried
         tokens = min(good * 2, limit) if bad > limit and good < limit else (good + bad) // 2 // SHORTEST * SHORTEST
         if tokens in (good, bad):
             break
@@ -171,7 +189,7 @@ def report(details: Mapping[str, Any]) -> str:
                 ratio = f"{part['time_ratio']:.2f}x [{low:.2f}, {high:.2f}]"
                 lines.append(f"{entry['context']:,} tokens, prefill {what}: {ratio} the time of a plain one{peak}")
     for name, tokens in details.get("longest", {}).items():
-        lines.append(f"longest context, {name}: {'none' if tokens is None else f'{tokens:,} tokens'}")
+        lines.append(f"longest context, {name}: {'none' if tokens is None else f'at least {tokens:,} tokens'}")
     return "\n".join(lines)
 
 

@@ -21,6 +21,8 @@ from coreheads.timing import OWN, PROBES, dense_kernel, dense_kernels, peak_memo
 SLOW = 20.0
 """Seconds of a dense prefill from which on fewer repeats are made."""
 FEW = 5
+QUICK = 5.0
+"""Seconds of a dense prefill up to which a kernel is tried more than twice before one is chosen."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class _Runner:
             kernels = {"prefill": name, "decode": name}
             try:
                 first = self.dense(kernels)
-                runs = [self.dense(kernels) for _ in range(PROBES if first["prefill"] <= SLOW else 1)]
+                runs = [self.dense(kernels) for _ in range(PROBES if first["prefill"] <= QUICK else 1)]
             except torch.OutOfMemoryError:
                 torch.cuda.empty_cache()
                 continue

@@ -5,7 +5,7 @@ are random, shapes are those of the published checkpoints. Without network:
 
     pip install --no-deps --no-build-isolation .
     python tools/bench_gpu.py --list
-    python tools/bench_gpu.py 8b-long            # one part after the other; writes results/gpu/<part>.json
+    python tools/bench_gpu.py 8b-64k              # one part after the other; writes results/gpu/<part>.json
 
 `--tiny CONFIG_FOLDER` runs a part's whole flow on the CPU with another, small configuration and short prompts.
 """
@@ -35,29 +35,41 @@ class Part:
 
     model: str
     contexts: tuple[int, ...]
+    selections: tuple[str, ...] = ("clustered", "scattered")
+    fractions: tuple[float, ...] = (0.05, 0.1)
     plan: Plan = field(default_factory=Plan)
     ram: bool = False
     longest: bool = False
     note: str = ""
 
 
-PARTS = {
-    "4b-short": Part(QWEN.format("4B"), (8 * K, 32 * K)),
-    "4b-long": Part(QWEN.format("4B"), (64 * K, 128 * K)),
-    "8b-short": Part(QWEN.format("8B"), (8 * K, 32 * K)),
-    "8b-64k": Part(QWEN.format("8B"), (64 * K,)),
-    "8b-128k": Part(QWEN.format("8B"), (128 * K,)),
-    "32b": Part(QWEN.format("32B"), (8 * K, 32 * K), note="62 GiB of weights: needs 80 GB"),
-    "32b-long": Part(QWEN.format("32B"), (64 * K,), note="needs more than 80 GB"),
-    "llava-7b": Part(LLAVA, (8 * K, 32 * K)),
-    "internvl-8b": Part(INTERN, (8 * K, 32 * K)),
-    "8b-ram": Part(
-        QWEN.format("8B"), (8 * K,), Plan(repeats=5), ram=True, note="what RAM costs beside eager attention"
-    ),
-    "8b-ram-128k": Part(QWEN.format("8B"), (128 * K,), Plan(repeats=2), ram=True, note="what RAM costs at 128k"),
-    "8b-fit": Part(QWEN.format("8B"), (8 * K,), Plan(repeats=2), longest=True, note="the longest context that fits"),
-    "8b-chunked": Part(QWEN.format("8B"), (128 * K,), Plan(prefill_chunk=16 * K), note="prefill in pieces of 16k"),
-}
+def _parts() -> dict[str, Part]:
+    """Long prompts and large models a selection, or a selection and a fraction, at a time."""
+    small, large, largest = (QWEN.format(size) for size in ("4B", "8B", "32B"))
+    found = {
+        "4b": Part(small, (8 * K, 32 * K)),
+        "4b-64k": Part(small, (64 * K,)),
+        "8b": Part(large, (8 * K, 32 * K)),
+        "8b-64k": Part(large, (64 * K,)),
+        "llava-7b": Part(LLAVA, (8 * K, 32 * K)),
+        "internvl-8b": Part(INTERN, (8 * K, 32 * K)),
+    }
+    for spread in ("clustered", "scattered"):
+        found[f"32b-{spread}"] = Part(largest, (32 * K,), (spread,), note="66 GB of weights: needs 80 GB")
+        for percent in (5, 10):
+            one = {"selections": (spread,), "fractions": (percent / 100,)}
+            found[f"4b-128k-{spread}-{percent}"] = Part(small, (128 * K,), **one)
+            found[f"8b-128k-{spread}-{percent}"] = Part(large, (128 * K,), **one)
+    one = {"selections": ("clustered",), "fractions": (0.05,)}
+    found["32b-64k"] = Part(largest, (64 * K,), **one, note="needs more than 80 GB")
+    found["8b-chunked"] = Part(large, (128 * K,), **one, plan=Plan(prefill_chunk=16 * K), note="in pieces of 16k")
+    found["8b-ram"] = Part(large, (8 * K,), **one, ram=True, note="what RAM costs, beside eager attention too")
+    found["8b-ram-128k"] = Part(large, (128 * K,), **one, plan=Plan(repeats=4), ram=True, note="what RAM costs")
+    found["8b-fit"] = Part(large, (8 * K,), **one, plan=Plan(repeats=2), longest=True, note="the longest context")
+    return found
+
+
+PARTS = _parts()
 
 
 def settings(name: str, tiny: Path | None) -> Settings:
@@ -66,8 +78,8 @@ def settings(name: str, tiny: Path | None) -> Settings:
     found = Settings(
         part.model,
         list(part.contexts),
-        [0.05, 0.1],
-        ["clustered", "scattered"],
+        list(part.fractions),
+        list(part.selections),
         [(128, 1024)],
         RESULTS / f"{name}.json",
         random_weights=True,
@@ -97,7 +109,7 @@ def main() -> int:
     if arguments.list or not names:
         for name, part in PARTS.items():
             lengths = ", ".join(f"{context // K}k" for context in part.contexts)
-            print(f"{name:12} {part.model} at {lengths}{'; ' + part.note if part.note else ''}")
+            print(f"{name:24} {part.model} at {lengths}{'; ' + part.note if part.note else ''}")
         return 0
     for name in names:
         if name not in PARTS:

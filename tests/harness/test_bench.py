@@ -210,6 +210,9 @@ def test_the_longest_context_is_found_by_halving() -> None:
     assert bench_extra.largest(fits(500), 4096) is None
     assert bench_extra.largest(fits(1 << 30), 4096, limit=1 << 16) == 1 << 16
     assert len(tried) < 60
+    # each try takes 10 seconds: the fourth would begin after 30, and might end after 50
+    times = iter(range(0, 1000, 10))
+    assert bench_extra.largest(fits(1 << 30), 1024, seconds=60, clock=lambda: float(next(times))) == 2048
 
 
 def test_out_of_memory_ends_the_series(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,14 @@ def test_every_part_names_a_published_shape(script: Any) -> None:
 
     asked = {(part.model, context // 1024) for part in script.PARTS.values() for context in part.contexts}
     assert {model for model, _ in asked} <= set(published.names())
+    spreads = {
+        (part.model, context, selection, fraction)
+        for part in script.PARTS.values()
+        for context, selection, fraction in product(part.contexts, part.selections, part.fractions)
+    }
+    for size, context in product(("4B", "8B"), (8, 32, 64, 128)):
+        for selection, fraction in product(("clustered", "scattered"), (0.05, 0.1)):
+            assert (f"Qwen/Qwen3-VL-{size}-Instruct", context * 1024, selection, fraction) in spreads
     for size in ("4B", "8B"):
         assert {(f"Qwen/Qwen3-VL-{size}-Instruct", k) for k in (8, 32, 64, 128)} <= asked
     for model in (script.QWEN.format("32B"), script.LLAVA, script.INTERN):
@@ -41,7 +50,7 @@ def test_every_part_names_a_published_shape(script: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "family"), [("8b-short", "qwen3_vl"), ("8b-chunked", "qwen3_vl"), ("llava-7b", "llava_onevision"),
+    ("part", "family"), [("8b", "qwen3_vl"), ("8b-chunked", "qwen3_vl"), ("llava-7b", "llava_onevision"),
                          ("8b-ram", "internvl"), ("8b-fit", "internvl")]
 )  # fmt: skip
 def test_the_flow(
@@ -56,8 +65,9 @@ def test_the_flow(
     monkeypatch.setattr(sys, "argv", ["bench_gpu.py", part, "--tiny", str(tmp_path)])
     assert script.main() == 0
     rows = json.loads((tmp_path / f"{part}.json").read_text())["rows"]
-    assert {row["selection"] for row in rows} == {"clustered", "scattered"}
-    assert {row["fraction"] for row in rows} == {0.05, 0.1}
+    asked = script.PARTS[part]
+    assert {row["selection"] for row in rows} == set(asked.selections)
+    assert {row["fraction"] for row in rows} == set(asked.fractions)
     details = json.loads((tmp_path / f"{part}.details.json").read_text())
     assert ("ram" in details) == (part == "8b-ram")
     assert ("longest" in details) == (part == "8b-fit")
@@ -67,11 +77,11 @@ def test_the_flow(
 def test_what_it_refuses(script: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["bench_gpu.py", "9b"])
     assert script.main() == 2
-    assert "expected one of 4b-short" in capsys.readouterr().err
+    assert "expected one of 4b" in capsys.readouterr().err
     monkeypatch.setattr(sys, "argv", ["bench_gpu.py", "--list"])
     assert script.main() == 0
-    assert "8b-128k" in capsys.readouterr().out
+    assert "8b-128k-clustered-5" in capsys.readouterr().out
     if not torch.cuda.is_available():
-        monkeypatch.setattr(sys, "argv", ["bench_gpu.py", "8b-short"])
+        monkeypatch.setattr(sys, "argv", ["bench_gpu.py", "8b"])
         assert script.main() == 2
         assert "device: 'cuda'" in capsys.readouterr().err
