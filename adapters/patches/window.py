@@ -8,9 +8,9 @@ log-sum-exps weigh the two, which is exact: Milakov and Gimelshein 2018, section
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -71,7 +71,12 @@ def merged(
 def merge(near: Tensor, near_sum: Tensor, far: Tensor, far_sum: Tensor) -> Tensor:
     """Attention over two sets of keys [B, Q, H, D] with log-sum-exps [B, Q, H] -> over both, in ``near``'s dtype."""
     if near.device.type == "cuda":
-        return _compiled_merge()(near, near_sum, far, far_sum)  # type: ignore[no-any-return]
+        return _fastest_merge(near.device)(near, near_sum, far, far_sum)
+    return _by_rows(near, near_sum, far, far_sum)
+
+
+def _by_rows(near: Tensor, near_sum: Tensor, far: Tensor, far_sum: Tensor) -> Tensor:
+    """Some rows at a time, written over ``near``."""
     for start in range(0, near.shape[1], MERGED_ROWS):
         part = slice(start, start + MERGED_ROWS)
         near[:, part] = _merge(near[:, part], near_sum[:, part], far[:, part], far_sum[:, part])
@@ -85,6 +90,13 @@ def _merge(near: Tensor, near_sum: Tensor, far: Tensor, far_sum: Tensor) -> Tens
 
 
 @cache
-def _compiled_merge() -> Any:
-    """One pass over memory instead of five."""
-    return torch.compile(_merge, dynamic=True)
+def _fastest_merge(device: torch.device) -> Callable[..., Tensor]:
+    """Compiled, which is one pass over memory instead of five, where torch can compile for the device."""
+    compiled: Callable[..., Tensor] = torch.compile(_merge, dynamic=True)
+    part, weight = torch.zeros(1, 4, 2, 8, device=device), torch.zeros(1, 4, 2, device=device)
+    try:
+        compiled(part, weight, part, weight)
+    except Exception as error:  # no C compiler, no Triton, a device too old: all of torch's own
+        warnings.warn(f"torch.compile does not work on {device} ({type(error).__name__})", stacklevel=2)
+        return _by_rows
+    return compiled

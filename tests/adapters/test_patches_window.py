@@ -42,6 +42,26 @@ def test_merged_parts_piece_by_piece_and_with_weights_of_any_size(monkeypatch: p
     torch.testing.assert_close(output, dense(query, key, value, mask, 1.0), atol=1e-9, rtol=0)
 
 
+def test_a_merge_that_cannot_be_compiled_still_merges(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_compiler(*_: Any, **__: Any) -> Any:
+        def fails(*_: Any) -> torch.Tensor:
+            raise RuntimeError("no C compiler")
+
+        return fails
+
+    parts = [torch.randn(1, 9, 2, 8), torch.randn(1, 9, 2), torch.randn(1, 9, 2, 8), torch.randn(1, 9, 2)]
+    expected = window.merge(*(part.clone() for part in parts))
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    window._fastest_merge.cache_clear()
+    with pytest.warns(UserWarning, match="torch.compile does not work on cpu"):
+        merge = window._fastest_merge(torch.device("cpu"))
+    torch.testing.assert_close(merge(*parts), expected)
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    window._fastest_merge.cache_clear()
+    assert window._fastest_merge(torch.device("cpu")) is window._merge
+    window._fastest_merge.cache_clear()
+
+
 @quick
 @given(st.integers(1, 500), st.integers(0, 300), st.integers(0, 200), st.integers(1, 400))
 def test_block_masks_are_those_found_by_asking_every_pair(rows: int, before: int, sink: int, width: int) -> None:
