@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from coreheads.adapters.patches.sharing import take
+
 
 class RaggedStates:
     """What an evicting layer holds during a forward call.
@@ -199,7 +201,7 @@ def alike(starts: Sequence[int]) -> Iterator[tuple[slice, int]]:
 
 
 def _pick(states: Tensor, heads: list[int]) -> Tensor:
-    return states if len(heads) == states.shape[1] else states[:, heads]
+    return states if len(heads) == states.shape[1] else take(states, heads)
 
 
 def _append(states: Tensor, fresh: Tensor, heads: list[int], seen: int) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from coreheads.adapters.patches.dense import ROWS, full_attention, masked_rows
 from coreheads.adapters.patches.rules import Group, Local, Nothing
-from coreheads.adapters.patches.sharing import by_kv_head, put, runs, take
+from coreheads.adapters.patches.sharing import by_kv_head, clear, index, put, runs, take
 from coreheads.adapters.patches.window import windowed
 from coreheads.adapters.patches.work import causal_pairs, note
 
@@ -28,11 +28,11 @@ def attend(
     repeats = query.shape[1] // key.shape[1]
     for group in groups[is_local(groups[0]) :]:
         if group.rules == (Nothing(),):
-            output[:, :, list(group.heads)] = 0
+            clear(output, group.heads)
         elif not group.rules:
             _full(query, key, value, scaling, group.heads, output)
         else:
-            source = [head // repeats for head in group.heads]
+            source = index(tuple(head // repeats for head in group.heads), key.device)
             states = key[:, source], value[:, source]
             put(output, group.heads, attend_group(take(query, group.heads), *states, scaling, group, vision))
     return output
@@ -86,7 +86,7 @@ def _full(query: Tensor, key: Tensor, value: Tensor, scaling: float, heads: tupl
             put(output, members, full_attention(take(query, members), *states, scaling))
         return
     # a GPU wants all of them at once, and the copies of these few keys are small
-    source = [kv for kv, members in readers.items() for _ in members]
+    source = index(tuple(kv for kv, members in readers.items() for _ in members), key.device)
     put(output, heads, full_attention(take(query, heads), key[:, source], value[:, source], scaling))
 
 

@@ -11,7 +11,7 @@ from coreheads.adapters.patches.dense import attend_last
 from coreheads.adapters.patches.evicting import EvictingLayer, RaggedStates, alike
 from coreheads.adapters.patches.kernels import attend, is_local, masked_attention
 from coreheads.adapters.patches.rules import Group, Local, Nothing
-from coreheads.adapters.patches.sharing import by_kv_head, put, take
+from coreheads.adapters.patches.sharing import by_kv_head, clear, put, take
 
 
 def attend_ragged(
@@ -71,7 +71,7 @@ def attend_ragged(
             put(into, narrow, attend_last(take(part, narrow), *kept, scaling))
             for group in inside:
                 if group.rules == (Nothing(),):
-                    into[:, :, [narrow[place] for place in group.heads]] = 0
+                    clear(into, [narrow[place] for place in group.heads])
             continue
         before = layer.ordered(samples, start, rows)
         key, value = (
@@ -90,7 +90,7 @@ def attend_ragged(
 
 
 def _short(states: Tensor, layer: EvictingLayer) -> Tensor:
-    return states[:, layer.short] if layer.full else states
+    return take(states, layer.short) if layer.full else states
 
 
 def _each(
@@ -121,7 +121,7 @@ def _decode_wide(
     for group in groups:
         rule = group.rules[0] if group.rules else None
         if isinstance(rule, Nothing):
-            everything[:, :, list(group.heads)] = 0
+            clear(everything, group.heads)
         if not isinstance(rule, Local) or key.shape[2] <= rule.sink + rule.window:
             continue
         readers = by_kv_head(group.heads, query.shape[1] // key.shape[1])

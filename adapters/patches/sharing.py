@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
+import torch
 from torch import Tensor
 
 
@@ -29,11 +31,17 @@ def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
         yield first, last + 1
 
 
+@lru_cache(maxsize=4096)
+def index(heads: tuple[int, ...], device: torch.device) -> Tensor:
+    """The heads as a tensor for indexing, made once: on a GPU each would be another copy to the device."""
+    return torch.tensor(heads, dtype=torch.long, device=device)
+
+
 def take(states: Tensor, heads: Sequence[int]) -> Tensor:
     """``states`` [B, heads, ...] of ascending ``heads``: a view where they follow each other, else a copy."""
     if heads[-1] - heads[0] + 1 == len(heads):
         return states[:, heads[0] : heads[-1] + 1]
-    return states[:, list(heads)]
+    return states[:, index(tuple(heads), states.device)]
 
 
 def put(output: Tensor, heads: Sequence[int], part: Tensor) -> None:
@@ -41,4 +49,9 @@ def put(output: Tensor, heads: Sequence[int], part: Tensor) -> None:
     if heads[-1] - heads[0] + 1 == len(heads):
         output[:, :, heads[0] : heads[-1] + 1] = part
     else:
-        output[:, :, list(heads)] = part
+        output[:, :, index(tuple(heads), output.device)] = part
+
+
+def clear(output: Tensor, heads: Sequence[int]) -> None:
+    """Write 0 to these heads of ``output`` [B, Q, H, D]."""
+    output.index_fill_(2, index(tuple(heads), output.device), 0)
