@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,13 @@ class Target:
 
     def forward(self, cache: Any, **inputs: Any) -> Tensor:
         """Logits of the last token, [batch, 1, vocabulary]."""
-        inputs[cache_argument(self.model)] = cache
+        inputs[self._cache_name] = cache
         logits: Tensor = self.model(**inputs, use_cache=True, logits_to_keep=1).logits
         return logits
+
+    @cached_property
+    def _cache_name(self) -> str:
+        return cache_argument(self.model)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -8,14 +8,16 @@ before it see all keys before them, which is plain causal attention. Plain torch
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from coreheads.adapters.patches.work import causal_pairs, note
 
-SLAB_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 26}
-"""Elements of gathered keys at a time, by device type: what a CPU core's cache holds, what fills a GPU."""
+SLAB_ELEMENTS = {"cpu": 1 << 16, "cuda": 1 << 26}
+"""Elements of gathered keys at a time, by device type: what a CPU core's own cache holds, what fills a GPU."""
 BLOCKS = 4
 """Blocks at a time, at least: long slabs leave the cache anyway."""
 
@@ -53,6 +55,9 @@ def local_attention(
     mask = _mask(sink, window, block, heads // key.shape[1], query)
     slab = batch * key.shape[1] * (sink + window + block) * key.shape[3]
     at_once = max(BLOCKS, SLAB_ELEMENTS.get(query.device.type, SLAB_ELEMENTS["cpu"]) // slab)
+    # taken once: memory that is asked for anew each time may cost more than what is written to it
+    most = min(at_once, max(1, (rows - plain) // block)) * slab
+    memory = key.new_empty(most), value.new_empty(most // key.shape[3] * value.shape[3])
     start = plain
     while start < rows:
         count = max(1, min(at_once, (rows - start) // block))
@@ -63,8 +68,8 @@ def local_attention(
         keys = slice(before + start - window + 1, before + stop)
         _blocks(
             query[:, :, start:stop],
-            _slabs(key, sink, keys, window - 1 + block, block),
-            _slabs(value, sink, keys, window - 1 + block, block),
+            _slabs(key, sink, keys, window - 1 + block, block, memory[0]),
+            _slabs(value, sink, keys, window - 1 + block, block, memory[1]),
             mask,
             scaling,
             output[:, start:stop],
@@ -92,10 +97,11 @@ def _blocks(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, sc
     )
 
 
-def _slabs(states: Tensor, sink: int, tokens: slice, length: int, block: int) -> Tensor:
+def _slabs(states: Tensor, sink: int, tokens: slice, length: int, block: int, memory: Tensor) -> Tensor:
     """[B, Hkv, K, D] -> [B, count, Hkv, sink + length, D]: the sinks, and ``length`` of ``tokens`` every ``block``."""
     windows = states[:, :, tokens].unfold(2, length, block).permute(0, 2, 1, 4, 3)
-    slabs = states.new_empty(*windows.shape[:3], sink + length, states.shape[3])
+    shape = (*windows.shape[:3], sink + length, states.shape[3])
+    slabs = memory[: prod(shape)].view(shape)
     slabs[:, :, :, :sink] = states[:, None, :, :sink]
     slabs[:, :, :, sink:] = windows
     return slabs
