@@ -35,13 +35,13 @@ SUBTASKS = {
     "vh_single": Subtask("NIAH/vh_single_test_1000_K{length}_dep6.jsonl", "binary", "haystack", "2_vh_image"),
     "vh_multi": Subtask("NIAH/vh_multi_test_1000_K{length}_dep3.jsonl", "binary", "haystack", "2_vh_image"),
     "retrieval-image": Subtask(
-        "NIAH/retrieval-image_test_K{length}_dep6.jsonl", "choice", "interleaved", "3_mm-niah_image"
+        "NIAH/retrieval-image_test_K{length}_dep6.jsonl", "choice", "interleaved", "2_mm-niah_image"
     ),
     "counting-image": Subtask(
-        "NIAH/counting-image_test_K{length}_dep3.jsonl", "count", "interleaved", "3_mm-niah_image"
+        "NIAH/counting-image_test_K{length}_dep3.jsonl", "count", "interleaved", "2_mm-niah_image"
     ),
     "reasoning-image": Subtask(
-        "NIAH/reasoning-image_test_K{length}_dep6.jsonl", "choice", "interleaved", "3_mm-niah_image"
+        "NIAH/reasoning-image_test_K{length}_dep6.jsonl", "choice", "interleaved", "2_mm-niah_image"
     ),
     "infoseek": Subtask("vrag/infoseek_K{length}_dep3.jsonl", "contains", "documents", "1_vrag_image"),
     "viquae": Subtask("vrag/viquae_K{length}_dep6.jsonl", "contains", "documents", "1_vrag_image"),
