@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,9 @@ reason, and nothing else need be in it.
 """
 
 
+_ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-fA-F]+>")
+
+
 class BadSample(UserError):
     """One sample that cannot be used: it is counted as unscored, never as wrong, and the others go on."""
 
@@ -33,10 +37,19 @@ def fields_of(where: str) -> Iterator[None]:
         yield
     except KeyError as error:
         raise BadSample(f"{where}: field {error} is missing") from None
+    except OSError as error:
+        raise BadSample(
+            f"{where}: {error.filename or 'a file'} cannot be read ({error.strerror or reason(error)})"
+        ) from None
     except (ValueError, SyntaxError) as error:
-        raise BadSample(f"{where}: {error}") from None
-    except (TypeError, AttributeError, IndexError) as error:
-        raise BadSample(f"{where}: a field is not as published ({error})") from None
+        raise BadSample(f"{where}: {reason(error)}") from None
+    except (TypeError, AttributeError, IndexError, ArithmeticError, RecursionError, MemoryError) as error:
+        raise BadSample(f"{where}: a field is not as published ({reason(error)})") from None
+
+
+def reason(error: Exception) -> str:
+    """An error's text on one line, without the address in memory of what it is about."""
+    return " ".join(_ADDRESS.sub("it", str(error)).split()) or type(error).__name__
 
 
 def bad_doc(root: str, record_id: str, group: str, error: Exception) -> Doc:
@@ -90,7 +103,7 @@ def decode(data: bytes, where: str) -> Image:
         with Pillow.open(io.BytesIO(data)) as picture:
             return picture.convert("RGB")
     except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
-        raise BadSample(f"{where}: cannot be read as a picture ({error})") from None
+        raise BadSample(f"{where}: cannot be read as a picture ({reason(error)})") from None
 
 
 def picture_size(data: bytes, where: str) -> tuple[int, int]:
@@ -101,4 +114,4 @@ def picture_size(data: bytes, where: str) -> tuple[int, int]:
         with Pillow.open(io.BytesIO(data)) as header:
             return header.size
     except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
-        raise BadSample(f"{where}: cannot be read as a picture ({error})") from None
+        raise BadSample(f"{where}: cannot be read as a picture ({reason(error)})") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -34,13 +34,17 @@ def _parquet(path: Path) -> Iterator[Any]:
         raise UserError(f"{path}: cannot be read as parquet ({str(error).splitlines()[0]})") from None
 
 
-def parquet_rows(path: Path, columns: list[str]) -> list[dict[str, Any]]:
-    """The named columns of a parquet file, as one dict a row; UserError names a column that is not there."""
+def parquet_rows(path: Path, columns: list[str], unread: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The named columns of a parquet file, as one dict a row; UserError names a column that is not there.
+
+    unread: columns that must be there, too, but are not read.
+    """
+    wanted = [*columns, *unread]
     with _parquet(path) as file:
-        missing = [name for name in columns if name not in file.schema_arrow.names]
+        missing = [name for name in wanted if name not in file.schema_arrow.names]
         if missing:
             has = ", ".join(file.schema_arrow.names)
-            raise UserError(f"{path}: has no column {missing[0]}, expected {', '.join(columns)}; it has {has}")
+            raise UserError(f"{path}: has no column {missing[0]}, expected {', '.join(wanted)}; it has {has}")
         rows: list[dict[str, Any]] = file.read(columns=columns).to_pylist()
         return rows
 
@@ -57,6 +61,16 @@ def parquet_cell(path: Path, row: int, column: str) -> Any:
                 return (_unpacked(path, column) / f"{row // 1000:04d}" / f"{row:07d}").read_bytes()
             return _row_group(str(path), group, column)[row - (ends[group - 1] if group else 0)]
     raise UserError(f"{path}: row {row}, expected less than {ends[-1] if ends else 0}")
+
+
+def parquet_picture(path: Path, row: int, column: str) -> bytes:
+    """The bytes of one picture, whose cell is bytes, or a struct of bytes and path; empty where it is neither."""
+    return _bytes(parquet_cell(path, row, column))
+
+
+def _bytes(cell: Any) -> bytes:
+    data = cell.get("bytes") if isinstance(cell, dict) else cell
+    return data if isinstance(data, bytes) else b""
 
 
 @lru_cache(maxsize=2)
@@ -100,7 +114,7 @@ def _unpacked(path: Path, column: str) -> Path:
                     place = folder / f"{row // 1000:04d}" / f"{row:07d}"
                     place.parent.mkdir(exist_ok=True)
                     cell = value.as_py()
-                    place.write_bytes((cell.get("bytes") if isinstance(cell, dict) else cell) or b"")
+                    place.write_bytes(_bytes(cell))
                     row += 1
                 bar.update(job, completed=row)
 

@@ -74,7 +74,10 @@ def _about(path: str, size: int, changed: int) -> tuple[str, int]:
     """(hash of the content, number of pages)."""
     import pypdfium2 as pdfium
 
-    key = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]
+    try:
+        key = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]
+    except OSError as error:
+        raise BadSample(f"{path}: cannot be opened ({error.strerror}), expected a PDF") from None
     with _PDFIUM:
         try:
             document = pdfium.PdfDocument(path)

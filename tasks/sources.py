@@ -51,11 +51,19 @@ class Source:
 
             found = hub.fetch(*self.repository, name)
         else:
-            path = Path(self.place) / name
-            found = path if path.exists() else None
+            found = self._local(name, what)
         if found is None:
             raise BadSample(f"{self.where(name)}: not there, expected {what}")
         return found
+
+    def _local(self, name: str, what: str) -> Path | None:
+        path = Path(self.place) / name
+        try:
+            if path.is_dir():
+                raise BadSample(f"{self.where(name)}: is a folder, expected {what}")
+            return path if path.is_file() else None
+        except OSError as error:
+            raise BadSample(f"{self.where(name)}: cannot be opened ({error.strerror}), expected {what}") from None
 
     def names(self, pattern: str) -> list[str]:
         """Relative names of the files that match a pattern such as ``data/*.parquet``, sorted; * stays in a folder."""

@@ -1,0 +1,128 @@
+"""Data sets' JSON files, read strictly, and checks of single fields of their records.
+
+The checks raise KeyError or ValueError; ``coreheads.tasks.documents.fields_of`` adds the file and the record.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from coreheads.errors import UserError
+
+
+def json_file(path: Path) -> Any:
+    """The content of a JSON file. UserError names file and line of what is not JSON, or not UTF-8."""
+    return _parsed(_content(path), f"{path}: ", 0)
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """(number from 1, record) of every line that is not blank; UserError also for a last line that is cut off."""
+    for number, line in enumerate(_content(path).split(b"\n"), 1):
+        if line.strip():
+            yield number, json_line(line, path, number)
+
+
+def json_line(line: bytes, path: Path | str, number: int) -> Any:
+    """One line of a JSON-lines file; UserError names file and line where it is not JSON."""
+    return _parsed(line, f"{path}: line {number} ", number)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}), expected a JSON file") from None
+
+
+def _parsed(data: bytes, where: str, line: int) -> Any:
+    """line: the number that ``where`` names already; 0 is none."""
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        before = data.count(10, 0, error.start)  # line ends
+        place = "" if line else f"line {before + 1}, "
+        raise UserError(f"{where}is not UTF-8 ({place}byte {data[error.start]:#04x}), expected JSON") from None
+    except json.JSONDecodeError as error:
+        place = "" if line else f"line {error.lineno}, "
+        raise UserError(f"{where}is not JSON ({place}column {error.colno}: {error.msg})") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}is not JSON ({type(error).__name__}), expected plain records") from None
+
+
+def brief(value: Any) -> str:
+    """A value for a message, not longer than a line."""
+    words = repr(value)
+    return words if len(words) <= 80 else f"{words[:77]}..."
+
+
+def field(record: Any, name: str) -> Any:
+    """A field that must be there."""
+    if not isinstance(record, dict):
+        raise ValueError(f"is {brief(record)}, expected an object with field {name!r}")
+    return record[name]
+
+
+def words(record: Any, name: str) -> str:
+    """A text that says something."""
+    value = field(record, name)
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{name} is {brief(value)}, expected a text")
+    return value
+
+
+def said(value: Any, name: str) -> Any:
+    """A text, a number, or a list of at least one of them, as it stands."""
+    for item in value if isinstance(value, list) and value else [value]:
+        if isinstance(item, list):
+            said(item, name)
+        elif not isinstance(item, str | int | float) or not str(item).strip():
+            raise ValueError(f"{name} is {brief(value)}, expected a text or a number")
+    return value
+
+
+def label(record: Any, name: str) -> str:
+    """A name or a number that stands for something, as text."""
+    value = field(record, name)
+    return words(record, name) if isinstance(value, str) else str(whole(record, name))
+
+
+def items(record: Any, name: str) -> list[Any]:
+    """A list, which may be empty."""
+    value = field(record, name)
+    if not isinstance(value, list):
+        raise ValueError(f"{name} is {brief(value)}, expected a list")
+    return value
+
+
+def whole(record: Any, name: str) -> int:
+    """A whole number."""
+    value = field(record, name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{name} is {brief(value)}, expected a whole number")
+    return value
+
+
+def positive(record: Any, name: str) -> int | float:
+    """A number above 0."""
+    value = field(record, name)
+    if not is_number(value) or value <= 0:
+        raise ValueError(f"{name} is {brief(value)}, expected a number above 0")
+    found: int | float = value
+    return found
+
+
+def numbers(record: Any, name: str, count: int) -> list[Any]:
+    """A list of so many numbers, such as a box's."""
+    value = field(record, name)
+    if not isinstance(value, list) or len(value) != count or not all(map(is_number, value)):
+        raise ValueError(f"{name} is {brief(value)}, expected {count} numbers")
+    return value
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number; texts, true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
