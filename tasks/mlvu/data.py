@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from coreheads.errors import UserError
-from coreheads.files import read_json
 from coreheads.regions import Region
 from coreheads.tasks.documents import BadSample, Doc, bad_doc, fields_of, usable
+from coreheads.tasks.fields import brief, field, items, json_file, said, words
 from coreheads.tasks.sources import Source
 
 REGIONS = "regions.json"
@@ -59,18 +59,23 @@ def test_records(source: Source) -> list[Doc]:
     """One record a multiple-choice question of the test set; answers are joined by question_id, else by place."""
     questions = _list(source.file(QUESTIONS, "MLVU's test questions"))
     answers = _list(source.file(ANSWERS, "MLVU's test answers"))
-    known = {answer.get("question_id"): answer for answer in answers}
+    known = {name: answer for answer in answers if isinstance(name := _id(answer), str | int)}
     docs = []
     for index, question in enumerate(questions):
         where = f"{source.where(QUESTIONS)}: record {index}"
-        if not isinstance(question, dict):
-            docs.append(bad_doc(source.place, str(index), str(index), BadSample(f"{where}: is no object")))
+        name = _id(question)
+        if not isinstance(question, dict) or not isinstance(name, str | int | None):
+            wrong = BadSample(f"{where}: question_id is {brief(name)} of {brief(question)}, expected a text")
+            docs.append(bad_doc(source.place, str(index), str(index), wrong))
             continue
-        record = str(question.get("question_id", index))
         in_place = answers[index] if index < len(answers) and "question_id" not in question else {}
-        answer = question if "answer" in question else known.get(question.get("question_id"), in_place)
-        docs.append(_record(source, where, record, VIDEOS, question, answer))
+        answer = question if "answer" in question else in_place if name is None else known.get(name, {})
+        docs.append(_record(source, where, str(index if name is None else name), VIDEOS, question, answer))
     return docs
+
+
+def _id(record: Any) -> Any:
+    return record.get("question_id") if isinstance(record, dict) else None
 
 
 def _json(source: Source, prefix: str) -> list[str]:
@@ -78,29 +83,29 @@ def _json(source: Source, prefix: str) -> list[str]:
 
 
 def _list(path: Path) -> list[Any]:
-    content = read_json(path)
+    content = json_file(path)
     if not isinstance(content, list):
         raise UserError(f"{path}: holds {type(content).__name__}, expected a list of records")
     return content
 
 
-def _record(source: Source, where: str, record: str, videos: str, question: Doc, answer: Doc) -> Doc:
+def _record(source: Source, where: str, record: str, videos: str, question: Doc, answer: Any) -> Doc:
     video = str(question.get("video", record))
     try:
         with fields_of(where):
-            options = [str(option) for option in question["candidates"]]
-            right = _right(options, str(answer["answer"]))
+            options = [str(said(option, "candidates")) for option in items(question, "candidates")]
+            right = _right(options, str(said(field(answer, "answer"), "answer")))
             return {
                 "record_id": record,
                 "root": source.place,
-                "group": question["video"],
+                "group": words(question, "video"),
                 "video": f"{videos}/{question['video']}",
                 "duration": question.get("duration"),
-                "question": question["question"],
+                "question": words(question, "question"),
                 "candidates": options,
                 "answer": options[right],
                 "right": right,
-                "question_type": question["question_type"],
+                "question_type": words(question, "question_type"),
             }
     except BadSample as error:
         return bad_doc(source.place, record, video, error)
@@ -126,7 +131,7 @@ def video_path(doc: Doc) -> Path:
 def _regions(root: str) -> dict[tuple[str, str], list[Region]]:
     path = Path(root) / REGIONS
     found: dict[tuple[str, str], list[Region]] = {}
-    for entry in read_json(path) if path.is_file() else []:
+    for entry in json_file(path) if path.is_file() else []:
         region = Region(media=0, box=tuple(entry["box"]), start=entry["start"], end=entry["end"])
         found.setdefault((entry["video"], entry["question"]), []).append(region)
     return found

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from coreheads.errors import UserError
-from coreheads.files import read_jsonl
 from coreheads.regions import Region
 from coreheads.tasks.boxes import fraction_of
 from coreheads.tasks.documents import BadSample, Doc, bad_doc, decode, fields_of, usable
-from coreheads.tasks.parquet import parquet_cell, parquet_rows
+from coreheads.tasks.fields import items, json_lines, numbers, whole, words
+from coreheads.tasks.parquet import parquet_picture, parquet_rows
 from coreheads.tasks.sources import Source
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 ANNOTATIONS, PAGES = "MMDocIR_annotations.jsonl", "MMDocIR_pages.parquet"
+PICTURE = "image_binary"
 
 
 def expected() -> list[tuple[str, str]]:
@@ -33,44 +33,57 @@ def records(source: Source) -> list[Doc]:
     """
     path = source.file(ANNOTATIONS, "MMDocIR's annotations")
     docs: list[Doc] = []
-    for line, document in enumerate(read_jsonl(path), 1):
-        where = f"{path}: line {line}"
-        try:
-            with fields_of(where):
-                name, questions = str(document["doc_name"]), document["questions"]
-                first, last = document["page_indices"]
-                common = {"root": source.place, "group": name, "doc_name": name, "domain": document["domain"]}
-                rows = [first, last + 1]
-        except BadSample as error:
-            raise UserError(str(error)) from None
-        for number, question in enumerate(questions):
-            record = f"{name}/{number}"
-            try:
-                with fields_of(f"{where}: question {number}"):
-                    docs.append({"record_id": record, **common, "rows": rows, **_question(question, last - first + 1)})
-            except BadSample as error:
-                docs.append(bad_doc(source.place, record, name, error))
+    for line, document in json_lines(path):
+        docs += _questions(source, document, line, f"{path}: line {line}")
     return docs
 
 
-def _question(question: dict[str, Any], count: int) -> dict[str, Any]:
-    pages = list(question["page_id"])
+def _questions(source: Source, document: Any, line: int, where: str) -> list[Doc]:
+    """A document's questions, each usable or not by itself; what is wrong with the document concerns all of them."""
+    about: dict[str, Any] = document if isinstance(document, dict) else {}
+    group = str(about.get("doc_name") or line)
+    asked = about.get("questions")
+    docs: list[Doc] = []
+    for number in range(len(asked) if isinstance(asked, list) else 1):
+        record = f"{group}/{number}"
+        try:
+            with fields_of(where):
+                name, questions = words(document, "doc_name"), items(document, "questions")
+                first, last = (int(row) for row in numbers(document, "page_indices", 2))
+                if not 0 <= first <= last:
+                    raise ValueError(f"page_indices is {[first, last]}, expected the first and the last row")
+                common = {"root": source.place, "group": name, "doc_name": name, "domain": words(document, "domain")}
+            with fields_of(f"{where}: question {number}"):
+                question = _question(questions[number], last - first + 1)
+            docs.append({"record_id": record, **common, "rows": [first, last + 1], **question})
+        except BadSample as error:
+            docs.append(bad_doc(source.place, record, group, error))
+    return docs
+
+
+def _question(question: Any, count: int) -> dict[str, Any]:
+    pages = items(question, "page_id")
     if not pages or any(not isinstance(page, int) or not 0 <= page < count for page in pages):
         raise ValueError(f"page_id is {pages}, expected pages 0 to {count - 1}")
     return {
-        "question": question["Q"],
+        "question": words(question, "Q"),
         "answer": question["A"],
         "pages": pages,
-        "layouts": [
-            {"page": item["page"], "bbox": item["bbox"], "page_size": item["page_size"]}
-            for item in question["layout_mapping"]
-        ],
+        "layouts": [layout(item) for item in items(question, "layout_mapping")],
     }
+
+
+def layout(item: Any) -> dict[str, Any]:
+    """Page, box and page size of a published layout. ValueError for what cannot be a box on a page."""
+    page, box, size = whole(item, "page"), numbers(item, "bbox", 4), numbers(item, "page_size", 2)
+    if min(size) <= 0:
+        raise ValueError(f"page_size is {size}, expected a width and a height above 0")
+    return {"page": page, "bbox": box, "page_size": size}
 
 
 @lru_cache(maxsize=1)
 def _row_names(path: Any) -> list[str]:
-    return [str(row["doc_name"]) for row in parquet_rows(path, ["doc_name"])]
+    return [str(row["doc_name"]) for row in parquet_rows(path, ["doc_name"], [PICTURE])]
 
 
 def pages(doc: Doc, most: int | None = None) -> list[Image]:
@@ -89,8 +102,7 @@ def _pages(root: str, name: str, first: int, end: int) -> tuple[Image, ...]:
         found = next((other for other in names[first:end] if other != name), f"a file of {len(names)} rows")
         raise BadSample(f"{path}: rows {first} to {end - 1} are of {found}, expected {name}")
     return tuple(
-        decode(parquet_cell(path, row, "image_binary") or b"", f"{path}: row {row}, image_binary")
-        for row in range(first, end)
+        decode(parquet_picture(path, row, PICTURE), f"{path}: row {row}, {PICTURE}") for row in range(first, end)
     )
 
 

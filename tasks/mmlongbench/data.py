@@ -11,7 +11,8 @@ from typing import Any
 
 from coreheads.errors import UserError
 from coreheads.tasks.documents import BadSample, Doc, bad_doc, fields_of, usable
-from coreheads.tasks.mmlongbench.scoring import check_answer
+from coreheads.tasks.fields import brief, field, json_line, label, words
+from coreheads.tasks.mmlongbench.scoring import MOST_CHOICES, check_answer
 from coreheads.tasks.mmlongbench.subtasks import Subtask
 from coreheads.tasks.sources import Source
 
@@ -33,6 +34,7 @@ def records(source: Source, name: str, subtask: Subtask, length: int) -> list[Do
     with _opened(source.file(file, f"MMLongBench's {name} at {length}k")) as stream:
         for place, (offset, line) in enumerate(_lines(stream)):
             record = f"{name}_{length}k/{place}"
+            published = json_line(line, source.where(file), place + 1)
             try:
                 with fields_of(f"{source.where(file)}: line {place + 1}"):
                     docs.append(
@@ -44,7 +46,7 @@ def records(source: Source, name: str, subtask: Subtask, length: int) -> list[Do
                             "file": file,
                             "offset": offset,
                             "place": place,
-                            **_kept(json.loads(line), subtask),
+                            **_kept(published, subtask),
                         }
                     )
             except BadSample as error:
@@ -72,19 +74,27 @@ def _lines(stream: Any) -> Iterator[tuple[int, bytes]]:
         offset += len(line)
 
 
-def _kept(record: Mapping[str, Any], subtask: Subtask) -> dict[str, Any]:
+def _kept(record: Any, subtask: Subtask) -> dict[str, Any]:
     """What scoring and grouping need of a record."""
-    answer_format = record["answer_format"] if subtask.metric == "docqa" else None
-    answer = record["answer"]
+    answer_format = field(record, "answer_format") if subtask.metric == "docqa" else None
+    answer = field(record, "answer")
     check_answer(answer, subtask.metric, answer_format)
-    group = str(record["doc_name"] if subtask.layout == "pages" else record["id"])
+    if subtask.metric == "choice":
+        _check_choice(record, answer)
     return {
-        "id": str(record["id"]),
-        "group": group,
-        "question": str(record["question"]),
+        "id": label(record, "id"),
+        "group": label(record, "doc_name" if subtask.layout == "pages" else "id"),
+        "question": words(record, "question"),
         "answer": answer,
         "answer_format": answer_format,
     }
+
+
+def _check_choice(record: Mapping[str, Any], answer: int) -> None:
+    choices = record.get("choices_image")
+    count = len(choices) if isinstance(choices, list) and choices else MOST_CHOICES
+    if not 0 <= answer < count:
+        raise ValueError(f"answer is {answer}, expected the index of one of {count} choices")
 
 
 @lru_cache(maxsize=4)
@@ -103,6 +113,9 @@ def content(doc: Doc) -> dict[str, Any]:
 
 def image_path(doc: Doc, name: str) -> Path:
     """An image's file; BadSample where it is missing."""
+    if not isinstance(name, str) or not name.strip():
+        where = f"{doc['root']}/{doc['file']}: line {doc['place'] + 1}"
+        raise BadSample(f"{where}: names a picture {brief(name)}, expected a path below {IMAGES}")
     return Source(doc["root"]).file(f"{IMAGES}/{name}", "a picture")
 
 

@@ -12,10 +12,14 @@ import string
 from collections.abc import Callable
 from typing import Any
 
+from coreheads.tasks.fields import brief, said
 from coreheads.tasks.mmlongbench.docqa import docqa, parsed_answer, squeezed
 
 DEFAULTS = (0, 1, 1, 0)
 """What counts as answered, in turn, where a response says neither yes nor no."""
+
+MOST_CHOICES = 10
+"""Letters A to J are read."""
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _WORD = re.compile(r"\b(?:yes|no)\b")
@@ -117,16 +121,19 @@ def _whole(item: Any) -> bool:
 
 def check_answer(answer: Any, metric: str, answer_format: str | None) -> None:
     """ValueError for a published answer that its metric cannot use."""
+    said(answer, "answer")
     if metric == "docqa":
         docqa(str(answer), "", str(answer_format))
     elif metric == "count":
-        if not isinstance(answer, list) or not all(isinstance(item, int) for item in answer):
-            raise ValueError(f"answer is {answer!r}, expected a list of whole numbers")
+        if not isinstance(answer, list) or not all(
+            isinstance(item, int) and not isinstance(item, bool) for item in answer
+        ):
+            raise ValueError(f"answer is {brief(answer)}, expected a list of whole numbers")
     elif metric == "choice":
         if isinstance(answer, bool) or not isinstance(answer, int):
-            raise ValueError(f"answer is {answer!r}, expected the index of the right picture")
+            raise ValueError(f"answer is {brief(answer)}, expected the index of the right picture")
     elif metric == "binary":
         if yes_or_no(str(answer)) is None:
-            raise ValueError(f"answer is {answer!r}, expected yes or no")
+            raise ValueError(f"answer is {brief(answer)}, expected yes or no")
     elif not _flat(answer):
-        raise ValueError(f"answer is {answer!r}, expected at least one text")
+        raise ValueError(f"answer is {brief(answer)}, expected at least one text")

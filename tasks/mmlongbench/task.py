@@ -75,8 +75,9 @@ def regions(doc: Doc) -> list[Region]:
 
 def problems(doc: Doc) -> list[str]:
     record = data.content(doc)
-    if SUBTASKS[doc["subtask"]].layout == "pages" and record["ans_page_list"] and not data.gold_pages(record):
-        return [f"ans_page_list is {record['ans_page_list']}, none of which is in page_list"]
+    with fields_of(f"{doc['root']}/{doc['file']}: line {doc['place'] + 1}"):
+        if SUBTASKS[doc["subtask"]].layout == "pages" and record["ans_page_list"] and not data.gold_pages(record):
+            return [f"ans_page_list is {record['ans_page_list']}, none of which is in page_list"]
     return []
 
 

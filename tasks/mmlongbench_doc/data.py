@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coreheads.errors import UserError
-from coreheads.files import read_json, read_jsonl
 from coreheads.regions import Region
 from coreheads.tasks.documents import BadSample, Doc, bad_doc, fields_of, usable
-from coreheads.tasks.mmdocir.data import ANNOTATIONS, layout_regions
+from coreheads.tasks.fields import brief, field, items, json_file, json_lines, said, words
+from coreheads.tasks.mmdocir.data import ANNOTATIONS, layout, layout_regions
 from coreheads.tasks.parquet import parquet_rows
 from coreheads.tasks.pdf import page_count, pdf_pages
 from coreheads.tasks.sources import Source
@@ -61,7 +61,7 @@ def records(source: Source) -> list[Doc]:
 def _samples(source: Source) -> tuple[str, list[Any]]:
     """(name of the file, its records)."""
     if source.names(SAMPLES):
-        content = read_json(source.file(SAMPLES, "questions"))
+        content = json_file(source.file(SAMPLES, "questions"))
         if not isinstance(content, list):
             raise UserError(f"{source.where(SAMPLES)}: holds {type(content).__name__}, expected a list of records")
         return SAMPLES, content
@@ -71,21 +71,21 @@ def _samples(source: Source) -> tuple[str, list[Any]]:
     return tables[0], [row for table in tables for row in parquet_rows(source.file(table, "questions"), FIELDS)]
 
 
-def _record(source: Source, index: int, sample: dict[str, Any]) -> Doc:
-    evidence = sample["evidence_pages"]
+def _record(source: Source, index: int, sample: Any) -> Doc:
+    evidence = field(sample, "evidence_pages")
     pages = evidence if isinstance(evidence, list) else ast.literal_eval(evidence)
     if not isinstance(pages, list) or not all(isinstance(page, int) for page in pages):
-        raise ValueError(f"evidence_pages is {evidence!r}, expected a list of page numbers")
+        raise ValueError(f"evidence_pages is {brief(evidence)}, expected a list of page numbers")
     known = ("Int", "Float", "Str", "List", "None")
     if sample["answer_format"] not in known:
-        raise ValueError(f"answer_format is {sample['answer_format']!r}, expected one of {', '.join(known)}")
+        raise ValueError(f"answer_format is {brief(sample['answer_format'])}, expected one of {', '.join(known)}")
     return {
         "record_id": str(index),
         "root": source.place,
-        "group": sample["doc_id"],
+        "group": words(sample, "doc_id"),
         "document": sample["doc_id"],
-        "question": sample["question"],
-        "answer": sample["answer"],
+        "question": words(sample, "question"),
+        "answer": said(field(sample, "answer"), "answer"),
         "answer_format": sample["answer_format"],
         "pages": [page - 1 for page in pages if page >= 1],
     }
@@ -95,11 +95,13 @@ def document(doc: Doc) -> Path:
     """The record's PDF; BadSample where it is missing."""
     usable(doc)
     source = Source(doc["root"])
-    for folder in FOLDERS:
+    first, second = (f"{folder}/{doc['document']}" for folder in FOLDERS)
+    try:
+        return source.file(first, "a PDF")
+    except BadSample:
         with contextlib.suppress(BadSample):
-            return source.file(f"{folder}/{doc['document']}", "a PDF")
-    name = f"{FOLDERS[0]}/{doc['document']}"
-    raise BadSample(f"{source.where(name)}: not there, expected a PDF")
+            return source.file(second, "a PDF")
+        raise
 
 
 def pages(doc: Doc, dpi: int = DPI, most: int | None = None) -> tuple[Image, ...]:
@@ -108,19 +110,26 @@ def pages(doc: Doc, dpi: int = DPI, most: int | None = None) -> tuple[Image, ...
 
 
 @lru_cache(maxsize=8)
-def _layouts(root: str) -> dict[tuple[str, str], list[dict[str, Any]]]:
+def _layouts(root: str) -> dict[tuple[str, str], tuple[str, Any]]:
+    """{(document, question): (where it stands, its layouts as published)}; UserError for a file that has no such."""
     source = Source(root)
     places = [source, Source(str(Path(root).parent / "mmdocir"))]
     if source.is_hub:
         places = [Source("hub:MMDocIR/MMDocIR_Evaluation_Dataset")]
+    path: Path | None = None
     for place in places:
         with contextlib.suppress(BadSample):
-            return {
-                (entry["doc_name"], question["Q"]): question["layout_mapping"]
-                for entry in read_jsonl(place.file(ANNOTATIONS, "MMDocIR's annotations"))
-                for question in entry["questions"]
-            }
-    return {}
+            path = path or place.file(ANNOTATIONS, "MMDocIR's annotations")
+    found: dict[tuple[str, str], tuple[str, Any]] = {}
+    try:
+        for line, entry in json_lines(path) if path else ():
+            with fields_of(f"{path}: line {line}"):
+                for question in items(entry, "questions"):
+                    asked = words(entry, "doc_name"), words(question, "Q")
+                    found[asked] = f"{path}: line {line}", field(question, "layout_mapping")
+    except BadSample as error:
+        raise UserError(str(error)) from None
+    return found
 
 
 def regions(doc: Doc, most: int | None = None) -> list[Region]:
@@ -130,5 +139,7 @@ def regions(doc: Doc, most: int | None = None) -> list[Region]:
     """
     count = page_count(document(doc))
     shown = count if most is None else min(count, most)
-    boxes = layout_regions(_layouts(doc["root"]).get((doc["document"], doc["question"]), []), shown)
+    where, layouts = _layouts(doc["root"]).get((doc["document"], doc["question"]), ("", []))
+    with fields_of(f"{where}: layout_mapping of {doc['question']!r}"):
+        boxes = layout_regions([layout(item) for item in items({"layout_mapping": layouts}, "layout_mapping")], shown)
     return boxes or [Region(media=page) for page in doc["pages"] if page < shown]
