@@ -10,12 +10,14 @@ from coreheads.errors import UserError
 from coreheads.regions import Region
 from coreheads.tasks.boxes import area, fraction_of
 from coreheads.tasks.documents import BadSample, Doc, bad_doc, decode, fields_of, picture_size, usable
-from coreheads.tasks.parquet import parquet_cell, parquet_rows
+from coreheads.tasks.fields import brief, items, label, numbers, words
+from coreheads.tasks.parquet import parquet_picture, parquet_rows
 from coreheads.tasks.sources import Source
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+PICTURE = "image"
 COLUMNS = ["question_id", "question", "answer", "segmentation", "bbox", "iscrowd", "file_name"]
 EDGE = 1.5
 """Pixels by which a box may leave its image: COCO's boxes are rounded."""
@@ -39,37 +41,45 @@ def records(source: Source, split: str) -> list[Doc]:
         raise UserError(f"{source.where(pattern)}: not there, expected {what}")
     docs: list[Doc] = []
     for name in names:
-        for row, region in enumerate(parquet_rows(source.file(name, what), COLUMNS)):
+        for row, region in enumerate(parquet_rows(source.file(name, what), COLUMNS, [PICTURE])):
             docs += _expressions(source, split, name, row, region)
     return docs
 
 
 def _expressions(source: Source, split: str, name: str, row: int, region: dict[str, Any]) -> list[Doc]:
+    """One record an expression, each usable or not by itself; what is wrong with the region concerns all of them."""
     record = f"{split}/{region['question_id']}"
     group = image_name(str(region["file_name"]))
-    try:
-        with fields_of(f"{source.where(name)}: row {row}"):
-            x, y, width, height = region["bbox"]
-            if not (width > 0 and height > 0):
-                raise ValueError(f"bbox is {region['bbox']}, expected x, y and a width and height above 0")
-            if not region["answer"]:
-                raise ValueError("answer is empty, expected at least one expression")
-            return [
-                {
-                    "record_id": f"{record}/{number}",
-                    "root": source.place,
-                    "group": group,
-                    "question_id": region["question_id"],
-                    "expression": expression,
-                    "box": [x, y, x + width, y + height],
-                    "file_name": region["file_name"],
-                    "parquet": name,
-                    "row": row,
-                }
-                for number, expression in enumerate(region["answer"])
-            ]
-    except BadSample as error:
-        return [bad_doc(source.place, f"{record}/0", group, error)]
+    answer = region["answer"]
+    docs: list[Doc] = []
+    for number in range(len(answer) if isinstance(answer, list) and answer else 1):
+        try:
+            with fields_of(f"{source.where(name)}: row {row}"):
+                x, y, width, height = numbers(region, "bbox", 4)
+                if not (width > 0 and height > 0):
+                    raise ValueError(f"bbox is {region['bbox']}, expected x, y and a width and height above 0")
+                expressions = items(region, "answer")
+                if not expressions:
+                    raise ValueError("answer is empty, expected at least one expression")
+                expression = expressions[number]
+                if not isinstance(expression, str) or not expression.strip():
+                    raise ValueError(f"answer {number} is {brief(expression)}, expected an expression")
+                docs.append(
+                    {
+                        "record_id": f"{record}/{number}",
+                        "root": source.place,
+                        "group": group,
+                        "question_id": label(region, "question_id"),
+                        "expression": expression,
+                        "box": [x, y, x + width, y + height],
+                        "file_name": words(region, "file_name"),
+                        "parquet": name,
+                        "row": row,
+                    }
+                )
+        except BadSample as error:
+            docs.append(bad_doc(source.place, f"{record}/{number}", group, error))
+    return docs
 
 
 def image_name(file_name: str) -> str:
@@ -105,12 +115,10 @@ def _size(root: str, parquet: str, row: int) -> tuple[int, int]:
 
 
 def _bytes(root: str, parquet: str, row: int) -> bytes:
-    # the column is a struct of bytes and path; unpacked copies hold the bytes alone
-    cell = parquet_cell(Source(root).file(parquet, "regions with their images"), row, "image")
-    data = cell.get("bytes") if isinstance(cell, dict) else cell
+    data = parquet_picture(Source(root).file(parquet, "regions with their images"), row, PICTURE)
     if not data:
-        raise BadSample(f"{root}/{parquet}: row {row} has no image")
-    return bytes(data)
+        raise BadSample(f"{root}/{parquet}: row {row} has no image, expected a picture's bytes")
+    return data
 
 
 def _where(doc: Doc) -> str:

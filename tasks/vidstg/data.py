@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from coreheads.errors import UserError
-from coreheads.files import read_json
 from coreheads.regions import Box, Region
 from coreheads.tasks.boxes import fraction_of
 from coreheads.tasks.documents import BadSample, Doc, bad_doc, fields_of, usable
+from coreheads.tasks.fields import brief, field, is_number, items, json_file, label, positive, whole, words
 from coreheads.tasks.sources import Source
 
 VIDOR = {"train": "training", "val": "training", "test": "validation"}
@@ -37,51 +37,60 @@ def records(source: Source, split: str) -> list[Doc]:
     ``temporal_gt`` already one after it.
     """
     path = source.file(_annotations(split), "VidSTG's captions and questions")
-    content = read_json(path)
+    content = json_file(path)
     if not isinstance(content, list):
         raise UserError(f"{path}: holds {type(content).__name__}, expected a list of records")
     docs: list[Doc] = []
     for index, record in enumerate(content):
-        try:
-            with fields_of(f"{path}: record {index}"):
-                docs += _samples(source, split, index, record)
-        except BadSample as error:
-            vid = str(record.get("vid", index)) if isinstance(record, dict) else str(index)
-            docs.append(bad_doc(source.place, f"{split}/{index}/0", vid, error))
+        docs += _samples(source, split, index, record, f"{path}: record {index}")
     return docs
 
 
-def _samples(source: Source, split: str, index: int, record: Doc) -> list[Doc]:
-    segment, span = record["used_segment"], record["temporal_gt"]
-    first, end = segment["begin_fid"], segment["end_fid"] + 1
-    start, stop = span["begin_fid"], span["end_fid"]
-    if not first <= start < stop <= end <= record["frame_count"]:
+def _samples(source: Source, split: str, index: int, record: Any, where: str) -> list[Doc]:
+    """One record a sentence, each usable or not by itself; what is wrong with the segment concerns all of them."""
+    about: dict[str, Any] = record if isinstance(record, dict) else {}
+    group = str(about.get("vid", index))
+    sentences: list[tuple[str, Any]] = []
+    docs: list[Doc] = []
+    for form, name in (("declarative", "captions"), ("interrogative", "questions")):
+        found = about.get(name)
+        sentences += [(form, sentence) for sentence in (found if isinstance(found, list) else [])]
+    for number, (form, sentence) in enumerate(sentences or [("", {})]):
+        # by position: 269 of the real test set's sentences stand twice with another target
+        common = {"record_id": f"{split}/{index}/{number}", "root": source.place, "group": group}
+        try:
+            with fields_of(where):
+                segment = _segment(record)
+                for name in ("captions", "questions"):
+                    items(record, name)
+            if not sentences:
+                return []
+            with fields_of(f"{where}, sentence {number}"):
+                said = {"target": whole(sentence, "target_id"), "description": words(sentence, "description")}
+            docs.append({**common, **segment, **said, "form": form, "vidor": VIDOR[split]})
+        except BadSample as error:
+            docs.append(bad_doc(source.place, common["record_id"], group, error) | ({"form": form} if form else {}))
+    return docs
+
+
+def _segment(record: Any) -> dict[str, Any]:
+    """What the sentences of one record share."""
+    segment, span = field(record, "used_segment"), field(record, "temporal_gt")
+    first, end = whole(segment, "begin_fid"), whole(segment, "end_fid") + 1
+    start, stop = whole(span, "begin_fid"), whole(span, "end_fid")
+    count = whole(record, "frame_count")
+    if not 0 <= first <= start < stop <= end <= count:
         raise ValueError(
-            f"temporal_gt is {start} to {stop} in used_segment {first} to {end - 1} of {record['frame_count']} "
+            f"temporal_gt is {start} to {stop} in used_segment {first} to {end - 1} of {count} "
             "frames, expected a span inside the segment"
         )
-    sentences = [("declarative", caption) for caption in record["captions"]]
-    sentences += [("interrogative", question) for question in record["questions"]]
-    return [
-        {
-            # by position: 269 of the real test set's sentences stand twice with another target
-            "record_id": f"{split}/{index}/{number}",
-            "root": source.place,
-            "group": record["vid"],
-            "vid": record["vid"],
-            "fps": record["fps"],
-            "frame_count": record["frame_count"],
-            "width": record["width"],
-            "height": record["height"],
-            "segment": [first, end],
-            "span": [start, stop],
-            "target": sentence["target_id"],
-            "form": form,
-            "description": sentence["description"],
-            "vidor": VIDOR[split],
-        }
-        for number, (form, sentence) in enumerate(sentences)
-    ]
+    return {
+        "vid": label(record, "vid"),
+        **{name: positive(record, name) for name in ("fps", "width", "height")},
+        "frame_count": count,
+        "segment": [first, end],
+        "span": [start, stop],
+    }
 
 
 @lru_cache(maxsize=4096)
@@ -102,12 +111,11 @@ def video_path(doc: Doc) -> Path:
 @lru_cache(maxsize=4)
 def _trajectories(path: str) -> list[list[dict[str, Any]]]:
     try:
-        content = read_json(path)
+        content = json_file(Path(path))
     except UserError as error:
         raise BadSample(str(error)) from None
     with fields_of(path):
-        frames: list[list[dict[str, Any]]] = content["trajectories"]
-    return frames
+        return items(content, "trajectories")
 
 
 def tube(doc: Doc) -> dict[int, Box]:
@@ -125,8 +133,10 @@ def tube(doc: Doc) -> dict[int, Box]:
         for frame in range(start, min(end, len(frames))):
             for thing in frames[frame]:
                 if thing["tid"] == doc["target"]:
-                    box = thing["bbox"]
-                    boxes[frame] = (box["xmin"], box["ymin"], box["xmax"], box["ymax"])
+                    x0, y0, x1, y1 = (field(thing["bbox"], name) for name in ("xmin", "ymin", "xmax", "ymax"))
+                    if not all(map(is_number, (x0, y0, x1, y1))):
+                        raise ValueError(f"bbox in frame {frame} is {brief(thing['bbox'])}, expected numbers")
+                    boxes[frame] = (x0, y0, x1, y1)
     if not boxes:
         raise BadSample(f"{path}: trajectories have no box of tid {doc['target']} in frames {start} to {end - 1}")
     return boxes

@@ -24,7 +24,7 @@ BAD_SAMPLES = [
             root, "refcocog/data/test-00000-of-00001.parquet", lambda rows: rows[1].update(bbox=[1.0])
         ),
         1,
-        r"row 1: not enough values",
+        r"row 1: bbox is \[1.0\], expected 4 numbers",
     ),
     (
         "coreheads_refcocog",
@@ -55,7 +55,7 @@ BAD_SAMPLES = [
     (
         "coreheads_vidstg",
         records("vidstg/annotations/test*", without("temporal_gt")),
-        1,
+        2,  # both sentences
         "record 0: field 'temporal_gt'",
     ),
     (
