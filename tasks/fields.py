@@ -76,11 +76,11 @@ def words(record: Any, name: str) -> str:
 
 def said(value: Any, name: str) -> Any:
     """A text, a number, or a list of at least one of them, as it stands."""
-    for item in value if isinstance(value, list) and value else [value]:
-        if isinstance(item, list):
+    if isinstance(value, list) and value:
+        for item in value:
             said(item, name)
-        elif not isinstance(item, str | int | float) or not str(item).strip():
-            raise ValueError(f"{name} is {brief(value)}, expected a text or a number")
+    elif not isinstance(value, str | int | float) or not str(value).strip():
+        raise ValueError(f"{name} is {brief(value)}, expected a text or a number")
     return value
 
 
