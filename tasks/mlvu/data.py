@@ -48,10 +48,11 @@ def records(source: Source) -> list[Doc]:
     docs: list[Doc] = []
     for name in files:
         task = Path(name).stem
-        for index, record in enumerate(_list(source.file(name, "MLVU's questions"))):
-            if isinstance(record, dict) and "candidates" in record:
+        questions = _list(source.file(name, "MLVU's questions"))
+        if any(isinstance(question, dict) and "candidates" in question for question in questions):
+            for index, question in enumerate(questions):
                 where = f"{source.where(name)}: record {index}"
-                docs.append(_record(source, where, f"{task}/{index}", f"{prefix}video/{task}", record, record))
+                docs.append(_record(source, where, f"{task}/{index}", f"{prefix}video/{task}", question, question))
     return docs
 
 
@@ -89,8 +90,8 @@ def _list(path: Path) -> list[Any]:
     return content
 
 
-def _record(source: Source, where: str, record: str, videos: str, question: Doc, answer: Any) -> Doc:
-    video = str(question.get("video", record))
+def _record(source: Source, where: str, record: str, videos: str, question: Any, answer: Any) -> Doc:
+    video = str(question.get("video", record)) if isinstance(question, dict) else record
     try:
         with fields_of(where):
             options = [str(said(option, "candidates")) for option in items(question, "candidates")]

@@ -49,8 +49,8 @@ def _questions(source: Source, document: Any, line: int, where: str) -> list[Doc
         try:
             with fields_of(where):
                 name, questions = words(document, "doc_name"), items(document, "questions")
-                first, last = (int(row) for row in numbers(document, "page_indices", 2))
-                if not 0 <= first <= last:
+                first, last = numbers(document, "page_indices", 2)
+                if not isinstance(first + last, int) or not 0 <= first <= last:
                     raise ValueError(f"page_indices is {[first, last]}, expected the first and the last row")
                 common = {"root": source.place, "group": name, "doc_name": name, "domain": words(document, "domain")}
             with fields_of(f"{where}: question {number}"):

@@ -15,7 +15,7 @@ from test_published_layouts import FAMILY, whole
 
 from coreheads.errors import UserError
 from coreheads.tasks import registry
-from coreheads.tasks.documents import BadSample
+from coreheads.tasks.documents import BadSample, fields_of
 
 ROWS, PAGES = "refcocog/data/test-00000-of-00001.parquet", "mmdocir/MMDocIR_pages.parquet"
 
@@ -134,6 +134,9 @@ ODD: list[tuple[str, Damage, int, str]] = [
     ("mlvu_dev", put(MLVU, question=""), 2, "2_needle.json: record 0: question is '', expected a text"),
     ("mlvu_dev", put(MLVU, candidates="red or blue"), 2, "candidates is 'red or blue', expected a list"),
     ("mlvu_dev", put(MLVU, candidates=["None", "red"], answer=None), 2, "answer is None, expected a text"),
+    ("mlvu_dev", first(MLVU, lambda record: record.pop("candidates")), 1, ""),
+    ("mlvu_dev", first("mlvu_dev/MLVU/json/1*", lambda record: record.pop("candidates")), 2,
+     "1_plotQA.json: record 0: field 'candidates' is missing"),
     ("mlvu_test", answers(lambda entries: entries.insert(0, "AR_0")), 0, ""),
     ("mlvu_test", answers(lambda entries: entries.__setitem__(0, "F")), 1, "record 1: field 'answer' is missing"),
     ("mlvu_test", answers(lambda entries: entries[0].update(question_id=["PQA_0"])), 1, "record 1: field 'answer' is"),
@@ -204,3 +207,22 @@ def test_reasons_hold_no_addresses(tmp_path: Path) -> None:
         task.messages(task.records("test", data_root=tmp_path, **FAMILY)[0])
     assert "0x" not in str(caught.value)
     assert "<" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ZeroDivisionError("division by zero"), "a field is not as published .division by zero"),
+        (RecursionError("too deep"), "a field is not as published"),
+        (PermissionError(13, "Permission denied", "a.jpg"), "a.jpg cannot be read .Permission denied"),
+        (ValueError(f"no <{object()!r}\n> here"), "set.json: record 3: no "),
+    ],
+)
+def test_whatever_a_record_does_concerns_it_alone(error: Exception, message: str) -> None:
+    with (
+        pytest.raises(BadSample, match=f"set.json: record 3: {message}|{message}") as caught,
+        fields_of("set.json: record 3"),
+    ):
+        raise error
+    assert " at 0x" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
