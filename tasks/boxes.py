@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
 from coreheads.regions import Box
 from coreheads.tasks.families import normalised
 
-NUMBER = r"[-+]?\d+(?:\.\d+)?"
+NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _FOUR = re.compile(
     rf"\[\s*({NUMBER})\s*,\s*({NUMBER})\s*,\s*({NUMBER})\s*,\s*({NUMBER})\s*\]"
     rf"|\(\s*({NUMBER})\s*,\s*({NUMBER})\s*\)\s*,?\s*\(\s*({NUMBER})\s*,\s*({NUMBER})\s*\)"
@@ -49,4 +50,5 @@ def read_box(response: str, family: str) -> Box | None:
     if match is None:
         normalised((0, 0, 0, 0), family)  # an unknown family is refused whatever was answered
         return None
-    return normalised([float(number) for number in match.groups() if number is not None], family)
+    found = [float(number) for number in match.groups() if number is not None]
+    return normalised(found, family) if all(math.isfinite(number) for number in found) else None

@@ -6,9 +6,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from coreheads.tasks.answers import after_answer
 from coreheads.tasks.means import macro
 
-_LETTER = re.compile(r"\s*(?:best option\s*:?\s*)?(?:\(([A-H])\)|\(?([A-H])(?:[).:,]|\s*$))", re.IGNORECASE)
+_OPENING = re.compile(
+    r"(?:the\s+)?(?:(?:best|correct|right|final)\s+)?(?:answer|option|choice)\b(?:\s+is\b)?\s*:?\s*(?:option\b\s*)?",
+    re.IGNORECASE,
+)
+_LETTER = re.compile(r"\(([A-H])\)|\(?([A-H])(?:[).:,]|\s*$)", re.IGNORECASE)
 
 
 def m_avg(rows: Iterable[Mapping[str, Any]]) -> float:
@@ -24,12 +29,17 @@ def read_option(response: str, candidates: Sequence[str]) -> int | None:
     """The index of the option that a response names, None where it names none.
 
     A response that is an option's very text (blanks, case and a last full stop aside) means that option; any other
-    is read by the letter it begins with, where that stands alone: "(B)", "(B) 7", "B.", "B".
+    is read by the letter it begins with, where that stands alone: "(B)", "(B) 7", "B.", "B". Asterisks are passed
+    over, as are words such as "Answer:", "The answer is", "Option"; what follows the last "Answer:" counts.
     """
     plain = [_plain(candidate) for candidate in candidates]
     if _plain(response) in plain:
         return plain.index(_plain(response))
-    letter = _LETTER.match(response)
+    said = after_answer(response.replace("*", "").replace("`", "")).strip()
+    said = _OPENING.sub("", said, count=1) if _OPENING.match(said) else said
+    if _plain(said) in plain:
+        return plain.index(_plain(said))
+    letter = _LETTER.match(said)
     if letter is not None:
         index = ord((letter[1] or letter[2]).upper()) - ord("A")
         return index if index < len(candidates) else None

@@ -29,6 +29,9 @@ from coreheads.tasks.vidstg.scoring import at_times, read_moment, read_tube
         ("[1, 2, 3, 4] or [5, 6, 7, 8]", "qwen", (0.001, 0.002, 0.003, 0.004)),
         # a fraction in Qwen's space is a fraction of a thousandth: no second scale is tried
         ("[0.5, 0.25, 1, 1]", "qwen", (0.0005, 0.00025, 0.001, 0.001)),
+        ("[.12, 4e-1, 1., 1]", "llava_onevision", (0.12, 0.4, 1.0, 1.0)),
+        ("(.12, 1e-1) (4., 1E2)", "qwen", (0.00012, 0.0001, 0.004, 0.1)),
+        ("[1, 2, 3, 1e999]", "qwen", None),
         ("[1, 2, 3]", "qwen", None),
         ("313 188 375 250", "qwen", None),
         ("", "qwen", None),
@@ -144,7 +147,10 @@ def test_extraction_by_rules(response: str, answer_format: str, prediction: str)
     [
         ("7", 1), (" 7 ", 1), ("7.", 1), ("(B)", 1), ("B", 1), ("B.", 1), ("(b) 7", 1), ("Best option: (B)", 1),
         ("(D", 3), ("D)", 3), ("(F)", None), ("E", None), ("9", None), ("", None), ("Because of that", None),
-        ("A dog", None),
+        ("A dog", None), ("Answer: B", 1), ("**B**", 1), ("**Answer:** (B) 7", 1), ("The answer is (B).", 1),
+        ("The correct answer is **B**.", 1), ("Option B", 1), ("Answer: option D", 3), ("The answer is 7.", 1),
+        ("I see a 7.\n\nAnswer: B", 1), ("A man walks", None), ("The answer is a man", None), ("Answer: E", None),
+        ("Answers differ", None), ("Option", None),
     ],
 )  # fmt: skip
 def test_read_option(response: str, option: int | None) -> None:
