@@ -32,7 +32,14 @@ def _where(error: yaml.YAMLError) -> str:
     return f", line {mark.line + 1}: {problem}" if mark is not None else f": {problem}"
 
 
-def set_values(tree: dict[str, Any], changes: Sequence[str], options: Iterable[tuple[str, Any]] = ()) -> None:
+def set_values(
+    tree: dict[str, Any],
+    changes: Sequence[str],
+    options: Iterable[tuple[str, Any]] = (),
+    *,
+    flag: str = "--set",
+    example: str = "evaluate.limit=8",
+) -> None:
     """Change a configuration in place: ``key=value`` texts (values are YAML), then ready (key, value) options.
 
     Keys are dotted paths; a number counts list elements from 0: ``cells.1.fractions=[0.05]``.
@@ -40,17 +47,17 @@ def set_values(tree: dict[str, Any], changes: Sequence[str], options: Iterable[t
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals or not key.strip():
-            raise UserError(f"--set {change!r}: expected key=value, for example evaluate.limit=8")
+            raise UserError(f"{flag} {change!r}: expected key=value, for example {flag} {example}")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise UserError(f"--set {change!r}: the value is not YAML{_where(error)}") from None
-        _put(tree, key.strip(), value)
+            raise UserError(f"{flag} {change!r}: the value is not YAML{_where(error)}") from None
+        _put(tree, key.strip(), value, flag)
     for key, value in options:
-        _put(tree, key, value)
+        _put(tree, key, value, flag)
 
 
-def _put(tree: dict[str, Any], key: str, value: Any) -> None:
+def _put(tree: dict[str, Any], key: str, value: Any, flag: str) -> None:
     parts = key.split(".")
     node: Any = tree
     for depth, part in enumerate(parts[:-1]):
@@ -59,16 +66,16 @@ def _put(tree: dict[str, Any], key: str, value: Any) -> None:
                 node[part] = {}
             node = node[part]
         else:
-            node = node[_index(node, part, key, ".".join(parts[:depth]))]
+            node = node[_index(node, part, key, ".".join(parts[:depth]), flag)]
     if isinstance(node, dict):
         node[parts[-1]] = value
     else:
-        node[_index(node, parts[-1], key, ".".join(parts[:-1]))] = value
+        node[_index(node, parts[-1], key, ".".join(parts[:-1]), flag)] = value
 
 
-def _index(node: Any, part: str, key: str, parent: str) -> int:
+def _index(node: Any, part: str, key: str, parent: str, flag: str) -> int:
     if not isinstance(node, list):
-        raise UserError(f"--set {key}: {parent} is {node!r}, which has no fields")
+        raise UserError(f"{flag} {key}: {parent} is {node!r}, which has no fields")
     if not part.isdigit() or int(part) >= len(node):
-        raise UserError(f"--set {key}: {part!r} is not an element of {parent}, expected 0 to {len(node) - 1}")
+        raise UserError(f"{flag} {key}: {part!r} is not an element of {parent}, expected 0 to {len(node) - 1}")
     return int(part)

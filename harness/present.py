@@ -32,6 +32,6 @@ def _data(config: RunConfig) -> Iterator[str]:
     for name, split in wanted:
         task = registry.get(name)
         for file in task.expected(config.data_root, split, config.options.get(name)):
-            if not file.present and not task.is_mini and not file.what.startswith("optional"):
+            if not file.present and not task.is_mini and not file.optional:
                 lines[f"data {file.path}: {file.what}"] = None
     yield from lines

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from coreheads.tasks.mmlongbench.subtasks import LENGTHS
+from coreheads.tasks.mmlongbench.subtasks import LENGTHS, SUBTASKS
+from coreheads.tasks.options import Option
 from coreheads.tasks.registry import Task
 from coreheads.tasks.splits import Split
 
@@ -17,7 +18,7 @@ _MMDOCIR: dict[str, Any] = {
     "place": "mmdocir",
     "splits": _CUT,
     "hub": "MMDocIR/MMDocIR_Evaluation_Dataset",
-    "options": {"max_pages": 120},
+    "options": {"max_pages": Option(120, "a whole number above 0")},
 }
 
 _NO_MLVU_REGIONS = "MLVU names neither times nor boxes"
@@ -69,7 +70,12 @@ def _mmlongbench(ending: str, lengths: tuple[int, ...]) -> Task:
         group_by="subtask",
         macro="macro",
         hub="ZhaoweiWang/MMLongBench",
-        options={"lengths": lengths, "subtasks": None, "samples": 100},
+        options={
+            "lengths": Option(lengths, "a list of whole numbers", choices=LENGTHS),
+            "subtasks": Option(None, "a list of texts", choices=tuple(SUBTASKS)),
+            "samples": Option(100, "a whole number above 0", null=True),
+        },
+        drawn="samples",
     )
 
 
@@ -84,7 +90,7 @@ _REAL = (
         summary="box of what an expression refers to, in a photograph",
         splits={"test": Split("test"), "val": Split("val"), "profile": Split("val", apart_from="test")},
         hub="lmms-lab-encoder/RefCOCOg",
-        options={"prompt": None},
+        options={"prompt": Option(None, "a text")},
         by_family=True,
     ),
     Task(
@@ -96,7 +102,11 @@ _REAL = (
         metrics=("m_viou", "m_tiou", "viou_0.3", "viou_0.5", "unparsed"),
         summary="times and boxes of what a sentence describes, in a video",
         splits={"test": Split("test"), "val": Split("val"), "profile": Split("val")},
-        options={"frames": 32, "side": 640, "form": None},
+        options={
+            "frames": Option(32, "a whole number above 0"),
+            "side": Option(640, "a whole number above 0"),
+            "form": Option(None, "a text", choices=("declarative", "interrogative")),
+        },
         by_family=True,
     ),
     Task(
@@ -129,7 +139,12 @@ _REAL = (
         splits=_CUT,
         aggregates=("f1",),
         hub="yubo2333/MMLongBench-Doc",
-        options={"max_pages": 120, "dpi": 144, "extractor": None, "extractor_url": None},
+        options={
+            "max_pages": Option(120, "a whole number above 0", null=True),
+            "dpi": Option(144, "a whole number above 0"),
+            "extractor": Option(None, "a text"),
+            "extractor_url": Option(None, "a text"),
+        },
     ),
     _mmlongbench("", LENGTHS),
     *(_mmlongbench(f"_{length}k", (length,)) for length in LENGTHS),

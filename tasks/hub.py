@@ -55,6 +55,13 @@ def cached(repository: str, revision: str | None, pattern: str) -> bool:
     return any(matches(pattern, name) for name in _cached(repository, revision))
 
 
+def count(repository: str, revision: str | None, pattern: str) -> int:
+    """How many files the cache holds that match; no network."""
+    from coreheads.tasks.sources import matches
+
+    return sum(matches(pattern, name) for name in set(_cached(repository, revision)))
+
+
 def _cached(repository: str, revision: str | None) -> list[str]:
     from huggingface_hub.constants import HF_HUB_CACHE
 

@@ -12,6 +12,7 @@ from coreheads.tasks.sources import HUB, Source
 
 if TYPE_CHECKING:
     from coreheads.tasks.registry import Task
+    from coreheads.tasks.splits import Split
 
 HUB_ROOT = "hub"
 """The data root that means the Hugging Face hub; so does None."""
@@ -24,6 +25,18 @@ class Expected:
     path: str
     what: str
     present: bool
+    place: Source
+    name: str
+
+    @property
+    def optional(self) -> bool:
+        return self.what.startswith("optional")
+
+    def count(self) -> int | None:
+        """How many of a pattern with * in it are there; None of a single name."""
+        if "*" not in self.name:
+            return None
+        return sum(_count(self.place, pattern) for pattern in self.name.split(" or "))
 
 
 def source(task: Task, data_root: str | Path | None, settings: Mapping[str, Any]) -> Source:
@@ -54,18 +67,30 @@ def source(task: Task, data_root: str | Path | None, settings: Mapping[str, Any]
     return found
 
 
-def expected(task: Task, data_root: str | Path | None, split: str, settings: Mapping[str, Any]) -> list[Expected]:
-    """What is read of a published split, and whether it is on this machine; makes and fetches nothing."""
+def expected(task: Task, data_root: str | Path | None, split: Split, settings: Mapping[str, Any]) -> list[Expected]:
+    """What is read for a split, and whether it is on this machine; makes and fetches nothing."""
     place = _looked_for(task, data_root) or Source(f"<data root>/{task.benchmark}")
     if place.is_hub and hasattr(task.functions(), "archives"):
         from coreheads.tasks import archives
 
         place = Source(str(archives.place(place)))
-    files: list[tuple[str, str]] = task.functions().expected(split, settings)
+    files: list[tuple[str, str]] = list(task.functions().expected(split.source, settings))
+    if split.apart_from is not None:
+        why = f"to leave out what split {split.apart_from} has"
+        others = dict(task.functions().expected(split.apart_from, settings))
+        files += [(name, f"{what}, {why}") for name, what in others.items() if name not in dict(files)]
     return [
-        Expected(place.where(name), what, any(place.present(pattern) for pattern in name.split(" or ")))
+        Expected(place.where(name), what, any(place.present(pattern) for pattern in name.split(" or ")), place, name)
         for name, what in files
     ]
+
+
+def _count(place: Source, pattern: str) -> int:
+    if place.is_hub:
+        from coreheads.tasks import hub
+
+        return hub.count(*place.repository, pattern)
+    return sum(1 for _ in Path(place.place).glob(pattern))
 
 
 def _looked_for(task: Task, data_root: str | Path | None) -> Source | None:

@@ -15,8 +15,9 @@ from coreheads.regions import Region
 from coreheads.tasks import locations
 from coreheads.tasks.documents import BadSample, Doc, usable
 from coreheads.tasks.locations import Expected
+from coreheads.tasks.options import Option, complete
 from coreheads.tasks.sources import Source
-from coreheads.tasks.splits import Split, chosen
+from coreheads.tasks.splits import Split, chosen, distinct, drawn
 
 UNSCORED = "unscored"
 """Name of the count of samples that could not be used."""
@@ -31,8 +32,8 @@ class Task:
     means over samples, the main one first; aggregates: scores of the whole set that are no means. benchmark: its folder
     under a data root. splits: by name. hub: the data set on the Hugging Face hub. no_regions: why there is no ground
     truth for RAM. group_by: the record's field whose groups weigh alike in the set's score, which then is the aggregate
-    called ``macro``; else it is the mean of the main metric. options: their names and defaults. by_family: whether
-    prompt or scoring depend on the model family.
+    called ``macro``; else it is the mean of the main metric. options: by name. drawn: the option that says how many ids
+    of every sub-task and length are drawn from a split. by_family: prompt or scoring depend on the model family.
     """
 
     name: str
@@ -48,7 +49,8 @@ class Task:
     no_regions: str = ""
     group_by: str = ""
     macro: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Option] = field(default_factory=dict)
+    drawn: str = ""
     by_family: bool = False
 
     @property
@@ -92,16 +94,9 @@ class Task:
             )
         self.split(split)
 
-    def settings(self, options: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The options with their defaults. UserError for one that the task does not have, or of another type."""
-        for name, value in (options or {}).items():
-            if name not in self.options:
-                known = ", ".join(self.options) or "none"
-                raise UserError(f"options.{name}: {self.name} has no such option, expected one of: {known}")
-            if not _fits(value, self.options[name]):
-                wanted = "a text or a list" if self.options[name] is None else f"something like {self.options[name]!r}"
-                raise UserError(f"options.{name}: {value!r}, expected {wanted}")
-        return {**self.options, **(options or {})}
+    def settings(self, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The options with their defaults. UserError for one that the task does not have, or of another kind."""
+        return complete(self.name, self.options, options)
 
     def source(self, data_root: str | Path | None = None, options: Mapping[str, Any] | None = None) -> Source:
         """Where the task's files are: <data_root>/<benchmark>, or the hub (None). Mini data is made if missing."""
@@ -111,7 +106,7 @@ class Task:
         self, data_root: str | Path | None = None, split: str = "test", options: Mapping[str, Any] | None = None
     ) -> list[Expected]:
         """What ``records`` and the media need, and whether it is on this machine; makes and fetches nothing."""
-        return locations.expected(self, data_root, self.split(split).source, self.settings(options))
+        return locations.expected(self, data_root, self.split(split), self.settings(options))
 
     def records(
         self,
@@ -130,17 +125,19 @@ class Task:
         wanted = self.split(split)
         settings = self.settings(options)
         source = self.source(data_root, settings)
+        most = settings[self.drawn] if self.drawn else None
+        settings |= {self.drawn: None} if self.drawn else {}  # drawn here, from what the split leaves
         docs: list[Doc] = self.functions().records(source, wanted.source, settings)
         if not self.is_mini:
             if wanted.apart_from:
                 others = {doc["group"] for doc in self.functions().records(source, wanted.apart_from, settings)}
                 docs = [doc for doc in docs if doc["group"] not in others]
-            docs = chosen(docs, wanted)
+            docs = drawn(chosen(docs, wanted), most)
         if not docs:
             raise UserError(f"task {self.name}: no records in split {split} of {source.place}")
         if all("bad" in doc for doc in docs):
             raise UserError(f"task {self.name}: none of {len(docs)} records can be used: {docs[0]['bad']}")
-        docs = _distinct(docs)[:limit]
+        docs = distinct(docs)[:limit]
         return [doc | {"family": family} for doc in docs] if self.by_family else docs
 
     def messages(self, doc: Doc) -> list[dict[str, Any]]:
@@ -218,26 +215,6 @@ class Task:
         """Hash of the records, whatever folder they lie in."""
         lines = [json.dumps({key: doc[key] for key in sorted(doc) if key != "root"}) for doc in docs]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-
-
-def _fits(value: Any, default: Any) -> bool:
-    """Whether an option's value is of its default's kind; null always is, a number must be a whole one above 0."""
-    if value is None:
-        return True
-    if isinstance(default, int):
-        return isinstance(value, int) and not isinstance(value, bool) and value > 0
-    return isinstance(value, (str, list, tuple) if default is None else (list, tuple))
-
-
-def _distinct(docs: Sequence[Doc]) -> list[Doc]:
-    """The records; the second, third ... one of an id gets ``#2``, ``#3`` ... after it."""
-    count: dict[str, int] = {}
-    found = []
-    for doc in docs:
-        record = doc["record_id"]
-        count[record] = count.get(record, 0) + 1
-        found.append(doc if count[record] == 1 else doc | {"record_id": f"{record}#{count[record]}"})
-    return found
 
 
 def names() -> list[str]:

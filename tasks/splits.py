@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,6 +41,32 @@ def chosen(docs: Iterable[Doc], split: Split) -> list[Doc]:
     """The records of the split. Groups stand in the order of a hash, so that the first n are no corner of the set."""
     kept = [doc for doc in docs if split.holds(doc["group"])]
     return sorted(kept, key=lambda doc: _share(f"order {doc['group']}"))
+
+
+def drawn(docs: Sequence[Doc], most: int | None) -> list[Doc]:
+    """Of every sub-task and length the records of ``most`` ids (None: all), drawn by a hash, in the order they have."""
+    if most is None:
+        return list(docs)
+    ids: dict[tuple[str, int], set[str]] = {}
+    for doc in docs:
+        ids.setdefault((doc["subtask"], doc["length"]), set()).add(_id(doc))
+    kept = {part: set(sorted(names, key=lambda name: _share(f"draw {name}"))[:most]) for part, names in ids.items()}
+    return [doc for doc in docs if _id(doc) in kept[doc["subtask"], doc["length"]]]
+
+
+def _id(doc: Doc) -> str:
+    return str(doc.get("id", doc["record_id"]))
+
+
+def distinct(docs: Sequence[Doc]) -> list[Doc]:
+    """The records; the second, third ... one of an id gets ``#2``, ``#3`` ... after it."""
+    count: dict[str, int] = {}
+    found = []
+    for doc in docs:
+        record = doc["record_id"]
+        count[record] = count.get(record, 0) + 1
+        found.append(doc if count[record] == 1 else doc | {"record_id": f"{record}#{count[record]}"})
+    return found
 
 
 def _share(text: str) -> float:

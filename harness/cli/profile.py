@@ -80,9 +80,9 @@ def command(
         raise UserError(f"--normalization is {normalization!r}, expected none, vision or lift")
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     settings: dict[str, Any] = {}
-    set_values(settings, setting or ())
+    set_values(settings, setting or (), flag="--setting", example="max_pixels=1000000")
     options: dict[str, dict[str, object]] = {}
-    set_values(options, option or ())
+    set_values(options, option or (), flag="--option", example="coreheads_mmlongbench_doc.dpi=72")
     for name in names:
         registry.get(name).check_profile(split)
     for name, values in options.items():

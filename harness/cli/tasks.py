@@ -77,7 +77,7 @@ def _list(data_root: Path | None) -> None:
 
 def _here(task: Any, data_root: Path | None) -> str:
     """How much of what the task reads is on this machine."""
-    files = [file for file in task.expected(data_root) if not file.what.startswith("optional")]
+    files = [file for file in task.expected(data_root) if not file.optional]
     there = sum(file.present for file in files)
     return "yes" if there == len(files) else "in part" if there else "no"
 
@@ -94,7 +94,9 @@ def _show(name: str, data_root: Path | None, split: str, option: list[str] | Non
         typer.echo("Options: " + ", ".join(f"{key}={value}" for key, value in task.settings(options).items()))
     typer.echo(f"What split {split} reads:")
     for file in task.expected(data_root, split, options):
-        typer.echo(f"  {'there  ' if file.present else 'missing'}  {file.path}  ({file.what})")
+        count = file.count() if file.present else None
+        found = "" if count is None else f": {count} there"
+        typer.echo(f"  {'there  ' if file.present else 'missing'}  {file.path}  ({file.what}{found})")
     if task.is_mini:
         typer.echo("What is missing is made on first use.")
     else:
@@ -139,5 +141,5 @@ def _options(option: list[str] | None) -> dict[str, object]:
     from coreheads.config_text import set_values
 
     options: dict[str, object] = {}
-    set_values(options, option or ())
+    set_values(options, option or (), flag="--option", example="dpi=72")
     return options

@@ -267,9 +267,9 @@ def test_mmlongbench_lengths_and_subtasks_are_options(tree: Callable[[str], Path
         ({"lengths": [9]}, "9, expected"),
         ({"subtasks": ["vqa"]}, "'vqa'"),
         ({"length": 8}, "no such option"),
-        ({"samples": "many"}, "'many', expected something like 100"),
-        ({"samples": 0}, "0, expected something like 100"),
-        ({"subtasks": 3}, "3, expected a text or a list"),
+        ({"samples": "many"}, "'many', expected a whole number above 0 or null"),
+        ({"samples": 0}, "0, expected a whole number above 0"),
+        ({"subtasks": 3}, "3, expected a list of texts"),
     ):
         with pytest.raises(UserError, match=message):
             task.records("all", data_root=root, options=wrong)

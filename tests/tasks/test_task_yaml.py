@@ -34,7 +34,9 @@ def test_yaml_and_registry_agree(name: str) -> None:
         assert (entry["aggregation"] == "mean") == (entry["metric"] in task.metrics)
         assert entry["higher_is_better"] == (entry["metric"] not in ("unparsed", "area"))
     settings = {key: value for key, value in found["dataset_kwargs"].items() if key not in ("split", "data_root")}
-    assert settings == {key: list(value) if isinstance(value, tuple) else value for key, value in task.options.items()}
+    assert settings == {
+        key: list(value) if isinstance(value, tuple) else value for key, value in task.settings().items()
+    }
     assert found["dataset_kwargs"]["split"] in task.splits
     assert ("lmms_eval_specific_kwargs" in found) == task.by_family
 
