@@ -15,6 +15,7 @@ from lmms_eval.api.model import lmms
 
 from coreheads.adapters.prompt import Prompt
 from coreheads.adapters.prompt_cache import PromptCache
+from coreheads.adapters.structure import beyond_context
 from coreheads.adapters.vision_memo import VisionMemo
 from coreheads.errors import UserError
 
@@ -82,8 +83,8 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
 
         ``known(task, document index)`` may give an answer that is stored already; ``answered(task, index,
         generation)`` is told of every new one before the next batch starts, ``refused(task, index, reason)`` of every
-        document without an answer: one that its task (which must have a ``leave_out``) cannot show, or whose media
-        cannot be used. Its answer is empty.
+        document without an answer: one that its task (which must have a ``leave_out``) cannot show, whose media cannot
+        be used, or that is longer than the model's context. Its answer is empty.
         """
         answers: list[Any] = [None] * len(requests)
         pending: list[int] = []
@@ -121,6 +122,9 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
                 prepared: Prompt = self.adapter.prepare(messages, like=like)
             except UserError as error:
                 raise _LeftOut(str(error)) from error
+            too_long = beyond_context(self.adapter.model, prepared)
+            if too_long:
+                raise _LeftOut(too_long)
             return prepared
 
         return self.prompts.get((task, split, index), prepare)

@@ -110,11 +110,17 @@ def score_task(
 
 
 def _prepared(adapter: Any, messages: Any, query: str) -> Any:
-    """The prompt; BadSample where its media cannot be used."""
+    """The prompt; BadSample where its media cannot be used, or the model does not take so many tokens."""
+    from coreheads.adapters.structure import beyond_context
+
     try:
-        return adapter.prepare(messages, query=query)
+        prompt = adapter.prepare(messages, query=query)
     except UserError as error:
         raise BadSample(str(error)) from error
+    too_long = beyond_context(adapter.model, prompt)
+    if too_long:
+        raise BadSample(too_long)
+    return prompt
 
 
 def _unusable(regions: Sequence[Region], query: str | None) -> str:

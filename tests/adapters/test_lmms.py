@@ -126,6 +126,42 @@ def test_prompts_are_prepared_once_for_all_patches(model: CoreHeads, monkeypatch
     assert len(prepared) == 5
 
 
+class Shown:
+    """A task that counts what is left out."""
+
+    def __init__(self) -> None:
+        self.left_out: list[str] = []
+
+    def messages(self, doc: dict[str, Any]) -> list[dict[str, Any]]:
+        return messages(doc)
+
+    def leave_out(self, doc: dict[str, Any], reason: str) -> str:
+        self.left_out.append(reason)
+        return reason
+
+
+def test_a_prompt_beyond_the_context_has_no_answer(model: CoreHeads, monkeypatch: pytest.MonkeyPatch) -> None:
+    docs, task = model.task_dict["t"]["test"], Shown()
+    short, long = docs[0], {"question": docs[1]["question"] * 3}
+    model.task_dict["t"]["test"] = [short, long]
+    limit = model.adapter.prepare(messages(short)).tokens
+    over = model.adapter.prepare(messages(long)).tokens
+    requests = [Request(0), Request(1)]
+    for request in requests:
+        request.args = (request.args[0], task.messages, *request.args[2:])
+    told: list[int] = []
+    model.refused = lambda task, index, reason: told.append(index)
+    plain = texts(model.generate_until(requests))
+    assert told == []
+    model.forget()
+    monkeypatch.setattr(model.adapter.model.config.text_config, "max_position_embeddings", limit)
+    assert texts(model.generate_until(requests)) == [plain[0], ""]
+    assert told == [1]
+    assert task.left_out == [f"its prompt has {over} tokens, more than the {limit} that the model takes"]
+    with pytest.raises(UserError, match=f"more than the {limit}"):
+        model.generate_until([Request(1)])
+
+
 def test_model_survives_lmms_evals_cleaning(model: CoreHeads) -> None:
     before = texts(model.generate_until([Request(0)]))
     model.clean()
