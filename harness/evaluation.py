@@ -57,7 +57,7 @@ class Evaluator:
     def evaluate(
         self, cell: Cell, patch: Any, store: SampleFile, advance: Callable[[int], object] = lambda n: None
     ) -> dict[str, Any]:
-        """Answer and score the cell's samples that ``store`` does not have yet, appending each when it is known.
+        """Answer and score the cell's samples that ``store`` has no score of, appending each when it is known.
 
         Returns the cell's result: n, score and metric (of the whole set), metrics (all that lmms-eval prints),
         aggregates (those of the whole set that are no means), unscored (samples that cannot be used, which are in no
@@ -70,11 +70,10 @@ class Evaluator:
         stray = (set(store.samples) | set(store.unscored)) - set(wanted)
         if stray:
             raise UserError(f"{store.path}: record {min(stray)!r} does not belong to this cell: has the data changed?")
+        store.ask_again()  # what could not be shown may be there now
         advance(len(store))
 
         def known(_: str, index: int) -> str | None:
-            if task.ids[index] in store.unscored:
-                return ""
             line = store.samples.get(task.ids[index])
             return None if line is None else str(line["response"])
 
@@ -95,7 +94,7 @@ class Evaluator:
         started = time.perf_counter()
         self.model.patch, self.model.known, self.model.answered = patch, known, answered
         self.model.refused = refused
-        task.built.unscored = dict(store.unscored)
+        task.built.unscored = {}
         results = self._simple_evaluate(task, offset, count)
         seconds = time.perf_counter() - started
         _compare(task, results["samples"][cell.task], store)

@@ -58,11 +58,12 @@ def profile_heads(
     tasks = [registry.get(name) for name in task_names]
     for task in tasks:
         task.check_profile(split)
+    records = [
+        task.records(split, samples, data_root, family=adapter.model_type, options=(options or {}).get(task.name))
+        for task in tasks
+    ]
     scored = []
-    for task in tasks:
-        docs = task.records(
-            split, samples, data_root, family=adapter.model_type, options=(options or {}).get(task.name)
-        )
+    for task, docs in zip(tasks, records, strict=True):
         cache = None if cache_dir is None else Path(cache_dir) / f"{task.name}.jsonl"
         with _progress(f"{task.name}: scoring heads", len(docs), progress) as advance:
             scored.append(

@@ -6,7 +6,7 @@ Reads top to bottom: one model after the other, one task after the other, and ev
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from coreheads import leaderboard
 from coreheads.cells import Cell, expand, select
 from coreheads.config import ModelConfig, RunConfig
 from coreheads.errors import UserError
+from coreheads.preflight import look
 from coreheads.profile import HeadProfile
 from coreheads.progress import Reporter
+from coreheads.retry import mended
 from coreheads.run_folder import RunFolder, writing
 
 
@@ -29,8 +31,17 @@ def run(config: RunConfig, shown: bool = True) -> dict[str, Any]:
     cells = expand(config)
     with RunFolder.open(out, config.model_dump(mode="json")) as folder, writing(out):
         reporter = Reporter(shown)
+        again = mended(config, cells, folder)
+        if again:
+            reporter.say(f"{sum(again.values())} answers of {len(again)} finished cells were unscored: asked again now")
+        left = _left(config, cells, folder, again)
+        _look_at_data(config, {cell.model for cell in left}, folder)
         for model in config.models:
-            _run_model(config, model, [cell for cell in cells if cell.model == model.name], folder, reporter)
+            mine = [cell for cell in cells if cell.model == model.name]
+            if any(cell.model == model.name for cell in left):
+                _run_model(config, model, mine, folder, reporter, again)
+            else:
+                reporter.say(f"{model.name}: all {len(mine)} cells are finished")
         reporter.say("Writing the leaderboard")
         return leaderboard.write([folder], out)
 
@@ -61,15 +72,35 @@ def check_names(config: RunConfig) -> None:
             HeadProfile.load(model.heads)
 
 
-def _run_model(
-    config: RunConfig, model: ModelConfig, cells: Sequence[Cell], folder: RunFolder, reporter: Reporter
-) -> None:
+def _left(config: RunConfig, cells: Sequence[Cell], folder: RunFolder, again: Container[str]) -> list[Cell]:
+    """The cells that are to be evaluated or timed."""
     finished, timed = folder.cells(), folder.timings()
-    if all(cell.name in finished for cell in cells) and all(
-        cell.name in timed for cell in cells if _is_timed(cell, config)
-    ):
-        reporter.say(f"{model.name}: all {len(cells)} cells are finished")
+    return [
+        cell
+        for cell in cells
+        if cell.name not in finished or cell.name in again or (_is_timed(cell, config) and cell.name not in timed)
+    ]
+
+
+def _look_at_data(config: RunConfig, models: Container[str], folder: RunFolder) -> None:
+    """UserError where a task has no data that can be used, for what these models are still to do."""
+    busy = [model for model in config.models if model.name in models]
+    if not busy:
         return
+    if any(model.heads is None and not folder.heads_path(model.name).exists() for model in busy):
+        wanted = config.profile
+        look(wanted.tasks, wanted.split, wanted.samples, config.data_root, config.options)
+    look(config.evaluate.tasks, config.evaluate.split, None, config.data_root, config.options)
+
+
+def _run_model(
+    config: RunConfig,
+    model: ModelConfig,
+    cells: Sequence[Cell],
+    folder: RunFolder,
+    reporter: Reporter,
+    again: Container[str],
+) -> None:
     from coreheads.adapters.registry import load_adapter
     from coreheads.evaluation import Evaluator, quiet
 
@@ -89,7 +120,7 @@ def _run_model(
     for task in config.evaluate.tasks:
         mine = [cell for cell in cells if cell.task == task]
         patches = {cell.name: _patch(cell, profile, adapter) for cell in mine}
-        _evaluate(mine, patches, evaluator, folder, reporter)
+        _evaluate(mine, patches, evaluator, folder, reporter, again)
         _time(config, mine, patches, evaluator, folder, reporter)
 
 
@@ -136,10 +167,15 @@ def _patch(cell: Cell, profile: HeadProfile | None, adapter: Any) -> tuple[list[
 
 
 def _evaluate(
-    cells: Sequence[Cell], patches: dict[str, Any], evaluator: Any, folder: RunFolder, reporter: Reporter
+    cells: Sequence[Cell],
+    patches: dict[str, Any],
+    evaluator: Any,
+    folder: RunFolder,
+    reporter: Reporter,
+    again: Container[str],
 ) -> None:
     finished = folder.cells()
-    missing = [cell for cell in cells if cell.name not in finished]
+    missing = [cell for cell in cells if cell.name not in finished or cell.name in again]
     if not missing:
         return
     from coreheads.speed import kv_ratio

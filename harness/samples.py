@@ -16,8 +16,9 @@ class SampleFile:
 
     A line: schema_version, record_id, response, score (the main metric), scores (all metrics), prompt_tokens, and
     group where the task's score is a mean over groups; of a sample that cannot be scored: schema_version, record_id,
-    unscored (the reason). ``samples`` holds the former by record id, ``unscored`` the reasons of the latter. The file
-    of a killed run may end in half a line, which is cut off before anything is appended.
+    unscored (the reason). ``samples`` holds the former by record id, ``unscored`` the reasons of the latter. A sample
+    may be scored after it could not be: the later line counts. The file of a killed run may end in half a line, which
+    is cut off before anything is appended.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,12 +29,14 @@ class SampleFile:
             cut_half_line(path)
             for line in read_jsonl(path):
                 _check(path, line)
-                if line["record_id"] in self:
+                if line["record_id"] in self.samples:
                     raise UserError(f"{path}: record_id {line['record_id']!r} is there twice, expected once")
                 if "unscored" in line:
                     self.unscored[line["record_id"]] = str(line["unscored"])
                 else:
                     self.samples[line["record_id"]] = line
+                    self.unscored.pop(line["record_id"], None)
+        self._written = dict(self.unscored)
 
     def __len__(self) -> int:
         return len(self.samples) + len(self.unscored)
@@ -41,11 +44,18 @@ class SampleFile:
     def __contains__(self, record_id: object) -> bool:
         return record_id in self.samples or record_id in self.unscored
 
+    def ask_again(self) -> None:
+        """Forget which samples could not be scored; the file keeps that until it changes."""
+        self.unscored.clear()
+
     def leave_out(self, record_id: str, reason: str) -> None:
-        """Append a sample that cannot be scored, once."""
-        if record_id not in self:
+        """Append a sample that cannot be scored, once for each reason."""
+        if record_id in self:
+            return
+        if self._written.get(record_id) != reason:
             append_jsonl(self.path, {"schema_version": SCHEMA_VERSION, "record_id": record_id, "unscored": reason})
-            self.unscored[record_id] = reason
+            self._written[record_id] = reason
+        self.unscored[record_id] = reason
 
     def add(
         self,

@@ -67,6 +67,7 @@ def command(
 
     from coreheads.config_text import set_values
     from coreheads.errors import UserError
+    from coreheads.preflight import look
     from coreheads.profile_file import NORMALIZATIONS
     from coreheads.profile_text import findings, origin
     from coreheads.profiling import profile_heads
@@ -81,11 +82,15 @@ def command(
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     settings: dict[str, Any] = {}
     set_values(settings, setting or (), flag="--setting", example="max_pixels=1000000")
-    options: dict[str, dict[str, object]] = {}
+    options: dict[str, Any] = {}
     set_values(options, option or (), flag="--option", example="coreheads_mmlongbench_doc.dpi=72")
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"--tasks is {tasks!r}, expected one or more different names by comma; see `coreheads tasks`")
     for name in names:
         registry.get(name).check_profile(split)
     for name, values in options.items():
+        if name not in names:
+            raise UserError(f"--option {name}: is no task of --tasks, expected one of {', '.join(names)}")
         registry.get(name).settings(values)
     head_score(score)
     if out.is_dir():
@@ -95,6 +100,8 @@ def command(
         partial.mkdir(parents=True, exist_ok=True)
     with suppress(OSError):
         partial.rmdir()  # it could be made, that is enough; with what an interrupted command left in it, it stays
+
+    look(names, split, samples or None, data_root, options)
 
     from coreheads.adapters.registry import load_adapter
 

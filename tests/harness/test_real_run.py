@@ -8,27 +8,11 @@ from typing import Any
 import pytest
 import small_run
 import trees
+from real_runs import DEV, config, run
 
 from coreheads.cli import main
 from coreheads.files import read_json, read_jsonl
-
-DEV = "coreheads_mlvu_dev"
-
-
-def config(model: Path, root: Path, out: Path, **changes: Any) -> dict[str, Any]:
-    return {
-        "models": [{"id": str(model), "name": "small", "settings": {"max_frames": 4}}],
-        "data_root": str(root),
-        "evaluate": {"tasks": [DEV], "batch_size": 2},
-        "cells": [{"patch": "hybrid", "selections": ["none"], "params": {"sink": 4, "window": 32}}],
-        "timing": {"tasks": []},
-        "out": str(out),
-        **changes,
-    }
-
-
-def run(tmp_path: Path, content: dict[str, Any], *more: str) -> int:
-    return main(["run", str(small_run.write_config(tmp_path / "config.yaml", content)), "--quiet", *more])
+from coreheads.run_folder import RunFolder
 
 
 def test_bad_samples_are_counted_and_the_run_goes_on(small_model: Path, tmp_path: Path) -> None:
@@ -71,11 +55,49 @@ def test_a_task_without_a_usable_sample_stops_the_run(
 ) -> None:
     trees.mlvu_dev(tmp_path)
     for path in (tmp_path / "mlvu_dev/MLVU/video").rglob("*.mp4"):
-        path.unlink()
+        path.write_bytes(b"no video")
     assert run(tmp_path, config(small_model, tmp_path, tmp_path / "run")) == 2
     message = capsys.readouterr().err.strip()
     assert "none of 3 samples could be scored" in message
     assert len(message.splitlines()) == 1
+
+
+def test_a_sample_that_was_missing_is_asked_again_when_it_is_there(small_model: Path, tmp_path: Path) -> None:
+    trees.mlvu_dev(tmp_path)
+    video = tmp_path / "mlvu_dev/MLVU/video/2_needle/findNeedle_1.mp4"
+    video.rename(tmp_path / "aside.mp4")
+    content = config(small_model, tmp_path, tmp_path / "run")
+    assert run(tmp_path, content) == 0
+    cells = tmp_path / "run/cells.jsonl"
+    before = cells.read_text()
+    assert {(cell["n"], cell["unscored"]) for cell in read_jsonl(cells)} == {(1, 2)}
+    assert run(tmp_path, content) == 0  # nothing has changed, nothing is computed
+    assert cells.read_text() == before
+    (tmp_path / "aside.mp4").rename(video)
+    assert run(tmp_path, content) == 0
+    found = RunFolder.load(tmp_path / "run").cells()
+    # the answer that is no option stays as it is
+    assert {(cell["n"], cell["unscored"]) for cell in found.values()} == {(2, 1)}
+    assert all(row["n"] == 2 for row in read_json(tmp_path / "run/leaderboard.json")["rows"])
+    for name in found:
+        store = RunFolder.load(tmp_path / "run").samples(name)
+        assert set(store.unscored) == {"1_plotQA/1"}
+        assert set(store.samples) == {"1_plotQA/0", "2_needle/0"}
+    after = cells.read_text()
+    assert run(tmp_path, content) == 0
+    assert cells.read_text() == after
+
+
+def test_an_interrupted_cell_asks_again_too(small_model: Path, tmp_path: Path) -> None:
+    trees.mlvu_dev(tmp_path)
+    video = tmp_path / "mlvu_dev/MLVU/video/2_needle/findNeedle_1.mp4"
+    video.rename(tmp_path / "aside.mp4")
+    content = config(small_model, tmp_path, tmp_path / "run")
+    assert run(tmp_path, content) == 0
+    (tmp_path / "run/cells.jsonl").unlink()
+    (tmp_path / "aside.mp4").rename(video)
+    assert run(tmp_path, content) == 0
+    assert {(cell["n"], cell["unscored"]) for cell in read_jsonl(tmp_path / "run/cells.jsonl")} == {(2, 1)}
 
 
 def test_a_draw_without_a_usable_sample_is_left_out(small_model: Path, tmp_path: Path) -> None:
