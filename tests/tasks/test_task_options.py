@@ -106,3 +106,14 @@ def test_the_split_that_is_left_out_is_among_the_files(tmp_path: Path, capsys: p
     out = capsys.readouterr().out
     assert "missing  " + str(tmp_path / "refcocog/data/test-*.parquet") in out
     assert out.count(": 1 there)") == 1
+
+
+def test_the_plan_names_it_too(tmp_path: Path) -> None:
+    from coreheads.config import load_config
+    from coreheads.present import missing
+
+    trees.refcocog(tmp_path)
+    (tmp_path / "refcocog/data/test-00000-of-00001.parquet").unlink()
+    changes = ("profile.tasks=[coreheads_refcocog]", "evaluate.tasks=[coreheads_mini_mmdocir]", "cells=[]")
+    resolved = load_config(None, (*changes, "timing.tasks=[]"), data_root=str(tmp_path))
+    assert any("test-*.parquet" in line for line in missing(resolved))
