@@ -123,7 +123,9 @@ def _validate(name: str, data_root: Path | None, split: str, limit: int | None, 
 
         found = validate(task, split, limit, data_root, _options(option), start)
     if found.counts:
-        table = Table("finding", "what", "records", "first", title=name, title_justify="left")
+        table = Table(title=name, title_justify="left")
+        for column in ("finding", "what", "records", "first"):
+            table.add_column(column, overflow="fold")  # a file's name is of no use when it is cut
         for (kind, text), count in found.counts.most_common():
             table.add_row(kind, text, str(count), found.examples[kind, text])
         wide_console().print(table)
