@@ -50,7 +50,7 @@ def records(source: Source, name: str, subtask: Subtask, length: int) -> list[Do
                         }
                     )
             except BadSample as error:
-                docs.append(bad_doc(source.place, record, record, error))
+                docs.append(bad_doc(source.place, record, record, error) | {"subtask": name, "length": length})
     if not docs:
         raise UserError(f"{source.where(file)}: is empty, expected a JSON record a line")
     return docs
