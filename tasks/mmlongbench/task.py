@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,15 +32,8 @@ def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]
     docs: list[Doc] = []
     for name, subtask in subtasks.chosen(options["subtasks"]).items():
         for length in subtasks.lengths(options["lengths"]):
-            docs += _some(data.records(source, name, subtask, length), options["samples"])
+            docs += data.records(source, name, subtask, length)
     return docs
-
-
-def _some(docs: list[Doc], most: int | None) -> list[Doc]:
-    """The records of ``most`` ids (None: all), drawn by a hash; officially 100 are drawn, 50 of MM-NIAH."""
-    ids = {doc.get("id", doc["record_id"]) for doc in docs}
-    drawn = sorted(ids, key=lambda name: hashlib.sha256(f"draw {name}".encode()).digest())[:most]
-    return [doc for doc in docs if doc.get("id", doc["record_id"]) in set(drawn)]
 
 
 def prompt(doc: Doc) -> str:
