@@ -6,8 +6,9 @@ share their prefill, and positions never depend on what the model saw before.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,13 +41,17 @@ class Generation:
     text: decoded without special tokens, cut before the first stop string, stripped. token_ids: as generated, the end
     token included. prompt_tokens: length of the prompt. timings, only when asked for, seconds: preprocess_s (None
     when the prompt took its media over from another), vision_s, prefill_s (without the vision tower, up to the first
-    token), decode_s (the tokens after the first), and their number decode_tokens.
+    token), decode_s (the tokens after the first), and their number decode_tokens. margin: of the first token, its
+    logit less that of the next likely one; where it is small, another rounding may answer otherwise. finite: whether
+    all logits that tokens were picked from were numbers; an answer that is not says nothing about the model.
     """
 
     text: str
     token_ids: list[int]
     prompt_tokens: int
     timings: dict[str, float | None] | None = None
+    margin: float = math.nan
+    finite: bool = True
 
 
 @torch.inference_mode()
@@ -103,9 +108,18 @@ def generate(
                 with clock.phase("decode_s"):
                     steps = _decode(adapter, state, answers, max_new_tokens, sampler)
             clock.seconds["prefill_s"] -= clock.seconds["vision_s"]
-            for row, prompt, answer in zip(batch.rows, members, answers, strict=True):
+            sound = torch.stack(state.sound).T.tolist()
+            for place, (row, prompt, answer) in enumerate(zip(batch.rows, members, answers, strict=True)):
                 phases = {"preprocess_s": prompt.preprocess_s, **clock.seconds, "decode_tokens": steps}
-                done[row] = Generation(answer.text(), answer.ids, prompt.tokens, phases if timing else None)
+                done[row] = Generation(
+                    answer.text(),
+                    answer.ids,
+                    prompt.tokens,
+                    phases if timing else None,
+                    state.margins[place],
+                    # a row that has ended goes on in its batch, unheard
+                    all(sound[place][: len(answer.ids)]),
+                )
     return [done[row] for row in range(len(prompts))]
 
 
@@ -114,13 +128,22 @@ class _State:
     """Where decoding goes on.
 
     tokens: the newest ones, LongTensor [B]. positions: theirs, [..., B, 1]. mask: [B, tokens so far], or None when
-    no row is padded. cache: holds everything before the newest tokens.
+    no row is padded. cache: holds everything before the newest tokens. margins: of the first tokens, [B]. sound: for
+    each token so far, which rows had numbers to pick it from, bool [B].
     """
 
     tokens: Tensor
     positions: Tensor
     mask: Tensor | None
     cache: Any
+    margins: list[float]
+    sound: list[Tensor] = field(default_factory=list)
+
+    def pick(self, logits: Tensor, sampler: Sampler) -> None:
+        """The next tokens from logits [B, vocabulary]."""
+        # the largest is a number unless one is NaN, one is +inf, or all are -inf; a masked token may be -inf
+        self.sound.append(logits.amax(-1).isfinite())
+        self.tokens = sampler.pick(logits)
 
 
 def _roomy(adapter: Adapter, prompts: Sequence[Prompt], max_new_tokens: int) -> Callable[[], RoomyCache]:
@@ -151,7 +174,11 @@ def _prefill(adapter: Adapter, prompts: Sequence[Prompt], prefix: int, cache: An
     after = positions.reshape(-1, len(prompts), positions.shape[-1]).amax(dim=(0, 2)) + 1
     inputs = _columns(batch, slice(prefix, None), vision=not prefix)
     logits = _forward(adapter, inputs, positions[..., prefix:], mask, cache)
-    return _State(sampler.pick(logits), after[:, None].expand(*positions.shape[:-1], 1), mask, cache)
+    first, second = logits.float().topk(2).values.unbind(-1)
+    positions = after[:, None].expand(*positions.shape[:-1], 1)
+    state = _State(batch["input_ids"][:, -1], positions, mask, cache, (first - second).tolist())
+    state.pick(logits, sampler)
+    return state
 
 
 def _decode(adapter: Adapter, state: _State, answers: Sequence[Answer], max_new_tokens: int, sampler: Sampler) -> int:
@@ -164,8 +191,7 @@ def _decode(adapter: Adapter, state: _State, answers: Sequence[Answer], max_new_
         if state.mask is not None:
             state.mask = nn.functional.pad(state.mask, (0, 1), value=1)
         inputs = {"input_ids": state.tokens[:, None]}
-        logits = _forward(adapter, inputs, state.positions + steps, state.mask, state.cache)
-        state.tokens = sampler.pick(logits)
+        state.pick(_forward(adapter, inputs, state.positions + steps, state.mask, state.cache), sampler)
     return steps
 
 

@@ -88,7 +88,8 @@ class Evaluator:
                 refused(name, index, str(error))
                 return
             group = task.group(index)
-            store.add(task.ids[index], generation.text, scores[task.metric], scores, generation.prompt_tokens, group)
+            tokens, margin = generation.prompt_tokens, generation.margin
+            store.add(task.ids[index], generation.text, scores[task.metric], scores, tokens, group, margin)
             advance(1)
 
         started = time.perf_counter()

@@ -115,6 +115,13 @@ class RunFolder:
 
     def cells(self) -> dict[str, dict[str, Any]]:
         """Finished cells by name, in the order they were finished."""
+        return {name: record for name, record in self._last().items() if "failed" not in record}
+
+    def failures(self) -> dict[str, dict[str, Any]]:
+        """Cells that could not be computed, by name, with the reason as ``failed``; not those that went well later."""
+        return {name: record for name, record in self._last().items() if "failed" in record}
+
+    def _last(self) -> dict[str, dict[str, Any]]:
         return {record["name"]: record for record in self._records("cells.jsonl")}
 
     def timings(self) -> dict[str, dict[str, Any]]:
@@ -123,6 +130,10 @@ class RunFolder:
 
     def finish_cell(self, record: dict[str, Any]) -> None:
         append_jsonl(self.path / "cells.jsonl", {"schema_version": SCHEMA_VERSION, **record})
+
+    def fail_cell(self, record: dict[str, Any], reason: str) -> None:
+        """Note that a cell could not be computed; it is tried again when the run goes on."""
+        self.finish_cell({**record, "failed": reason})
 
     def finish_timing(self, record: dict[str, Any]) -> None:
         append_jsonl(self.path / "timings.jsonl", {"schema_version": SCHEMA_VERSION, **record})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ SCHEMA_VERSION = 1
 class SampleFile:
     """``samples/<cell>.jsonl``: what a run has, and where it puts what it gets.
 
-    A line: schema_version, record_id, response, score (the main metric), scores (all metrics), prompt_tokens, and
-    group where the task's score is a mean over groups; of a sample that cannot be scored: schema_version, record_id,
+    A line: schema_version, record_id, response, score (the main metric), scores (all metrics), prompt_tokens, margin
+    (see ``coreheads.adapters.generation.Generation``; null where it is no number), and group where the task's score is
+    a mean over groups; of a sample that cannot be scored: schema_version, record_id,
     unscored (the reason). ``samples`` holds the former by record id, ``unscored`` the reasons of the latter. A sample
     may be scored after it could not be: the later line counts. The file of a killed run may end in half a line, which
     is cut off before anything is appended.
@@ -65,6 +67,7 @@ class SampleFile:
         scores: dict[str, float],
         prompt_tokens: int,
         group: str | None = None,
+        margin: float | None = None,
     ) -> None:
         """Append one sample and flush it. A record that is already there raises ValueError: nothing is done twice."""
         if record_id in self:
@@ -76,6 +79,7 @@ class SampleFile:
             "score": score,
             "scores": scores,
             "prompt_tokens": prompt_tokens,
+            "margin": None if margin is None or not math.isfinite(margin) else float(f"{margin:.4g}"),
             **({} if group is None else {"group": group}),
         }
         append_jsonl(self.path, line)
