@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from coreheads.errors import UserError
 
 Spans = NDArray[np.int64]
-"""[n, 2]: first source pixel and the one after the last; two equal numbers where nothing is seen."""
+"""[n, k, 2]: up to k runs of source pixels, each its first pixel and the one after its last, in their order; (0, 0)
+where there are fewer. Mostly k is 1; a pixel that lies just where a filter crosses zero between its lobes leaves a gap.
+"""
 
 NO_WEIGHT = 1e-6
 """Weights up to this are zero: the filter is evaluated in float32, where they cannot be told from rounding."""
@@ -49,7 +51,7 @@ _FILTERS: dict[int, tuple[float, Callable[[NDArray[np.float64]], NDArray[np.floa
 
 @lru_cache(maxsize=4096)
 def resized(source: int, target: int, resample: int) -> Spans:
-    """Source pixels of each of ``target`` pixels that an antialiased resizing makes of ``source``, int [target, 2].
+    """Source pixels of each of ``target`` pixels that an antialiased resizing makes of ``source`` pixels.
 
     resample: Pillow's number of the filter (1 Lanczos, 2 bilinear, 3 bicubic). Output i is centred at
     (i + 0.5) * source / target; when shrinking, the filter is stretched by that factor. The result is shared: do not
@@ -57,7 +59,7 @@ def resized(source: int, target: int, resample: int) -> Spans:
     """
     if source == target:
         pixels = np.arange(source)
-        return np.stack([pixels, pixels + 1], axis=1)
+        return np.stack([pixels, pixels + 1], axis=1)[:, None]
     if resample not in _FILTERS:
         raise UserError(f"processor: resample is {resample}, expected 1 (Lanczos), 2 (bilinear) or 3 (bicubic)")
     reach, weight = _FILTERS[resample]
@@ -69,28 +71,49 @@ def resized(source: int, target: int, resample: int) -> Spans:
     weights = weight((pixel + 0.5 - centre[:, None]) / stretch)
     weights[(pixel < 0) | (pixel >= source)] = 0
     counts = np.abs(weights / weights.sum(axis=1, keepdims=True)) > NO_WEIGHT
-    rows = np.arange(target)
-    first = pixel[rows, counts.argmax(axis=1)]
-    last = pixel[rows, taps - 1 - counts[:, ::-1].argmax(axis=1)]
-    return np.stack([first, last + 1], axis=1)
+    before = np.pad(counts, ((0, 0), (1, 1)))
+    return _listed(counts & ~before[:, :-2], counts & ~before[:, 2:], pixel, pixel + 1)
+
+
+def _listed(
+    opens: NDArray[np.bool_], closes: NDArray[np.bool_], first: NDArray[np.int64], stop: NDArray[np.int64]
+) -> Spans:
+    """The runs that begin at ``first`` where ``opens`` and end before ``stop`` where ``closes``; all [n, m]."""
+    runs = np.zeros((len(opens), max(1, int(opens.sum(axis=1).max(initial=0))), 2), np.int64)
+    for side, (marks, values) in enumerate(((opens, first), (closes, stop))):
+        row, column = np.nonzero(marks)
+        runs[row, marks.cumsum(axis=1)[row, column] - 1, side] = values[row, column]
+    return runs
+
+
+def _joined(spans: Spans) -> Spans:
+    """Runs in any order, of which some may overlap, as runs that lie apart; int [n, m, 2] to [n, k, 2]."""
+    nothing = spans[..., 0] == spans[..., 1]
+    first = np.where(nothing, np.iinfo(np.int64).max, spans[..., 0])
+    order = first.argsort(axis=1, kind="stable")
+    first = np.take_along_axis(first, order, axis=1)
+    reach = np.maximum.accumulate(np.take_along_axis(np.where(nothing, 0, spans[..., 1]), order, axis=1), axis=1)
+    real = ~np.take_along_axis(nothing, order, axis=1)
+    opens = real.copy()
+    opens[:, 1:] &= first[:, 1:] > reach[:, :-1]
+    closes = real.copy()
+    closes[:, :-1] &= opens[:, 1:] | ~real[:, 1:]
+    return _listed(opens, closes, first, reach)
 
 
 def cells(pixels: Spans, start: NDArray[np.int64], length: int) -> Spans:
-    """What patches of ``length`` pixels see, int [n, 2]: patch k is made of pixels start[k] to start[k] + length - 1.
+    """What patches of ``length`` pixels see: patch k is made of pixels start[k] to start[k] + length - 1.
 
-    pixels: what each pixel sees, [p, 2]. Pixels before the first or after the last are padding and see nothing.
+    pixels: what each pixel sees. Pixels before the first or after the last are padding and see nothing.
     """
     inside = start[:, None] + np.arange(length)
     real = (inside >= 0) & (inside < len(pixels))
-    found = pixels[np.clip(inside, 0, len(pixels) - 1)]
-    first = np.where(real, found[..., 0], np.iinfo(np.int64).max).min(axis=1)
-    last = np.where(real, found[..., 1], 0).max(axis=1)
-    seen = real.any(axis=1)
-    return np.stack([np.where(seen, first, 0), np.where(seen, last, 0)], axis=1)
+    found = np.where(real[..., None, None], pixels[np.clip(inside, 0, len(pixels) - 1)], 0)
+    return _joined(found.reshape(len(start), length * pixels.shape[1], 2))
 
 
 def side_by_side(source: int, target: int, cell: int, resample: int, count: int | None = None) -> Spans:
-    """What patches of ``cell`` pixels see, one beside the other from the first of ``target`` pixels on, int [n, 2].
+    """What patches of ``cell`` pixels see, one beside the other from the first of ``target`` pixels on.
 
     source: pixels before resizing. count: of patches; None is as many as fit.
     """
@@ -98,11 +121,10 @@ def side_by_side(source: int, target: int, cell: int, resample: int, count: int 
     return cells(resized(source, target, int(resample)), np.arange(number) * cell, cell)
 
 
-def interpolated(parts: Spans, count: int) -> NDArray[np.int64]:
+def interpolated(parts: Spans, count: int) -> Spans:
     """What each of ``count`` positions sees that a bilinear resizing without antialiasing makes of ``parts``.
 
-    parts: [n, 2]. Int [count, 2, 2]: the spans of the (at most) two parts with weight, which may lie apart; the
-    second is (0, 0) where there is one part only, or where the two join to one span. Position i is centred at
+    Each is made of the (at most) two parts with weight, which may lie apart. Position i is centred at
     (i + 0.5) * n / count - 0.5 (torch's ``align_corners=False``).
     """
     position = np.clip((np.arange(count) + 0.5) * len(parts) / count - 0.5, 0, None)
@@ -113,11 +135,5 @@ def interpolated(parts: Spans, count: int) -> NDArray[np.int64]:
     tiny = 0.1 / count
     one, two = parts[low].copy(), parts[high].copy()
     one[(share > 1 - tiny) & (high != low)] = 0
-    two[(share < tiny) | (high == low)] = 0
-    empty_one, empty_two = one[:, 0] == one[:, 1], two[:, 0] == two[:, 1]
-    one[empty_one] = two[empty_one]
-    two[empty_one] = 0
-    joined = ~empty_one & ~empty_two & (two[:, 0] <= one[:, 1])
-    one[joined, 1] = np.maximum(one[joined, 1], two[joined, 1])
-    two[joined] = 0
-    return np.stack([one, two], axis=1)
+    two[share < tiny] = 0
+    return _joined(np.concatenate([one, two], axis=1))

@@ -82,17 +82,17 @@ def nothing(tokens: int = 0) -> View:
 def grid(rows: NDArray[np.int64], columns: NDArray[np.int64], height: int, width: int, separated: bool = False) -> View:
     """Tokens of a grid, row by row, of which each sees its row's pixels in its column's pixels.
 
-    rows, columns: spans of source pixels, int [n, 2], or [n, k, 2] where a row or column sees up to k places.
+    rows, columns: the runs of source pixels that each row and column sees, int [n, k, 2].
     height, width: of the source picture in pixels. separated: a token without pixels stands after every row.
     """
-    y, x = (spans if spans.ndim == 3 else spans[:, None] for spans in (rows, columns))
-    shape = (len(y), y.shape[1], len(x), x.shape[1])
-    index = np.arange(len(y))[:, None, None, None] * (len(x) + separated) + np.arange(len(x))[:, None]
+    shape = (*rows.shape[:2], *columns.shape[:2])
+    across = len(columns) + separated
+    index = np.arange(len(rows))[:, None, None, None] * across + np.arange(len(columns))[:, None]
     token = np.broadcast_to(index, shape)
     # exact quotients, so that a region given as pixel / size meets a pixel's edge without rounding
-    top, bottom = (np.broadcast_to(y[:, :, None, None, side] / height, shape) for side in (0, 1))
-    left, right = (np.broadcast_to(x[None, None, :, :, side] / width, shape) for side in (0, 1))
+    top, bottom = (np.broadcast_to(rows[:, :, None, None, side] / height, shape) for side in (0, 1))
+    left, right = (np.broadcast_to(columns[None, None, :, :, side] / width, shape) for side in (0, 1))
     seen = (bottom > top) & (right > left)
     box = np.stack([left[seen], top[seen], right[seen], bottom[seen]], axis=-1)
-    tokens = len(y) * (len(x) + separated)
+    tokens = len(rows) * across
     return View(torch.zeros(tokens).long(), torch.from_numpy(token[seen].copy()), torch.from_numpy(box))

@@ -43,3 +43,8 @@ def test_published_settings(model_type: str, data: st.DataObject) -> None:
 def test_sizes_that_matter(model_type: str, shown: Shown) -> None:
     """Thin, large, as it is, blind strips of tiles, and a video, in the published settings."""
     check(model_type, Case((shown,)), published=True)
+
+
+def test_a_pixel_without_weight_between_pixels_with_weight() -> None:
+    """Bicubic resizing of 176 pixels to 112 gives pixel 49 no weight in the first pixel of the fifth token."""
+    check("qwen3_vl", Case((Shown(176, 4, ((49, 0, 49.25, 0.25),)),)))
