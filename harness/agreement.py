@@ -17,25 +17,16 @@ def order(scores: npt.ArrayLike) -> npt.NDArray[np.intp]:
     return np.argsort(-np.asarray(scores, dtype=np.float64).ravel(), kind="stable")
 
 
-def average_ranks(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Ranks from 1 of ``values`` [n]; equal values share the mean of the ranks they take up."""
-    _, group, size = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    last: npt.NDArray[np.float64] = np.cumsum(size).astype(np.float64)
-    return (last - (size - 1) / 2)[group]
-
-
 def spearman(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """Spearman's rank correlation of two arrays of one shape, ties by average ranks; NaN where one is
-    constant."""
+    """Spearman's rank correlation of two arrays of one shape, ties by average ranks; NaN where one is constant."""
+    from scipy.stats import spearmanr
+
     a, b = np.asarray(first).ravel(), np.asarray(second).ravel()
     if a.shape != b.shape:
         raise ValueError(f"rank correlation of {len(a)} with {len(b)} numbers")
-    if len(a) < 2:
+    if len(a) < 2 or np.all(a == a[0]) or np.all(b == b[0]):
         return float("nan")
-    x, y = average_ranks(a), average_ranks(b)
-    x, y = x - x.mean(), y - y.mean()
-    scale = float(np.sqrt((x @ x) * (y @ y)))
-    return float(np.clip((x @ y) / scale, -1, 1)) if scale > 0 else float("nan")
+    return float(spearmanr(a, b).statistic)
 
 
 def jaccard(first: frozenset[tuple[int, int]], second: frozenset[tuple[int, int]]) -> float:

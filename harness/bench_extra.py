@@ -17,7 +17,7 @@ from coreheads.adapters.clock import Clock
 from coreheads.bench_target import Target, Workload
 from coreheads.bench_timing import FEW, SLOW
 from coreheads.ram import attention_mass
-from coreheads.statistics import ratio_of_medians_ci
+from coreheads.resampling import ratio_of_medians_ci
 from coreheads.timing import EAGER_TOKENS, dense_kernel, peak_memory
 
 if TYPE_CHECKING:

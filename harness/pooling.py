@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from coreheads.statistics import LEVEL, RESAMPLES, bootstrap_mean_ci, paired_delta, sign_flip_p
+from coreheads.resampling import LEVEL, RESAMPLES
+from coreheads.statistics import bootstrap_mean_ci, paired_delta, paired_p
 
 Scores = Mapping[str, float]
 """Score by record id."""
@@ -20,7 +21,7 @@ def mean_score(draws: Sequence[Scores], seed: int = 0) -> tuple[float, tuple[flo
     mean = float(np.mean([value.mean() for value in values]))
     if len(values) == 1:
         return mean, bootstrap_mean_ci(values[0], seed)
-    return mean, two_stage_ci(values, seed)
+    return mean, draws_ci(values, seed)
 
 
 def weights(groups: Mapping[str, str | None]) -> dict[str, float]:
@@ -36,9 +37,9 @@ def paired_with(
     """(delta, low, high, p) against the dense model on the same samples; None where they share none.
 
     dense: for each draw the dense model's scores, weighted as the draw's are.
-    Several draws: the delta is the mean of the draws' deltas, and the interval resamples draws and then samples within
-    them. p is over samples, each with its mean over the draws that answered it: it asks whether these draws changed
-    the answers, and five draws could not make it small if each counted once.
+    Several draws: the delta is the mean of the draws' deltas, its interval that of ``draws_ci``. p is over samples,
+    each with its mean over the draws that answered it: it asks whether these draws changed the answers, and five draws
+    could not make it small if each counted once.
     """
     pairs = zip(draws, dense, strict=True)
     deltas = [{key: score - base[key] for key, score in draw.items() if key in base} for draw, base in pairs]
@@ -49,14 +50,38 @@ def paired_with(
         values = list(deltas[0].values())
         return paired_delta(values, [0.0] * len(values), seed)
     columns = [np.array(list(delta.values()), dtype=np.float64) for delta in deltas]
-    low, high = two_stage_ci(columns, seed)
+    low, high = draws_ci(columns, seed)
     records = sorted({key for delta in deltas for key in delta})
     by_record = [float(np.mean([delta[key] for delta in deltas if key in delta])) for key in records]
-    return float(np.mean([column.mean() for column in columns])), low, high, sign_flip_p(by_record, seed)
+    return float(np.mean([column.mean() for column in columns])), low, high, paired_p(by_record, seed)
 
 
-def two_stage_ci(groups: Sequence[npt.NDArray[np.float64]], seed: int = 0) -> tuple[float, float]:
-    """95 % percentile interval of the mean of the groups' means: resample groups, then samples within each."""
+FEW_DRAWS = 5
+"""With fewer draws Student's t says almost nothing."""
+
+
+def draws_ci(draws: Sequence[npt.NDArray[np.float64]], seed: int = 0) -> tuple[float, float]:
+    """95 % interval of the mean of the draws' means, for draws yet to come and samples yet to be asked.
+
+    The draws' means are independent and vary with draw and samples alike, so that Student's t over them knows of
+    both; a bootstrap of the draws would be too narrow with ten of them. It is cut off at the largest and smallest
+    score, beyond which no mean lies. With fewer than FEW_DRAWS draws, draws and then samples within them are resampled
+    (a two-stage percentile bootstrap), which counts the samples' part twice and so errs to the wide side.
+    """
+    from scipy.stats import ttest_1samp
+
+    if len(draws) < FEW_DRAWS:
+        return _two_stage_ci(draws, seed)
+    means = [float(draw.mean()) for draw in draws]
+    if len(set(means)) == 1:
+        return means[0], means[0]
+    found = ttest_1samp(means, 0.0).confidence_interval(LEVEL)
+    return max(float(found.low), min(float(draw.min()) for draw in draws)), min(
+        float(found.high), max(float(draw.max()) for draw in draws)
+    )
+
+
+def _two_stage_ci(groups: Sequence[npt.NDArray[np.float64]], seed: int) -> tuple[float, float]:
     rng = np.random.default_rng(seed)
     chosen = rng.integers(0, len(groups), (RESAMPLES, len(groups)))
     means = np.zeros(chosen.shape)

@@ -15,8 +15,8 @@ from coreheads import agreement, environment
 from coreheads.errors import UserError
 from coreheads.profile import HeadProfile
 from coreheads.profile_file import NORMALIZATIONS, ModelIdentity, TaskRecord
+from coreheads.resampling import RESAMPLES, bootstrap_means
 from coreheads.scored_samples import TaskScores, attention_implementation, score_task
-from coreheads.statistics import RESAMPLES, bootstrap_means
 
 
 def profile_heads(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from coreheads.statistics import ratio_of_medians_ci
+from coreheads.resampling import ratio_of_medians_ci
 
 FIELDS = (
     "prefill_ms", "prefill_speedup", "prefill_speedup_ci", "decode_ms_per_token", "decode_speedup",
