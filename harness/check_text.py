@@ -1,40 +1,34 @@
-"""Findings of a check in the terminal: what moved, and one line that says how it stands."""
+"""A comparison in the terminal: what moved and by how much, the worst samples with both answers, how it stands."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from coreheads.check import Finding
+from coreheads.findings import WORST, Report, cells_of, headings
 from coreheads.progress import wide_console
 
 
-def show(findings: Sequence[Finding], console: Console | None = None) -> None:
+def show(report: Report, console: Console | None = None) -> None:
     """Print regressions and everything else that moved; what stayed is only counted."""
     console = console or wide_console()
-    moved = [finding for finding in findings if not finding.ok or _moved(finding)]
-    if moved:
-        table = Table("", "what", "baseline", "now", "", box=None)
+    if report.shown:
+        table = Table(*headings(), box=None)
         table.columns[1].overflow = "fold"  # the names of two draws differ at their end
-        for finding in moved:
-            mark = "[green]ok[/green]" if finding.ok else "[red]WORSE[/red]"
-            values = [_number(finding.before), _number(finding.now)]
-            table.add_row(mark, escape(f"{finding.kind} {finding.name}"), *values, escape(finding.text))
+        for finding in report.shown:
+            mark, *texts = cells_of(finding, "[red]WORSE[/red]", "[green]ok[/green]")
+            table.add_row(mark, *(escape(text) for text in texts))
         console.print(table)
-    failed = sum(not finding.ok for finding in findings)
-    word = f"[red]{failed} regressions[/red]" if failed else "[green]no regression[/green]"
-    console.print(f"{word} in {len(findings)} comparisons; {len(findings) - len(moved)} did not move at all")
-
-
-def _moved(finding: Finding) -> bool:
-    """Beyond the digits that a baseline keeps."""
-    if finding.before is None or finding.now is None:
-        return finding.before is not finding.now
-    return abs(finding.before - finding.now) > 5e-4
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    if report.worse:
+        samples = Table("cell", "sample", "score", "answer of the baseline", "answer now", box=None)
+        samples.title = f"Samples that lost most ({min(WORST, len(report.worse))} of {len(report.worse)})"
+        samples.title_justify = "left"
+        samples.columns[0].overflow = samples.columns[1].overflow = "fold"
+        for change in report.worse[:WORST]:
+            score = f"{change.before:.2f} -> {change.now:.2f}{' (near-tie)' if change.near_tie else ''}"
+            texts = [change.cell, change.record, score, change.answer_before, change.answer_now]
+            samples.add_row(*(escape(text) for text in texts))
+        console.print(samples)
+    colour = "red" if report.failed else "green"
+    console.print(f"[{colour}]{report.verdict}[/{colour}]", highlight=False)

@@ -203,18 +203,23 @@ def load_config(
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        faults = error.errors(include_url=False)
-        places = [fault["loc"] for fault in faults]
-        # a list whose elements are wrong is also reported as too short: say only what is wrong inside
-        own = [fault for fault in faults if not any(_inside(place, fault["loc"]) for place in places)]
-        raise UserError("\n".join(_line(source, fault) for fault in own)) from None
+        raise UserError(faults(source, error)) from None
+
+
+def faults(source: str | Path, error: ValidationError) -> str:
+    """A line for every fault that pydantic found in a file."""
+    found = error.errors(include_url=False)
+    places = [fault["loc"] for fault in found]
+    # a list whose elements are wrong is also reported as too short: say only what is wrong inside
+    own = [fault for fault in found if not any(_inside(place, fault["loc"]) for place in places)]
+    return "\n".join(_line(source, fault) for fault in own)
 
 
 def _inside(place: tuple[Any, ...], outer: tuple[Any, ...]) -> bool:
     return len(place) > len(outer) and place[: len(outer)] == outer
 
 
-def _line(source: Path, fault: Any) -> str:
+def _line(source: str | Path, fault: Any) -> str:
     """One pydantic fault as ``file: field is value, expected ...``."""
     field = ".".join(str(part) for part in fault["loc"]) or "the file"
     text = str(fault["msg"]).removeprefix("Value error, ")

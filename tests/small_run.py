@@ -111,7 +111,8 @@ def fake_run(path: Path, speedup: float = 2.0, drop: Mapping[str, int] | None = 
             for key in [key for key, value in values.items() if value == 1][: (drop or {}).get(cell.name, 0)]:
                 values[key] = 0.0
             for key, value in values.items():
-                store.add(key, "</script><script>", value, {"accuracy": value}, 100)
+                answer = "</script><script>" if value else "no | idea <b>"
+                store.add(key, answer, value, {"accuracy": value}, 100, margin=2.0)
             heads = [] if cell.selection in (None, "none") else [[0, 0], [1, 1]]
             record = {"name": cell.name, "cell": cell.to_json(), "heads": heads, "metric": "accuracy", "n": 20}
             run.finish_cell({**record, "score": sum(values.values()) / 20, "seconds": 1.0, "tokens_median": 100})

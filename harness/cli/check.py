@@ -3,41 +3,82 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from coreheads.findings import Report
 
 
 def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     baseline: Annotated[Path, typer.Option(help="The baseline file.")],
-    update: Annotated[bool, typer.Option("--update", help="Make this run the new baseline.")] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Make this run the new baseline, and print what that changes.")
+    ] = False,
     junit: Annotated[Path | None, typer.Option(help="Write the comparisons as a JUnit file too.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the comparisons, and every sample that got worse, as JSON too.")
+    ] = None,
+    github: Annotated[
+        bool, typer.Option("--github", help="In GitHub Actions: annotations, and a summary of the step.")
+    ] = False,
 ) -> None:
-    """Compare a run with a baseline: accuracy by sample, the ranking of the heads, speed relative to dense.
+    """Compare a run with a baseline: accuracy by sample, the ranking of the heads, speed and memory relative to dense.
+
+    A cell's accuracy is compared on the samples that both have; answers that flip at a near-tie of the first token
+    are shown and do not count. Tolerances stand in the baseline file, for single cells under tolerances.cells.
 
     Exit status: 0 within tolerance, 1 a regression (a missing cell is one), 2 unusable input.
 
-    Example: coreheads check results/runs/short --baseline results/baseline.json
+    Example: coreheads check results/runs/short --baseline results/baseline.json --junit check.xml
     """
-    from coreheads.check import compare, load_baseline, update_baseline
+    from coreheads.baseline import load_baseline
+    from coreheads.check import check
+    from coreheads.check import update as renew
     from coreheads.check_text import show
+    from coreheads.files import write_json
     from coreheads.run_folder import RunFolder, writing
 
     folder = RunFolder.load(run)
     if update:
-        if baseline.exists():
-            show(compare(folder, load_baseline(baseline)))
         with writing(baseline):
-            update_baseline(folder, baseline)
-        typer.echo(f"{baseline}: is now {run}; look at what moved before you commit it")
+            report = renew(folder, baseline)
+        if report is not None:
+            show(report)
+            typer.echo("That is what the new baseline changes: look at it before you commit the file.")
+        typer.echo(f"Written: {baseline}, made from {run}")
+    else:
+        report = check(folder, load_baseline(baseline))
+        show(report)
+    if report is None:
         return
-    findings = compare(folder, load_baseline(baseline))
-    show(findings)
     if junit is not None:
         from coreheads.junit import write_junit
 
         with writing(junit):
-            write_junit(junit, findings)
-    if any(not finding.ok for finding in findings):
+            write_junit(junit, report)
+    if json_file is not None:
+        with writing(json_file):
+            write_json(json_file, report.to_json())
+    if github:
+        _github(report)
+    if report.failed and not update:
         raise typer.Exit(1)
+
+
+def _github(report: Report) -> None:
+    import os
+
+    from coreheads.check_github import append_summary, commands
+    from coreheads.run_folder import writing
+
+    for line in commands(report):
+        typer.echo(line)
+    file = os.environ.get("GITHUB_STEP_SUMMARY")
+    if file:
+        with writing(Path(file)):
+            append_summary(Path(file), report)
+    else:
+        typer.echo("GITHUB_STEP_SUMMARY is not set: no summary of the step was written", err=True)

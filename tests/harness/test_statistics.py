@@ -127,6 +127,7 @@ def test_holm_known_values() -> None:
     assert statistics.holm([]) == []
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=10), st.floats(0.01, 0.2))
 def test_holm_rejects_as_the_step_down_procedure_does(p_values: list[float], alpha: float) -> None:
     order = np.argsort(p_values, kind="stable")

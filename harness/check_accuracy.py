@@ -1,0 +1,162 @@
+"""Scores of a run against those of its baseline, sample by sample.
+
+A cell fails where it lost more than tolerated *and* so many samples got worse that rounding would do so in fewer than
+``alpha`` of all runs: with ``noise`` the share of samples that rounding may tip besides near-ties, the number of worse
+ones is binomial, and its tail is Holm-corrected over all cells and conditions. Few samples alone can hardly show a loss
+of some points; so the cells of one condition (all tasks, all draws of a control) are also judged together.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from coreheads.baseline import Baseline, CellRecord, Tolerances
+from coreheads.findings import Change, Finding
+from coreheads.statistics import holm, paired_delta
+
+SAME = 1e-6
+"""Scores nearer to each other than this are the same."""
+
+
+@dataclass
+class _Pairs:
+    """Samples that the baseline and the run both have, of one cell or of all of one condition."""
+
+    name: str
+    tolerances: Tolerances
+    before: list[float] = field(default_factory=list)
+    now: list[float] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+    def add(self, other: _Pairs) -> None:
+        self.before += other.before
+        self.now += other.now
+        self.changes += other.changes
+
+    @property
+    def near_ties(self) -> int:
+        return sum(change.near_tie for change in self.changes)
+
+    @property
+    def worse(self) -> int:
+        """Samples that got worse and were no near-ties."""
+        return sum(change.now < change.before and not change.near_tie for change in self.changes)
+
+    @property
+    def drop(self) -> float:
+        """How far the mean fell without the near-ties."""
+        lost = sum(change.before - change.now for change in self.changes if not change.near_tie)
+        return lost / len(self.before)
+
+    def tail(self) -> float:
+        """How likely rounding alone makes so many worse."""
+        from scipy.stats import binom
+
+        return float(binom.sf(self.worse - 1, len(self.before) - self.near_ties, self.tolerances.noise))
+
+    def finding(self, tail: float) -> Finding:
+        ok = self.drop <= self.tolerances.score_drop + 1e-9 or tail >= self.tolerances.alpha
+        better = sum(change.now > change.before and not change.near_tie for change in self.changes)
+        text = f"{self.worse} of {len(self.before)} samples worse, {better} better"
+        if self.near_ties:
+            text += f", {self.near_ties} more near-ties"
+        if self.drop > self.tolerances.score_drop + 1e-9:
+            text += f"; may fall by {self.tolerances.score_drop:g}"
+            text += ", too few to tell from rounding" if ok else ""
+        delta, low, high, p = paired_delta(self.now, self.before) if self.changes else (0.0, 0.0, 0.0, 1.0)
+        was = sum(self.before) / len(self.before)
+        return Finding("accuracy", self.name, was, was + delta, ok, text, (low, high), p)
+
+
+def compare_accuracy(
+    now: Baseline, before: Baseline, reasons: Mapping[str, str], unscored: Mapping[str, Mapping[str, str]]
+) -> tuple[list[Finding], list[Change]]:
+    """(findings, samples that got worse). reasons: why cells of the run failed, by name. unscored: by cell and record,
+    why a sample of the run has no score."""
+    found: list[Finding] = []
+    pairs: list[_Pairs] = []
+    conditions: dict[str, list[_Pairs]] = defaultdict(list)
+    for name, old in before.cells.items():
+        new = now.cells.get(name)
+        if new is None:
+            text = f"the cell is missing{': ' + reasons[name] if name in reasons else ''}"
+            found.append(Finding("accuracy", name, _mean(old), None, False, text))
+            continue
+        own = _pairs(name, old, new, before.tolerances.of(name))
+        found += _other_scorer(name, old, new)
+        found += _missing(name, old, new, unscored.get(name, {}))
+        found += _aggregates(name, old, new, before.tolerances.of(name), bool(own.worse))
+        if own.before:
+            pairs.append(own)
+            conditions[old.condition].append(own)
+    for condition, members in conditions.items():
+        if len(members) > 1:
+            together = _Pairs(f"{condition} (together)", before.tolerances.of(condition))
+            for member in members:
+                together.add(member)
+            pairs.append(together)
+    tails = holm([one.tail() for one in pairs])
+    found += [one.finding(tail) for one, tail in zip(pairs, tails, strict=True) if tail is not None]
+    changes = [change for members in conditions.values() for one in members for change in one.changes]
+    return found, [change for change in changes if change.now < change.before]
+
+
+def _pairs(name: str, old: CellRecord, new: CellRecord, tolerances: Tolerances) -> _Pairs:
+    pairs = _Pairs(name, tolerances)
+    for record, (score, answer, margin) in old.samples.items():
+        if record not in new.samples:
+            continue
+        other, reply, own_margin = new.samples[record]
+        pairs.before.append(score)
+        pairs.now.append(other)
+        if abs(score - other) > SAME:
+            margins = [value for value in (margin, own_margin) if value is not None]
+            near = answer != reply and min(margins, default=float("inf")) <= tolerances.near_tie
+            pairs.changes.append(Change(name, record, score, other, answer, reply, near))
+    return pairs
+
+
+def _other_scorer(name: str, old: CellRecord, new: CellRecord) -> Iterator[Finding]:
+    """The same answers must have the same scores: anything else is another scorer, whichever way it errs."""
+    if (new.metric, new.variant) != (old.metric, old.variant):
+        text = f"scored by {_scorer(new)}, the baseline by {_scorer(old)}"
+        yield Finding("scorer", name, _mean(old), _mean(new), False, text)
+    same = [key for key in old.samples if key in new.samples and old.samples[key][1] == new.samples[key][1]]
+    changed = [key for key in same if abs(old.samples[key][0] - new.samples[key][0]) > SAME]
+    if changed:
+        first = changed[0]
+        was, is_now = old.samples[first][0], new.samples[first][0]
+        text = f"{len(changed)} of {len(same)} unchanged answers score otherwise, as {first}: {was:g}, now {is_now:g}"
+        yield Finding("scorer", name, _mean(old), _mean(new), False, text)
+
+
+def _missing(name: str, old: CellRecord, new: CellRecord, unscored: Mapping[str, str]) -> Iterator[Finding]:
+    gone = [key for key in old.samples if key not in new.samples]
+    if gone:
+        reason = next((f": {unscored[key]}" for key in gone if key in unscored), "")
+        text = f"{len(gone)} of {len(old.samples)} samples are missing, as {gone[0]}{reason}"
+        yield Finding("accuracy", name, _mean(old), None, False, text)
+
+
+def _aggregates(
+    name: str, old: CellRecord, new: CellRecord, tolerances: Tolerances, some_worse: bool
+) -> Iterator[Finding]:
+    """Scores of a whole set that are no means: they are comparable where the samples are the same."""
+    if old.samples.keys() != new.samples.keys():
+        return
+    for key, value in old.aggregates.items():
+        if key in new.aggregates:
+            fell = value - new.aggregates[key]
+            ok = fell <= tolerances.score_drop + 1e-9 or not some_worse
+            text = f"of the whole set; may fall by {tolerances.score_drop:g}"
+            yield Finding("accuracy", f"{name}: {key}", value, new.aggregates[key], ok, text)
+
+
+def _scorer(cell: CellRecord) -> str:
+    return f"{cell.metric} ({cell.variant})" if cell.variant else cell.metric
+
+
+def _mean(cell: CellRecord) -> float:
+    return sum(score for score, _, _ in cell.samples.values()) / len(cell.samples)

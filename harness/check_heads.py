@@ -1,0 +1,75 @@
+"""The ranking of a run's heads against its baseline's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from coreheads.agreement import jaccard, spearman
+from coreheads.baseline import Baseline, HeadsRecord, Tolerances
+from coreheads.findings import Finding
+from coreheads.selections import top
+
+Matrix = npt.NDArray[np.float64]
+
+WIDTH = 2 * 1.959964
+"""A 95 % interval's width in standard errors."""
+
+
+def compare_heads(now: Mapping[str, HeadsRecord], before: Baseline) -> Iterator[Finding]:
+    """For every model of the baseline: overlap of the top heads, rank correlation of all, and layers that were
+    shuffled."""
+    tolerances = before.tolerances
+    for model, old in before.heads.items():
+        if model not in now:
+            yield Finding("ranking", f"{model} heads", None, None, False, "the run has no head profile of this model")
+            continue
+        first, second = np.array(old.mean), np.array(now[model].mean)
+        if first.shape != second.shape:
+            text = f"{_size(first)} heads in the baseline, {_size(second)} in the run"
+            yield Finding("ranking", f"{model} heads", None, None, False, text)
+            continue
+        fraction, least = tolerances.ranking_fraction, tolerances.ranking_overlap
+        overlap = jaccard(top(first, fraction), top(second, fraction))
+        text = f"overlap of the top {100 * fraction:g} % of heads, at least {least:g}"
+        yield Finding("ranking", f"{model} top heads", 1.0, overlap, overlap >= least - 1e-9, text)
+        agreement, least = spearman(first, second), tolerances.ranking_correlation
+        text = f"rank correlation of all heads, at least {least:g}"
+        # a constant profile has no ranks; where nothing moved that is no fault
+        ok = agreement >= least - 1e-9 or bool(np.array_equal(first, second))
+        yield Finding("ranking", f"{model} all heads", 1.0, agreement if agreement == agreement else None, ok, text)
+        yield from _layers(model, old, now[model], tolerances)
+
+
+def _layers(model: str, old: HeadsRecord, new: HeadsRecord, tolerances: Tolerances) -> Iterator[Finding]:
+    """Layers whose heads are in another order, and moved further than their intervals explain.
+
+    Under the null each head's shift over its standard error is about standard normal (less where both profiles asked
+    the same samples), so that the sum of squares over a layer is chi-squared with as many degrees of freedom as heads.
+    """
+    from scipy.stats import chi2
+
+    first, second = np.array(old.mean), np.array(new.mean)
+    squares = _errors(old) ** 2 + _errors(new) ** 2
+    # heads without an interval are compared as exact, up to the digits that are kept
+    squares = np.maximum(squares, (1e-4 * np.maximum(np.abs(first), np.abs(second)) + 1e-9) ** 2)
+    tails = chi2.sf(((second - first) ** 2 / squares).sum(axis=1), first.shape[1])
+    for layer, tail in enumerate(tails):
+        if tail < tolerances.alpha / len(tails):
+            agreement = spearman(first[layer], second[layer])
+            ok = bool(agreement >= tolerances.layer_correlation - 1e-9)
+            text = f"rank correlation of its heads, at least {tolerances.layer_correlation:g}"
+            text += f"; they moved beyond their intervals (p {tail:.1g})"
+            now = agreement if agreement == agreement else None
+            yield Finding("ranking", f"{model} layer {layer}", 1.0, now, ok, text, p=float(tail))
+
+
+def _errors(record: HeadsRecord) -> Matrix:
+    errors: Matrix = (np.array(record.ci_high) - np.array(record.ci_low)) / WIDTH
+    return errors
+
+
+def _size(matrix: Matrix) -> str:
+    return " x ".join(str(side) for side in matrix.shape)
