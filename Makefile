@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+CHECK ?=
 SHORT := results/runs/short
 
 # the oldest transformers that is supported, in a second environment that takes all else from the first
@@ -15,7 +16,7 @@ help:
 	@echo "make test          set up and run the tests"
 	@echo "make test-oldest   the tests of adapters and RAM on the oldest supported transformers"
 	@echo "make lint types    ruff; mypy in strict mode"
-	@echo "make check         short embedded run against results/baseline.json (exit 1: a regression)"
+	@echo "make check         short embedded run against results/baseline.json (exit 1: a regression); CHECK='--junit FILE'"
 	@echo "make baseline      write that baseline anew from a short embedded run"
 	@echo "make clean         remove the virtual environment and build folders"
 
@@ -57,7 +58,7 @@ types: $(VENV)/.ready
 
 check: $(VENV)/.ready
 	$(BIN)/coreheads run --limit 8 --out $(SHORT) $(ARGS)
-	$(BIN)/coreheads check $(SHORT) --baseline results/baseline.json
+	$(BIN)/coreheads check $(SHORT) --baseline results/baseline.json $(CHECK)
 
 baseline: $(VENV)/.ready
 	$(BIN)/coreheads run --limit 8 --out $(SHORT) $(ARGS)
