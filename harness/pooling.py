@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from coreheads.resampling import LEVEL, RESAMPLES
 from coreheads.statistics import bootstrap_mean_ci, paired_delta, paired_p
@@ -17,11 +16,10 @@ Scores = Mapping[str, float]
 
 def mean_score(draws: Sequence[Scores], seed: int = 0) -> tuple[float, tuple[float, float]]:
     """(mean, (low, high)) over all draws; one draw is an ordinary cell, whose interval is over its samples."""
-    values = [np.array(list(draw.values()), dtype=np.float64) for draw in draws]
-    mean = float(np.mean([value.mean() for value in values]))
-    if len(values) == 1:
-        return mean, bootstrap_mean_ci(values[0], seed)
-    return mean, draws_ci(values, seed)
+    mean = float(np.mean([np.mean(list(draw.values())) for draw in draws]))
+    if len(draws) == 1:
+        return mean, bootstrap_mean_ci(list(draws[0].values()), seed)
+    return mean, draws_ci(draws, seed)
 
 
 def weights(groups: Mapping[str, str | None]) -> dict[str, float]:
@@ -49,46 +47,46 @@ def paired_with(
     if len(deltas) == 1:
         values = list(deltas[0].values())
         return paired_delta(values, [0.0] * len(values), seed)
-    columns = [np.array(list(delta.values()), dtype=np.float64) for delta in deltas]
-    low, high = draws_ci(columns, seed)
+    low, high = draws_ci(deltas, seed)
     records = sorted({key for delta in deltas for key in delta})
     by_record = [float(np.mean([delta[key] for delta in deltas if key in delta])) for key in records]
-    return float(np.mean([column.mean() for column in columns])), low, high, paired_p(by_record, seed)
+    return float(np.mean([np.mean(list(delta.values())) for delta in deltas])), low, high, paired_p(by_record, seed)
 
 
 FEW_DRAWS = 5
 """With fewer draws Student's t says almost nothing."""
 
 
-def draws_ci(draws: Sequence[npt.NDArray[np.float64]], seed: int = 0) -> tuple[float, float]:
+def draws_ci(draws: Sequence[Scores], seed: int = 0) -> tuple[float, float]:
     """95 % interval of the mean of the draws' means, for draws yet to come and samples yet to be asked.
 
-    The draws' means are independent and vary with draw and samples alike, so that Student's t over them knows of
-    both; a bootstrap of the draws would be too narrow with ten of them. It is cut off at the largest and smallest
-    score, beyond which no mean lies. With fewer than FEW_DRAWS draws, draws and then samples within them are resampled
-    (a two-stage percentile bootstrap), which counts the samples' part twice and so errs to the wide side.
+    Draws that asked different samples are independent, and their means vary with draw and samples alike: Student's t
+    over them knows of both, where a bootstrap of ten draws would be too narrow. It is cut off at the largest and the
+    smallest score, beyond which no mean lies. Draws that share samples, and fewer than FEW_DRAWS, are resampled
+    crosswise, draws and samples (Owen 2007, the pigeonhole bootstrap), which errs to the wide side.
     """
     from scipy.stats import ttest_1samp
 
-    if len(draws) < FEW_DRAWS:
-        return _two_stage_ci(draws, seed)
-    means = [float(draw.mean()) for draw in draws]
+    asked = Counter(key for draw in draws for key in draw)
+    if len(draws) < FEW_DRAWS or max(asked.values()) > 1:
+        return _crossed_ci(draws, sorted(asked), seed)
+    means = [float(np.mean(list(draw.values()))) for draw in draws]
     if len(set(means)) == 1:
         return means[0], means[0]
     found = ttest_1samp(means, 0.0).confidence_interval(LEVEL)
-    return max(float(found.low), min(float(draw.min()) for draw in draws)), min(
-        float(found.high), max(float(draw.max()) for draw in draws)
-    )
+    scores = [score for draw in draws for score in draw.values()]
+    return max(float(found.low), min(scores)), min(float(found.high), max(scores))
 
 
-def _two_stage_ci(groups: Sequence[npt.NDArray[np.float64]], seed: int) -> tuple[float, float]:
+def _crossed_ci(draws: Sequence[Scores], records: Sequence[str], seed: int) -> tuple[float, float]:
     rng = np.random.default_rng(seed)
-    chosen = rng.integers(0, len(groups), (RESAMPLES, len(groups)))
-    means = np.zeros(chosen.shape)
-    for index, group in enumerate(groups):
-        places = chosen == index
-        drawn = rng.integers(0, len(group), (int(places.sum()), len(group)))
-        means[places] = group[drawn].mean(axis=1)
+    scores = np.array([[draw.get(key, 0.0) for key in records] for draw in draws])
+    asked = np.array([[float(key in draw) for key in records] for draw in draws])
+    counts = rng.multinomial(len(records), np.full(len(records), 1 / len(records)), RESAMPLES).astype(float)
+    totals = counts @ asked.T
+    means = np.divide(counts @ scores.T, totals, out=np.full(totals.shape, np.nan), where=totals > 0)
+    chosen = np.take_along_axis(means, rng.integers(0, len(draws), means.shape), axis=1)
+    kept = ~np.isnan(chosen).all(axis=1)  # but for a few where only draws were taken that asked none of the records
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(means.mean(axis=1), [tail, 1 - tail])
+    low, high = np.quantile(np.nanmean(chosen[kept], axis=1), [tail, 1 - tail])
     return float(low), float(high)

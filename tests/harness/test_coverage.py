@@ -30,7 +30,10 @@ def covered() -> dict[str, float]:
         hits["change"] += delta[1] <= change <= delta[2]
         heads = np.clip(RIGHT + rng.normal(0, 0.1, DRAWS), 0, 1)  # some draws hit heads that matter
         answers = rng.random((DRAWS, A_DRAW)) < heads[:, None]
-        draws = [{str(index): float(value) for index, value in enumerate(draw)} for draw in answers]
+        draws = [
+            {f"{number}/{index}": float(value) for index, value in enumerate(draw)}
+            for number, draw in enumerate(answers)
+        ]
         low, high = pooling.mean_score(draws, seed=board)[1]
         hits["control"] += low <= RIGHT <= high
     return {name: count / BOARDS for name, count in hits.items()}
@@ -39,3 +42,18 @@ def covered() -> dict[str, float]:
 @pytest.mark.parametrize("interval", ["score", "change", "control"])
 def test_ninety_five_percent_are_about_that(covered: dict[str, float], interval: str) -> None:
     assert 0.93 <= covered[interval] <= 0.97
+
+
+def test_draws_that_share_their_samples_are_not_taken_for_independent() -> None:
+    """Ten draws on the same 64 samples, whose difficulty they share: a t over the draws would miss that."""
+    rng = np.random.default_rng(1)
+    hits = 0
+    for board in range(300):
+        difficulty = rng.random(64)
+        heads = rng.normal(0, 0.05, DRAWS)
+        draws = [
+            {str(index): float(value < RIGHT + shift) for index, value in enumerate(difficulty)} for shift in heads
+        ]
+        low, high = pooling.mean_score(draws, seed=board)[1]
+        hits += low <= RIGHT <= high
+    assert 0.92 <= hits / 300 <= 0.995
