@@ -6,9 +6,9 @@ from pathlib import Path
 
 from coreheads.baseline import Baseline, Tolerances, load_baseline, save_baseline, snapshot
 from coreheads.check_accuracy import compare_accuracy
+from coreheads.check_findings import Report, worst
 from coreheads.check_heads import compare_heads
 from coreheads.check_speed import compare_speed
-from coreheads.findings import Report, worst
 from coreheads.run_folder import RunFolder
 
 

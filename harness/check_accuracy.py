@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from coreheads.baseline import Baseline, CellRecord, Tolerances
-from coreheads.findings import Change, Finding
+from coreheads.check_findings import Change, Finding
 from coreheads.statistics import holm, paired_delta
 
 SAME = 1e-6

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from coreheads.findings import WORST, Report, cells_of, headings
+from coreheads.check_findings import WORST, Report, cells_of, headings
 
 ANNOTATIONS = 10
 """GitHub shows so many errors of a step."""

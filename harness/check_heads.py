@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from coreheads.agreement import jaccard, spearman
 from coreheads.baseline import Baseline, HeadsRecord, Tolerances
-from coreheads.findings import Finding
+from coreheads.check_findings import Finding
 from coreheads.selections import top
 
 Matrix = npt.NDArray[np.float64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coreheads.baseline import Baseline, SpeedRecord, Tolerances
-from coreheads.findings import Finding
+from coreheads.check_findings import Finding
 
 
 def compare_speed(now: Baseline, before: Baseline) -> Iterator[Finding]:

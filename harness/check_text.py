@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from coreheads.findings import WORST, Report, cells_of, headings
+from coreheads.check_findings import WORST, Report, cells_of, headings
 from coreheads.progress import wide_console
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from coreheads.findings import Report
+    from coreheads.check_findings import Report
 
 
 def command(

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from coreheads.baseline import abbreviated, load_baseline
 from coreheads.check import check as compared
+from coreheads.check_findings import Finding, Report
 from coreheads.check_github import commands
 from coreheads.cli import main
 from coreheads.files import write_json
-from coreheads.findings import Finding, Report
 from coreheads.junit import write_junit
 from coreheads.run_folder import RunFolder
 
