@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coreheads import display
+from coreheads.colours import KINDS, colour, kind
 from coreheads.figures_heads import write_head_map
 from coreheads.files import write_bytes
 from coreheads.profile import HeadProfile
@@ -20,7 +21,7 @@ Row = dict[str, Any]
 DPI = 110
 ASIDE = {"top": 0.0, "bottom": -0.15, "random": 0.0, "layer_matched": 0.15}
 """How far a curve's points are moved, in % of heads."""
-COLOURS = {"top": "#c23b0e", "bottom": "#2b6cb0", "random": "#6b7280", "layer_matched": "#8b5cf6"}
+INK = "#111111"
 
 
 def draw(board: dict[str, Any], runs: Mapping[str, RunFolder], folder: Path) -> dict[str, Path]:
@@ -52,7 +53,7 @@ def draw(board: dict[str, Any], runs: Mapping[str, RunFolder], folder: Path) -> 
 
 
 def _panels(
-    tables: Mapping[str, Sequence[Row]], paint: Callable[[Axes, Sequence[Row]], None], tokens: str, path: Path
+    tables: Mapping[str, Sequence[Row]], fill: Callable[[Axes, Sequence[Row]], None], tokens: str, path: Path
 ) -> Path:
     """One panel a task, at most three side by side, on common axes; ``tokens``: the field with the prompt's length."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -65,11 +66,11 @@ def _panels(
     grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     panels = list(grid.flat)
     for axes, (task, rows) in zip(panels, tables.items(), strict=False):
-        paint(axes, rows)
+        fill(axes, rows)
         length = display.whole(rows[0][tokens])
         axes.set_title(f"{task.removeprefix('coreheads_').replace('$', '')}\n{length} tokens", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
-        if all(row["score_ci"][1] <= 1 for row in rows):
+        if all(low >= 0 and high <= 1 for low, high in (row["score_ci"] or (row["score"],) * 2 for row in rows)):
             axes.set_ylim(-0.03, 1.03)
         axes.grid(alpha=0.25)
     # only now: a limit that is set early keeps later panels from widening the common axis
@@ -102,16 +103,17 @@ def _curves(axes: Axes, rows: Sequence[Row]) -> None:
     """Score against the fraction of heads that are off, a line a selection."""
     dense = next((row for row in rows if row["patch"] == "none"), None)
     if dense is not None:
-        axes.axhline(dense["score"], color="#111111", linestyle="--", linewidth=1, label="dense")
-    for selection, colour in COLOURS.items():
+        axes.axhline(dense["score"], color=INK, linestyle="--", linewidth=1, label="dense")
+    for selection in ASIDE:
         points = sorted((row for row in rows if _is_curve(row) and row["selection"] == selection), key=_fraction)
         if points:
             # side by side, or equal scores would hide each other
             percent = [100 * row["fraction"] + ASIDE[selection] for row in points]
+            paint = KINDS[selection]
             if dense is not None:
-                axes.plot([0, percent[0]], [dense["score"], points[0]["score"]], color=colour, linewidth=1.4)
+                axes.plot([0, percent[0]], [dense["score"], points[0]["score"]], color=paint, linewidth=1.4)
             label = f"{display.SELECTIONS[selection]} heads off"
-            _bars(axes, percent, points, colour, label, line=True)
+            _bars(axes, percent, points, paint, label, line=True)
     axes.tick_params(labelbottom=True)
     axes.set_xlabel("% of heads switched off")
 
@@ -121,27 +123,27 @@ def _tradeoff(axes: Axes, rows: Sequence[Row]) -> None:
     for row in rows:
         if row["prefill_speedup"] is None:
             continue
-        dense = row["patch"] == "none"
-        colour = "#111111" if dense else COLOURS.get(row["selection"], "#0f766e")
-        _bars(axes, [row["prefill_speedup"]], [row], colour, display.what(row), line=False)
+        paint = colour(kind(row), INK)
+        _bars(axes, [row["prefill_speedup"]], [row], paint, display.what(row), line=False)
         if row["prefill_speedup_ci"]:
-            axes.plot(row["prefill_speedup_ci"], [row["score"]] * 2, color=colour, linewidth=1.2)
+            axes.plot(row["prefill_speedup_ci"], [row["score"]] * 2, color=paint, linewidth=1.2)
         if row["ceiling"]:
-            axes.axvline(row["ceiling"], color=colour, linestyle=":", linewidth=1.2, label="ceiling")
+            axes.axvline(row["ceiling"], color=paint, linestyle=":", linewidth=1.2, label="ceiling")
     axes.axvline(1.0, color="#bbbbbb", linewidth=0.8, zorder=0)
     axes.set_xlabel("prefill speedup over the fastest dense kernel")
     axes.tick_params(labelbottom=True)
 
 
-def _bars(axes: Axes, across: Sequence[float], rows: Sequence[Row], colour: str, label: str, line: bool) -> None:
+def _bars(axes: Axes, across: Sequence[float], rows: Sequence[Row], paint: str, label: str, line: bool) -> None:
     scores = [row["score"] for row in rows]
-    below = [max(0.0, row["score"] - row["score_ci"][0]) for row in rows]
-    above = [max(0.0, row["score_ci"][1] - row["score"]) for row in rows]
+    bounds = [row["score_ci"] or (row["score"], row["score"]) for row in rows]
+    below = [max(0.0, row["score"] - low) for row, (low, _) in zip(rows, bounds, strict=True)]
+    above = [max(0.0, high - row["score"]) for row, (_, high) in zip(rows, bounds, strict=True)]
     axes.errorbar(
         across,
         scores,
         yerr=[below, above],
-        color=colour,
+        color=paint,
         marker="o",
         markersize=5,
         linestyle="-" if line else "none",

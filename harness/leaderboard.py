@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from coreheads import display
+from coreheads import example_files
 from coreheads.environment import versions
 from coreheads.errors import UserError
 from coreheads.files import write_json, write_text
@@ -42,6 +41,7 @@ def build(runs: Sequence[RunFolder]) -> dict[str, Any]:
 def write(runs: Sequence[RunFolder], out: Path) -> dict[str, Any]:
     """Write all forms of the board into ``out`` and return the content of leaderboard.json."""
     from coreheads import figures, html
+    from coreheads.markdown import to_markdown
 
     board = build(runs)
     write_json(out / "leaderboard.json", board)
@@ -49,8 +49,13 @@ def write(runs: Sequence[RunFolder], out: Path) -> dict[str, Any]:
     stored: dict[str, Any] = json.loads(json.dumps(board))
     write_text(out / "leaderboard.csv", to_csv(stored["rows"]))
     write_text(out / "leaderboard.md", to_markdown(stored))
-    drawn = figures.draw(stored, {run.path.resolve().name: run for run in runs}, out / "figures")
-    write_text(out / "leaderboard.html", html.page(stored, drawn))
+    by_name = {run.path.resolve().name: run for run in runs}
+    figures.draw(stored, by_name, out / "figures")
+    profiles = {
+        (s["run"], s["model"]): HeadProfile.load(by_name[s["run"]].heads_path(s["model"])) for s in stored["heads"]
+    }
+    examples = [example for run in runs for example in example_files.stored(run.path)]
+    write_text(out / "leaderboard.html", html.page(stored, profiles, examples))
     return stored
 
 
@@ -71,55 +76,6 @@ def to_csv(rows: Sequence[Row]) -> str:
         flat.append(line)
     text: str = pandas.DataFrame(flat).to_csv(index=False)
     return text
-
-
-def to_markdown(board: dict[str, Any]) -> str:
-    """Tables by model and task, with how to read them and where they come from."""
-    from tabulate import tabulate
-
-    parts = ["# Leaderboard: accuracy against speedup", ""]
-    for summary in board["heads"]:
-        parts += [f"- {sentence}" for sentence in heads_sentences(summary)]
-    for (run, model, task), rows in display.by_task(board["rows"]).items():
-        headings, lines = display.table(rows)
-        lines = [[_plain(text) for text in line] for line in lines]
-        parts += ["", f"## {_plain(model)} on {_plain(task)}", ""]
-        parts += [f"Score: {rows[0]['metric']}. Run: {_plain(run)}. Device: {_plain(rows[0]['device'])}.", ""]
-        parts.append(tabulate(lines, headings, tablefmt="github", disable_numparse=True))
-        parts += ["", *(f"- {_plain(note)}" for note in display.notes(rows))]
-    parts += ["", "## How to read this", ""]
-    parts += [f"- **{word}** {text}" for word, text in display.READING]
-    parts += ["", "## Caveats", ""] + [f"- {text}" for text in display.caveats(board["rows"])]
-    parts += ["", "## Made by", ""]
-    for run in board["runs"]:
-        used = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
-        about = f"{run['started']}, {used}, revision {run['revision'] or 'unknown'}"
-        parts.append(f"- {_plain(run['name'])}: `{run['command'].replace('`', '')}` ({_plain(about)})")
-    return "\n".join(parts) + "\n"
-
-
-def heads_sentences(summary: dict[str, Any]) -> list[str]:
-    """What a model's head profile says, in words."""
-    found = []
-    for entry in summary["top"]:
-        layers = ", ".join(str(layer) for layer in entry["layers"])
-        found.append(
-            f"{summary['model']}: the top {100 * entry['fraction']:g} % ({entry['count']} of {summary['count']} heads) "
-            f"hold {100 * entry['share']:.0f} % of all retrieval attention mass (RAM); they are in layer {layers}."
-        )
-    if summary["split_half"] is not None:
-        found.append(
-            f"{summary['model']}: halves of the {summary['samples']} profiling samples agree on the leading heads' "
-            f"order with a rank correlation of {summary['split_half']:.2f}."
-        )
-    leaders = summary["leaders"]
-    if leaders and leaders["next"] < leaders["least"] / 10:
-        found.append(
-            f"{summary['model']}: the first {leaders['count']} heads have a RAM of {leaders['least']:.2f} or more, the "
-            f"next one {leaders['next']:.3f}: behind the first {leaders['count']} the order is close to chance, and "
-            "a rank correlation that counts 20 heads measures mostly that."
-        )
-    return found
 
 
 def _about(run: RunFolder) -> dict[str, Any]:
@@ -181,9 +137,3 @@ def _leaders(profile: HeadProfile) -> dict[str, Any] | None:
         return None
     count = 1 + gaps.index(max(gaps))
     return {"count": count, "least": ranked[count - 1], "next": ranked[count]}
-
-
-def _plain(text: Any) -> str:
-    """Text that cannot end a Markdown table cell or start a tag."""
-    escaped = str(text).replace("\\", "\\\\").replace("|", "\\|")
-    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(escaped.split()))
