@@ -41,7 +41,7 @@ def tradeoff(rows: Sequence[Row]) -> Spec:
     base = alt.Chart(alt.InlineData(values=points))
     tips = _tips(
         what="condition", model="model", task="task", score="score", speed="prefill speedup", ceiling="ceiling",
-        tokens="timed tokens", device="device", place="Pareto front",
+        tokens="timed tokens", device="device", run="run", place="Pareto front",
     )  # fmt: skip
     layers: list[Any] = [
         alt.Chart(alt.InlineData(values=[{"x": 1}])).mark_rule(color=INK, opacity=0.25).encode(x=x),
@@ -127,6 +127,7 @@ def _point(row: Row, front: bool) -> dict[str, Any]:
         "ceiling": f"{row['ceiling']:.2f}x" if row["ceiling"] is not None else "not measured",
         "tokens": display.whole(row.get("timed_tokens")) or "not known",
         "device": str(row["device"]),
+        "run": str(row["run"]),
         "front": front,
         "place": "on it" if front else "behind it",
     }

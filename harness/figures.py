@@ -12,7 +12,6 @@ from coreheads.colours import KINDS, colour, kind
 from coreheads.figures_heads import write_head_map
 from coreheads.files import write_bytes
 from coreheads.profile import HeadProfile
-from coreheads.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,12 +23,15 @@ ASIDE = {"top": 0.0, "bottom": -0.15, "random": 0.0, "layer_matched": 0.15}
 INK = "#111111"
 
 
-def draw(board: dict[str, Any], runs: Mapping[str, RunFolder], folder: Path) -> dict[str, Path]:
-    """Write PNG files into ``folder``; returns them by caption, in the order in which they are to be read."""
+def draw(board: dict[str, Any], profiles: Mapping[tuple[str, str], HeadProfile], folder: Path) -> dict[str, Path]:
+    """Write PNG files into ``folder``; returns them by caption, in the order in which they are to be read.
+
+    profiles: head profiles by (run, model).
+    """
     drawn: dict[str, Path] = {}
     for number, summary in enumerate(board["heads"]):
         run, model = summary["run"], summary["model"]
-        profile = HeadProfile.load(runs[run].heads_path(model))
+        profile = profiles[run, model]
         entry = min(summary["top"], key=lambda entry: abs(entry["fraction"] - 0.05))
         path = folder / f"heads-{number}.png"
         write_head_map(profile, profile.top(entry["fraction"]), path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from coreheads import display
@@ -82,6 +82,16 @@ def heads_sentences(summary: dict[str, Any]) -> list[str]:
             "a rank correlation that counts 20 heads measures mostly that."
         )
     return found
+
+
+def failed_sentence(record: Mapping[str, Any]) -> str:
+    """A failed cell in words."""
+    return f"{record['model']} on {record['task']}: {record['what']} (run {record['run']}): {record['reason']}"
+
+
+def left_out_sentence(entry: Mapping[str, Any]) -> str:
+    """What is not on the board, in words."""
+    return f"{entry['what']} (run {entry['run']}): {entry['reason']}"
 
 
 READING = (

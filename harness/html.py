@@ -43,7 +43,7 @@ def page(
         "ablation": _section("With heads switched off", "ablation", html_charts.ablations(rows)),
         "heads": _section("Which heads look at what is asked about", "heads", _heads(board["heads"], profiles)),
         "examples": "",
-        "failed": _section("Failed", "failed", _list(map(failed_sentence, board.get("failed", ())))),
+        "failed": _section("Failed", "failed", _list(map(findings.failed_sentence, board.get("failed", ())))),
         "left_out": _left_out(board.get("left_out", ())),
     }
     values = {
@@ -69,11 +69,6 @@ def page(
     parts["examples"] = _section("What a head looks at", "examples", pictures)
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title in PLACES.items() if parts.get(name) != "")
     return template.substitute(values, navigation=links, **parts)
-
-
-def failed_sentence(record: Mapping[str, Any]) -> str:
-    """A failed cell in words."""
-    return f"{record['model']} on {record['task']}, {record['what']} (run {record['run']}): {record['reason']}"
 
 
 def _template(name: str) -> str:
@@ -118,7 +113,7 @@ def _picture(example: Example, path: Path) -> str:
 def _left_out(entries: Sequence[Mapping[str, Any]]) -> str:
     if not entries:
         return ""
-    lines = _list(f"{entry['what']} (run {entry['run']}): {entry['reason']}" for entry in entries)
+    lines = _list(map(findings.left_out_sentence, entries))
     return f"<details><summary>Left out ({len(entries)})</summary>{lines}</details>"
 
 

@@ -4,38 +4,34 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from coreheads import example_files
 from coreheads.environment import versions
 from coreheads.errors import UserError
+from coreheads.example_files import Example
+from coreheads.example_files import stored as stored_examples
 from coreheads.files import write_json, write_text
+from coreheads.merge import Merged, Source, merge
 from coreheads.profile import HeadProfile
-from coreheads.rows import Row, build_rows
+from coreheads.rows import Row
 from coreheads.run_folder import RunFolder
 
 SCHEMA_VERSION = 1
 
 
 def build(runs: Sequence[RunFolder]) -> dict[str, Any]:
-    """The content of leaderboard.json: rows, and what is known of the runs and heads behind them.
+    """The content of leaderboard.json.
 
-    Raises UserError where no cell is finished, or two runs of one name are merged.
+    rows; runs and heads: what is known of the runs and heads behind them; failed: cells that could not be computed
+    (run, model, task, what, reason); left_out: what the runs hold or were asked for and the rows do not show (run,
+    what, reason); remarks: sentences on the merge.
+
+    Raises UserError where no cell is finished or failed, or one folder is given twice.
     """
-    names = [run.path.resolve().name for run in runs]
-    if len(set(names)) < len(names):
-        raise UserError(f"runs: two folders are called {max(names, key=names.count)!r}, expected distinct names")
-    rows = [row for run in runs for row in build_rows(run)]
-    if not rows:
-        raise UserError(f"{', '.join(str(run.path) for run in runs)}: no finished cell, nothing to rank")
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "rows": rows,
-        "runs": [_about(run) for run in runs],
-        "heads": [summary for run in runs for summary in _heads(run)],
-    }
+    return _content(runs, merge(runs))
 
 
 def write(runs: Sequence[RunFolder], out: Path) -> dict[str, Any]:
@@ -43,20 +39,38 @@ def write(runs: Sequence[RunFolder], out: Path) -> dict[str, Any]:
     from coreheads import figures, html
     from coreheads.markdown import to_markdown
 
-    board = build(runs)
+    merged = merge(runs)
+    board = _content(runs, merged)
     write_json(out / "leaderboard.json", board)
     # what is drawn and printed is what was stored: tuples are lists, as for a board that was loaded
     stored: dict[str, Any] = json.loads(json.dumps(board))
     write_text(out / "leaderboard.csv", to_csv(stored["rows"]))
     write_text(out / "leaderboard.md", to_markdown(stored))
-    by_name = {run.path.resolve().name: run for run in runs}
-    figures.draw(stored, by_name, out / "figures")
-    profiles = {
-        (s["run"], s["model"]): HeadProfile.load(by_name[s["run"]].heads_path(s["model"])) for s in stored["heads"]
-    }
-    examples = [example for run in runs for example in example_files.stored(run.path)]
-    write_text(out / "leaderboard.html", html.page(stored, profiles, examples))
+    profiles = {(source.label, model): known for source in merged.sources for model, known in source.profiles.items()}
+    figures.draw(stored, profiles, out / "figures")
+    write_text(out / "leaderboard.html", html.page(stored, profiles, list(_examples(merged.sources))))
     return stored
+
+
+def _content(runs: Sequence[RunFolder], merged: Merged) -> dict[str, Any]:
+    if not merged.rows and not merged.failed:
+        raise UserError(f"{', '.join(str(run.path) for run in runs)}: no finished cell, nothing to rank")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "rows": merged.rows,
+        "failed": merged.failed,
+        "left_out": merged.left_out,
+        "remarks": merged.remarks,
+        "runs": [_about(source) for source in merged.sources],
+        "heads": [summary for source in merged.sources for summary in _heads(source)],
+    }
+
+
+def _examples(sources: Sequence[Source]) -> Iterator[tuple[Example, Path]]:
+    """Stored pictures under the models' names on the board."""
+    for source in sources:
+        for example, path in stored_examples(source.run.path):
+            yield replace(example, model=source.models.get(example.model, example.model)), path
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -78,54 +92,49 @@ def to_csv(rows: Sequence[Row]) -> str:
     return text
 
 
-def _about(run: RunFolder) -> dict[str, Any]:
-    invocation = run.manifest["invocations"][-1]
+def _about(source: Source) -> dict[str, Any]:
+    manifest = source.run.manifest
+    invocation = manifest["invocations"][-1]
     return {
-        "name": run.path.resolve().name,
+        "name": source.label,
         "command": invocation["command"],
-        "started": run.manifest["invocations"][0]["started"],
+        "started": manifest["invocations"][0]["started"],
         "versions": invocation["versions"],
         "revision": invocation["revision"],
         "machine": invocation["machine"],
-        "processes": len(run.manifest["invocations"]),
+        "processes": len(manifest["invocations"]),
         "board_made_with": versions()["coreheads"],
     }
 
 
-def _heads(run: RunFolder) -> list[dict[str, Any]]:
-    fractions = sorted({c["cell"]["fraction"] for c in run.cells().values() if c["cell"]["selection"] == "top"})
-    summaries = []
-    for model in run.config["models"]:
-        path = run.heads_path(model["name"])
-        if not path.exists():
-            continue
-        profile = HeadProfile.load(path)
-        tops = []
-        for fraction in fractions or [0.05]:
-            chosen = profile.top(fraction)
-            tops.append(
-                {
-                    "fraction": fraction,
-                    "count": len(chosen),
-                    "share": profile.share(chosen),
-                    "layers": sorted({layer for layer, _ in chosen}),
-                    "heads": [list(head) for head in sorted(chosen)],
-                }
-            )
-        summaries.append(
-            {
-                "run": run.path.resolve().name,
-                "model": model["name"],
-                "id": profile.model["id"],
-                "count": profile.count,
-                "samples": profile.samples,
-                "tasks": list(profile.tasks),
-                "split_half": profile.split_half,
-                "leaders": _leaders(profile),
-                "top": tops,
-            }
-        )
-    return summaries
+def _heads(source: Source) -> list[dict[str, Any]]:
+    cells = [record["cell"] for record in source.run.cells().values()]
+    fractions = sorted({cell["fraction"] for cell in cells if cell["selection"] == "top"})
+    return [
+        {
+            "run": source.label,
+            "model": model,
+            "id": profile.model["id"],
+            "count": profile.count,
+            "samples": profile.samples,
+            "tasks": list(profile.tasks),
+            "split_half": profile.split_half,
+            "leaders": _leaders(profile),
+            "top": [_top(profile, fraction) for fraction in fractions or [0.05]],
+        }
+        for model, profile in source.profiles.items()
+    ]
+
+
+def _top(profile: HeadProfile, fraction: float) -> dict[str, Any]:
+    chosen = profile.top(fraction)
+    return {
+        "fraction": fraction,
+        "count": len(chosen),
+        "share": profile.share(chosen),
+        "layers": sorted({layer for layer, _ in chosen}),
+        "heads": [list(head) for head in sorted(chosen)],
+    }
 
 
 def _leaders(profile: HeadProfile) -> dict[str, Any] | None:

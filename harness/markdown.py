@@ -22,10 +22,16 @@ def to_markdown(board: dict[str, Any]) -> str:
         parts += [f"Score: {rows[0]['metric']}. Run: {_plain(run)}. Device: {_plain(rows[0]['device'])}.", ""]
         parts.append(tabulate(lines, headings, tablefmt="github", disable_numparse=True))
         parts += ["", *(f"- {_plain(note)}" for note in display.notes(rows))]
+    if board.get("failed"):
+        parts += ["", "## Failed", ""]
+        parts += [f"- {_plain(findings.failed_sentence(record))}" for record in board["failed"]]
+    if board.get("left_out"):
+        parts += ["", "## Left out", ""]
+        parts += [f"- {_plain(findings.left_out_sentence(entry))}" for entry in board["left_out"]]
     parts += ["", "## How to read this", ""]
     parts += [f"- **{word}** {text}" for word, text in findings.READING]
     parts += ["", "## Caveats", ""] + [f"- {text}" for text in findings.caveats(board["rows"])]
-    parts += ["", "## Made by", ""]
+    parts += ["", "## Made by", "", *(f"- {_plain(remark)}" for remark in board.get("remarks", ()))]
     for run in board["runs"]:
         used = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
         about = f"{run['started']}, {used}, revision {run['revision'] or 'unknown'}"

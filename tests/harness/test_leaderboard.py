@@ -12,9 +12,6 @@ import small_run
 
 from coreheads import pooling
 from coreheads.cli import main
-from coreheads.errors import UserError
-from coreheads.leaderboard import build
-from coreheads.markdown import to_markdown
 from coreheads.rows import FIELDS, build_rows
 from coreheads.run_folder import RunFolder
 
@@ -171,16 +168,6 @@ def test_the_board_says_why_short_prompts_are_not_faster(board: Path) -> None:
         assert "about 1x" in text
         assert "tokens" in text
         assert "paper claim, setting unknown" in text
-
-
-def test_two_runs_stand_side_by_side_and_keep_their_own_speed(tmp_path: Path) -> None:
-    runs = [small_run.fake_run(tmp_path / "one", speedup=2), small_run.fake_run(tmp_path / "two", speedup=3)]
-    rows = build(runs)["rows"]
-    speeds = {row["run"]: row["prefill_speedup"] for row in rows if row["patch"] == "hybrid" and row["prefill_speedup"]}
-    assert speeds == {"one": pytest.approx(2), "two": pytest.approx(3)}
-    assert to_markdown(json.loads(json.dumps(build(runs)))).count("## made-up on long_task") == 2
-    with pytest.raises(UserError, match="distinct names"):
-        build([runs[0], runs[0]])
 
 
 def test_unfinished_and_foreign_folders_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
