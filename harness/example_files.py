@@ -17,12 +17,16 @@ FOLDER = Path("figures") / "examples"
 
 @dataclass(frozen=True)
 class Example:
-    """One picture: whose heads, on which record of which task, and what can be seen, in words."""
+    """One picture: whose heads, on which record of which task, and what can be seen, in words.
+
+    place: where it stands among the run's pictures.
+    """
 
     model: str
     task: str
     record_id: str
     caption: str
+    place: int = 0
 
 
 def image_path(run: Path, model: str, task: str) -> Path:
@@ -39,17 +43,19 @@ def store(run: Path, example: Example, image: bytes) -> Path:
 
 
 def stored(run: Path) -> list[tuple[Example, Path]]:
-    """The examples of a run with their pictures, by file name. UserError for a description that is none."""
+    """The examples of a run with their pictures, in their order. UserError for a description that is none."""
     found = []
     for path in sorted((run / FOLDER).glob("*.json")):
         content = read_json(path)
         fields = ("model", "task", "record_id", "caption")
         if not isinstance(content, dict) or not all(isinstance(content.get(name), str) for name in fields):
             raise UserError(f"{path}: has no {', '.join(fields)}, expected a file written by coreheads run")
+        place = content.get("place")
+        texts = {name: str(content[name]) for name in fields}
         picture = path.with_suffix(".jpg")
         if picture.is_file():
-            found.append((Example(*(content[name] for name in fields)), picture))
-    return found
+            found.append((Example(**texts, place=place if isinstance(place, int) else 0), picture))
+    return sorted(found, key=lambda pair: pair[0].place)
 
 
 def choose(
