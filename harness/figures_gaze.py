@@ -11,7 +11,7 @@ import numpy as np
 
 from coreheads.gaze import Gaze
 from coreheads.heads import head_name
-from coreheads.views import Heat, Pixels, View, heat, on_view, picture, shown, views
+from coreheads.views import WIDTH, Heat, Pixels, View, heat, on_view, picture, shown, views
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 
 GOLD = "#12b886"
 MAP = "YlOrRd"
-PANEL = 2.5  # inches
 DPI = 110
 PICTURES = 4
 """How many pages or frames are shown."""
+GAP, HEAD, FOOT, TITLE, EDGE = 12, 62, 78, 52, 14
+"""Pixels: between panels, above all of them, below them, above a row of them (further rows take half), at the sides."""
 
 
 def png(gaze: Gaze, query: str, title: str) -> bytes:
     """The PNG file of :func:`figure`."""
     stream = BytesIO()
-    _pixels(figure(gaze, query, title)).save(stream, "png", optimize=True)
+    _pixels(figure(gaze, query, title)).save(stream, "png")
     return stream.getvalue()
 
 
@@ -54,40 +55,37 @@ def figure(gaze: Gaze, query: str, title: str, most: int = PICTURES) -> Figure:
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
-    places = shown(views(gaze.prompt, gaze.regions), most)
+    every = views(gaze.prompt, gaze.regions)
+    places = shown(every, most)
     pictures = [picture(gaze.prompt, view) for view in places]
-    across = 3 if len(places) == 1 else 1 + len(gaze.heads)
-    down = -(-(1 + len(gaze.heads)) // across) if len(places) == 1 else len(places)
-    tall = min(2.0, max(0.4, float(np.mean([image.shape[0] / image.shape[1] for image in pictures]))))
-    rows = (PANEL * tall + 0.42) * down
-    head, foot = 0.95, 0.75
-    size = (PANEL * across, rows + head + foot)
-    drawn = Figure(figsize=size, dpi=DPI)
-    grid = drawn.subplots(down, across, squeeze=False)
-    drawn.subplots_adjust(0.01, foot / size[1], 0.99, 1 - head / size[1], wspace=0.04, hspace=0.42 / (PANEL * tall))
-    for axes in grid.flat:
-        axes.set_axis_off()
-    maps = [
-        heat(gaze.prompt, view, gaze.attention, image.shape[:2]) for view, image in zip(places, pictures, strict=True)
-    ]
+    maps = [heat(gaze.prompt, view, gaze.attention, im.shape[:2]) for view, im in zip(places, pictures, strict=True)]
     highest = max(float(one.max()) for one in maps) or 1.0
     norm = PowerNorm(1 / 3, 0, highest)  # so that what is weak can be seen, too
-    scale: Any = None
+    panels = 1 + len(gaze.heads)
+    across = panels if len(places) > 1 else 2 if panels <= 4 else 3
+    tall = max(image.shape[0] for image in pictures)
+    lines = len(places) * -(-panels // across)
+    tops = [HEAD + TITLE + line * (tall + GAP) + _above(line, len(places)) for line in range(lines)]
+    wide, high = 2 * EDGE + across * (WIDTH + GAP) - GAP, tops[-1] + tall + FOOT
+    drawn = Figure(figsize=(wide / DPI, high / DPI), dpi=DPI)
+    # one set of axes whose unit is a pixel: a set a panel takes ten times as long
+    axes = drawn.add_axes((0, 0, 1, 1), xlim=(0, wide), ylim=(high, 0))
+    axes.set_axis_off()
+    axes.autoscale(False)
     for number, (view, image) in enumerate(zip(places, pictures, strict=True)):
-        panels = list(grid.flat) if len(places) == 1 else list(grid[number])
-        _draw(panels[0], image, view)
-        panels[0].set_title(view.label, fontsize=8, parse_math=False)
-        for index, axes in enumerate(panels[1 : 1 + len(gaze.heads)]):
-            scale = _draw(axes, image, view, maps[number][index], norm)
-            axes.set_title(_title(gaze, index, view, number == 0), fontsize=8)
-    bar = drawn.colorbar(scale, cax=drawn.add_axes((0.1, 0.5 / size[1], 0.8, 0.1 / size[1])), orientation="horizontal")
-    bar.set_label(
-        "attention on one vision token, mean over the query's tokens; one (cube-root) scale for all panels", fontsize=8
-    )
-    bar.ax.tick_params(labelsize=7, length=2)
-    wide = 24 * across
-    lines = [*textwrap.wrap(title, wide), *textwrap.wrap(f"looked for: “{query}” (green: where it is)", wide)[:3]]
-    drawn.suptitle("\n".join(lines), y=1 - 0.08 / size[1], va="top", fontsize=9, parse_math=False)
+        for panel in range(panels):
+            line, column = number + panel // across, panel % across
+            left, top = EDGE + column * (WIDTH + GAP), tops[line]
+            _show(axes, image if panel == 0 else _under(image, maps[number][panel - 1], norm), view, left, top)
+            text = view.label if panel == 0 else _title(gaze, panel - 1, view, number == 0, len(every) == 1)
+            middle = left + WIDTH / 2
+            axes.text(middle, top - 6, text, fontsize=8, ha="center", va="bottom", parse_math=False, linespacing=1.25)
+    wrapped = [
+        *textwrap.wrap(title, wide // 9)[:2],
+        *textwrap.wrap(f"looked for: “{query}” (framed in green)", wide // 9)[:2],
+    ]
+    axes.text(wide / 2, 10, "\n".join(wrapped), fontsize=9, ha="center", va="top", parse_math=False)
+    _scale(drawn, norm, high)
     return drawn
 
 
@@ -100,37 +98,52 @@ def describe(gaze: Gaze, query: str) -> str:
     return f"Looking for “{' '.join(query.split())}”: {'; '.join(heads)}."
 
 
-def _title(gaze: Gaze, index: int, view: View, first: bool) -> str:
-    here = on_view(gaze.prompt, view, gaze.attention[index])
+def _above(line: int, pictures: int) -> int:
+    """Pixels that titles of further lines take: whole ones where each line has other heads."""
+    return line * (TITLE if pictures == 1 else TITLE // 2)
+
+
+def _title(gaze: Gaze, index: int, view: View, first: bool, alone: bool) -> str:
+    """What stands over a panel: the head's name and numbers over its first, its attention on this picture on all."""
+    here = f"{on_view(gaze.prompt, view, gaze.attention[index]):.2f} of its attention here"
     if not first:
-        return f"{here:.2f} of it here"
-    name, rank = head_name(gaze.heads[index]), gaze.ranks[index]
-    text = f"{name}, rank {rank} of {gaze.count}\nRAM {gaze.ram[index]:.2f}, all pictures {gaze.on_vision[index]:.2f}"
-    return text if len(gaze.prompt.geometry.media) == 0 or _alone(gaze) else f"{text}\n{here:.2f} of it here"
+        return here
+    name = f"{head_name(gaze.heads[index])}, rank {gaze.ranks[index]} of {gaze.count}, RAM {gaze.ram[index]:.2f}"
+    return f"{name}\n{here}" if alone else f"{name}\n{gaze.on_vision[index]:.2f} on all pictures\n{here}"
 
 
-def _alone(gaze: Gaze) -> bool:
-    return len(views(gaze.prompt, gaze.regions)) == 1
+def _under(image: Pixels, weights: Heat, norm: Any) -> Pixels:
+    """The picture, greyed, under the attention [H, W]."""
+    from matplotlib import colormaps
+
+    grey = 0.5 * image.mean(axis=2, keepdims=True) + 0.5 * 255
+    strength = np.asarray(norm(weights))
+    colour = 255 * colormaps[MAP](strength)[..., :3]
+    alpha = 0.85 * strength[..., None]
+    return np.asarray((1 - alpha) * grey + alpha * colour, dtype=np.uint8)
 
 
-def _draw(axes: Axes, image: Pixels, view: View, weights: Heat | None = None, norm: Any = None) -> Any:
-    """A picture with its gold boxes; with ``weights``, greyed and under them. Returns what a colour bar needs."""
+def _show(axes: Axes, image: Pixels, view: View, left: float, top: float) -> None:
+    """A picture at a place, with its gold boxes."""
     from matplotlib.patches import Rectangle
 
     height, width = image.shape[:2]
-    scale = None
-    if weights is None:
-        axes.imshow(image)
-    else:
-        grey = image.mean(axis=2, keepdims=True).repeat(3, axis=2)
-        axes.imshow((0.5 * grey + 0.5 * 255).astype(np.uint8))
-        scale = axes.imshow(weights, cmap=MAP, norm=norm, alpha=0.85 * np.asarray(norm(weights)))
+    left += (WIDTH - width) / 2
+    # without a renderer's resampling: one pixel of the picture is one of the figure
+    axes.imshow(image, extent=(left, left + width, top + height, top), interpolation="nearest", aspect="auto")
     for x0, y0, x1, y1 in view.boxes:
-        corner = (x0 * width - 0.5, y0 * height - 0.5)
-        box = Rectangle(corner, (x1 - x0) * width, (y1 - y0) * height, fill=False, edgecolor=GOLD, linewidth=2)
-        box.set_clip_on(False)
-        axes.add_patch(box)
-    return scale
+        corner, size = (left + x0 * width, top + y0 * height), ((x1 - x0) * width, (y1 - y0) * height)
+        axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=GOLD, linewidth=2))
+
+
+def _scale(drawn: Figure, norm: Any, high: float) -> None:
+    from matplotlib.cm import ScalarMappable
+
+    bar = drawn.colorbar(
+        ScalarMappable(norm, MAP), cax=drawn.add_axes((0.1, 50 / high, 0.8, 9 / high)), orientation="horizontal"
+    )
+    bar.set_label("attention on one vision token, mean over the query's tokens; one (cube-root) scale", fontsize=8)
+    bar.ax.tick_params(labelsize=7, length=2)
 
 
 def _pixels(drawn: Figure) -> Image:

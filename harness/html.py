@@ -66,7 +66,8 @@ def page(
     # base64 takes four bytes for three
     room = (PAGE_BYTES - len(template.substitute(values, navigation="", **parts).encode())) * 3 // 4
     pictures = "\n".join(_picture(*one) for one in choose(examples, PICTURES_PER_MODEL, PICTURE_BYTES, max(0, room)))
-    parts["examples"] = _section("What a head looks at", "examples", pictures)
+    grid = f'<div class="pictures">{pictures}</div>' if pictures else ""
+    parts["examples"] = _section("What a head looks at", "examples", grid)
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title in PLACES.items() if parts.get(name) != "")
     return template.substitute(values, navigation=links, **parts)
 

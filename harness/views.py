@@ -12,8 +12,8 @@ from torch import Tensor
 
 from coreheads.regions import Box, Region
 
-SIDE = 480
-"""Pixels of a picture's longer side, as it is drawn."""
+WIDTH = 320
+"""Pixels of a picture's width, as it is drawn; at most twice as high."""
 
 Pixels = npt.NDArray[np.uint8]
 Heat = npt.NDArray[np.float64]
@@ -70,7 +70,7 @@ def picture(prompt: Any, view: View) -> Pixels:
     else:
         image = open_image(source.value, source.where)
     image = image.convert("RGB")
-    factor = SIDE / max(image.size)
+    factor = min(WIDTH / image.width, 2 * WIDTH / image.height)
     size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
     resampling = Image.Resampling.NEAREST if factor > 2 else Image.Resampling.LANCZOS
     return np.asarray(image.resize(size, resampling))

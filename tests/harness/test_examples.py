@@ -22,7 +22,7 @@ from coreheads.gaze import chosen_heads, look
 from coreheads.profile import HeadProfile
 from coreheads.regions import Region
 from coreheads.tasks import registry
-from coreheads.views import SIDE, heat, on_view, picture, shown, views
+from coreheads.views import WIDTH, heat, on_view, picture, shown, views
 
 HEADS = {"layers": 2, "heads": 8, "kv_heads": 4, "model_type": "qwen3_vl", "revision": None}
 
@@ -91,7 +91,7 @@ def test_a_video_shows_its_frames_and_when(adapter: Any) -> None:
         held = prompt.media[0].frames[view.patch]
         assert bool(view.boxes) == any(1.0 <= frame / 2 < 2.0 for frame in held)
         assert picture(prompt, view).mean() == pytest.approx(10 * first)
-        assert picture(prompt, view).shape == (SIDE, SIDE, 3)
+        assert picture(prompt, view).shape == (WIDTH, WIDTH, 3)
 
 
 def test_gold_pictures_are_shown_first() -> None:
