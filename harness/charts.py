@@ -53,10 +53,12 @@ def tradeoff(rows: Sequence[Row]) -> Spec:
         base.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, color=coloured, tooltip=tips),
     ]
     if ceilings:
+        # one alone stands out; of many, one for each selection, none shall hide the points
+        stroke = {"strokeWidth": 2, "opacity": 0.9} if len(ceilings) < 3 else {"strokeWidth": 1, "opacity": 0.6}
         above = alt.Chart(alt.InlineData(values=ceilings))
         tip = _tips(what="ceiling of", text="ceiling", tokens="timed tokens", device="device")
         layers[1:1] = [
-            above.mark_rule(strokeDash=[3, 3], strokeWidth=2, opacity=0.9).encode(x=x, color=coloured, tooltip=tip),
+            above.mark_rule(strokeDash=[3, 3], **stroke).encode(x=x, color=coloured, tooltip=tip),
             above.mark_text(align="right", dx=-4, dy=8, baseline="top", color=INK, opacity=0.7, angle=0)
             .encode(x=x, y=alt.value(0), text=alt.value("ceiling"))
             .transform_window(number="row_number()")

@@ -30,8 +30,12 @@ def head_map(profile: HeadProfile, selected: int) -> Spec:
         for layer in range(layers)
     ]
     step = max(9, min(18, 560 // layers))
-    x = alt.X("head:O", title="query head", axis=alt.Axis(labelAngle=0, labelOverlap=True, ticks=False, domain=False))
-    y = alt.Y("layer:O", title="layer", axis=alt.Axis(labelOverlap=True, ticks=False, domain=False))
+    x = alt.X(
+        "head:O",
+        title="query head",
+        axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=4, ticks=False, domain=False),
+    )
+    y = alt.Y("layer:O", title="layer", axis=alt.Axis(labelOverlap=True, labelSeparation=4, ticks=False, domain=False))
     lowest, highest = float(profile.mean.min()), float(profile.mean.max())
     depth = alt.Scale(domain=[min(0.0, lowest), highest if highest > lowest else lowest + 1], range=[0.04, 1])
     tips = [

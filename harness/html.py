@@ -20,6 +20,10 @@ PLACES = {
     "tradeoff": "Trade-off", "board-section": "Table", "ablation": "Ablation", "heads": "Heads",
     "examples": "Examples", "failed": "Failed", "reading": "How to read this", "made": "Made by",
 }  # fmt: skip
+MODELS = 6
+"""How many are named at the top."""
+FINDINGS = 10
+"""How many sentences stand at the top, the others behind a click."""
 PICTURES_PER_MODEL = 2
 PICTURE_BYTES = 150_000
 PAGE_BYTES = 2_950_000
@@ -37,7 +41,9 @@ def page(
     heads look at, embedded as far as they fit.
     """
     rows = board["rows"]
-    models = ", ".join(dict.fromkeys(row["model"] for row in rows))
+    names = list(dict.fromkeys(row["model"] for row in rows))
+    more = f" and {len(names) - MODELS} more" if len(names) > MODELS else ""
+    models = ", ".join(names[:MODELS]) + more
     parts = {
         "tradeoff": _section("Accuracy against speedup", "tradeoff", html_charts.tradeoffs(rows)),
         "ablation": _section("With heads switched off", "ablation", html_charts.ablations(rows)),
@@ -49,7 +55,7 @@ def page(
     values = {
         "title": escape(f"coreheads: {models}"),
         "models": escape(models),
-        "findings": _list([*findings.dependence(rows), *findings.headlines(rows)]),
+        "findings": _findings([*findings.dependence(rows), *findings.headlines(rows)]),
         "style": _template("page.css") + _colours(),
         "script": _template("page.js"),
         "charts_library": page_libraries.charts(),
@@ -84,6 +90,12 @@ def _colours() -> str:
 
 def _section(title: str, name: str, content: str) -> str:
     return f'<section id="{name}"><h2>{escape(title)}</h2>{content}</section>' if content else ""
+
+
+def _findings(sentences: Sequence[str]) -> str:
+    rest = _list(sentences[FINDINGS:])
+    more = f"<details><summary>{len(sentences) - FINDINGS} more</summary>{rest}</details>" if rest else ""
+    return _list(sentences[:FINDINGS]) + more
 
 
 def _heads(summaries: Sequence[dict[str, Any]], profiles: html_charts.Profiles) -> str:

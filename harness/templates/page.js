@@ -17,6 +17,7 @@ const config = {
   axis: { labelColor: "currentColor", titleColor: "currentColor", domainColor: "currentColor", tickColor: "currentColor",
           gridColor: "currentColor", gridOpacity: 0.1, domainOpacity: 0.35, tickOpacity: 0.35, labelOpacity: 0.8,
           titleOpacity: 0.8, titleFontWeight: "normal", titleFontSize: 11, labelFontSize: 11, titlePadding: 8, tickCount: 6 },
+  axisY: { titleLimit: 230 },
   text: { fontSize: 11 },
 };
 let vega;
