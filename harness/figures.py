@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coreheads import display
 from coreheads.colours import KINDS, colour, kind
-from coreheads.figures_heads import write_head_map
+from coreheads.figures_heads import png, write_head_map
 from coreheads.files import write_bytes
 from coreheads.profile import HeadProfile
 
@@ -69,7 +68,7 @@ def _panels(
     panels = list(grid.flat)
     for axes, (task, rows) in zip(panels, tables.items(), strict=False):
         fill(axes, rows)
-        length = display.whole(rows[0][tokens])
+        length = next((display.whole(row[tokens]) for row in rows if row[tokens]), "unknown")
         axes.set_title(f"{task.removeprefix('coreheads_').replace('$', '')}\n{length} tokens", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         if all(low >= 0 and high <= 1 for low, high in (row["score_ci"] or (row["score"],) * 2 for row in rows)):
@@ -91,10 +90,16 @@ def _panels(
         loc="outside lower center",
         ncols=min(len(handles), 2 * columns - 1),
         fontsize=9,
+        title=_devices(tables) if tokens == "timed_tokens" else None,
+        title_fontsize=9,
     )
-    stream = BytesIO()
-    figure.savefig(stream, format="png", dpi=DPI)
-    return write_bytes(path, stream.getvalue())
+    return write_bytes(path, png(figure, DPI))
+
+
+def _devices(tables: Mapping[str, Sequence[Row]]) -> str:
+    """Where the speeds were measured."""
+    rows = [row for part in tables.values() for row in part if row["prefill_speedup"] is not None]
+    return "measured on " + " and ".join(dict.fromkeys(str(row["device"]).replace("$", "") for row in rows))
 
 
 def _is_curve(row: Row) -> bool:

@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 from profile_samples import make_profile, random_profile
 
-from coreheads import display, html, html_charts
+from coreheads import display, figures, html, html_charts
 from coreheads.example_files import Example
 from coreheads.front import pareto
+from coreheads.markdown import to_markdown
 
 
 class Reader(HTMLParser):
@@ -148,6 +149,21 @@ def test_odd_boards_have_a_page(name: str, tmp_path: Path) -> None:
     if name == "many models":
         assert "and 54 more. A few attention heads" in page.words
     assert ("Accuracy against speedup" in page.words) == any(row["prefill_speedup"] for row in rows)
+
+
+@pytest.mark.parametrize("name", [name for name in page_boards.ODD if name != "many models"])
+def test_odd_boards_have_figures_and_markdown(name: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    board = page_boards.board(page_boards.ODD[name])
+    drawn = figures.draw(board, {}, tmp_path)
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn.values())
+    assert not [str(warning.message) for warning in recwarn if "Glyph" in str(warning.message)]
+    text = to_markdown(board)
+    for row in board["rows"]:
+        assert row["model"] in text
+        if row["prefill_speedup"]:
+            line = next(line for line in text.splitlines() if display.interval(row["prefill_speedup"], None) in line)
+            assert str(row["device"]) in line
+            assert display.whole(row["timed_tokens"]) in line
 
 
 @pytest.mark.parametrize("mean", [[[0.0]], [[0.5, 0.5]], [[-1.0, 2.0], [3.0, 0.0]]])
