@@ -12,7 +12,7 @@ from typing import Any
 import altair as alt
 
 from coreheads import display
-from coreheads.colours import colour, kind
+from coreheads.colours import SHAPES, by_model, colour, kind
 from coreheads.front import pareto
 
 Row = dict[str, Any]
@@ -23,48 +23,71 @@ DASHES = {"layer_matched": [5, 3], "bottom": [2, 2]}
 HEIGHT = 240
 
 
-def tradeoff(rows: Sequence[Row]) -> Spec:
-    """Score against prefill speedup of the timed rows of one axis, with intervals, the front and the ceilings."""
-    on_front = {id(row) for row in pareto(rows)}
+def tradeoff(rows: Sequence[Row], models: Sequence[str] = ()) -> Spec:
+    """Score against prefill speedup of the timed rows of one axis, with intervals, the front and the ceilings.
+
+    models: give all of the board's to compare those that are in ``rows``; then colours are of models, shapes of kinds,
+    each model has its own front, and ceilings are left to the charts of single models.
+    """
+    mine = [[row for row in rows if row["model"] == model] for model in dict.fromkeys(row["model"] for row in rows)]
+    on_front = {id(row) for part in mine for row in pareto(part)}
     points = [_point(row, id(row) in on_front) for row in rows]
-    ceilings = _ceilings(rows)
+    ceilings = [] if models else _ceilings(rows)
     across = [value for p in points for value in (p["x"], p["xl"], p["xh"])] + [c["x"] for c in ceilings]
     width, height = _padded([*across, 1.0]), _heights(points)
-    line = _stairs([point for point in points if point["front"]], width[0], height[0])
+    line = [
+        step | {"model": part[0]["model"]}
+        for part in mine
+        for step in _stairs([_point(row, True) for row in part if id(row) in on_front], width[0], height[0])
+    ]
     x = alt.X(
         "x:Q",
         title="prefill speedup over the fastest dense kernel (x)",
         scale=alt.Scale(domain=width, nice=False, zero=False),
     )
     y = alt.Y("y:Q", title=f"score ({rows[0]['metric']})", scale=alt.Scale(domain=height, nice=False))
-    coloured = _colour([kind(row) for row in rows])
-    base = alt.Chart(alt.InlineData(values=points))
+    kinds = list(dict.fromkeys(kind(row) for row in rows))
+    coloured = _colour("model", by_model(list(models))) if models else _colour("kind", _of_kinds(kinds))
     tips = _tips(
         what="condition", model="model", task="task", score="score", speed="prefill speedup", ceiling="ceiling",
         tokens="timed tokens", device="device", run="run", place="Pareto front",
     )  # fmt: skip
+    stairs = alt.Chart(alt.InlineData(values=line)).mark_line(
+        color=INK, opacity=0.6 if models else 0.4, strokeWidth=1.5, interpolate="step-before"
+    )
+    stairs = stairs.encode(x=x, y=y, color=coloured) if models else stairs.encode(x=x, y=y)
+    base = alt.Chart(alt.InlineData(values=points))
+    dots = base.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, color=coloured, tooltip=tips)
+    if models:
+        shapes = alt.Scale(domain=kinds, range=[SHAPES.get(name, "square") for name in kinds])
+        dots = dots.encode(shape=alt.Shape("kind:N", scale=shapes, legend=None))
     layers: list[Any] = [
         alt.Chart(alt.InlineData(values=[{"x": 1}])).mark_rule(color=INK, opacity=0.25).encode(x=x),
-        alt.Chart(alt.InlineData(values=line))
-        .mark_line(color=INK, opacity=0.4, strokeWidth=1.5, interpolate="step-before")
-        .encode(x=x, y=y),
+        *_ceiling_lines(ceilings, x, coloured),
+        stairs,
         base.mark_rule(strokeWidth=1.5, opacity=0.75).encode(x=alt.X("xl:Q"), x2="xh:Q", y=y, color=coloured),
         base.mark_rule(strokeWidth=1.5, opacity=0.75).encode(x=x, y=alt.Y("yl:Q"), y2="yh:Q", color=coloured),
-        base.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, color=coloured, tooltip=tips),
+        dots,
     ]
-    if ceilings:
-        # one alone stands out; of many, one for each selection, none shall hide the points
-        stroke = {"strokeWidth": 2, "opacity": 0.9} if len(ceilings) < 3 else {"strokeWidth": 1, "opacity": 0.6}
-        above = alt.Chart(alt.InlineData(values=ceilings))
-        tip = _tips(what="ceiling of", text="ceiling", tokens="timed tokens", device="device")
-        layers[1:1] = [
-            above.mark_rule(strokeDash=[3, 3], **stroke).encode(x=x, color=coloured, tooltip=tip),
-            above.mark_text(align="right", dx=-4, dy=8, baseline="top", color=INK, opacity=0.7, angle=0)
-            .encode(x=x, y=alt.value(0), text=alt.value("ceiling"))
-            .transform_window(number="row_number()")
-            .transform_filter("datum.number == 1"),
-        ]
     return spec(alt.layer(*layers), HEIGHT, _says(rows, "score against prefill speedup"))
+
+
+def _ceiling_lines(ceilings: Sequence[Mapping[str, Any]], x: alt.X, coloured: alt.Color) -> list[Any]:
+    if not ceilings:
+        return []
+    above = alt.Chart(alt.InlineData(values=list(ceilings)))
+    tips = _tips(what="ceiling of", text="ceiling", tokens="timed tokens", device="device")
+    # one alone stands out; of many, one for each selection, none shall hide the points
+    width, opacity = (2, 0.9) if len(ceilings) < 3 else (1, 0.6)
+    return [
+        above.mark_rule(strokeDash=[3, 3], strokeWidth=width, opacity=opacity).encode(
+            x=x, color=coloured, tooltip=tips
+        ),
+        above.mark_text(align="right", dx=-4, dy=8, baseline="top", color=INK, opacity=0.7)
+        .encode(x=x, y=alt.value(0), text=alt.value("ceiling"))
+        .transform_window(number="row_number()")
+        .transform_filter("datum.number == 1"),
+    ]
 
 
 def ablation(rows: Sequence[Row]) -> Spec:
@@ -86,7 +109,7 @@ def ablation(rows: Sequence[Row]) -> Spec:
             points.append({**_height(row), **point, "heads": row["heads"]})
     x = alt.X("x:Q", title="% of heads switched off", scale=alt.Scale(domain=[0, 105 * widest], nice=False))
     y = alt.Y("y:Q", title=f"score ({rows[0]['metric']})", scale=alt.Scale(domain=_heights(points), nice=False))
-    coloured = _colour(names)
+    coloured = _colour("kind", _of_kinds(names))
     dash = alt.StrokeDash(
         "kind:N", legend=None, scale=alt.Scale(domain=names, range=[DASHES.get(name, [1, 0]) for name in names])
     )
@@ -104,7 +127,8 @@ def ablation(rows: Sequence[Row]) -> Spec:
 
 
 def _says(rows: Sequence[Row], what: str) -> str:
-    return f"{rows[0]['model']} on {rows[0]['task']}: {what}; the numbers stand in the table"
+    models = ", ".join(dict.fromkeys(str(row["model"]) for row in rows))
+    return f"{models} on {rows[0]['task']}: {what}; the numbers stand in the table"
 
 
 def _stairs(front: Sequence[Mapping[str, Any]], left: float, bottom: float) -> list[dict[str, Any]]:
@@ -174,10 +198,12 @@ def _heights(points: Sequence[Mapping[str, Any]]) -> list[float]:
     return [_round(low - edge), _round(high + edge)]
 
 
-def _colour(kinds: Sequence[str]) -> alt.Color:
-    names = list(dict.fromkeys(kinds))
-    scale = alt.Scale(domain=names, range=[colour(name, INK) for name in names])
-    return alt.Color("kind:N", scale=scale, legend=None)
+def _of_kinds(kinds: Sequence[str]) -> dict[str, str]:
+    return {name: colour(name, INK) for name in kinds}
+
+
+def _colour(field: str, colours: Mapping[str, str]) -> alt.Color:
+    return alt.Color(f"{field}:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
 
 
 def _tips(**fields: str) -> list[alt.Tooltip]:

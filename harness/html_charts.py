@@ -8,8 +8,8 @@ from html import escape
 from typing import Any
 
 from coreheads import charts, charts_heads, display
-from coreheads.colours import kind
-from coreheads.front import by_axis
+from coreheads.colours import by_model, kind
+from coreheads.front import axis, by_axis
 from coreheads.profile import HeadProfile
 
 Row = dict[str, Any]
@@ -17,16 +17,42 @@ Profiles = Mapping[tuple[str, str], HeadProfile]
 
 
 def tradeoffs(rows: Sequence[Row]) -> str:
-    """Accuracy against speedup: a card for each model, task and device; tokens and device stand in its title."""
-    cards = []
-    for mine in by_axis(rows).values():
-        tokens = list(dict.fromkeys(display.whole(row.get("timed_tokens")) or "unknown" for row in mine))
-        about = f"{' and '.join(tokens)} tokens on {mine[0]['device']}"
-        cards.append((str(mine[0]["model"]), str(mine[0]["task"]), about, charts.tradeoff(mine)))
-    return _cards(cards) + _key(
-        [row for row in rows if row["prefill_speedup"] is not None],
-        "bars: 95 % intervals; stairs: the Pareto front; dashed: the ceiling",
+    """Accuracy against speedup: a card for each model, task and device, with tokens and device in its title; before
+    them a card for each task and device that several models were timed on."""
+    timed = [row for row in rows if row["prefill_speedup"] is not None]
+    cards = [
+        (str(mine[0]["model"]), str(mine[0]["task"]), _where(mine), charts.tradeoff(mine))
+        for mine in by_axis(timed).values()
+    ]
+    lines = "bars: 95 % intervals; stairs: the Pareto front; dashed: the ceiling"
+    return _comparisons(timed) + _cards(cards) + _key(timed, lines)
+
+
+def _comparisons(timed: Sequence[Row]) -> str:
+    shared: dict[tuple[str, ...], list[Row]] = {}
+    for row in timed:
+        shared.setdefault(axis(row)[1:], []).append(row)
+    shared = {key: mine for key, mine in shared.items() if len({row["model"] for row in mine}) > 1}
+    if not shared:
+        return ""
+    models = list(dict.fromkeys(str(row["model"]) for mine in shared.values() for row in mine))
+    cards = [
+        _card("", str(mine[0]["task"]), str(mine[0]["task"]), _where(mine), charts.tradeoff(mine, models))
+        for mine in shared.values()
+    ]
+    colours = "".join(
+        f'<li><i class="dot" style="--dot:{colour}"></i><bdi>{escape(model)}</bdi></li>'
+        for model, colour in by_model(models).items()
     )
+    shapes = '<li class="soft">circles: dense; diamonds: top heads; other shapes: other selections</li>'
+    grid = "\n".join(cards)
+    return f'<h3>All models</h3><div class="cards">{grid}</div><ul class="key">{colours}{shapes}</ul>'
+
+
+def _where(rows: Sequence[Row]) -> str:
+    tokens = sorted({row.get("timed_tokens") or 0 for row in rows})
+    known = [display.whole(count) if count else "unknown" for count in tokens]
+    return f"{' and '.join(known)} tokens on {rows[0]['device']}"
 
 
 def ablations(rows: Sequence[Row]) -> str:
@@ -88,7 +114,8 @@ def _cards(cards: Sequence[tuple[str, str, str, Any]]) -> str:
 
 
 def _card(model: str, task: str, title: str, about: str, spec: Any, more: str = "", style: str = "") -> str:
-    marks = f'data-model="{escape(model)}"' + (f' data-task="{escape(task)}"' if task else "")
+    names = {"model": model, "task": task}
+    marks = " ".join(f'data-{name}="{escape(value)}"' for name, value in names.items() if value)
     return (
         f'<figure class="card" {marks}{f" style={chr(34)}{style}{chr(34)}" if style else ""}>'
         f"<figcaption><b><bdi>{escape(title or model)}</bdi></b><small>{escape(about)}</small></figcaption>"

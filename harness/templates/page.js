@@ -94,9 +94,9 @@ async function enhance(element) {
     table.search(tools.elements.search.value).draw();
     const count = table.rows({ search: "applied" }).count();
     shown.textContent = count === marks.length ? `${count} rows` : `${count} of ${marks.length} rows`;
-    for (const part of all("main [data-model]:not(tr)")) {
-      part.hidden = Boolean(filters.elements.model.value && part.dataset.model !== filters.elements.model.value) ||
-        Boolean(part.dataset.task && filters.elements.task.value && part.dataset.task !== filters.elements.task.value);
+    for (const part of all("main :is([data-model], [data-task]):not(tr)")) {
+      part.hidden = ["model", "task"].some((key) =>
+        part.dataset[key] && filters.elements[key].value && part.dataset[key] !== filters.elements[key].value);
     }
   };
   const group = () => {

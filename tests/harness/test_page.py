@@ -140,6 +140,21 @@ def test_a_large_board_with_pictures_stays_below_3_mb(tmp_path: Path) -> None:
     assert len(text.encode()) < 3_000_000
 
 
+def test_models_that_share_a_task_are_compared_in_one_chart(tmp_path: Path) -> None:
+    lines = [line for model in ("one", "two") for line in page_boards.rows(model=model)]
+    lines += page_boards.rows(model="three", device="another GPU") + page_boards.rows(model="one", task="alone")
+    page = read(page_boards.write(tmp_path, page_boards.board(lines)))
+    assert "All models" in page.words
+    # 1 comparison, 4 trade-offs, 4 ablations
+    assert len(page.specs) == 1 + 4 + 4
+    (shared,) = [spec for spec in page.specs if spec["description"].startswith("one, two on a task")]
+    (layer,) = [layer for layer in shared["layer"] if "tooltip" in layer["encoding"]]
+    points = shared["datasets"][layer["data"]["name"]]
+    assert len(points) == 2 * 8
+    assert {point["model"] for point in points} == {"one", "two"}
+    assert "All models" not in read(page_boards.write(tmp_path, page_boards.board(lines[:20]))).words
+
+
 @pytest.mark.parametrize("name", page_boards.ODD)
 def test_odd_boards_have_a_page(name: str, tmp_path: Path) -> None:
     rows = page_boards.ODD[name]
