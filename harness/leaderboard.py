@@ -100,7 +100,7 @@ def _about(source: Source) -> dict[str, Any]:
         "command": invocation["command"],
         "started": manifest["invocations"][0]["started"],
         "versions": invocation["versions"],
-        "revision": invocation["revision"],
+        "revision": invocation.get("revision"),
         "machine": invocation["machine"],
         "processes": len(manifest["invocations"]),
         "board_made_with": versions()["coreheads"],

@@ -214,3 +214,31 @@ def test_cells_that_were_asked_for_and_are_not_there_are_listed(finished_run: Pa
         {"run": "run", "what": f"small on {small_run.REC}: hybrid: top 25 % full", "reason": left_out.UNTIMED},
         {"run": "run", "what": f"small on {small_run.PAGE}: hybrid: top 25 % full", "reason": left_out.UNFINISHED},
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (lambda m: m["config"].pop("models"), "config.models"),
+        (lambda m: m["config"].update(models=[{"id": 3, "name": "x"}]), "config.models[0].id"),
+        (lambda m: m["config"].update(models=["x"]), "config.models[0].id"),
+        (lambda m: m["invocations"][0].pop("started"), "invocations[0].started"),
+        (lambda m: m["invocations"][0].update(machine=None), "invocations[0].machine"),
+        (lambda m: m["invocations"][0]["machine"].pop("name"), "invocations[0].machine.name"),
+        (lambda m: m.update(invocations=["x"]), "invocations[0].started"),
+    ],
+)
+@pytest.mark.parametrize("command", ["leaderboard", "publish"])
+def test_a_damaged_manifest_is_one_line(
+    tmp_path: Path, command: str, change: Any, field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = small_run.fake_run(tmp_path / "run")
+    manifest = read_json(run.path / "manifest.json")
+    change(manifest)
+    write_json(run.path / "manifest.json", manifest)
+    to = "--out" if command == "leaderboard" else "--to"
+    assert main([command, str(run.path), to, str(tmp_path / "board")]) == 2
+    message = capsys.readouterr().err.strip()
+    assert len(message.splitlines()) == 1
+    assert f"manifest.json: {field} is " in message
+    assert not (tmp_path / "board").exists()
