@@ -3,6 +3,7 @@ computed from another run's numbers. What is left out is listed."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -126,7 +127,7 @@ def _model_names(runs: Sequence[RunFolder]) -> tuple[list[dict[str, str]], list[
     remarks = []
     for name in dict.fromkeys(name for mine in known for name in mine):
         meant = list(dict.fromkeys(mine[name] for mine in known if name in mine))
-        if all(_same(meant[0], other) for other in meant[1:]):
+        if all(_same(one, other) for one, other in itertools.combinations(meant, 2)):
             continue
         full = {(id, revision): f"{name} ({id}{f', {revision}' if revision else ''})" for id, revision in meant}
         for mine, names in zip(known, shown, strict=True):

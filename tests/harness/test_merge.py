@@ -139,6 +139,22 @@ def test_one_name_for_two_checkpoints_is_told_apart(tmp_path: Path) -> None:
     assert speeds(board) == [("older", 2.0), ("newer", 3.0)]
 
 
+@pytest.mark.parametrize(
+    ("revisions", "names"), [([None, "a"], 1), (["a", "a"], 1), (["a", "b"], 2), ([None, "a", "b"], 3)]
+)
+def test_an_unknown_revision_may_be_any_but_two_known_ones_are_two(
+    tmp_path: Path, revisions: list[str | None], names: int
+) -> None:
+    runs = []
+    for place, revision in enumerate(revisions):
+        run = small_run.fake_run(tmp_path / str(place))
+        run.heads_path("made-up").unlink()
+        runs.append(change_manifest(run, config={"models": [{"id": "x/y", "name": "made-up", "revision": revision}]}))
+    board = build(runs)
+    assert len({row["model"] for row in board["rows"]}) == names
+    assert len(board["remarks"]) == (names > 1)
+
+
 def test_folders_of_one_name_get_distinct_labels(tmp_path: Path) -> None:
     paths = [tmp_path / "a" / "runs" / "x", tmp_path / "b" / "runs" / "x", tmp_path / "a" / "runs" / "y"]
     runs = [small_run.fake_run(path) for path in paths]
