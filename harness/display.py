@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 Row = dict[str, Any]
@@ -58,24 +59,72 @@ def whole(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 
-COLUMNS: tuple[tuple[str, str, Callable[[Row], str]], ...] = (
-    ("condition", "what was done to the model", what),
-    ("heads", "how many heads were selected", lambda row: str(row["heads"]) if row["patch"] != "none" else ""),
-    ("answers", "how many were scored", lambda row: str(row["n"])),
-    ("score", "mean, 95 % interval", lambda row: interval(row["score"], row["score_ci"])),
-    ("unscored", "samples that could not be used: in no score", lambda row: str(row.get("unscored") or "")),
-    ("whole set", "the task's scores that are no means over samples", lambda row: _aggregates(row)),
-    ("change", "against dense on the same samples", lambda row: interval(row["delta"], row["delta_ci"], sign=True)),
-    ("p", "of no change, corrected for the number of rows (Holm)", lambda row: p_value(row["p_value"])),
-    ("tokens", "prompt length, median", lambda row: whole(row["tokens_median"])),
-    ("prefill ms", "median", lambda row: number(row["prefill_ms"], 1)),
-    ("prefill speedup", "dense over this, 95 % interval", lambda row: _ratio(row)),
-    ("ceiling", "speedup were the other heads free", lambda row: _times(row["ceiling"])),
-    ("decode speedup", "per answer token", lambda row: _times(row["decode_speedup"])),
-    ("end to end", "from media to answer", lambda row: _times(row["end_to_end_speedup"])),
-    ("KV kept", "cache bytes over dense", lambda row: number(row["kv_bytes_ratio"])),
+@dataclass(frozen=True)
+class Column:
+    """A column of the board: its heading, what it means, the text of a row's cell, and the number that it sorts by
+    (None: by the text)."""
+
+    name: str
+    meaning: str
+    text: Callable[[Row], str]
+    value: Callable[[Row], float | None] | None = None
+
+
+def _field(name: str) -> Callable[[Row], float | None]:
+    return lambda row: row.get(name)
+
+
+COLUMNS = (
+    Column("condition", "what was done to the model", lambda row: what(row)),
+    Column("score", "mean, 95 % interval", lambda row: interval(row["score"], row["score_ci"]), _field("score")),
+    Column(
+        "change",
+        "against dense on the same samples",
+        lambda row: interval(row["delta"], row["delta_ci"], sign=True),
+        _field("delta"),
+    ),
+    Column(
+        "p",
+        "of no change, corrected for the number of rows (Holm)",
+        lambda row: p_value(row["p_value"]),
+        _field("p_value"),
+    ),
+    Column("prefill speedup", "dense over this, 95 % interval", lambda row: _ratio(row), _field("prefill_speedup")),
+    Column("ceiling", "speedup were the other heads free", lambda row: _times(row["ceiling"]), _field("ceiling")),
+    Column(
+        "timed tokens", "length of the timed prompt", lambda row: whole(row.get("timed_tokens")), _field("timed_tokens")
+    ),
+    Column("device", "where the speed was measured", lambda row: str(row["device"]) if timed(row) else ""),
+    Column("decode speedup", "per answer token", lambda row: _times(row["decode_speedup"]), _field("decode_speedup")),
+    Column(
+        "end to end",
+        "from media to answer",
+        lambda row: _times(row["end_to_end_speedup"]),
+        _field("end_to_end_speedup"),
+    ),
+    Column("prefill ms", "median", lambda row: number(row["prefill_ms"], 1), _field("prefill_ms")),
+    Column("KV kept", "cache bytes over dense", lambda row: number(row["kv_bytes_ratio"]), _field("kv_bytes_ratio")),
+    Column(
+        "heads",
+        "how many heads were selected",
+        lambda row: str(row["heads"]) if row["patch"] != "none" else "",
+        lambda row: row["heads"] if row["patch"] != "none" else None,
+    ),
+    Column("answers", "how many were scored", lambda row: str(row["n"]), _field("n")),
+    Column("tokens", "prompt length, median", lambda row: whole(row["tokens_median"]), _field("tokens_median")),
+    Column(
+        "unscored",
+        "samples that could not be used: in no score",
+        lambda row: str(row.get("unscored") or ""),
+        _field("unscored"),
+    ),
+    Column("whole set", "the task's scores that are no means over samples", lambda row: _aggregates(row)),
 )
-"""Heading, what it means, and the text of a row's cell."""
+
+
+def timed(row: Row) -> bool:
+    """Whether any speed of the row was measured."""
+    return row["prefill_ms"] is not None or row["prefill_speedup"] is not None
 
 
 def _aggregates(row: Row) -> str:
@@ -107,9 +156,9 @@ def notes(rows: Iterable[Row]) -> list[str]:
 def table(rows: Iterable[Row]) -> tuple[list[str], list[list[str]]]:
     """(headings, lines) without the columns that are empty in every row."""
     rows = list(rows)
-    lines = [[text(row) for _, _, text in COLUMNS] for row in rows]
+    lines = [[column.text(row) for column in COLUMNS] for row in rows]
     used = [index for index in range(len(COLUMNS)) if any(line[index] for line in lines)]
-    return [COLUMNS[index][0] for index in used], [[line[index] for index in used] for line in lines]
+    return [COLUMNS[index].name for index in used], [[line[index] for index in used] for line in lines]
 
 
 def by_task(rows: Iterable[Row]) -> dict[tuple[str, str, str], list[Row]]:
@@ -118,44 +167,3 @@ def by_task(rows: Iterable[Row]) -> dict[tuple[str, str, str], list[Row]]:
     for row in rows:
         groups.setdefault((row["run"], row["model"], row["task"]), []).append(row)
     return groups
-
-
-READING = (
-    ("What was asked.", "Which attention heads find in the picture, pages or video what the question asks about? "
-     "They were found on other samples than those judged here."),
-    ("ablate", "switches the named heads off. If the top heads are the ones that retrieve, switching them off breaks "
-     "the answers, and switching off as many others does not."),
-    ("hybrid", "lets only the named heads read everything; all others read the first and the last tokens. If the top "
-     "heads are enough, the score stays and the work shrinks."),
-    ("random", "is the control: as many heads drawn by lot, from anywhere (by chance with top heads among them) or "
-     "from the other heads of the same layers; several draws are averaged, the interval knows of draws and samples."),
-    ("change and p", "compare with the dense model on the same samples; p is corrected for the number of rows."),
-    ("Speed", "is measured with dense and hybrid taking turns in one process, against the fastest dense kernel found. "
-     "Tokens stand beside it because attention grows with their square: below about a thousand tokens it is a small "
-     "part of the work, there is nothing to save, and the honest speedup is about 1x or less."),
-    ("ceiling", "is the prefill speedup were the other heads' attention free: no pattern can be faster."),
-)  # fmt: skip
-"""How to read a leaderboard, as (word, explanation)."""
-
-
-def caveats(rows: Iterable[Row]) -> list[str]:
-    """What a reader must know before quoting a figure."""
-    rows = list(rows)
-    found = []
-    if any(row["task"].startswith("coreheads_mini_") for row in rows):
-        found.append(
-            "The mini tasks are synthetic data in the benchmarks' own formats, made to be checked without a download; "
-            "their scores say nothing about the real benchmarks."
-        )
-    if any(row["model"] == "tiny" for row in rows):
-        found.append(
-            "The model `tiny` is the embedded one: real Qwen3-VL architecture, a few million parameters, trained on "
-            "this synthetic world. How far its heads concentrate is disclosed on its model card."
-        )
-    if any(row["device"] and "thread" in row["device"] for row in rows):
-        found.append("Speed was measured on a CPU; a GPU has other kernels and other crossovers.")
-    found.append(
-        "The paper (arXiv 2606.05843) claims 1.8x to 2.1x; its phase, context length, device and baseline are not "
-        "known (paper claim, setting unknown), so the numbers here are not comparable with it."
-    )
-    return found

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coreheads import display
-from coreheads.figures_heads import write_head_map
+from coreheads.colours import KINDS, colour, kind
+from coreheads.figures_heads import png, write_head_map
 from coreheads.files import write_bytes
 from coreheads.profile import HeadProfile
-from coreheads.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,15 +19,18 @@ Row = dict[str, Any]
 DPI = 110
 ASIDE = {"top": 0.0, "bottom": -0.15, "random": 0.0, "layer_matched": 0.15}
 """How far a curve's points are moved, in % of heads."""
-COLOURS = {"top": "#c23b0e", "bottom": "#2b6cb0", "random": "#6b7280", "layer_matched": "#8b5cf6"}
+INK = "#111111"
 
 
-def draw(board: dict[str, Any], runs: Mapping[str, RunFolder], folder: Path) -> dict[str, Path]:
-    """Write PNG files into ``folder``; returns them by caption, in the order in which they are to be read."""
+def draw(board: dict[str, Any], profiles: Mapping[tuple[str, str], HeadProfile], folder: Path) -> dict[str, Path]:
+    """Write PNG files into ``folder``; returns them by caption, in the order in which they are to be read.
+
+    profiles: head profiles by (run, model).
+    """
     drawn: dict[str, Path] = {}
     for number, summary in enumerate(board["heads"]):
         run, model = summary["run"], summary["model"]
-        profile = HeadProfile.load(runs[run].heads_path(model))
+        profile = profiles[run, model]
         entry = min(summary["top"], key=lambda entry: abs(entry["fraction"] - 0.05))
         path = folder / f"heads-{number}.png"
         write_head_map(profile, profile.top(entry["fraction"]), path)
@@ -52,7 +54,7 @@ def draw(board: dict[str, Any], runs: Mapping[str, RunFolder], folder: Path) -> 
 
 
 def _panels(
-    tables: Mapping[str, Sequence[Row]], paint: Callable[[Axes, Sequence[Row]], None], tokens: str, path: Path
+    tables: Mapping[str, Sequence[Row]], fill: Callable[[Axes, Sequence[Row]], None], tokens: str, path: Path
 ) -> Path:
     """One panel a task, at most three side by side, on common axes; ``tokens``: the field with the prompt's length."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -65,11 +67,11 @@ def _panels(
     grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     panels = list(grid.flat)
     for axes, (task, rows) in zip(panels, tables.items(), strict=False):
-        paint(axes, rows)
-        length = display.whole(rows[0][tokens])
+        fill(axes, rows)
+        length = next((display.whole(row[tokens]) for row in rows if row[tokens]), "unknown")
         axes.set_title(f"{task.removeprefix('coreheads_').replace('$', '')}\n{length} tokens", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
-        if all(row["score_ci"][1] <= 1 for row in rows):
+        if all(low >= 0 and high <= 1 for low, high in (row["score_ci"] or (row["score"],) * 2 for row in rows)):
             axes.set_ylim(-0.03, 1.03)
         axes.grid(alpha=0.25)
     # only now: a limit that is set early keeps later panels from widening the common axis
@@ -88,10 +90,16 @@ def _panels(
         loc="outside lower center",
         ncols=min(len(handles), 2 * columns - 1),
         fontsize=9,
+        title=_devices(tables) if tokens == "timed_tokens" else None,
+        title_fontsize=9,
     )
-    stream = BytesIO()
-    figure.savefig(stream, format="png", dpi=DPI)
-    return write_bytes(path, stream.getvalue())
+    return write_bytes(path, png(figure, DPI))
+
+
+def _devices(tables: Mapping[str, Sequence[Row]]) -> str:
+    """Where the speeds were measured."""
+    rows = [row for part in tables.values() for row in part if row["prefill_speedup"] is not None]
+    return "measured on " + " and ".join(dict.fromkeys(str(row["device"]).replace("$", "") for row in rows))
 
 
 def _is_curve(row: Row) -> bool:
@@ -102,16 +110,17 @@ def _curves(axes: Axes, rows: Sequence[Row]) -> None:
     """Score against the fraction of heads that are off, a line a selection."""
     dense = next((row for row in rows if row["patch"] == "none"), None)
     if dense is not None:
-        axes.axhline(dense["score"], color="#111111", linestyle="--", linewidth=1, label="dense")
-    for selection, colour in COLOURS.items():
+        axes.axhline(dense["score"], color=INK, linestyle="--", linewidth=1, label="dense")
+    for selection in ASIDE:
         points = sorted((row for row in rows if _is_curve(row) and row["selection"] == selection), key=_fraction)
         if points:
             # side by side, or equal scores would hide each other
             percent = [100 * row["fraction"] + ASIDE[selection] for row in points]
+            paint = KINDS[selection]
             if dense is not None:
-                axes.plot([0, percent[0]], [dense["score"], points[0]["score"]], color=colour, linewidth=1.4)
+                axes.plot([0, percent[0]], [dense["score"], points[0]["score"]], color=paint, linewidth=1.4)
             label = f"{display.SELECTIONS[selection]} heads off"
-            _bars(axes, percent, points, colour, label, line=True)
+            _bars(axes, percent, points, paint, label, line=True)
     axes.tick_params(labelbottom=True)
     axes.set_xlabel("% of heads switched off")
 
@@ -121,27 +130,27 @@ def _tradeoff(axes: Axes, rows: Sequence[Row]) -> None:
     for row in rows:
         if row["prefill_speedup"] is None:
             continue
-        dense = row["patch"] == "none"
-        colour = "#111111" if dense else COLOURS.get(row["selection"], "#0f766e")
-        _bars(axes, [row["prefill_speedup"]], [row], colour, display.what(row), line=False)
+        paint = colour(kind(row), INK)
+        _bars(axes, [row["prefill_speedup"]], [row], paint, display.what(row), line=False)
         if row["prefill_speedup_ci"]:
-            axes.plot(row["prefill_speedup_ci"], [row["score"]] * 2, color=colour, linewidth=1.2)
+            axes.plot(row["prefill_speedup_ci"], [row["score"]] * 2, color=paint, linewidth=1.2)
         if row["ceiling"]:
-            axes.axvline(row["ceiling"], color=colour, linestyle=":", linewidth=1.2, label="ceiling")
+            axes.axvline(row["ceiling"], color=paint, linestyle=":", linewidth=1.2, label="ceiling")
     axes.axvline(1.0, color="#bbbbbb", linewidth=0.8, zorder=0)
     axes.set_xlabel("prefill speedup over the fastest dense kernel")
     axes.tick_params(labelbottom=True)
 
 
-def _bars(axes: Axes, across: Sequence[float], rows: Sequence[Row], colour: str, label: str, line: bool) -> None:
+def _bars(axes: Axes, across: Sequence[float], rows: Sequence[Row], paint: str, label: str, line: bool) -> None:
     scores = [row["score"] for row in rows]
-    below = [max(0.0, row["score"] - row["score_ci"][0]) for row in rows]
-    above = [max(0.0, row["score_ci"][1] - row["score"]) for row in rows]
+    bounds = [row["score_ci"] or (row["score"], row["score"]) for row in rows]
+    below = [max(0.0, row["score"] - low) for row, (low, _) in zip(rows, bounds, strict=True)]
+    above = [max(0.0, high - row["score"]) for row, (_, high) in zip(rows, bounds, strict=True)]
     axes.errorbar(
         across,
         scores,
         yerr=[below, above],
-        color=colour,
+        color=paint,
         marker="o",
         markersize=5,
         linestyle="-" if line else "none",

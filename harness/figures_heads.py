@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,8 +36,15 @@ def write_head_map(profile: HeadProfile, heads: Heads, path: str | Path, title: 
 
 def head_map_png(profile: HeadProfile, heads: Heads, title: str | None = None) -> bytes:
     """The PNG file of :func:`head_map`."""
+    return png(head_map(profile, heads, title), DPI)
+
+
+def png(figure: Figure, dpi: int) -> bytes:
+    """The PNG file of a figure; characters that the font lacks are drawn as boxes, without a warning for each."""
     stream = BytesIO()
-    head_map(profile, heads, title).savefig(stream, format="png", dpi=DPI)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        figure.savefig(stream, format="png", dpi=dpi)
     return stream.getvalue()
 
 

@@ -1,77 +1,133 @@
-"""leaderboard.html: one file that opens from disk, in light and dark, on a telephone too. All text is escaped."""
+"""leaderboard.html: one file that opens from disk, in light and dark, on a telephone too. All text is escaped.
+
+The table and all words are in the HTML and can be read without a script; the script sorts, filters and draws.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from coreheads import display
-from coreheads.leaderboard import heads_sentences
+from coreheads import colours, display, findings, html_charts, html_table, page_libraries
+from coreheads.example_files import Example, choose
+
+TEMPLATES = Path(__file__).parent / "templates"
+PLACES = {
+    "tradeoff": "Trade-off", "board-section": "Table", "ablation": "Ablation", "heads": "Heads",
+    "examples": "Examples", "failed": "Failed", "reading": "How to read this", "made": "Made by",
+}  # fmt: skip
+MODELS = 6
+"""How many are named at the top."""
+FINDINGS = 10
+"""How many sentences stand at the top, the others behind a click."""
+PICTURES_PER_MODEL = 2
+PICTURE_BYTES = 150_000
+PAGE_BYTES = 2_950_000
+"""Pictures are embedded as long as the page stays below this."""
 
 
-def page(board: dict[str, Any], figures: Mapping[str, Path]) -> str:
-    """The page of a leaderboard; ``figures`` are PNG files by caption, embedded."""
-    template = Template((Path(__file__).parent / "templates" / "leaderboard.html").read_text(encoding="utf-8"))
-    models = ", ".join(dict.fromkeys(row["model"] for row in board["rows"]))
-    return template.substitute(
-        title=escape(f"coreheads: {models}"),
-        models=escape(models),
-        findings=_list(sentence for summary in board["heads"] for sentence in heads_sentences(summary)),
-        figures="\n".join(_figure(caption, path) for caption, path in figures.items()),
-        tables="\n".join(_section(key, rows) for key, rows in display.by_task(board["rows"]).items()),
-        reading="\n".join(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in display.READING),
-        columns="\n".join(f"<dt>{escape(name)}</dt><dd>{escape(meaning)}</dd>" for name, meaning, _ in display.COLUMNS),
-        caveats=_list(display.caveats(board["rows"])),
-        provenance="\n".join(_provenance(run) for run in board["runs"]),
-    )
+def page(
+    board: dict[str, Any],
+    profiles: html_charts.Profiles,
+    examples: Sequence[tuple[Example, Path]] = (),
+) -> str:
+    """The page of a leaderboard.
+
+    board: the content of leaderboard.json. profiles: head profiles by (run, model). examples: pictures (JPEG) of what
+    heads look at, embedded as far as they fit.
+    """
+    rows = board["rows"]
+    names = list(dict.fromkeys(row["model"] for row in rows))
+    more = f" and {len(names) - MODELS} more" if len(names) > MODELS else ""
+    models = ", ".join(names[:MODELS]) + more
+    parts = {
+        "tradeoff": _section("Accuracy against speedup", "tradeoff", html_charts.tradeoffs(rows)),
+        "ablation": _section("With heads switched off", "ablation", html_charts.ablations(rows)),
+        "heads": _section("Which heads look at what is asked about", "heads", _heads(board["heads"], profiles)),
+        "examples": "",
+        "failed": _section("Failed", "failed", _list(map(findings.failed_sentence, board.get("failed", ())))),
+        "left_out": _left_out(board.get("left_out", ())),
+    }
+    values = {
+        "title": escape(f"coreheads: {models}"),
+        "models": escape(models),
+        "findings": _findings([*findings.dependence(rows), *findings.headlines(rows)]),
+        "style": _template("page.css") + _colours(),
+        "script": _template("page.js"),
+        "charts_library": page_libraries.charts(),
+        "tables_library": page_libraries.tables(),
+        "table": html_table.table(rows),
+        "notes": html_table.notes(rows),
+        "reading": _definitions(findings.READING),
+        "columns": _definitions((column.name, column.meaning) for column in display.COLUMNS),
+        "caveats": _list(findings.caveats(rows)),
+        "remarks": _list(board.get("remarks", ())),
+        "provenance": "\n".join(_provenance(run) for run in board["runs"]),
+    }
+    template = Template(_template("leaderboard.html"))
+    # base64 takes four bytes for three
+    room = (PAGE_BYTES - len(template.substitute(values, navigation="", **parts).encode())) * 3 // 4
+    pictures = "\n".join(_picture(*one) for one in choose(examples, PICTURES_PER_MODEL, PICTURE_BYTES, max(0, room)))
+    grid = f'<div class="pictures">{pictures}</div>' if pictures else ""
+    parts["examples"] = _section("What a head looks at", "examples", grid)
+    links = "".join(f'<a href="#{name}">{title}</a>' for name, title in PLACES.items() if parts.get(name) != "")
+    return template.substitute(values, navigation=links, **parts)
 
 
-def _list(sentences: Any) -> str:
-    return "\n".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+def _template(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _figure(caption: str, path: Path) -> str:
+def _colours() -> str:
+    """A class for each kind of condition."""
+    rules = [f".k-{name} {{ --dot: {value}; }}" for name, value in colours.KINDS.items()]
+    return "\n".join([f".dot {{ --dot: {colours.OTHER}; }}", ".k-dense { --dot: currentColor; }", *rules])
+
+
+def _section(title: str, name: str, content: str) -> str:
+    return f'<section id="{name}"><h2>{escape(title)}</h2>{content}</section>' if content else ""
+
+
+def _findings(sentences: Sequence[str]) -> str:
+    rest = _list(sentences[FINDINGS:])
+    more = f"<details><summary>{len(sentences) - FINDINGS} more</summary>{rest}</details>" if rest else ""
+    return _list(sentences[:FINDINGS]) + more
+
+
+def _heads(summaries: Sequence[dict[str, Any]], profiles: html_charts.Profiles) -> str:
+    sentences = [sentence for summary in summaries for sentence in findings.heads_sentences(summary)]
+    return html_charts.head_maps(summaries, profiles) + _list(sentences)
+
+
+def _list(sentences: Iterable[str]) -> str:
+    lines = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f"<ul>{lines}</ul>" if lines else ""
+
+
+def _definitions(pairs: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in pairs)
+
+
+def _picture(example: Example, path: Path) -> str:
     data = base64.b64encode(path.read_bytes()).decode("ascii")
-    text = escape(caption, quote=True)
-    return f'<figure><img src="data:image/png;base64,{data}" alt="{text}"><figcaption>{text}</figcaption></figure>'
-
-
-def _section(key: tuple[str, str, str], rows: Sequence[dict[str, Any]]) -> str:
-    run, model, task = key
-    headings, lines = display.table(rows)
-    meanings = {name: meaning for name, meaning, _ in display.COLUMNS}
-    head = "".join(
-        f'<th scope="col" title="{escape(meanings[name], quote=True)}">{escape(name)}</th>' for name in headings
-    )
-    body = "\n".join(
-        f'<tr class="{_style(row)}"><th scope="row"{_title(row)}>{escape(line[0])}</th>'
-        + "".join(f"<td>{escape(text)}</td>" for text in line[1:])
-        + "</tr>"
-        for row, line in zip(rows, lines, strict=True)
-    )
+    text = escape(example.caption)
+    marks = f'data-model="{escape(example.model)}" data-task="{escape(example.task)}"'
+    about = escape(f"{example.model} on {example.task}, record {example.record_id}")
     return (
-        f"<section><h3>{escape(model)} on {escape(task)}</h3>"
-        f"<p>Score: {escape(str(rows[0]['metric']))}. Run: {escape(run)}. Device: {escape(str(rows[0]['device']))}.</p>"
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
-        f"{_notes(rows)}</section>"
+        f'<figure class="picture" {marks}><img src="data:image/jpeg;base64,{data}" alt="{text}">'
+        f"<figcaption><b>{about}</b><small>{text}</small></figcaption></figure>"
     )
 
 
-def _notes(rows: Sequence[dict[str, Any]]) -> str:
-    lines = "".join(f"<li>{escape(note)}</li>" for note in display.notes(rows))
-    return f"<details><summary>Notes</summary><ul>{lines}</ul></details>" if lines else ""
-
-
-def _style(row: dict[str, Any]) -> str:
-    return row["patch"] if row["patch"] in ("none", "hybrid", "ablate") else "other"
-
-
-def _title(row: dict[str, Any]) -> str:
-    return f' title="{escape(row["note"], quote=True)}"' if row["note"] else ""
+def _left_out(entries: Sequence[Mapping[str, Any]]) -> str:
+    if not entries:
+        return ""
+    lines = _list(map(findings.left_out_sentence, entries))
+    return f"<details><summary>Left out ({len(entries)})</summary>{lines}</details>"
 
 
 def _provenance(run: dict[str, Any]) -> str:

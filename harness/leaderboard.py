@@ -4,54 +4,73 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from coreheads import display
 from coreheads.environment import versions
 from coreheads.errors import UserError
+from coreheads.example_files import Example
+from coreheads.example_files import stored as stored_examples
 from coreheads.files import write_json, write_text
+from coreheads.merge import Merged, Source, merge
 from coreheads.profile import HeadProfile
-from coreheads.rows import Row, build_rows
+from coreheads.rows import Row
 from coreheads.run_folder import RunFolder
 
 SCHEMA_VERSION = 1
 
 
 def build(runs: Sequence[RunFolder]) -> dict[str, Any]:
-    """The content of leaderboard.json: rows, and what is known of the runs and heads behind them.
+    """The content of leaderboard.json.
 
-    Raises UserError where no cell is finished, or two runs of one name are merged.
+    rows; runs and heads: what is known of the runs and heads behind them; failed: cells that could not be computed
+    (run, model, task, what, reason); left_out: what the runs hold or were asked for and the rows do not show (run,
+    what, reason); remarks: sentences on the merge.
+
+    Raises UserError where no cell is finished or failed, or one folder is given twice.
     """
-    names = [run.path.resolve().name for run in runs]
-    if len(set(names)) < len(names):
-        raise UserError(f"runs: two folders are called {max(names, key=names.count)!r}, expected distinct names")
-    rows = [row for run in runs for row in build_rows(run)]
-    if not rows:
-        raise UserError(f"{', '.join(str(run.path) for run in runs)}: no finished cell, nothing to rank")
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "rows": rows,
-        "runs": [_about(run) for run in runs],
-        "heads": [summary for run in runs for summary in _heads(run)],
-    }
+    return _content(runs, merge(runs))
 
 
 def write(runs: Sequence[RunFolder], out: Path) -> dict[str, Any]:
     """Write all forms of the board into ``out`` and return the content of leaderboard.json."""
     from coreheads import figures, html
+    from coreheads.markdown import to_markdown
 
-    board = build(runs)
+    merged = merge(runs)
+    board = _content(runs, merged)
     write_json(out / "leaderboard.json", board)
     # what is drawn and printed is what was stored: tuples are lists, as for a board that was loaded
     stored: dict[str, Any] = json.loads(json.dumps(board))
     write_text(out / "leaderboard.csv", to_csv(stored["rows"]))
     write_text(out / "leaderboard.md", to_markdown(stored))
-    drawn = figures.draw(stored, {run.path.resolve().name: run for run in runs}, out / "figures")
-    write_text(out / "leaderboard.html", html.page(stored, drawn))
+    profiles = {(source.label, model): known for source in merged.sources for model, known in source.profiles.items()}
+    figures.draw(stored, profiles, out / "figures")
+    write_text(out / "leaderboard.html", html.page(stored, profiles, list(_examples(merged.sources))))
     return stored
+
+
+def _content(runs: Sequence[RunFolder], merged: Merged) -> dict[str, Any]:
+    if not merged.rows and not merged.failed:
+        raise UserError(f"{', '.join(str(run.path) for run in runs)}: no finished cell, nothing to rank")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "rows": merged.rows,
+        "failed": merged.failed,
+        "left_out": merged.left_out,
+        "remarks": merged.remarks,
+        "runs": [_about(source) for source in merged.sources],
+        "heads": [summary for source in merged.sources for summary in _heads(source)],
+    }
+
+
+def _examples(sources: Sequence[Source]) -> Iterator[tuple[Example, Path]]:
+    """Stored pictures under the models' names on the board."""
+    for source in sources:
+        for example, path in stored_examples(source.run.path):
+            yield replace(example, model=source.models.get(example.model, example.model)), path
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -73,103 +92,49 @@ def to_csv(rows: Sequence[Row]) -> str:
     return text
 
 
-def to_markdown(board: dict[str, Any]) -> str:
-    """Tables by model and task, with how to read them and where they come from."""
-    from tabulate import tabulate
-
-    parts = ["# Leaderboard: accuracy against speedup", ""]
-    for summary in board["heads"]:
-        parts += [f"- {sentence}" for sentence in heads_sentences(summary)]
-    for (run, model, task), rows in display.by_task(board["rows"]).items():
-        headings, lines = display.table(rows)
-        lines = [[_plain(text) for text in line] for line in lines]
-        parts += ["", f"## {_plain(model)} on {_plain(task)}", ""]
-        parts += [f"Score: {rows[0]['metric']}. Run: {_plain(run)}. Device: {_plain(rows[0]['device'])}.", ""]
-        parts.append(tabulate(lines, headings, tablefmt="github", disable_numparse=True))
-        parts += ["", *(f"- {_plain(note)}" for note in display.notes(rows))]
-    parts += ["", "## How to read this", ""]
-    parts += [f"- **{word}** {text}" for word, text in display.READING]
-    parts += ["", "## Caveats", ""] + [f"- {text}" for text in display.caveats(board["rows"])]
-    parts += ["", "## Made by", ""]
-    for run in board["runs"]:
-        used = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
-        about = f"{run['started']}, {used}, revision {run['revision'] or 'unknown'}"
-        parts.append(f"- {_plain(run['name'])}: `{run['command'].replace('`', '')}` ({_plain(about)})")
-    return "\n".join(parts) + "\n"
-
-
-def heads_sentences(summary: dict[str, Any]) -> list[str]:
-    """What a model's head profile says, in words."""
-    found = []
-    for entry in summary["top"]:
-        layers = ", ".join(str(layer) for layer in entry["layers"])
-        found.append(
-            f"{summary['model']}: the top {100 * entry['fraction']:g} % ({entry['count']} of {summary['count']} heads) "
-            f"hold {100 * entry['share']:.0f} % of all retrieval attention mass (RAM); they are in layer {layers}."
-        )
-    if summary["split_half"] is not None:
-        found.append(
-            f"{summary['model']}: halves of the {summary['samples']} profiling samples agree on the leading heads' "
-            f"order with a rank correlation of {summary['split_half']:.2f}."
-        )
-    leaders = summary["leaders"]
-    if leaders and leaders["next"] < leaders["least"] / 10:
-        found.append(
-            f"{summary['model']}: the first {leaders['count']} heads have a RAM of {leaders['least']:.2f} or more, the "
-            f"next one {leaders['next']:.3f}: behind the first {leaders['count']} the order is close to chance, and "
-            "a rank correlation that counts 20 heads measures mostly that."
-        )
-    return found
-
-
-def _about(run: RunFolder) -> dict[str, Any]:
-    invocation = run.manifest["invocations"][-1]
+def _about(source: Source) -> dict[str, Any]:
+    manifest = source.run.manifest
+    invocation = manifest["invocations"][-1]
     return {
-        "name": run.path.resolve().name,
+        "name": source.label,
         "command": invocation["command"],
-        "started": run.manifest["invocations"][0]["started"],
+        "started": manifest["invocations"][0]["started"],
         "versions": invocation["versions"],
-        "revision": invocation["revision"],
+        "revision": invocation.get("revision"),
         "machine": invocation["machine"],
-        "processes": len(run.manifest["invocations"]),
+        "processes": len(manifest["invocations"]),
         "board_made_with": versions()["coreheads"],
     }
 
 
-def _heads(run: RunFolder) -> list[dict[str, Any]]:
-    fractions = sorted({c["cell"]["fraction"] for c in run.cells().values() if c["cell"]["selection"] == "top"})
-    summaries = []
-    for model in run.config["models"]:
-        path = run.heads_path(model["name"])
-        if not path.exists():
-            continue
-        profile = HeadProfile.load(path)
-        tops = []
-        for fraction in fractions or [0.05]:
-            chosen = profile.top(fraction)
-            tops.append(
-                {
-                    "fraction": fraction,
-                    "count": len(chosen),
-                    "share": profile.share(chosen),
-                    "layers": sorted({layer for layer, _ in chosen}),
-                    "heads": [list(head) for head in sorted(chosen)],
-                }
-            )
-        summaries.append(
-            {
-                "run": run.path.resolve().name,
-                "model": model["name"],
-                "id": profile.model["id"],
-                "count": profile.count,
-                "samples": profile.samples,
-                "tasks": list(profile.tasks),
-                "split_half": profile.split_half,
-                "leaders": _leaders(profile),
-                "top": tops,
-            }
-        )
-    return summaries
+def _heads(source: Source) -> list[dict[str, Any]]:
+    cells = [record["cell"] for record in source.run.cells().values()]
+    fractions = sorted({cell["fraction"] for cell in cells if cell["selection"] == "top"})
+    return [
+        {
+            "run": source.label,
+            "model": model,
+            "id": profile.model["id"],
+            "count": profile.count,
+            "samples": profile.samples,
+            "tasks": list(profile.tasks),
+            "split_half": profile.split_half,
+            "leaders": _leaders(profile),
+            "top": [_top(profile, fraction) for fraction in fractions or [0.05]],
+        }
+        for model, profile in source.profiles.items()
+    ]
+
+
+def _top(profile: HeadProfile, fraction: float) -> dict[str, Any]:
+    chosen = profile.top(fraction)
+    return {
+        "fraction": fraction,
+        "count": len(chosen),
+        "share": profile.share(chosen),
+        "layers": sorted({layer for layer, _ in chosen}),
+        "heads": [list(head) for head in sorted(chosen)],
+    }
 
 
 def _leaders(profile: HeadProfile) -> dict[str, Any] | None:
@@ -181,9 +146,3 @@ def _leaders(profile: HeadProfile) -> dict[str, Any] | None:
         return None
     count = 1 + gaps.index(max(gaps))
     return {"count": count, "least": ranked[count - 1], "next": ranked[count]}
-
-
-def _plain(text: Any) -> str:
-    """Text that cannot end a Markdown table cell or start a tag."""
-    escaped = str(text).replace("\\", "\\\\").replace("|", "\\|")
-    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(escaped.split()))

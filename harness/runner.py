@@ -103,6 +103,7 @@ def _run_model(
 ) -> None:
     from coreheads.adapters.registry import load_adapter
     from coreheads.evaluation import Evaluator, quiet
+    from coreheads.examples import draw_for_run
 
     reporter.say(f"{model.name}: loading")
     with quiet():
@@ -116,6 +117,7 @@ def _run_model(
             **model.settings,
         )
     profile = _profile(config, model, adapter, folder, reporter)
+    draw_for_run(folder.path, model.name, adapter, profile, config, reporter.say)
     evaluator = Evaluator(adapter, config.evaluate.split, config.data_root, config.evaluate.batch_size, config.options)
     for task in config.evaluate.tasks:
         mine = [cell for cell in cells if cell.task == task]

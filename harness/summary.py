@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from coreheads import display
-from coreheads.leaderboard import heads_sentences
+from coreheads.findings import heads_sentences
 from coreheads.progress import wide_console
 
 Row = dict[str, Any]

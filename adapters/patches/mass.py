@@ -64,7 +64,7 @@ class AttentionMass(Patch):
             seen = {head: g.visible(rows, keys, step.vision) for g in step.groups for head in g.heads}
             for kv in range(step.key.shape[1]):
                 heads = range(kv * repeats, (kv + 1) * repeats)
-                weights = _weights(
+                weights = probabilities(
                     step.query[0, heads.start : heads.stop, rows - offset],
                     step.key[0, kv],
                     torch.stack([seen[head] for head in heads]),
@@ -75,7 +75,7 @@ class AttentionMass(Patch):
                     self._sum[index, step.layer, heads.start : heads.stop] += mass.cpu()
 
 
-def _weights(query: Tensor, key: Tensor, seen: Tensor, scaling: float) -> Tensor:
+def probabilities(query: Tensor, key: Tensor, seen: Tensor, scaling: float) -> Tensor:
     """Attention probabilities [heads, R, K] in at least float32; a row that sees nothing has none."""
     exact = torch.promote_types(query.dtype, torch.float32)
     scores = (query.to(exact) @ key.to(exact).T) * scaling

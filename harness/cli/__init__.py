@@ -14,7 +14,7 @@ import typer
 
 from coreheads.errors import UserError
 
-COMMANDS = ("run", "profile", "bench", "leaderboard", "check", "heads", "tasks", "models", "doctor")
+COMMANDS = ("run", "profile", "bench", "leaderboard", "publish", "check", "heads", "tasks", "models", "doctor")
 """Module names, in the order of ``coreheads --help``."""
 
 INTERRUPTED = 130

@@ -7,22 +7,47 @@ from typing import Annotated
 
 import typer
 
+from coreheads.cli.profile import DataRoot, Device, Dtype, Options, Settings
+
 app = typer.Typer(help="Look at the heads that `coreheads profile` or `coreheads run` found.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(help="A head profile (heads.json).")]
 Top = Annotated[int, typer.Option(help="How many heads the table lists.", min=1)]
 Fraction = Annotated[float, typer.Option(help="The share of all heads to sum up and to outline in the figure.")]
 Figure = Annotated[Path | None, typer.Option(help="Write the figure (layers x heads) to this PNG file.")]
+Sample = Annotated[
+    str | None, typer.Option(metavar="TASK[:RECORD]", help="Draw where heads look in a record, by its id or number.")
+]
+Split = Annotated[str | None, typer.Option(help="Of --sample; default: test, where the task has it.")]
+Model = Annotated[str | None, typer.Option(help="For --sample: a hub id or folder; default: the profile's own model.")]
 First = Annotated[Path, typer.Argument(metavar="A", help="A head profile (heads.json).")]
 Second = Annotated[Path, typer.Argument(metavar="B", help="Another one, of a model with as many layers and heads.")]
 Moved = Annotated[int, typer.Option(help="How many of the heads that moved most to list.", min=1)]
 
 
 @app.command()
-def show(file: File, top: Top = 20, fraction: Fraction = 0.05, out: Figure = None) -> None:
+def show(
+    file: File,
+    top: Top = 20,
+    fraction: Fraction = 0.05,
+    out: Figure = None,
+    sample: Sample = None,
+    split: Split = None,
+    model: Model = None,
+    data_root: DataRoot = None,
+    option: Options = None,
+    setting: Settings = None,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+) -> None:
     """Show a profile: the leading heads, how much they hold, where they sit, how far the ranking can be trusted.
 
+    With --sample: where its top heads and a middling one look in one record of a task, drawn over its picture, pages
+    or frames with the right place marked.
+
     Example: coreheads heads show heads.json --top 20 --out heads.png
+
+    Example: coreheads heads show heads.json --sample coreheads_mini_refcocog:0 --out example.png
     """
     from coreheads.errors import UserError
     from coreheads.profile import HeadProfile
@@ -31,6 +56,11 @@ def show(file: File, top: Top = 20, fraction: Fraction = 0.05, out: Figure = Non
     if out is not None and out.suffix.lower() != ".png":
         raise UserError(f"--out is {out}, expected a file that ends in .png")
     profile = HeadProfile.load(file)
+    if sample is not None:
+        from coreheads.cli.heads_sample import show_sample
+
+        show_sample(profile, sample, out, split, model, data_root, option or (), setting or (), device, dtype)
+        return
     heads = profile.top(fraction)
     typer.echo(f"{origin(profile)}\n\n{ranking_table(profile, top)}\n\n{findings(profile, fraction)}")
     if out is not None:

@@ -7,21 +7,34 @@ from typing import Annotated
 
 import typer
 
+SHOWN = 20
+"""How many of the things that are left out are printed."""
+
 
 def command(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders; several are shown side by side.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, also of several machines.")],
     out: Annotated[Path, typer.Option(help="Where to write leaderboard.json, .csv, .md, .html and figures.")],
 ) -> None:
     """Write the leaderboard of one or several runs from what they stored; no model is loaded.
 
-    Speeds and deltas are always those of one run: nothing is divided by a number of another machine.
+    Speeds and deltas are always those of one run: nothing is divided by a number of another machine. Where two runs
+    hold the same cell of the same device, the newer one counts. What is left out is printed.
 
     Example: coreheads leaderboard results/runs/embedded --out board
+
+    Example: coreheads leaderboard runs/a100 runs/h100 --out board
     """
+    from coreheads.findings import left_out_sentence
     from coreheads.leaderboard import write
     from coreheads.run_folder import RunFolder, writing
 
     folders = [RunFolder.load(run) for run in runs]
     with writing(out):
         board = write(folders, out)
+    for remark in board["remarks"]:
+        typer.echo(remark)
+    for entry in board["left_out"][:SHOWN]:
+        typer.echo(f"Left out: {left_out_sentence(entry)}")
+    if len(board["left_out"]) > SHOWN:
+        typer.echo(f"Left out: {len(board['left_out']) - SHOWN} more, see left_out in {out / 'leaderboard.json'}")
     typer.echo(f"{len(board['rows'])} rows of {len(folders)} run(s): {out / 'leaderboard.html'}")

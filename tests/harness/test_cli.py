@@ -14,7 +14,7 @@ import yaml
 from coreheads.cli import COMMANDS, main
 from coreheads.files import read_json, write_json
 
-HEAVY = ("torch", "transformers", "lmms_eval", "datasets", "decord", "pydantic", "matplotlib", "pandas")
+HEAVY = ("torch", "transformers", "lmms_eval", "datasets", "decord", "pydantic", "matplotlib", "pandas", "altair")
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -1,0 +1,41 @@
+"""The colours of conditions, the same in every table, chart and picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+KINDS = {
+    "top": "#d9480f",
+    "bottom": "#3b82c4",
+    "random": "#8a94a3",
+    "layer_matched": "#9467bd",
+    "explicit": "#c2255c",
+    "all": "#2b8a3e",
+    "none": "#b08900",
+}
+"""By selection; mid tones, which can be told from a white and from a black background."""
+
+OTHER = "#0f8a7e"
+MODELS = (
+    "#d9480f", "#1971c2", "#2b8a3e", "#9467bd", "#b08900", "#c2255c", "#0f8a7e", "#8a94a3", "#7c5cff", "#a0522d",
+)  # fmt: skip
+"""Of models, where a chart holds several; from the eleventh on they come again."""
+SHAPES = {"dense": "circle", "top": "diamond", "bottom": "triangle-down", "random": "triangle-up"}
+"""Of kinds, where colours are those of models; every other is a square."""
+HEADS = "#1971c2"
+"""Of the maps of heads."""
+
+
+def kind(row: dict[str, Any]) -> str:
+    """By what a row is coloured: ``dense`` or its selection."""
+    return "dense" if row["patch"] == "none" else str(row["selection"])
+
+
+def colour(name: str, dense: str) -> str:
+    """The colour of a kind; ``dense`` is the ink of where it is drawn."""
+    return dense if name == "dense" else KINDS.get(name, OTHER)
+
+
+def by_model(models: list[str]) -> dict[str, str]:
+    """A colour for each model, in their order."""
+    return {model: MODELS[place % len(MODELS)] for place, model in enumerate(models)}

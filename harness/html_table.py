@@ -1,0 +1,91 @@
+"""The page's table: every row of the board in plain HTML, which the page's script sorts, filters and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from coreheads import display
+from coreheads.colours import kind
+from coreheads.front import by_axis, pareto
+
+Row = dict[str, Any]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """One table of all rows with model, task and run as columns; columns that are empty everywhere are left out."""
+    columns = [c for c in display.COLUMNS if any(c.text(row) for row in rows)] or [*display.COLUMNS[:1]]
+    front = {id(row) for mine in by_axis(rows).values() for row in pareto(mine) if len(mine) > 1}
+    several = len({row["run"] for row in rows}) > 1
+    keys = ["model", "task", *(["run"] if several else [])]
+    head = _heading(columns[0], "text") + "".join(f'<th scope="col" class="key text">{name}</th>' for name in keys)
+    head += "".join(_heading(column, "text" if column.value is None else "number") for column in columns[1:])
+    head += '<th scope="col" hidden>group</th>'
+    body = []
+    for group, ((run, model, task), mine) in enumerate(display.by_task(rows).items()):
+        metric = f"score: {mine[0]['metric']}" + (f", scored by {mine[0]['variant']}" if mine[0].get("variant") else "")
+        about = "; ".join([metric, *([f"run {run}"] if several else [])])
+        for place, row in enumerate(mine):
+            names = {"model": model, "task": task, "run": run}
+            cells = [_condition(row, id(row) in front)]
+            cells += [f'<td class="key text"><bdi>{escape(names[name])}</bdi></td>' for name in keys]
+            cells += [_cell(column, row) for column in columns[1:]]
+            cells.append(f"<td hidden>{group}</td>")
+            marks = {"model": model, "task": task, "patch": str(row["patch"])}
+            marks |= {"about": about} if place == 0 else {}
+            attributes = " ".join(f'data-{name}="{escape(value)}"' for name, value in marks.items())
+            body.append(f'<tr class="{_style(row)}" {attributes}>{"".join(cells)}</tr>')
+    lines = "\n".join(body)
+    return f'<table id="board"><thead><tr>{head}</tr></thead><tbody>\n{lines}\n</tbody></table>'
+
+
+def notes(rows: Sequence[Row]) -> str:
+    """What must be read beside the rows, by model and task; empty where there is nothing."""
+    parts = []
+    for (run, model, task), mine in display.by_task(rows).items():
+        lines = "".join(f"<li>{escape(note)}</li>" for note in display.notes(mine))
+        if lines:
+            parts.append(
+                f"<h4><bdi>{escape(model)}</bdi> on <bdi>{escape(task)}</bdi> <small>({escape(run)})</small></h4>"
+            )
+            parts.append(f"<ul>{lines}</ul>")
+    return f"<details><summary>Notes on rows</summary>{''.join(parts)}</details>" if parts else ""
+
+
+def _heading(column: display.Column, style: str) -> str:
+    return f'<th scope="col" class="{style}" title="{escape(column.meaning)}">{escape(column.name)}</th>'
+
+
+def _condition(row: Row, front: bool) -> str:
+    note = f' title="{escape(row["note"])}"' if row["note"] else ""
+    mark = ' <span class="pill" title="no row beats it in score and speedup at once">front</span>' if front else ""
+    return (
+        f'<th scope="row"{note}><i class="dot k-{_safe(kind(row))}"></i>'
+        f"<span>{escape(display.what(row))}{mark}</span></th>"
+    )
+
+
+def _cell(column: display.Column, row: Row) -> str:
+    text = escape(column.text(row))
+    if not text:
+        return "<td></td>"
+    if column.value is None:
+        return f'<td class="text"><bdi>{text}</bdi></td>'
+    value = column.value(row)
+    order = "" if value is None else f"{value:.6g}"
+    bar = (
+        f' class="bar" style="--share:{100 * min(1.0, max(0.0, value)):.0f}%"'
+        if column.name == "score" and value
+        else ""
+    )
+    return f'<td data-order="{order}"{bar}>{text}</td>'
+
+
+def _style(row: Row) -> str:
+    return row["patch"] if row["patch"] in ("none", "hybrid", "ablate") else "other"
+
+
+def _safe(name: str) -> str:
+    """A class name's characters only."""
+    return "".join(c if c.isalnum() and c.isascii() else "_" for c in name)

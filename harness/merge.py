@@ -1,0 +1,189 @@
+"""Rows of several runs on one board. A row stays what its own run made of it: its delta and its speed are never
+computed from another run's numbers. What is left out is listed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from coreheads import left_out
+from coreheads.cells import Cell
+from coreheads.errors import UserError
+from coreheads.profile import HeadProfile
+from coreheads.rows import Row, build_rows
+from coreheads.run_folder import RunFolder
+
+
+@dataclass
+class Source:
+    """One run as the board shows it.
+
+    label: its name on the board. models: what its models are called there, by their names in the run. rows: all that
+    it gave, under these names. profiles: by the model's name on the board.
+    """
+
+    run: RunFolder
+    label: str
+    models: dict[str, str]
+    rows: list[Row] = field(default_factory=list)
+    profiles: dict[str, HeadProfile] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> str:
+        """When the last process began to work on it."""
+        return str(self.run.manifest["invocations"][-1]["started"])
+
+
+@dataclass
+class Merged:
+    """The content of a board: see ``coreheads.leaderboard.build``. remarks: what a reader must know of the merge."""
+
+    sources: list[Source]
+    rows: list[Row]
+    failed: list[dict[str, Any]]
+    left_out: list[dict[str, Any]]
+    remarks: list[str]
+
+
+def merge(runs: Sequence[RunFolder]) -> Merged:
+    """Merge runs, in the order given; where two hold one cell of one device, the newer row counts.
+
+    UserError where one folder is given twice.
+    """
+    for run in runs:
+        check_manifest(run)
+    names, remarks = _model_names(runs)
+    sources = [Source(run, label, mine) for run, label, mine in zip(runs, labels(runs), names, strict=True)]
+    gone: list[dict[str, Any]] = []
+    failures: list[dict[str, Any]] = []
+    for source in sources:
+        stored = build_rows(source.run)
+        gone += [{"run": source.label, "what": what, "reason": why} for what, why in left_out.gaps(source.run, stored)]
+        failures += [{"run": source.label, **record} for record in left_out.failed(source.run)]
+        source.rows = [row | {"run": source.label, "model": source.models[row["model"]]} for row in stored]
+        for name, shown in source.models.items():
+            if (path := source.run.heads_path(name)).exists():
+                source.profiles[shown] = HeadProfile.load(path)
+    rows, older = _newest(sources)
+    return Merged(sources, rows, failures, gone + older, remarks)
+
+
+def check_manifest(run: RunFolder) -> None:
+    """UserError naming the field of a manifest that lacks what a board says of its run."""
+    where = run.path / "manifest.json"
+    models = run.config.get("models")
+    if not isinstance(models, list) or not models:
+        raise UserError(f"{where}: config.models is {models!r}, expected a list of models")
+    wanted: list[tuple[str, Any, str, type]] = []
+    for place, model in enumerate(models):
+        wanted += [(f"config.models[{place}]", model, name, str) for name in ("id", "name")]
+    for place, start in enumerate(run.manifest["invocations"]):
+        wanted += [(f"invocations[{place}]", start, name, str) for name in ("started", "command")]
+        wanted += [(f"invocations[{place}]", start, name, dict) for name in ("versions", "machine")]
+        machine = start.get("machine") if isinstance(start, dict) else None
+        wanted += [(f"invocations[{place}].machine", machine, name, str) for name in ("name", "system")]
+    for part, content, name, kind in wanted:
+        value = content.get(name) if isinstance(content, dict) else None
+        if not isinstance(value, kind):
+            expected = "a text" if kind is str else "an object"
+            raise UserError(f"{where}: {part}.{name} is {value!r}, expected {expected}")
+
+
+def labels(runs: Sequence[RunFolder]) -> list[str]:
+    """A name for each run: its folder's, with as many folders above it as tell it from the others.
+
+    UserError where one folder is given twice.
+    """
+    paths = [run.path.resolve() for run in runs]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UserError(f"runs: {path} is given twice, expected every run once")
+    depth = [1] * len(paths)
+    while True:
+        found = ["/".join(path.parts[-count:]) for path, count in zip(paths, depth, strict=True)]
+        twins = [place for place, label in enumerate(found) if found.count(label) > 1]
+        if not twins:
+            return found
+        for place in twins:
+            depth[place] += 1
+
+
+def identity(run: RunFolder, model: dict[str, Any]) -> tuple[str, str | None]:
+    """(id, revision) of a model of the configuration; the revision as its own head profile knows it, if at all."""
+    path = run.heads_path(model["name"])
+    if model.get("heads") is None and path.exists():
+        known = HeadProfile.load(path).model
+        return str(known["id"]), known["revision"] or model.get("revision")
+    return str(model["id"]), model.get("revision")
+
+
+def _model_names(runs: Sequence[RunFolder]) -> tuple[list[dict[str, str]], list[str]]:
+    """What each run's models are called on the board: their names, with the checkpoint where one name means two."""
+    known = [{model["name"]: identity(run, model) for model in run.config["models"]} for run in runs]
+    shown: list[dict[str, str]] = [{name: name for name in mine} for mine in known]
+    remarks = []
+    for name in dict.fromkeys(name for mine in known for name in mine):
+        meant = list(dict.fromkeys(mine[name] for mine in known if name in mine))
+        if all(_same(one, other) for one, other in itertools.combinations(meant, 2)):
+            continue
+        full = {(id, revision): f"{name} ({id}{f', {revision}' if revision else ''})" for id, revision in meant}
+        for mine, names in zip(known, shown, strict=True):
+            if name in mine:
+                names[name] = full[mine[name]]
+        remarks.append(f"Runs call different checkpoints {name}; they are told apart as {' and '.join(full.values())}.")
+    return shown, remarks
+
+
+def _same(one: tuple[str, str | None], other: tuple[str, str | None]) -> bool:
+    """Whether two checkpoints may be one: an unknown revision may be any."""
+    return one[0] == other[0] and (one[1] == other[1] or None in (one[1], other[1]))
+
+
+def _newest(sources: Sequence[Source]) -> tuple[list[Row], list[dict[str, Any]]]:
+    """(the rows that count, entries for the others). A run's dense row stays beside any row that refers to it."""
+    newest: dict[str, Source] = {}
+    keys = {source.label: _keys(source) for source in sources}
+    for source in sorted(sources, key=lambda source: source.finished):
+        newest |= dict.fromkeys(keys[source.label], source)
+    rows, gone = [], []
+    for source in sources:
+        pairs = list(zip(source.rows, keys[source.label], strict=True))
+        kept = {id(row) for row, key in pairs if newest[key] is source}
+        referred = {(row["model"], row["task"]) for row in source.rows if id(row) in kept}
+        for row, key in pairs:
+            if id(row) in kept or (row["patch"] == "none" and (row["model"], row["task"]) in referred):
+                rows.append(row)
+            else:
+                why = f"run {newest[key].label} is newer and has it"
+                gone.append({"run": source.label, "what": left_out.what(row), "reason": why})
+    return rows, gone
+
+
+def _keys(source: Source) -> list[str]:
+    """For each row what makes it the same cell as another run's: model, task, condition, device, and every setting
+    that changes a score."""
+    config, stored = source.run.config, source.run.cells()
+    settings = {
+        source.models[model["name"]]: [model.get(name) for name in ("dtype", "attn_implementation", "settings")]
+        for model in config["models"]
+    }
+    split = (config.get("evaluate") or {}).get("split")
+    options = config.get("options") or {}
+    return [
+        json.dumps(
+            [
+                row["model"],
+                row["task"],
+                Cell.from_json(stored[row["cells"][0]]["cell"]).condition[1:],
+                [row[name] for name in ("device", "metric", "variant", "limit")],
+                settings[row["model"]],
+                split,
+                options.get(row["task"]),
+            ],
+            default=str,
+        )
+        for row in source.rows
+    ]

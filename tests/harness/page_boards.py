@@ -1,0 +1,116 @@
+"""Boards to make pages of: hostile names, a large one, odd ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from profile_samples import random_profile
+
+from coreheads import html
+from coreheads.profile import HeadProfile
+from coreheads.rows import FIELDS
+
+EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+
+
+def row(**values: Any) -> dict[str, Any]:
+    """A dense row with every field; give what differs."""
+    base: dict[str, Any] = dict.fromkeys(FIELDS)
+    base |= {"model": "a model", "task": "a task", "patch": "none", "params": {}, "n": 100, "score": 0.9, "heads": 0}
+    base |= {"score_ci": [0.85, 0.95], "tokens_median": 500, "device": "a GPU", "metric": "accuracy", "run": "run"}
+    return base | {"cells": ["cell"], "unscored": 0} | values
+
+
+def speed(speedup: float, **values: Any) -> dict[str, Any]:
+    """The speed fields of a row."""
+    measured = {"prefill_ms": 100 / speedup, "prefill_speedup": speedup, "decode_ms_per_token": 5.0}
+    measured |= {"decode_speedup": 1.0, "end_to_end_speedup": 1.0, "timed_tokens": 4096, "dense_kernel": "sdpa"}
+    if speedup != 1:
+        measured |= {"prefill_speedup_ci": [0.95 * speedup, 1.05 * speedup], "ceiling": 1.5 * speedup}
+    return measured | values
+
+
+def rows(**common: Any) -> list[dict[str, Any]]:
+    """Twenty conditions of one model and task, as a run has them; scores of one and two digits before the point."""
+    found = [row(**common, **speed(1.0))]
+    for place, selection in enumerate(("top", "bottom", "random", "layer_matched")):
+        for step, fraction in enumerate((0.025, 0.05, 0.1)):
+            score = 0.9 - 0.05 * step - (0.5 if selection == "top" else 0.01 * place)
+            values = {"score": score, "score_ci": [score - 0.05, score + 0.04], "delta": score - 0.9, "p_value": 0.01}
+            values |= {"patch": "ablate", "params": {"mode": "zero"}, "selection": selection, "fraction": fraction}
+            found.append(row(**common, **values, heads=1 + step))
+    for step, fraction in enumerate((0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.4)):
+        values = {"patch": "hybrid", "params": {"sink": 4, "window": 64}, "selection": "top", "fraction": fraction}
+        values |= {"score": 0.5 + 0.05 * step, "score_ci": [0.45 + 0.05 * step, 0.55 + 0.05 * step]}
+        found.append(row(**common, **values, heads=1 + step, **speed(3.2 - 0.3 * step)))
+    return found
+
+
+def board(rows: list[dict[str, Any]], profiles: Mapping[str, HeadProfile] | None = None, **more: Any) -> dict[str, Any]:
+    """What leaderboard.json holds, for these rows; ``profiles`` by model, of the run called run."""
+    about = {"name": "run", "command": "coreheads run", "started": "2026-01-01T00:00:00+00:00", "revision": None}
+    about |= {"versions": {"coreheads": "0"}, "machine": {"device": "cpu", "name": "a CPU", "system": "x"}}
+    heads = []
+    for model, profile in (profiles or {}).items():
+        chosen = profile.top(0.05)
+        layers = sorted({layer for layer, _ in chosen})
+        top = {"fraction": 0.05, "count": len(chosen), "share": profile.share(chosen), "layers": layers}
+        summary = {"run": "run", "model": model, "id": model, "count": profile.count, "samples": 10, "leaders": None}
+        heads.append(summary | {"split_half": 0.9, "top": [top], "tasks": []})
+    return {"schema_version": 1, "rows": rows, "runs": [about], "heads": heads} | more
+
+
+def write(folder: Path, content: dict[str, Any], profiles: Mapping[str, HeadProfile] | None = None) -> Path:
+    """The page of a board, on disk."""
+    path = folder / "leaderboard.html"
+    path.write_text(html.page(content, {("run", model): known for model, known in (profiles or {}).items()}))
+    return path
+
+
+def large(folder: Path) -> Path:
+    """5 models x 8 tasks x 20 conditions, with 64 x 64 heads each."""
+    models = [f"organisation/a-model-with-a-long-name-{number}B" for number in range(5)]
+    profiles = {model: random_profile(64, 64, seed) for seed, model in enumerate(models)}
+    found = []
+    for place, model in enumerate(models):
+        for task in range(8):
+            mine = rows(model=model, task=f"coreheads_benchmark_{task}")
+            for line in mine:
+                line["score"] -= 0.04 * place
+                line["score_ci"] = [bound - 0.04 * place for bound in line["score_ci"]]
+            found += mine
+    return write(folder, board(found, profiles), profiles)
+
+
+def hostile(folder: Path) -> Path:
+    """Markup wherever text comes from a model, a record or a user."""
+    found = rows(model=f"model {EVIL}", task=f"task {EVIL}", metric=EVIL, device=EVIL, run=EVIL, variant=EVIL)
+    for line in found[3:5]:
+        line |= {"note": EVIL, "unscored": 2, "unscored_example": EVIL, "aggregates": {EVIL: 0.5}}
+    found.append(row(model=f"model {EVIL}", task=f"task {EVIL}", patch=EVIL, selection=EVIL, fraction=0.1, run=EVIL))
+    profiles = {f"model {EVIL}": random_profile(4, 8, provenance={"command": EVIL})}
+    failed = [{"run": EVIL, "model": EVIL, "task": EVIL, "what": EVIL, "reason": EVIL}]
+    left_out = [{"run": EVIL, "what": EVIL, "reason": EVIL}]
+    content = board(found, profiles, failed=failed, left_out=left_out, remarks=[EVIL])
+    content["runs"][0] |= {"name": EVIL, "command": f"coreheads run '{EVIL}'", "revision": EVIL}
+    return write(folder, content, profiles)
+
+
+ODD: dict[str, list[dict[str, Any]]] = {
+    "nothing": [],
+    "one row": [row()],
+    "nothing timed": [row(), row(patch="ablate", params={"mode": "zero"}, selection="top", fraction=0.05, score=0.1)],
+    "no dense row": rows()[1:],
+    "scores that are no shares": [
+        row(score=-3.5, score_ci=[-4.0, -3.0], **speed(1.0)),
+        row(score=17.0, patch="hybrid", params={}, selection="top", fraction=0.1, **speed(2.0)),
+    ],
+    "no intervals": [line | {"score_ci": None, "prefill_speedup_ci": None, "ceiling": None} for line in rows()],
+    "many models": [line for n in range(60) for line in (row(model=f"model {n} " + "long-name-" * 9),)],
+    "any script": rows(model="모델 ٭ نموذج עברית", task="مهمة 📄", metric="точность", device="设备"),
+    "unknown device and metric": [row(device=None, metric=None, **speed(1.0, timed_tokens=None))],
+    "another patch": [row(patch="merge", params={}, selection="mine", fraction=0.1, **speed(1.2))],
+}  # fmt: skip
+"""Rows by what is odd about them."""
