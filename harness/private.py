@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-_POSIX = re.compile(r"(?<![\w.:/<~-])(?:~|/(?=[\w.@~-]+/|(?:home|root|tmp|mnt|data|Users)\b))[^\s'\"`,;:)\]}<>|]*")
+_POSIX = re.compile(r"(?<![\w.:/<~-])(?:~[\w.-]*/|/(?=[\w.@~-]+/|(?:home|root|tmp|mnt|data|Users)\b))[^\s'\"`,;:)\]}<>|]*")
 _WINDOWS = re.compile(r"(?<!\w)(?:[A-Za-z]:\\|\\\\)[^\s'\"`,;:)\]}<>|]+")
 
 
