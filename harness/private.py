@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-_POSIX = re.compile(r"(?<![\w.:/<~-])(?:~|/(?=[\w.@~-]+/|(?:home|root|tmp|mnt|data|Users)\b))[^\s'\"`,;:)\]}<>|]*")
-_WINDOWS = re.compile(r"(?<!\w)(?:[A-Za-z]:\\|\\\\)[^\s'\"`,;:)\]}<>|]+")
+_REST = r"[^\s'\"`,;:)\]}<>|]*"
+_POSIX = re.compile(r"(?<![\w.:/<~-])(?:~[\w.-]*/|/(?=[\w.@~-]+/|(?:home|root|tmp|mnt|data|Users)\b))" + _REST)
+_WINDOWS = re.compile(r"(?<!\w)(?:[A-Za-z]:\\|\\\\)" + _REST)
 
 
 class Shortener:

@@ -221,6 +221,8 @@ def test_answers_and_pictures_can_be_left_out(tmp_path: Path) -> None:
         ("https://example.org/a/b", "https://example.org/a/b"),
         ("</b> <i/>", "</b> <i/>"),
         ("~ann/x.y", "x.y"),
+        ("~/x.y", "x.y"),
+        ("about ~5 % ~ so", "about ~5 % ~ so"),
         ("C:\\a\\b c:\\d", "b d"),
         ("/opt/models/one /opt/models/two", "one two"),
     ],
