@@ -20,6 +20,7 @@ from coreheads.adapters import rendering
 from coreheads.adapters.collate import collate
 from coreheads.adapters.generation import Generation, generate
 from coreheads.adapters.images import open_image
+from coreheads.adapters.memory import is_out_of_memory
 from coreheads.adapters.messages import Chat, Kind, Messages, Source, parse
 from coreheads.adapters.processing import Opened
 from coreheads.adapters.prompt import Prompt, Seen
@@ -209,6 +210,8 @@ class Adapter(ABC):
         except UserError:
             raise
         except Exception as error:  # whatever a processor raises, such as for a shape beyond what the family takes
+            if is_out_of_memory(error):
+                raise
             shown = ", ".join(item.source.name for item in opened)
             raise UserError(f"{shown}: refused by the processor ({one_line(error)})") from error
 
