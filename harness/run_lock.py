@@ -61,8 +61,11 @@ def locked(folder: Path) -> Iterator[Holder | None]:
 
     UserError that names pid and host of the process that holds it now.
     """
-    with writing(folder):
-        stream = os.fdopen(os.open(folder / "run.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+")
+    path = folder / "run.lock"
+    if path.is_symlink():
+        raise UserError(f"{path}: is a link, expected a file of the run")
+    with writing(path):
+        stream = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+")
     with stream:
         if _held_by_system(stream, folder):
             left = _read(stream)
