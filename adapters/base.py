@@ -27,7 +27,7 @@ from coreheads.adapters.prompt import Prompt, Seen
 from coreheads.adapters.structure import head_shape, vision_tower
 from coreheads.adapters.token_map import TokenMap
 from coreheads.adapters.video import sample
-from coreheads.errors import UserError, one_line
+from coreheads.errors import UserError, nearest, one_line
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Adapter(ABC):
         for name in settings:
             if name not in self.settings:
                 raise UserError(
-                    f"setting {name}: {self.model_type} has none of that name, expected {', '.join(self.settings)}"
+                    f"setting {name}: {self.model_type} has none of that name{nearest(name, self.settings)}, "
+                    f"expected {', '.join(self.settings)}"
                 )
         self.configure(**settings)
 

@@ -9,7 +9,7 @@ import torch
 
 from coreheads.adapters import hub
 from coreheads.adapters.memory import is_out_of_memory
-from coreheads.errors import OutOfMemory, UserError, nearest, one_line
+from coreheads.errors import OutOfMemory, UserError, expected_one_of, one_line
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 
@@ -36,7 +36,7 @@ def device(name: str) -> torch.device:
 def dtype(name: str) -> torch.dtype | str:
     """The torch dtype of that name, or "auto"."""
     if name not in DTYPES:
-        raise UserError(f"dtype: {name!r}, expected one of {', '.join(DTYPES)}{nearest(name, DTYPES)}")
+        raise UserError(f"dtype: {name!r}, {expected_one_of(name, DTYPES)}")
     found: torch.dtype | str = name if name == "auto" else getattr(torch, name)
     return found
 

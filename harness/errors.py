@@ -29,3 +29,9 @@ def nearest(name: object, known: Iterable[str]) -> str:
 
     found = get_close_matches(str(name)[:200], list(known), n=1)
     return f" (did you mean {found[0]!r}?)" if found else ""
+
+
+def expected_one_of(name: object, known: Iterable[str]) -> str:
+    """``expected one of a, b (did you mean 'a'?)``: how a message about an unknown name ends."""
+    names = list(known)
+    return f"expected one of {', '.join(names)}{nearest(name, names)}"
