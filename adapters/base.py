@@ -20,13 +20,14 @@ from coreheads.adapters import rendering
 from coreheads.adapters.collate import collate
 from coreheads.adapters.generation import Generation, generate
 from coreheads.adapters.images import open_image
+from coreheads.adapters.memory import is_out_of_memory
 from coreheads.adapters.messages import Chat, Kind, Messages, Source, parse
 from coreheads.adapters.processing import Opened
 from coreheads.adapters.prompt import Prompt, Seen
 from coreheads.adapters.structure import head_shape, vision_tower
 from coreheads.adapters.token_map import TokenMap
 from coreheads.adapters.video import sample
-from coreheads.errors import UserError, one_line
+from coreheads.errors import UserError, nearest, one_line
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Adapter(ABC):
         for name in settings:
             if name not in self.settings:
                 raise UserError(
-                    f"setting {name}: {self.model_type} has none of that name, expected {', '.join(self.settings)}"
+                    f"setting {name}: {self.model_type} has none of that name{nearest(name, self.settings)}, "
+                    f"expected {', '.join(self.settings)}"
                 )
         self.configure(**settings)
 
@@ -209,6 +211,8 @@ class Adapter(ABC):
         except UserError:
             raise
         except Exception as error:  # whatever a processor raises, such as for a shape beyond what the family takes
+            if is_out_of_memory(error):
+                raise
             shown = ", ".join(item.source.name for item in opened)
             raise UserError(f"{shown}: refused by the processor ({one_line(error)})") from error
 

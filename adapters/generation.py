@@ -52,6 +52,7 @@ class Generation:
     timings: dict[str, float | None] | None = None
     margin: float = math.nan
     finite: bool = True
+    broken_at: int | None = None
 
 
 @torch.inference_mode()
@@ -111,14 +112,16 @@ def generate(
             sound = torch.stack(state.sound).T.tolist()
             for place, (row, prompt, answer) in enumerate(zip(batch.rows, members, answers, strict=True)):
                 phases = {"preprocess_s": prompt.preprocess_s, **clock.seconds, "decode_tokens": steps}
+                # a row that has ended goes on in its batch, unheard
+                heard = sound[place][: len(answer.ids)]
                 done[row] = Generation(
                     answer.text(),
                     answer.ids,
                     prompt.tokens,
                     phases if timing else None,
                     state.margins[place],
-                    # a row that has ended goes on in its batch, unheard
-                    all(sound[place][: len(answer.ids)]),
+                    all(heard),
+                    None if all(heard) else heard.index(False) + 1,
                 )
     return [done[row] for row in range(len(prompts))]
 

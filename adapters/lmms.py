@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from lmms_eval.api.instance import GenerationResult, TokenCounts
 from lmms_eval.api.model import lmms
 
+from coreheads.adapters.generation import BATCH_TOKENS
+from coreheads.adapters.lmms_arguments import named_patch, only_greedy, own_device, whole
+from coreheads.adapters.memory import is_out_of_memory, make_room
 from coreheads.adapters.prompt import Prompt
 from coreheads.adapters.prompt_cache import PromptCache
 from coreheads.adapters.structure import beyond_context
 from coreheads.adapters.vision_memo import VisionMemo
-from coreheads.errors import UserError
+from coreheads.errors import OutOfMemory, UserError
+
+NOT_FINITE = "logits are not finite"
+"""How the reason begins for which an answer of NaN or infinite logits has no score."""
 
 MAX_NEW_TOKENS = 64
 """Where a task's generation_kwargs name no max_new_tokens."""
-
-_SAMPLING = ("do_sample", "num_beams", "temperature", "top_p", "top_k")
 
 
 class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
@@ -70,21 +75,26 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
             )
         self.adapter = adapter
         self.patch = named_patch(adapter, patch, heads, selection, fraction, seed, params)
-        self.batch_size = _whole(batch_size)
+        self._at_most = whole(batch_size)
         self.device = device
         self.prompts = PromptCache()
         self.vision = VisionMemo()
+        self.forget()
         self.known: Callable[[str, int], str | None] = lambda task, index: None
         self.answered: Callable[[str, int, Any], None] = lambda task, index, generation: None
-        self.refused: Callable[[str, int, str], None] = lambda task, index, reason: None
+        self.refused: Callable[[str, int, str, Any], None] = lambda task, index, reason, by: None
 
     def generate_until(self, requests: list[Any]) -> list[Any]:
         """One answer a request, in order.
 
         ``known(task, document index)`` may give an answer that is stored already; ``answered(task, index,
-        generation)`` is told of every new one before the next batch starts, ``refused(task, index, reason)`` of every
-        document without an answer: one that its task (which must have a ``leave_out``) cannot show, whose media cannot
-        be used, or that is longer than the model's context. Its answer is empty.
+        generation)`` is told of every new one before the next batch starts, ``refused(task, index, reason, by)`` of
+        every document without an answer: one that its task (which must have a ``leave_out``) cannot show or whose media
+        cannot be used (by "data"), that is longer than the model's context, or whose logits are no numbers (by
+        "model"). Its answer is empty.
+
+        A batch that does not fit into memory is halved, and so are the following ones; OutOfMemory where a single
+        prompt does not fit.
         """
         answers: list[Any] = [None] * len(requests)
         pending: list[int] = []
@@ -95,19 +105,41 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
                 pending.append(place)
             else:
                 answers[place] = stored
-        for batch in self._batches(requests, pending):
-            for place, generation in zip(batch, self._answer([requests[place] for place in batch]), strict=True):
-                _, _, _, index, task, _ = requests[place].args
-                if generation is None:
-                    answers[place] = ""
-                    continue
-                self.answered(task, index, generation)
-                counts = TokenCounts(input_tokens=generation.prompt_tokens, output_tokens=len(generation.token_ids))
-                answers[place] = GenerationResult(generation.text, counts)
+        batches = deque(self._batches(requests, pending))
+        while batches:
+            whole_batch = batches.popleft()
+            batch, rest = whole_batch[: self.batch_size], whole_batch[self.batch_size :]
+            if rest:
+                batches.appendleft(rest)
+            found = self._fitting([requests[place] for place in batch])
+            if found is None:
+                batches.appendleft(batch)  # a part of it next time
+                continue
+            for place, generation in zip(batch, found, strict=True):
+                answers[place] = self._noted(requests[place], generation)
         return answers
 
+    def _noted(self, request: Any, generation: Any) -> Any:
+        """What lmms-eval gets for a request, after the listeners were told."""
+        _, _, _, index, task, _ = request.args
+        if generation is None:
+            return ""
+        if not generation.finite:
+            reason = f"{NOT_FINITE} (token {generation.broken_at} of its answer)"
+            self._left_out(request, _LeftOut(reason, "model"))
+            return ""
+        self.answered(task, index, generation)
+        counts = TokenCounts(input_tokens=generation.prompt_tokens, output_tokens=len(generation.token_ids))
+        return GenerationResult(generation.text, counts)
+
     def forget(self) -> None:
-        """Drop prepared prompts and vision features, for example when another task begins."""
+        """Begin anew, as when another task does: without prepared prompts and vision features, with full batches."""
+        self._drop()
+        self.batch_size: int = self._at_most
+        self.batch_tokens: int = BATCH_TOKENS.get(self.adapter.device.type, 4096)
+        self._longest = 0
+
+    def _drop(self) -> None:
         self.prompts.clear()
         self.vision.clear()
 
@@ -124,7 +156,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
                 raise _LeftOut(str(error)) from error
             too_long = beyond_context(self.adapter.model, prepared)
             if too_long:
-                raise _LeftOut(too_long)
+                raise _LeftOut(too_long, "model")
             return prepared
 
         return self.prompts.get((task, split, index), prepare)
@@ -138,19 +170,43 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         try:
             return self.prompt(task, split, index, doc_to_messages)
         except _LeftOut as error:
-            if not hasattr(owner, "leave_out"):
-                raise UserError(str(error)) from error.__cause__
-            reason = owner.leave_out(self.task_dict[task][split][index], str(error))
-            self.refused(task, index, reason)
+            self._left_out(request, error)
             return None
+
+    def _left_out(self, request: Any, why: _LeftOut) -> None:
+        """Have the task and the listener know of a document without an answer."""
+        _, doc_to_messages, _, index, task, split = request.args
+        owner: Any = getattr(doc_to_messages, "__self__", None)
+        if not hasattr(owner, "leave_out"):
+            raise UserError(str(why)) from why.__cause__
+        reason = owner.leave_out(self.task_dict[task][split][index], str(why))
+        self.refused(task, index, reason, why.by)
+
+    def _fitting(self, requests: Sequence[Any]) -> list[Any] | None:
+        """Their answers; None where so many do not fit into memory together, after half as many were made the most."""
+        try:
+            return self._answer(requests)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        self._drop()
+        make_room()
+        if len(requests) == 1:
+            tokens = f" of {self._longest:,} tokens" if self._longest else ""
+            raise OutOfMemory(f"out of memory with one prompt{tokens}")
+        self.batch_size = max(1, len(requests) // 2)
+        self.batch_tokens = max(1, self.batch_tokens // 2)
+        return None
 
     def _answer(self, requests: Sequence[Any]) -> list[Any]:
         _, _, settings, _, _, _ = requests[0].args
-        _only_greedy(settings)
+        only_greedy(settings)
+        self._longest = 0
         found = [self._usable_prompt(request) for request in requests]
         prompts = [prompt for prompt in found if prompt is not None]
         if not prompts:
             return [None] * len(found)
+        self._longest = max(prompt.tokens for prompt in prompts)
         until = settings.get("until") or ()
         with self.vision.active(self.adapter.vision_modules), self.patch(self.adapter.model):
             generations: list[Any] = self.adapter.generate(
@@ -158,6 +214,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
                 max_new_tokens=int(settings.get("max_new_tokens", MAX_NEW_TOKENS)),
                 stop=[until] if isinstance(until, str) else list(until),
                 share_prefix=True,
+                batch_tokens=self.batch_tokens,
             )
         answered = iter(generations)
         return [None if prompt is None else next(answered) for prompt in found]
@@ -186,56 +243,8 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
 
 
 class _LeftOut(Exception):
-    """A document without a prompt; the message says why."""
+    """A document without an answer; the message says why, ``by`` whether its data or the model is to blame."""
 
-
-def named_patch(
-    adapter: Any,
-    kind: str,
-    heads: str | None,
-    selection: str,
-    fraction: float | None,
-    seed: int,
-    params: dict[str, Any],
-) -> Any:
-    """The patch that model arguments describe; UserError where they do not fit together or the model."""
-    from coreheads.adapters.patches.registry import make_patch
-    from coreheads.profile import HeadProfile
-    from coreheads.selections import Selection
-
-    if kind == "none":
-        if heads is not None or fraction is not None or params:
-            given = ", ".join(filter(None, ["heads" if heads else "", "fraction" if fraction else "", *params]))
-            raise UserError(f"coreheads: patch is none but {given} is given, expected patch=hybrid or patch=ablate")
-        return make_patch("none", frozenset())
-    profile = None
-    if heads is not None:
-        profile = HeadProfile.load(heads)
-        profile.check_model(adapter.describe())
-    elif selection not in ("none", "all", "random"):
-        raise UserError(f"coreheads: patch={kind} with selection={selection} needs heads=heads.json")
-    if selection not in ("none", "all") and fraction is None:
-        raise UserError(f"coreheads: patch={kind} with selection={selection} needs a fraction, as fraction=0.05")
-    chosen = Selection(selection, fraction, seed).resolve(profile, (adapter.layers, adapter.heads))
-    return make_patch(kind, chosen, **params)
-
-
-def own_device(device: str, local_rank: str | None) -> str:
-    """The GPU of a process among several on one machine, whose number its launcher gives; any other device as it is."""
-    return f"cuda:{local_rank}" if device == "cuda" and local_rank is not None else device
-
-
-def _only_greedy(settings: dict[str, Any]) -> None:
-    asked = {name: settings[name] for name in _SAMPLING if settings.get(name) not in (None, 0, 0.0, 1, 1.0, False)}
-    if asked:
-        raise UserError(f"coreheads: generation_kwargs ask for {asked}, expected greedy decoding")
-
-
-def _whole(value: int | str | None) -> int:
-    try:
-        number = 1 if value is None else int(value)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise UserError(f"coreheads: batch_size is {value!r}, expected a whole number of at least 1")
-    return number
+    def __init__(self, reason: str, by: str = "data") -> None:
+        super().__init__(reason)
+        self.by = by

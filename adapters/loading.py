@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from coreheads.adapters import hub
-from coreheads.errors import UserError, one_line
+from coreheads.adapters.memory import is_out_of_memory
+from coreheads.errors import OutOfMemory, UserError, expected_one_of, one_line
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 
@@ -35,7 +36,7 @@ def device(name: str) -> torch.device:
 def dtype(name: str) -> torch.dtype | str:
     """The torch dtype of that name, or "auto"."""
     if name not in DTYPES:
-        raise UserError(f"dtype: {name!r}, expected one of {', '.join(DTYPES)}")
+        raise UserError(f"dtype: {name!r}, {expected_one_of(name, DTYPES)}")
     found: torch.dtype | str = name if name == "auto" else getattr(torch, name)
     return found
 
@@ -113,6 +114,8 @@ def model_and_processor(
     try:
         model, found = AutoModelForImageTextToText.from_pretrained(place, output_loading_info=True, **how)
     except Exception as error:  # a damaged file, weights of another shape, a package that is missing, ...
+        if is_out_of_memory(error):
+            raise OutOfMemory(f"{name}: out of memory while it was loaded ({one_line(error)})") from None
         raise UserError(f"{name}: its model cannot be loaded ({one_line(error)})") from error
     # transformers draws weights that are missing at random, and heads made of them would look like a result
     lacking = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])

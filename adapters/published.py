@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from coreheads.errors import UserError
+from coreheads.errors import UserError, expected_one_of
 
 _QWEN_HEAD = 128
 """Numbers in a head of the Qwen3 language models."""
@@ -157,7 +157,7 @@ def names() -> list[str]:
 def shape(name: str) -> dict[str, Any]:
     """The configuration of a known checkpoint as config.json holds it; UserError names the known ones otherwise."""
     if name not in _SHAPES:
-        raise UserError(f"model: {name!r} has no known shape, expected one of {', '.join(_SHAPES)}")
+        raise UserError(f"model: {name!r} has no known shape, {expected_one_of(name, _SHAPES)}")
     return _SHAPES[name]
 
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coreheads.errors import UserError
+from coreheads.errors import UserError, expected_one_of
 
 if TYPE_CHECKING:
     from coreheads.adapters.base import Adapter
@@ -29,7 +29,7 @@ TINY = "tiny"
 def family(model_type: str, where: str) -> type[Adapter]:
     """The adapter class for a model type; UserError names the type and the supported ones."""
     if model_type not in FAMILIES:
-        raise UserError(f"{where}: model_type is {model_type!r}, supported are {', '.join(sorted(FAMILIES))}")
+        raise UserError(f"{where}: model_type is {model_type!r}, {expected_one_of(model_type, sorted(FAMILIES))}")
     module, name = FAMILIES[model_type].split(":")
     found: type[Adapter] = getattr(import_module(module), name)
     return found

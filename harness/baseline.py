@@ -192,7 +192,7 @@ def abbreviated(response: str) -> str:
 
 def load_baseline(path: str | Path) -> Baseline:
     """A baseline file; UserError with one line a fault where it is none, or of another schema."""
-    from coreheads.config import faults
+    from coreheads.config_errors import faults
 
     data = read_json(path)
     if not isinstance(data, dict) or not isinstance(data.get("cells"), dict):
@@ -206,7 +206,7 @@ def load_baseline(path: str | Path) -> Baseline:
     try:
         return Baseline.model_validate_json(json.dumps(data))  # in JSON a list may stand for a tuple
     except ValidationError as error:
-        raise UserError(faults(path, error)) from None
+        raise UserError("\n".join(faults(error, Path(path), Baseline))) from None
 
 
 def save_baseline(path: Path, baseline: Baseline) -> None:

@@ -6,7 +6,7 @@ under one KV head; ``scattered`` is the worst case for the KV cache, in which ha
 
 from __future__ import annotations
 
-from coreheads.errors import UserError
+from coreheads.errors import UserError, nearest
 from coreheads.heads import Heads
 from coreheads.selections import head_count
 
@@ -18,7 +18,9 @@ FIRST, LAST = 0.4, 0.9
 def spread(kind: str, fraction: float, layers: int, heads: int, kv_heads: int) -> Heads:
     """So many heads of a model of ``layers`` x ``heads`` query heads, the same ones every time."""
     if kind not in SPREADS:
-        raise UserError(f"--selection is {kind!r}, expected one of {', '.join(SPREADS)}, or --heads FILE")
+        raise UserError(
+            f"--selection is {kind!r}{nearest(kind, SPREADS)}, expected one of {', '.join(SPREADS)}, or --heads FILE"
+        )
     count = head_count(fraction, layers * heads)
     choose = _clustered if kind == "clustered" else _scattered
     return choose(count, layers, heads, kv_heads)

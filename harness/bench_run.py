@@ -15,8 +15,8 @@ from coreheads.adapters.patches.hybrid import Granularity
 from coreheads.bench_rows import Row
 from coreheads.bench_target import load
 from coreheads.bench_timing import Plan
+from coreheads.files import writing
 from coreheads.profile import HeadProfile
-from coreheads.run_folder import writing
 
 
 @dataclass(frozen=True)

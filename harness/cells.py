@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from coreheads.errors import UserError
 from coreheads.heads import Head, Heads
@@ -30,6 +30,8 @@ class Cell:
     was drawn with. heads: only for explicit selections. limit: how many samples (None: all). within: the first so
     many samples of the task are those that the dense model answers too (None: all).
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "allow_inf_nan": False}  # when it is read back
 
     model: str
     task: str

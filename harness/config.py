@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from coreheads.cells import SIZED
+from coreheads.config_errors import faults
 from coreheads.config_text import load_yaml, set_values
-from coreheads.errors import UserError
+from coreheads.errors import UserError, nearest
 from coreheads.selections import SEEDED
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -149,11 +150,13 @@ class RunConfig(_Section):
         for place, group in enumerate(self.cells):
             for task in group.tasks:
                 if task not in self.evaluate.tasks:
-                    raise ValueError(f"cells.{place}.tasks names {task!r}, which evaluate.tasks does not")
+                    near = nearest(task, self.evaluate.tasks)
+                    raise ValueError(f"cells.{place}.tasks names {task!r}, which evaluate.tasks does not{near}")
         if self.timing.tasks != "all":
             for task in self.timing.tasks:
                 if task not in self.evaluate.tasks:
-                    raise ValueError(f"timing.tasks names {task!r}, which evaluate.tasks does not")
+                    near = nearest(task, self.evaluate.tasks)
+                    raise ValueError(f"timing.tasks names {task!r}, which evaluate.tasks does not{near}")
         return self
 
     @property
@@ -178,7 +181,8 @@ def shipped(name: str | Path) -> Path:
         return path
     if not known.is_file():
         names = sorted(found.stem for found in default_path().parent.glob("*.yaml"))
-        raise UserError(f"{path}: no such file, expected a YAML configuration or one of {', '.join(names)}")
+        near = nearest(path.name, names)
+        raise UserError(f"{path}: no such file{near}, expected a YAML configuration or one of {', '.join(names)}")
     return known
 
 
@@ -203,36 +207,4 @@ def load_config(
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        raise UserError(faults(source, error)) from None
-
-
-def faults(source: str | Path, error: ValidationError) -> str:
-    """A line for every fault that pydantic found in a file."""
-    found = error.errors(include_url=False)
-    places = [fault["loc"] for fault in found]
-    # a list whose elements are wrong is also reported as too short: say only what is wrong inside
-    own = [fault for fault in found if not any(_inside(place, fault["loc"]) for place in places)]
-    return "\n".join(_line(source, fault) for fault in own)
-
-
-def _inside(place: tuple[Any, ...], outer: tuple[Any, ...]) -> bool:
-    return len(place) > len(outer) and place[: len(outer)] == outer
-
-
-def _line(source: str | Path, fault: Any) -> str:
-    """One pydantic fault as ``file: field is value, expected ...``."""
-    field = ".".join(str(part) for part in fault["loc"]) or "the file"
-    text = str(fault["msg"]).removeprefix("Value error, ")
-    if fault["type"] == "missing":
-        return f"{source}: {field} is missing"
-    if fault["type"] == "extra_forbidden":
-        return f"{source}: {field} is not a known field"
-    if fault["type"] == "value_error":
-        return f"{source}: {field}: {text}"
-    text = text.removeprefix("Input should be ")
-    return f"{source}: {field} is {_short(fault['input'])}, expected {text}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+        raise UserError("\n".join(faults(error, source, RunConfig))) from None

@@ -50,7 +50,7 @@ def _processors() -> str:
 
 
 def _lmms() -> str:
-    from coreheads.evaluation import quiet
+    from coreheads.quiet import quiet
 
     with quiet():
         from lmms_eval.evaluator import simple_evaluate
@@ -66,7 +66,7 @@ def _video() -> str:
 
 def _tiny() -> str:
     from coreheads.adapters.registry import load_adapter
-    from coreheads.evaluation import quiet
+    from coreheads.quiet import quiet
 
     with quiet():
         adapter = load_adapter("tiny")

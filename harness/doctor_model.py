@@ -82,7 +82,7 @@ def _memory(config: Any, dtype: Any, checks: list[Check]) -> int:
     import torch
     from transformers import AutoModelForImageTextToText
 
-    from coreheads.evaluation import quiet
+    from coreheads.quiet import quiet
 
     try:
         with quiet(), torch.device("meta"):
@@ -130,7 +130,7 @@ def _weights(folder: Path, whole: bool) -> Check:
 def _processor(folder: Path, whole: bool) -> Check:
     from transformers import AutoProcessor
 
-    from coreheads.evaluation import quiet
+    from coreheads.quiet import quiet
 
     try:
         with quiet():

@@ -1,4 +1,8 @@
-"""The one error that means "your input is wrong"."""
+"""The errors that mean "your input is wrong", or too large for this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -13,3 +17,21 @@ def one_line(error: Exception) -> str:
     """The first line of an error's text, or its type where it has none."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
+
+
+class OutOfMemory(UserError):
+    """What was asked for does not fit into this machine's memory, however little is done at a time."""
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """`` (did you mean 'hybrid'?)`` for what resembles one of the known names, else an empty text: ends a message."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(str(name)[:200], list(known), n=1)
+    return f" (did you mean {found[0]!r}?)" if found else ""
+
+
+def expected_one_of(name: object, known: Iterable[str]) -> str:
+    """``expected one of a, b (did you mean 'a'?)``: how a message about an unknown name ends."""
+    names = list(known)
+    return f"expected one of {', '.join(names)}{nearest(name, names)}"

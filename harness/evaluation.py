@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from coreheads.cells import Cell
 from coreheads.errors import UserError
-from coreheads.samples import SampleFile
+from coreheads.quiet import quiet, unwrapped
+from coreheads.samples import By, SampleFile
 from coreheads.tasks.documents import BadSample
+
+
+class NothingScored(Exception):
+    """A cell without a score because the model refused its samples; the message says why."""
 
 
 class Evaluator:
@@ -55,14 +58,18 @@ class Evaluator:
         return self._task
 
     def evaluate(
-        self, cell: Cell, patch: Any, store: SampleFile, advance: Callable[[int], object] = lambda n: None
+        self, cell: Cell, patch: Any, store: SampleFile, advance: Callable[..., object] = lambda n, tokens=0: None
     ) -> dict[str, Any]:
         """Answer and score the cell's samples that ``store`` has no score of, appending each when it is known.
 
         Returns the cell's result: n, score and metric (of the whole set), metrics (all that lmms-eval prints),
         aggregates (those of the whole set that are no means), unscored (samples that cannot be used, which are in no
-        score), variant, tokens_median, seconds. A random draw may have n 0 and no score. Raises UserError where the
-        task has no data or none that can be scored, or the store holds other records.
+        score) with nonfinite and over_context, how many of them the model refused for which reason, empty (answers
+        without text, which are scored) with an example, variant, tokens_median, seconds and answered (of this call). A
+        random draw may have n 0 and no score. advance: told of each (samples, prompt tokens computed).
+
+        Raises UserError where the task has no data or none that can be scored, or the store holds other records;
+        NothingScored where that is the model's doing.
         """
         task = self.task(cell.task)
         offset, count = cell.span(len(task.ids))
@@ -71,14 +78,19 @@ class Evaluator:
         if stray:
             raise UserError(f"{store.path}: record {min(stray)!r} does not belong to this cell: has the data changed?")
         store.ask_again()  # what could not be shown may be there now
+        task.built.unscored = dict(store.refused)  # the model would only do the same again
         advance(len(store))
+        before = len(store.samples)
 
         def known(_: str, index: int) -> str | None:
-            line = store.samples.get(task.ids[index])
+            record = task.ids[index]
+            if record in store.refused:
+                return ""
+            line = store.samples.get(record)
             return None if line is None else str(line["response"])
 
-        def refused(_: str, index: int, reason: str) -> None:
-            store.leave_out(task.ids[index], reason)
+        def refused(_: str, index: int, reason: str, by: By = "data") -> None:
+            store.leave_out(task.ids[index], reason, by)
             advance(1)
 
         def answered(name: str, index: int, generation: Any) -> None:
@@ -90,18 +102,18 @@ class Evaluator:
             group = task.group(index)
             tokens, margin = generation.prompt_tokens, generation.margin
             store.add(task.ids[index], generation.text, scores[task.metric], scores, tokens, group, margin)
-            advance(1)
+            advance(1, tokens)
 
         started = time.perf_counter()
         self.model.patch, self.model.known, self.model.answered = patch, known, answered
         self.model.refused = refused
-        task.built.unscored = {}
         results = self._simple_evaluate(task, offset, count)
         seconds = time.perf_counter() - started
         _compare(task, results["samples"][cell.task], store)
         lines = [store.samples[record] for record in wanted if record in store.samples]
         if not lines and cell.draw is None:
-            raise UserError(
+            kind = NothingScored if store.refused else UserError
+            raise kind(
                 f"task {cell.task}: none of {len(wanted)} samples could be scored; record {wanted[0]}: "
                 f"{store.unscored.get(wanted[0], 'unknown')}"
             )
@@ -114,6 +126,7 @@ class Evaluator:
             "n": len(lines),
             "unscored": len(wanted) - len(lines),
             "unscored_example": next((f"{record}: {reason}" for record, reason in store.unscored.items()), None),
+            **_oddities(store, wanted),
             "variant": task.variant,
             "metric": task.board_metric,
             "score": metrics.get(task.board_metric),
@@ -121,6 +134,7 @@ class Evaluator:
             "aggregates": {n: metrics[n] for n in task.aggregates if n in metrics and n != task.board_metric},
             "tokens_median": sorted(line["prompt_tokens"] for line in lines)[len(lines) // 2] if lines else None,
             "seconds": seconds,
+            "answered": len(store.samples) - before,
         }
 
     def prompt(self, name: str, index: int) -> Any:
@@ -183,6 +197,20 @@ class _Task:
         return {name: float(value) for name, value in scores.items()}
 
 
+def _oddities(store: SampleFile, wanted: Sequence[str]) -> dict[str, Any]:
+    """What a score alone would hide: counts, and the first answer without text."""
+    from coreheads.adapters.lmms import NOT_FINITE
+
+    empty = [record for record in wanted if record in store.samples and not store.samples[record]["response"].strip()]
+    nonfinite = sum(reason.startswith(NOT_FINITE) for reason in store.refused.values())
+    return {
+        "empty": len(empty),
+        "empty_example": empty[0] if empty else None,
+        "nonfinite": nonfinite,
+        "over_context": len(store.refused) - nonfinite,
+    }
+
+
 def _compare(task: _Task, logged: Sequence[dict[str, Any]], store: SampleFile) -> None:
     """What lmms-eval scored must be what was stored sample by sample; anything else is a fault of the task."""
     for sample in logged:
@@ -194,34 +222,3 @@ def _compare(task: _Task, logged: Sequence[dict[str, Any]], store: SampleFile) -
                 f"{task.name}: record {record!r} scores {value} in process_results "
                 f"but {store.samples[record]['score']} in doc_scores"
             )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep lmms-eval's log lines and progress bars off the terminal; faults are raised, not logged."""
-    from datasets import disable_progress_bars, enable_progress_bars
-    from datasets.utils.tqdm import are_progress_bars_disabled
-    from loguru import logger
-
-    shown = not are_progress_bars_disabled()
-    logger.disable("lmms_eval")
-    disable_progress_bars()
-    try:
-        with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logger.enable("lmms_eval")
-        if shown:
-            enable_progress_bars()
-
-
-@contextmanager
-def unwrapped() -> Iterator[None]:
-    """lmms-eval retries what fails and then raises a RetryError: raise the fault itself."""
-    from tenacity import RetryError
-
-    try:
-        yield
-    except RetryError as error:
-        fault = error.last_attempt.exception()
-        raise fault if fault is not None else error from None

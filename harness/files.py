@@ -1,22 +1,44 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of one."""
+"""Reading and writing files so that a crash leaves the old one or the new one, never half of one."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from coreheads.errors import UserError
 
+TEMPORARY = ".*.tmp"
+"""What the temporary names look like that a killed process may leave."""
+
+_DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Turn "cannot write there" into one clear line; any other fault of the system passes."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or path
+        if error.errno in _DISK:
+            raise UserError(f"{place}: cannot be written, {_DISK[error.errno]}") from None
+        if isinstance(error, PermissionError | NotADirectoryError | FileExistsError | IsADirectoryError):
+            raise UserError(f"{place}: cannot be written ({error.strerror}), expected a folder to write to") from None
+        raise
+
 
 def write_bytes(path: str | Path, data: bytes) -> Path:
-    """Write to a temporary name beside ``path``, then rename."""
+    """Write to a temporary name beside ``path``, then rename; on disk when it returns."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
@@ -27,46 +49,60 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         raise
     return path
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    return write_bytes(path, text.encode("utf-8"))
+    # half of a surrogate pair, which JSON may name and UTF-8 has no bytes for, is shown as what it is
+    return write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: str | Path, value: Any) -> Path:
     """UTF-8 JSON; NaN and infinities are refused, because JSON has none."""
-    return write_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    return write_bytes(path, _encoded(value, indent=1))
 
 
 def read_json(path: str | Path) -> Any:
-    path = Path(path)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder, expected a JSON file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is not JSON ({error})") from None
+    """The content of a JSON file; UserError for one that cannot be read or is none."""
+    return _parsed(_content(Path(path)), f"{path}: is")
 
 
-def append_jsonl(path: str | Path, record: Any) -> None:
-    """Append one line and flush it, so that what was computed survives a crash."""
+def append_jsonl(path: str | Path, *records: Any) -> None:
+    """Append lines in one write and have them on disk: what was computed survives a crash, and a machine that goes.
+
+    Where they cannot be written, the file is as it was before.
+    """
     path = Path(path)
+    data = b"".join(_encoded(record) for record in records)
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(line)
-        stream.flush()
+    new = not path.exists()
+    try:
+        with path.open("ab", buffering=0) as stream:
+            before = stream.seek(0, os.SEEK_END)
+            try:
+                written = stream.write(data)
+                if written != len(data):
+                    stream.write(data[written:])  # says what is wrong
+                os.fsync(stream.fileno())
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    stream.truncate(before)
+                raise
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+    if new:
+        _sync_folder(path.parent)
 
 
 def cut_half_line(path: Path) -> None:
     """Take off the half line at the end of a JSON-lines file that a killed process left."""
-    data = path.read_bytes()
+    data = _content(path)
     if data and not data.endswith(b"\n"):
         with path.open("r+b") as stream:
             stream.truncate(data.rfind(b"\n") + 1)
@@ -77,13 +113,59 @@ def read_jsonl(path: str | Path) -> Iterator[Any]:
     path = Path(path)
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = _content(path).split(b"\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
+            yield _parsed(line, f"{path}: line {number} is")
+        except UserError:
             if number == len(lines):
                 return
-            raise UserError(f"{path}: line {number} is not JSON") from None
+            raise
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that a killed process left in the folder."""
+    for leftover in folder.glob(TEMPORARY):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
+
+
+def _encoded(value: Any, indent: int | None = None) -> bytes:
+    """One JSON text that ends its line."""
+    try:
+        return (json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False) + "\n").encode()
+    except UnicodeEncodeError:  # half of a surrogate pair: JSON has a way to write it, UTF-8 has none
+        return (json.dumps(value, indent=indent, allow_nan=False) + "\n").encode()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder, expected a JSON file") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def _parsed(data: bytes, where: str) -> Any:
+    """``where``: the message up to and with its verb."""
+    try:
+        return json.loads(data.decode("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{where} not JSON ({error})") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists without end
+        raise UserError(f"{where} not JSON of use ({str(error).splitlines()[0]})") from None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the folder's list of names on disk, too, where the system can do that."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

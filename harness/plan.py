@@ -19,7 +19,7 @@ from coreheads.run_folder import RunFolder
 
 def show_plan(config: RunConfig, console: Console | None = None) -> None:
     """Print the plan of a run; nothing is loaded and nothing is written. Raises UserError as the run itself would."""
-    from coreheads.runner import check_names
+    from coreheads.preflight import check_names
 
     check_names(config)
     run = RunFolder.stored(Path(config.out), config.model_dump(mode="json"))

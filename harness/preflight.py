@@ -1,12 +1,16 @@
-"""What tasks read is looked at before a model is loaded, which may take minutes."""
+"""What can be wrong is looked at before a model is loaded, which may take minutes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coreheads.errors import UserError
+from coreheads.profile import HeadProfile
+
+if TYPE_CHECKING:
+    from coreheads.config import RunConfig
 
 
 def look(
@@ -31,3 +35,29 @@ def look(
         for file in task.expected(data_root, split, options.get(name)):
             if not (file.present or file.optional or file.place.is_hub):
                 raise UserError(f"task {name}: {file.path}: not there, expected {file.what}")
+
+
+def check_names(config: RunConfig) -> None:
+    """UserError for tasks, patches, patch parameters and heads files that do not exist, before a model is loaded."""
+    from coreheads.adapters.patches.registry import make_patch
+    from coreheads.tasks import registry
+
+    for name in config.evaluate.tasks:
+        registry.get(name).split(config.evaluate.split)
+    for name in config.profile.tasks:
+        task = registry.get(name)
+        task.check_profile(config.profile.split)
+        if name in config.evaluate.tasks and task.split(config.profile.split).overlaps(
+            task.split(config.evaluate.split)
+        ):
+            raise UserError(
+                f"{name}: splits {config.profile.split} and {config.evaluate.split} share records: heads are found on "
+                "one set and judged on another"
+            )
+    for name, options in config.options.items():
+        registry.get(name).settings(options)
+    for group in config.cells:
+        make_patch(group.patch, {(0, 0)}, **group.params)
+    for model in config.models:
+        if model.heads is not None:
+            HeadProfile.load(model.heads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +18,9 @@ from coreheads.profile_file import NORMALIZATIONS, ModelIdentity, TaskRecord
 from coreheads.resampling import RESAMPLES, bootstrap_means
 from coreheads.scored_samples import TaskScores, attention_implementation, score_task
 
+Shown = Callable[[str, int], AbstractContextManager[Callable[[], object]]]
+"""Shows how far a task is: called with its name and its number of records, gives what is called after each of them."""
+
 
 def profile_heads(
     adapter: Any,
@@ -25,7 +28,7 @@ def profile_heads(
     samples: int | None,
     split: str = "profile",
     seed: int = 0,
-    progress: bool = True,
+    progress: bool | Shown = True,
     data_root: str | Path | None = None,
     *,
     score: str = "ram",
@@ -41,6 +44,7 @@ def profile_heads(
     heads on another one.
     seed: of the bootstrap and of the halves. normalization: None, "vision" or "lift" (see ``coreheads.ram``).
     data_root: the folder that holds benchmark data; None is each task's own place. options: of tasks, by name.
+    progress: whether to show bars, or what shows them.
     cache_dir: keeps the scores of single records, so that an interrupted call goes on where it stopped.
 
     Records whose region touches no vision token, that have no query, or whose media cannot be used are skipped
@@ -65,7 +69,7 @@ def profile_heads(
     scored = []
     for task, docs in zip(tasks, records, strict=True):
         cache = None if cache_dir is None else Path(cache_dir) / f"{task.name}.jsonl"
-        with _progress(f"{task.name}: scoring heads", len(docs), progress) as advance:
+        with _shown(progress)(task.name, len(docs)) as advance:
             scored.append(
                 score_task(
                     adapter,
@@ -130,17 +134,23 @@ def _record(task: TaskScores, mean: Any) -> TaskRecord:
     }
 
 
+def _shown(progress: bool | Shown) -> Shown:
+    return (_bar if progress else _silent) if isinstance(progress, bool) else progress
+
+
 @contextmanager
-def _progress(title: str, total: int, shown: bool) -> Iterator[Callable[[], object]]:
+def _silent(task: str, total: int) -> Iterator[Callable[[], object]]:
+    yield lambda: None
+
+
+@contextmanager
+def _bar(task: str, total: int) -> Iterator[Callable[[], object]]:
     """A bar on stderr, where someone is looking; without a terminal, one line when it is done."""
-    if not shown:
-        yield lambda: None
-        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(file=sys.stderr)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
-        row = bar.add_task(title, total=total)
+        row = bar.add_task(f"{task}: scoring heads", total=total)
         yield lambda: bar.advance(row)

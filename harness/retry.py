@@ -17,7 +17,8 @@ _ANY_FAMILY = "qwen3_vl"
 def mended(config: RunConfig, cells: Iterable[Cell], folder: RunFolder) -> dict[str, int]:
     """Finished cell -> number of its unscored samples that can be shown now; cells without any are left out.
 
-    No model is needed for that: a sample that only the model refuses counts among them.
+    No model is needed for that. What the model refused (too long for it, no finite logits) it would refuse again, and
+    is not counted.
     """
     finished = folder.cells()
     found: dict[str, int] = {}
@@ -26,7 +27,8 @@ def mended(config: RunConfig, cells: Iterable[Cell], folder: RunFolder) -> dict[
         if not finished.get(cell.name, {}).get("unscored"):
             continue
         shown = tasks.setdefault(cell.task, _Shown(cell.task, config))
-        count = sum(shown.can_be(record) for record in folder.samples(cell.name).unscored)
+        store = folder.samples(cell.name)
+        count = sum(shown.can_be(record) for record in store.unscored if record not in store.refused)
         if count:
             found[cell.name] = count
     return found

@@ -19,13 +19,16 @@ Row = dict[str, Any]
 FIELDS = (
     "model", "task", "patch", "selection", "fraction", "n", "score", "score_ci", "delta", "delta_ci", "p_value",
     "tokens_median", *SPEED_FIELDS, "device", "params", "heads", "draws", "metric", "run", "cells", "note",
-    "unscored", "unscored_example", "aggregates", "variant", "limit",
+    "unscored", "unscored_example", "aggregates", "variant", "limit", "empty", "empty_example", "nonfinite",
+    "over_context",
 )  # fmt: skip
 """A row's fields. The first are those of DESIGN; heads: how many are selected; draws: how many random draws are
 pooled (null where nothing is drawn); cells: the names of the stored cells; note: what must be read beside it;
 unscored: samples that could not be used and are in no score, unscored_example the first of them with its reason;
 aggregates: scores of the whole set that are no means (null for draws); variant: how the task was scored, where there
-is a choice; limit: how many samples of the task are asked (null: all; a draw may ask fewer)."""
+is a choice; limit: how many samples of the task are asked (null: all; a draw may ask fewer); empty: answers without
+text, which are scored; nonfinite, over_context: of the unscored, those whose logits were no numbers and those longer
+than the model's context."""
 
 
 def build_rows(run: RunFolder) -> list[Row]:
@@ -93,6 +96,8 @@ def _row(
         "unscored_example": next((r["unscored_example"] for r in group if r.get("unscored_example")), None),
         "variant": group[0].get("variant"),
         "limit": cell.within,
+        "empty_example": next((r["empty_example"] for r in group if r.get("empty_example")), None),
+        **{name: sum(r.get(name) or 0 for r in group) for name in ("empty", "nonfinite", "over_context")},
     }
     weights = [pooling.weights({key: line.get("group") for key, line in draw.items()}) for draw in draws]
     scores = [

@@ -2,15 +2,16 @@
 
 manifest.json     the configuration as resolved, and every process that worked on it
 run.lock          held by the process that works on it now
-heads/<model>.json, samples/<cell>.jsonl, cells.jsonl, timings.jsonl, leaderboard.*, figures/
+heads/<model>.json, samples/<cell>.jsonl, cells.jsonl, timings.jsonl, errors/<cell>.txt, costs.json, leaderboard.*,
+figures/
+
+What it says is checked before it is used, and no name in it leads out of it: folders are given to others.
 """
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,37 +19,38 @@ from typing import Any
 from coreheads import environment
 from coreheads.cells import file_name
 from coreheads.errors import UserError
-from coreheads.files import append_jsonl, cut_half_line, read_json, read_jsonl, write_json
+from coreheads.files import append_jsonl, cut_half_line, read_json, read_jsonl, sweep, write_json, write_text
+from coreheads.files import writing as writing
+from coreheads.run_lock import Holder, locked
 from coreheads.samples import SampleFile
 
 SCHEMA_VERSION = 1
-_DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
+FOLDERS = ("heads", "samples", "figures", "errors")
 
 
 class RunFolder:
-    """Read and write access to one run; :meth:`open` to work on it, :meth:`load` to read a stored one."""
+    """Read and write access to one run; :meth:`open` to work on it, :meth:`load` to read a stored one.
+
+    died: the process that worked on it and did not end as it should, when it is opened for work.
+    """
 
     def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
         self.path = path
         self.manifest = manifest
+        self.died: Holder | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> RunFolder:
-        """A stored run, for reading. UserError where there is none."""
+        """A stored run, for reading; nothing of it is written. UserError where there is none."""
+        from coreheads.stored import check_manifest
+
         path = Path(path)
         if not path.is_dir():
             raise UserError(f"{path}: no such folder, expected a run folder written by coreheads run")
-        manifest = read_json(path / "manifest.json")
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("config"), dict):
-            raise UserError(f"{path / 'manifest.json'}: has no config, expected a manifest written by coreheads run")
-        if manifest.get("schema_version") != SCHEMA_VERSION:
-            raise UserError(
-                f"{path / 'manifest.json'}: schema_version is {manifest.get('schema_version')!r}, "
-                f"this version reads {SCHEMA_VERSION}"
-            )
-        if not isinstance(manifest.get("invocations"), list) or not manifest["invocations"]:
-            raise UserError(f"{path / 'manifest.json'}: has no invocations, expected one for every start of the run")
-        return cls(path, manifest)
+        run = cls(path, {})
+        run.manifest = read_json(run.place("manifest.json"))
+        check_manifest(run.manifest, path / "manifest.json")
+        return run
 
     @classmethod
     def stored(cls, path: Path, config: dict[str, Any]) -> RunFolder | None:
@@ -76,16 +78,15 @@ class RunFolder:
         path = Path(path)
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
-        with _locked(path / "run.lock"), writing(path):
+        with locked(path) as died, writing(path):
             run = cls.stored(path, config)
             if run is not None:
-                for name in ("cells.jsonl", "timings.jsonl"):
-                    if (path / name).exists():
-                        cut_half_line(path / name)
-            elif any(entry.name != "run.lock" and not entry.name.startswith(".") for entry in path.iterdir()):
+                run._tidy()
+            elif any(not entry.name.startswith((".", "run.")) for entry in path.iterdir()):
                 raise UserError(f"{path}: is not empty and holds no run, expected a new folder or one of coreheads run")
             else:
                 run = cls(path, {"schema_version": SCHEMA_VERSION, "config": config, "invocations": []})
+            run.died = died
             run.manifest["invocations"].append(
                 {
                     "started": environment.now(),
@@ -98,6 +99,17 @@ class RunFolder:
             write_json(path / "manifest.json", run.manifest)
             yield run
 
+    def place(self, *names: str) -> Path:
+        """A file of the run; UserError where a link leads out of the folder."""
+        path = self.path.joinpath(*names)
+        try:
+            inside = path.resolve().is_relative_to(self.path.resolve())
+        except (OSError, RuntimeError, ValueError):  # links in a circle, names too long
+            inside = False
+        if not inside:
+            raise UserError(f"{path}: leads out of the run folder, expected a file in it")
+        return path
+
     def has_results(self) -> bool:
         """Whether anything was computed that another configuration would make wrong."""
         return any((self.path / name).exists() for name in ("cells.jsonl", "timings.jsonl", "heads", "samples"))
@@ -108,58 +120,67 @@ class RunFolder:
         return config
 
     def heads_path(self, model: str) -> Path:
-        return self.path / "heads" / f"{file_name(model)}.json"
+        return self.place("heads", f"{file_name(model)}.json")
 
     def samples(self, cell_name: str) -> SampleFile:
-        return SampleFile(self.path / "samples" / f"{cell_name}.jsonl")
+        """A cell's samples; UserError for a name that is no file name, or where they are not as written."""
+        if not isinstance(cell_name, str) or file_name(cell_name) != cell_name:
+            raise UserError(f"{self.path}: cell {cell_name!r}, expected a name of letters, digits and _.=+- only")
+        return SampleFile(self.place("samples", f"{cell_name}.jsonl"))
 
     def cells(self) -> dict[str, dict[str, Any]]:
         """Finished cells by name, in the order they were finished."""
-        return {name: record for name, record in self._last().items() if "failed" not in record}
+        return {name: record for name, record in self._last("cells.jsonl").items() if "failed" not in record}
 
     def failures(self) -> dict[str, dict[str, Any]]:
         """Cells that could not be computed, by name, with the reason as ``failed``; not those that went well later."""
-        return {name: record for name, record in self._last().items() if "failed" in record}
-
-    def _last(self) -> dict[str, dict[str, Any]]:
-        return {record["name"]: record for record in self._records("cells.jsonl")}
+        return {name: record for name, record in self._last("cells.jsonl").items() if "failed" in record}
 
     def timings(self) -> dict[str, dict[str, Any]]:
         """Finished measurements of speed by cell name."""
-        return {record["name"]: record for record in self._records("timings.jsonl")}
+        return {name: record for name, record in self._last("timings.jsonl").items() if "failed" not in record}
+
+    def timing_failures(self) -> dict[str, dict[str, Any]]:
+        """Cells whose speed could not be measured, by name, with the reason as ``failed``."""
+        return {name: record for name, record in self._last("timings.jsonl").items() if "failed" in record}
 
     def finish_cell(self, record: dict[str, Any]) -> None:
-        append_jsonl(self.path / "cells.jsonl", {"schema_version": SCHEMA_VERSION, **record})
+        self._append("cells.jsonl", record)
 
     def fail_cell(self, record: dict[str, Any], reason: str) -> None:
         """Note that a cell could not be computed; it is tried again when the run goes on."""
         self.finish_cell({**record, "failed": reason})
 
-    def finish_timing(self, record: dict[str, Any]) -> None:
-        append_jsonl(self.path / "timings.jsonl", {"schema_version": SCHEMA_VERSION, **record})
+    def finish_timing(self, *records: dict[str, Any]) -> None:
+        """Store one measurement, of all cells that were timed in turns: all of it or, where that fails, nothing."""
+        self._append("timings.jsonl", *records)
 
-    def _records(self, name: str) -> Iterator[dict[str, Any]]:
-        for record in read_jsonl(self.path / name):
-            if not isinstance(record, dict) or not {"name", "cell"} <= record.keys():
-                raise UserError(f"{self.path / name}: a line is no cell, expected those written by coreheads run")
-            if record.get("schema_version") != SCHEMA_VERSION:
-                found = record.get("schema_version")
-                raise UserError(f"{self.path / name}: schema_version is {found!r}, this version reads {SCHEMA_VERSION}")
-            yield record
+    def note_error(self, cell_name: str, text: str) -> None:
+        """Keep an error's whole text as errors/<cell>.txt."""
+        with writing(self.path):
+            write_text(self.place("errors", f"{file_name(cell_name)}.txt"), text)
 
+    def _append(self, name: str, *records: dict[str, Any]) -> None:
+        with writing(self.path):
+            append_jsonl(self.place(name), *({"schema_version": SCHEMA_VERSION, **record} for record in records))
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn "cannot write there" into one clear line; any other fault of the system passes."""
-    try:
-        yield
-    except OSError as error:
-        place = error.filename or path
-        if error.errno in _DISK:
-            raise UserError(f"{place}: cannot be written, {_DISK[error.errno]}") from None
-        if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
-            raise UserError(f"{place}: cannot be written ({error.strerror}), expected a folder to write to") from None
-        raise
+    def _last(self, name: str) -> dict[str, dict[str, Any]]:
+        from coreheads.stored import check_cell, check_timing
+
+        check: Callable[[Any, Path, int], None] = check_cell if name == "cells.jsonl" else check_timing
+        found: dict[str, dict[str, Any]] = {}
+        for number, record in enumerate(read_jsonl(self.place(name)), 1):
+            check(record, self.path / name, number)
+            found[record["name"]] = record
+        return found
+
+    def _tidy(self) -> None:
+        """Take away what a killed process left half written."""
+        for name in ("cells.jsonl", "timings.jsonl"):
+            if self.place(name).exists():
+                cut_half_line(self.path / name)
+        for name in ("", *FOLDERS):
+            sweep(self.place(name))
 
 
 def _same(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -186,27 +207,3 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(part, f"{key}.{index}")
     else:
         yield key, value
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the system drops when this process dies, however it dies."""
-    import fcntl
-    import platform
-
-    with writing(path):
-        stream = path.open("a+", encoding="utf-8")
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
-            holder = stream.read().strip() or "another process"
-            raise UserError(f"{path.parent}: {holder} works on this run now; wait, or give another --out") from None
-        stream.seek(0)
-        stream.truncate()
-        stream.write(f"process {os.getpid()} on {platform.node()}\n")
-        stream.flush()
-        yield
-        stream.seek(0)
-        stream.truncate()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from coreheads.errors import UserError
+from coreheads.errors import UserError, expected_one_of
 from coreheads.regions import Region
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class HeadScore(Protocol):
 def head_score(name: str) -> HeadScore:
     """The score of this name; UserError when there is none."""
     if name not in SCORES:
-        raise UserError(f"score is {name!r}, expected one of {', '.join(sorted(SCORES))}")
+        raise UserError(f"score is {name!r}, {expected_one_of(name, sorted(SCORES))}")
     module, function = SCORES[name].split(":")
     score: HeadScore = getattr(import_module(module), function)
     return score

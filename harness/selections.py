@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coreheads.agreement import order
-from coreheads.errors import UserError
+from coreheads.errors import UserError, expected_one_of
 from coreheads.heads import Heads, by_layer, head_name
 
 Scores = npt.NDArray[np.float64]
@@ -115,7 +115,7 @@ class Selection:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise UserError(f"selection is {self.kind!r}, expected one of {', '.join(KINDS)}")
+            raise UserError(f"selection is {self.kind!r}, {expected_one_of(self.kind, KINDS)}")
         if self.kind in _WITH_FRACTION:
             if self.fraction is None:
                 raise UserError(f"selection {self.kind} has no fraction, expected one such as 0.05")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from coreheads.errors import UserError
+from coreheads.errors import UserError, nearest
 
 Kind = Literal["a whole number above 0", "a text", "a list of whole numbers", "a list of texts"]
 
@@ -52,6 +52,8 @@ def complete(task: str, known: Mapping[str, Option], given: Mapping[str, Any] | 
         raise UserError(f"options of {task}: {given!r}, expected names and values")
     for name, value in (given or {}).items():
         if name not in known:
-            raise UserError(f"options.{name}: {task} has no such option, expected one of: {', '.join(known) or 'none'}")
+            near = nearest(name, known)
+            have = ", ".join(known) or "none"
+            raise UserError(f"options.{name}: {task} has no such option{near}, expected one of: {have}")
         known[name].check(name, value)
     return {**{name: option.default for name, option in known.items()}, **(given or {})}

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from coreheads.errors import UserError
+from coreheads.errors import UserError, expected_one_of, nearest
 from coreheads.regions import Region
 from coreheads.tasks import locations
 from coreheads.tasks.documents import BadSample, Doc, usable
@@ -82,7 +82,9 @@ class Task:
         """UserError for a split that the task does not have."""
         if name not in self.splits:
             why = f" ({self.no_regions})" if name == "profile" and self.no_regions else ""
-            raise UserError(f"split: {name!r}, {self.name} has {', '.join(self.splits)}{why}")
+            raise UserError(
+                f"split: {name!r}, {self.name} has {', '.join(self.splits)}{why}{nearest(name, self.splits)}"
+            )
         return self.splits[name]
 
     def check_profile(self, split: str) -> None:
@@ -229,7 +231,7 @@ def get(name: str) -> Task:
     from coreheads.tasks.catalogue import TASKS
 
     if name not in TASKS:
-        raise UserError(f"task: {name!r}, expected one of {', '.join(TASKS)}")
+        raise UserError(f"task: {name!r}, {expected_one_of(name, TASKS)}")
     return TASKS[name]
 
 

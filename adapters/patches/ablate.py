@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from coreheads.adapters.patches.base import Patch, as_heads, check_heads, pairs
 from coreheads.adapters.patches.rules import Nothing, NoVision, Rule, Scope
 from coreheads.adapters.structure import head_shape, language_model
-from coreheads.errors import UserError
+from coreheads.errors import UserError, expected_one_of
 from coreheads.heads import Heads, by_layer
 
 Mode = Literal["zero", "mean", "vision"]
@@ -46,9 +46,9 @@ class Ablate(Patch):
         if not self.heads:
             raise UserError("Ablate: heads is empty, expected at least one (layer, head) pair")
         if self.mode not in get_args(Mode):
-            raise UserError(f"Ablate: mode is {self.mode!r}, expected one of {', '.join(get_args(Mode))}")
+            raise UserError(f"Ablate: mode is {self.mode!r}, {expected_one_of(self.mode, get_args(Mode))}")
         if self.scope not in get_args(Scope):
-            raise UserError(f"Ablate: scope is {self.scope!r}, expected one of {', '.join(get_args(Scope))}")
+            raise UserError(f"Ablate: scope is {self.scope!r}, {expected_one_of(self.scope, get_args(Scope))}")
         if self.means is not None and self.mode != "mean":
             raise UserError(f"Ablate: means is given with mode {self.mode!r}, expected mode 'mean'")
         object.__setattr__(self, "_by_layer", by_layer(self.heads))

@@ -13,7 +13,7 @@ from coreheads.adapters.patches.base import Patch, as_heads, check_heads, pairs
 from coreheads.adapters.patches.evicting import EvictingCache
 from coreheads.adapters.patches.rules import Local, Nothing, Rule
 from coreheads.adapters.structure import head_shape
-from coreheads.errors import UserError
+from coreheads.errors import UserError, expected_one_of
 from coreheads.heads import Heads
 
 Granularity = Literal["query", "kv"]
@@ -46,9 +46,8 @@ class Hybrid(Patch):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise UserError(f"Hybrid: {field} is {value!r}, expected a whole number of at least {least}")
         if self.granularity not in get_args(Granularity):
-            raise UserError(
-                f"Hybrid: granularity is {self.granularity!r}, expected one of {', '.join(get_args(Granularity))}"
-            )
+            known = get_args(Granularity)
+            raise UserError(f"Hybrid: granularity is {self.granularity!r}, {expected_one_of(self.granularity, known)}")
 
     def check(self, model: nn.Module) -> None:
         """UserError when heads lie outside the model."""

@@ -12,7 +12,7 @@ from torch import nn
 from coreheads.adapters.patches.ablate import Ablate
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.hybrid import Hybrid
-from coreheads.errors import UserError
+from coreheads.errors import UserError, expected_one_of
 from coreheads.heads import Head
 
 
@@ -40,9 +40,9 @@ def make_patch(kind: str, heads: Iterable[Head] = (), **params: Any) -> Patch:
     if kind == "none":
         return NoPatch()
     if kind not in PATCHES:
-        raise UserError(f"patch {kind!r} is not known, expected one of {', '.join(patch_kinds())}")
+        raise UserError(f"patch {kind!r} is not known, {expected_one_of(kind, patch_kinds())}")
     known = [field.name for field in fields(PATCHES[kind]) if field.name != "heads"]  # type: ignore[arg-type]
     for name in params:
         if name not in known:
-            raise UserError(f"patch {kind}: parameter {name!r} is not known, expected one of {', '.join(known)}")
+            raise UserError(f"patch {kind}: parameter {name!r} is not known, {expected_one_of(name, known)}")
     return PATCHES[kind](heads, **params)  # type: ignore[call-arg]

@@ -67,11 +67,11 @@ def command(
 
     from coreheads.config_text import set_values
     from coreheads.errors import UserError
+    from coreheads.files import writing
     from coreheads.preflight import look
     from coreheads.profile_file import NORMALIZATIONS
     from coreheads.profile_text import findings, origin
     from coreheads.profiling import profile_heads
-    from coreheads.run_folder import writing
     from coreheads.scores import head_score
     from coreheads.tasks import registry
 

@@ -28,7 +28,10 @@ def command(
     """Find the heads, evaluate every cell, time the timed ones, write the leaderboard.
 
     A cell is one model with one change on one task. Everything that is finished is stored at once; the same command
-    goes on where it stopped.
+    goes on where it stopped, and tries again what failed.
+
+    Exit status: 0 all cells have a score, 1 some failed (the others are on the leaderboard), 2 input that cannot be
+    used, 130 interrupted.
 
     Example: coreheads run --limit 8 --out results/runs/short
 
@@ -46,8 +49,14 @@ def command(
         return
     from coreheads.runner import run
 
-    board = run(resolved, shown=not quiet)
-    if not quiet:
+    finished = run(resolved, shown=not quiet)
+    if not quiet and finished.board is not None:
         from coreheads.summary import show
 
-        show(board, Path(resolved.out))
+        show(finished.board, Path(resolved.out))
+    for name, reason in {**finished.failed, **finished.untimed}.items():
+        what = "no score" if name in finished.failed else "no speed"
+        typer.echo(f"failed: {name}: {what}: {reason}", err=True)
+    if not finished.complete:
+        typer.echo("The same command tries again what failed.", err=True)
+        raise typer.Exit(1)

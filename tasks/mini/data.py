@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from coreheads.errors import UserError
+from coreheads.errors import UserError, expected_one_of
 from coreheads.files import write_json
 from coreheads.tasks.cache import build_once
 from coreheads.tasks.cache import cache_folder as _own_folder
@@ -49,7 +49,7 @@ def ensure(
     wanted = BENCHMARKS if benchmarks is None else tuple(benchmarks)
     for name in wanted:
         if name not in BENCHMARKS:
-            raise UserError(f"mini data: {name!r}, expected one of {', '.join(BENCHMARKS)}")
+            raise UserError(f"mini data: {name!r}, {expected_one_of(name, BENCHMARKS)}")
     sizes = sizes or Sizes()
     root = (cache or cache_folder()) / version(sizes)
     missing = [name for name in wanted if not (root / name / MARKER).is_file()]

@@ -149,14 +149,14 @@ def test_a_prompt_beyond_the_context_has_no_answer(model: CoreHeads, monkeypatch
     requests = [Request(0), Request(1)]
     for request in requests:
         request.args = (request.args[0], task.messages, *request.args[2:])
-    told: list[int] = []
-    model.refused = lambda task, index, reason: told.append(index)
+    told: list[tuple[int, str]] = []
+    model.refused = lambda task, index, reason, by: told.append((index, by))
     plain = texts(model.generate_until(requests))
     assert told == []
     model.forget()
     monkeypatch.setattr(model.adapter.model.config.text_config, "max_position_embeddings", limit)
     assert texts(model.generate_until(requests)) == [plain[0], ""]
-    assert told == [1]
+    assert told == [(1, "model")]
     assert task.left_out == [f"its prompt has {over} tokens, more than the {limit} that the model takes"]
     with pytest.raises(UserError, match=f"more than the {limit}"):
         model.generate_until([Request(1)])

@@ -27,7 +27,7 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_embedded_default_is_valid_and_names_real_tasks_and_patches() -> None:
-    from coreheads.runner import check_names
+    from coreheads.preflight import check_names
 
     check_names(load_config())
     short = load_config(limit=8)

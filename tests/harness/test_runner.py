@@ -163,7 +163,7 @@ def test_full_disks_and_closed_folders_are_one_line(tmp_path: Path) -> None:
     import errno
 
     from coreheads.errors import UserError
-    from coreheads.run_folder import writing
+    from coreheads.files import writing
 
     for code, text in (
         (errno.ENOSPC, "the disk is full"),

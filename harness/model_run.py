@@ -1,0 +1,237 @@
+"""One model's part of a run: load it, find its heads, and task by task evaluate its cells and time them.
+
+A fault in one cell is noted and the others go on; one that comes before the cells is that of all of them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from coreheads import costs
+from coreheads.cells import Cell, select
+from coreheads.config import ModelConfig, RunConfig
+from coreheads.costs import Work
+from coreheads.examples import draw_for_run
+from coreheads.failures import contained
+from coreheads.profile import HeadProfile
+from coreheads.progress import Reporter, Step
+from coreheads.run_folder import RunFolder
+from coreheads.workload import untimed
+
+
+class ModelRun:
+    """cells: all of the model's. again: finished ones that are to be asked again. failed, untimed: why cells have no
+    score, or no speed, by name."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        model: ModelConfig,
+        cells: Sequence[Cell],
+        folder: RunFolder,
+        reporter: Reporter,
+        again: Container[str],
+    ) -> None:
+        self.config, self.model, self.cells = config, model, cells
+        self.folder, self.reporter, self.again = folder, reporter, again
+        self.failed: dict[str, str] = {}
+        self.untimed: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Do what is left. Raises UserError where that is the input's fault."""
+        evaluator = None
+        with contained(self.folder, self.model.name, self._fail_all):
+            adapter = self._load()
+            profile = self._profile(adapter)
+            draw_for_run(self.folder.path, self.model.name, adapter, profile, self.config, self.reporter.say)
+            evaluator = self._evaluator(adapter)
+        if evaluator is not None:
+            for task in self.config.evaluate.tasks:
+                mine = [cell for cell in self.cells if cell.task == task]
+                patches = {cell.name: _patch(cell, profile, adapter) for cell in mine}
+                self._evaluate(mine, patches, evaluator)
+                self._note_costs(adapter)  # a measurement counts memory anew
+                self._time(mine, patches, evaluator)
+                self._note_costs(adapter)
+        self.reporter.forget(model=self.model.name)
+
+    def _load(self) -> Any:
+        from coreheads.adapters.registry import load_adapter
+        from coreheads.quiet import quiet
+
+        with self._step("loading", "", 0, "models", self._work("load")) as step, quiet():
+            adapter = load_adapter(
+                self.model.id,
+                device=self.config.device,
+                dtype=self.model.dtype,
+                attn_implementation=self.model.attn_implementation,
+                revision=self.model.revision,
+                trust_remote_code=self.model.trust_remote_code,
+                **self.model.settings,
+            )
+            self.reporter.costs.add(self._work("load"), step.seconds, 1)
+            step.advance(1)
+        return adapter
+
+    def _evaluator(self, adapter: Any) -> Any:
+        from coreheads.evaluation import Evaluator
+
+        evaluate = self.config.evaluate
+        return Evaluator(adapter, evaluate.split, self.config.data_root, evaluate.batch_size, self.config.options)
+
+    def _profile(self, adapter: Any) -> HeadProfile | None:
+        """The model's head profile: as stored in the run, as given, or measured now."""
+        path = self.folder.heads_path(self.model.name)
+        if path.exists():
+            profile = HeadProfile.load(path)
+            profile.check_model(adapter.describe())
+        elif self.model.heads is not None:
+            profile = HeadProfile.load(self.model.heads)
+            profile.check_model(adapter.describe())
+            profile.save(path)
+        elif self.config.profile.tasks:
+            profile = self._found_heads(adapter)
+            profile.save(path)
+        else:
+            return None
+        shutil.rmtree(self.folder.place("heads", "partial"), ignore_errors=True)
+        return profile
+
+    def _found_heads(self, adapter: Any) -> HeadProfile:
+        from coreheads.profiling import profile_heads
+
+        settings = self.config.profile
+        return profile_heads(
+            adapter,
+            settings.tasks,
+            settings.samples,
+            split=settings.split,
+            normalization=settings.normalization,
+            seed=self.config.seed,
+            data_root=self.config.data_root,
+            options=self.config.options,
+            cache_dir=self.folder.place("heads", "partial"),
+            progress=self._profiling,
+        )
+
+    def _evaluate(self, cells: Sequence[Cell], patches: dict[str, Any], evaluator: Any) -> None:
+        finished = self.folder.cells()
+        missing = [cell for cell in cells if cell.name not in finished or cell.name in self.again]
+        if not missing:
+            return
+        available = 0
+        with contained(self.folder, f"{self.model.name}__{missing[0].task}", lambda why: self._fail(missing, why)):
+            available = len(evaluator.task(missing[0].task).ids)
+        if not available:
+            return
+        total = sum(cell.span(available)[1] for cell in missing)
+        with self._step("evaluating", missing[0].task, total, "samples") as step:
+            for cell in missing:
+                work = self._work("answer", cell.task, cell.patch, cell.name)
+                self.reporter.counted(work, cell.span(available)[1])
+                step.now(cell.name.split("__", 2)[-1], work)
+                with contained(self.folder, cell.name, lambda why, cell=cell: self._fail([cell], why)):  # type: ignore[misc]
+                    heads, patch = patches[cell.name]
+                    result = self._answered(cell, patch, evaluator, step)
+                    self.reporter.costs.add(work, result["seconds"], result.pop("answered"))
+                    self.folder.finish_cell({"name": cell.name, "cell": cell.to_json(), "heads": heads, **result})
+                work.units = 0  # failed or not: it is over
+
+    def _answered(self, cell: Cell, patch: Any, evaluator: Any, step: Any) -> dict[str, Any]:
+        from coreheads.speed import kv_ratio
+
+        def advance(count: int, tokens: int = 0) -> None:
+            step.advance(count, tokens, computed=tokens > 0)
+
+        result: dict[str, Any] = evaluator.evaluate(cell, patch, self.folder.samples(cell.name), advance)
+        if result["n"]:
+            result["kv_bytes_ratio"] = kv_ratio(patch, evaluator.model.adapter.model, round(result["tokens_median"]))
+        return result
+
+    def _time(self, cells: Sequence[Cell], patches: dict[str, Any], evaluator: Any) -> None:
+        """Time the timed cells of one task in one interleaved measurement: times of two processes do not mix."""
+        finished = self.folder.cells()
+        scored = [cell for cell in cells if finished.get(cell.name, {}).get("n")]
+        wanted = untimed(scored, self.config, self.folder.timings())
+        if not wanted:
+            return
+        from coreheads.speed import time_cells
+
+        settings = self.config.timing
+        task = wanted[0].task
+        work = self._work("time", task)
+
+        def fail(reason: str) -> None:
+            for cell in wanted:
+                self.untimed[cell.name] = reason
+            self.folder.finish_timing(
+                *({"name": cell.name, "cell": cell.to_json(), "failed": reason} for cell in wanted)
+            )
+
+        with contained(self.folder, f"{self.model.name}__{task}__timing", fail):
+            samples = self.folder.samples(wanted[0].name).samples
+            ids = evaluator.task(task).ids
+            tokens = {ids.index(record): line["prompt_tokens"] for record, line in samples.items()}
+            with self._step("timing", task, settings.repeats, "repeats", work) as step:
+                records = time_cells(
+                    evaluator,
+                    [(cell, patches[cell.name][1]) for cell in wanted],
+                    tokens,
+                    settings.repeats,
+                    settings.warmup,
+                    settings.decode_tokens,
+                    step.advance,
+                )
+                self.folder.finish_timing(*records)
+                self.reporter.costs.add(work, step.seconds, settings.repeats)
+        work.units = 0
+
+    def _fail_all(self, reason: str) -> None:
+        """What comes before the cells has failed: none that is left can be computed."""
+        finished = self.folder.cells()
+        self._fail([cell for cell in self.cells if cell.name not in finished], reason)
+
+    def _fail(self, cells: Sequence[Cell], reason: str) -> None:
+        finished = self.folder.cells()
+        for cell in cells:
+            self.failed[cell.name] = reason
+            if cell.name not in finished:  # else what it had, before it was asked again, stands
+                self.folder.fail_cell({"name": cell.name, "cell": cell.to_json()}, reason)
+
+    @contextmanager
+    def _step(self, phase: str, title: str, total: int, unit: str, work: Work | None = None) -> Iterator[Step]:
+        with self.reporter.step(phase, " ".join(filter(None, (self.model.name, title))), total, unit) as step:
+            step.now("", work)
+            yield step
+
+    @contextmanager
+    def _profiling(self, task: str, total: int) -> Iterator[Callable[[], object]]:
+        """The progress of finding heads on one task."""
+        fresh = not self.folder.place("heads", "partial", f"{task}.jsonl").exists()
+        work = self._work("profile", task)
+        with self._step("profiling", task, total, "samples", work) as step:
+            yield step.advance
+            if fresh:  # else some of it was only read
+                self.reporter.costs.add(work, step.seconds, total)
+        work.units = 0
+
+    def _work(self, kind: str, task: str = "", patch: str = "", cell: str = "") -> Work:
+        """That piece of the run's work; a new one where it was not foreseen."""
+        wanted = Work(kind, self.model.name, task, patch, cell=cell)
+        same = (work for work in self.reporter.left if (work.key, work.cell) == (wanted.key, wanted.cell))
+        return next(same, wanted)
+
+    def _note_costs(self, adapter: Any) -> None:
+        self.reporter.costs.peak(self.model.name, costs.peak_bytes(adapter.device))
+        self.reporter.costs.save(self.folder.path)
+
+
+def _patch(cell: Cell, profile: HeadProfile | None, adapter: Any) -> tuple[list[list[int]], Any]:
+    """(heads as stored, the patch) of a cell."""
+    from coreheads.adapters.patches.registry import make_patch
+
+    heads = select(cell, profile, (adapter.layers, adapter.heads))
+    return [list(head) for head in sorted(heads)], make_patch(cell.patch, heads, **cell.settings)
