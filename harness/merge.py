@@ -53,8 +53,6 @@ def merge(runs: Sequence[RunFolder]) -> Merged:
 
     UserError where one folder is given twice.
     """
-    for run in runs:
-        check_manifest(run)
     names, remarks = _model_names(runs)
     sources = [Source(run, label, mine) for run, label, mine in zip(runs, labels(runs), names, strict=True)]
     gone: list[dict[str, Any]] = []
@@ -69,27 +67,6 @@ def merge(runs: Sequence[RunFolder]) -> Merged:
                 source.profiles[shown] = HeadProfile.load(path)
     rows, older = _newest(sources)
     return Merged(sources, rows, failures, gone + older, remarks)
-
-
-def check_manifest(run: RunFolder) -> None:
-    """UserError naming the field of a manifest that lacks what a board says of its run."""
-    where = run.path / "manifest.json"
-    models = run.config.get("models")
-    if not isinstance(models, list) or not models:
-        raise UserError(f"{where}: config.models is {models!r}, expected a list of models")
-    wanted: list[tuple[str, Any, str, type]] = []
-    for place, model in enumerate(models):
-        wanted += [(f"config.models[{place}]", model, name, str) for name in ("id", "name")]
-    for place, start in enumerate(run.manifest["invocations"]):
-        wanted += [(f"invocations[{place}]", start, name, str) for name in ("started", "command")]
-        wanted += [(f"invocations[{place}]", start, name, dict) for name in ("versions", "machine")]
-        machine = start.get("machine") if isinstance(start, dict) else None
-        wanted += [(f"invocations[{place}].machine", machine, name, str) for name in ("name", "system")]
-    for part, content, name, kind in wanted:
-        value = content.get(name) if isinstance(content, dict) else None
-        if not isinstance(value, kind):
-            expected = "a text" if kind is str else "an object"
-            raise UserError(f"{where}: {part}.{name} is {value!r}, expected {expected}")
 
 
 def labels(runs: Sequence[RunFolder]) -> list[str]:

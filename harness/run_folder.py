@@ -179,8 +179,8 @@ class RunFolder:
         for name in ("cells.jsonl", "timings.jsonl"):
             if self.place(name).exists():
                 cut_half_line(self.path / name)
-        for name in ("", *FOLDERS):
-            sweep(self.place(name))
+        for parts in ((), *((name,) for name in FOLDERS), ("figures", "examples")):
+            sweep(self.place(*parts))
 
 
 def _same(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:

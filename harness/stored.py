@@ -140,6 +140,7 @@ class _LeftOutLine(_Versioned):
 class _Machine(_Line):
     device: str = "cpu"
     name: str
+    system: str
 
 
 class _Invocation(_Line):
@@ -151,6 +152,7 @@ class _Invocation(_Line):
 
 
 class _Model(_Line):
+    id: str
     name: Annotated[str, Field(min_length=1)]
 
 

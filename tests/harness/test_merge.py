@@ -233,20 +233,20 @@ def test_cells_that_were_asked_for_and_are_not_there_are_listed(finished_run: Pa
 
 
 @pytest.mark.parametrize(
-    ("change", "field"),
+    ("change", "fault"),
     [
-        (lambda m: m["config"].pop("models"), "config.models"),
-        (lambda m: m["config"].update(models=[{"id": 3, "name": "x"}]), "config.models[0].id"),
-        (lambda m: m["config"].update(models=["x"]), "config.models[0].id"),
-        (lambda m: m["invocations"][0].pop("started"), "invocations[0].started"),
-        (lambda m: m["invocations"][0].update(machine=None), "invocations[0].machine"),
-        (lambda m: m["invocations"][0]["machine"].pop("name"), "invocations[0].machine.name"),
-        (lambda m: m.update(invocations=["x"]), "invocations[0].started"),
+        (lambda m: m["config"].pop("models"), "has no config.models, expected"),
+        (lambda m: m["config"].update(models=[{"id": 3, "name": "x"}]), "config.models.0.id is 3, expected"),
+        (lambda m: m["config"].update(models=["x"]), "config.models.0 is 'x', expected"),
+        (lambda m: m["invocations"][0].pop("started"), "has no invocations.0.started, expected"),
+        (lambda m: m["invocations"][0].update(machine=None), "invocations.0.machine is None, expected"),
+        (lambda m: m["invocations"][0]["machine"].pop("name"), "has no invocations.0.machine.name, expected"),
+        (lambda m: m.update(invocations=["x"]), "invocations.0 is 'x', expected"),
     ],
 )
 @pytest.mark.parametrize("command", ["leaderboard", "publish"])
 def test_a_damaged_manifest_is_one_line(
-    tmp_path: Path, command: str, change: Any, field: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, command: str, change: Any, fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = small_run.fake_run(tmp_path / "run")
     manifest = read_json(run.path / "manifest.json")
@@ -256,5 +256,5 @@ def test_a_damaged_manifest_is_one_line(
     assert main([command, str(run.path), to, str(tmp_path / "board")]) == 2
     message = capsys.readouterr().err.strip()
     assert len(message.splitlines()) == 1
-    assert f"manifest.json: {field} is " in message
+    assert f"manifest.json: {fault}" in message
     assert not (tmp_path / "board").exists()
