@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
 from typing import Any
 
 import gate_cases as cases
@@ -17,12 +15,7 @@ HYBRID = "m__pages__hybrid__top__0.1"
 SEEDS = range(20)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _little_garbage() -> Iterator[None]:
-    """statsmodels collects garbage at every correction, which takes long where much is loaded."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
+pytestmark = pytest.mark.usefixtures("little_garbage")
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from coreheads import agreement, statistics
 
+pytestmark = pytest.mark.usefixtures("little_garbage")
+
 numbers = st.floats(-5, 5).map(lambda value: round(value, 2))
 
 
