@@ -63,6 +63,8 @@ def _count(value: Any, place: str, known: dict[int, int], above: tuple[int, ...]
 
     known: by the identity of those that were counted. above: the identities of what the value lies in.
     """
+    if isinstance(value, str) and any(part == "\0" or "\ud800" <= part <= "\udfff" for part in value):
+        raise ValueError(f"{place or 'the value'} is {value[:80]!r}, expected text without null characters")
     if value is None or isinstance(value, str | bool | int):
         return 1
     if isinstance(value, float):
