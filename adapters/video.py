@@ -129,9 +129,9 @@ def _bounded(clip: Clip, path: Path) -> Clip:
             return clip.read(indices)
         except UserError:
             raise
-        except MemoryError:
-            raise
-        except Exception as error:
+        except Exception as error:  # a decoder says of a broken file, too, that it takes more memory than there is
+            if type(error) is MemoryError:
+                raise
             raise UserError(f"{path}: cannot be decoded ({one_line(error)})") from None
 
     try:
@@ -145,6 +145,7 @@ def _bounded(clip: Clip, path: Path) -> Clip:
 def _open_decord(path: Path) -> Clip:
     import decord
 
+    decord.logging.set_level(decord.logging.QUIET)  # what is wrong is raised, not printed
     reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
     if len(reader) == 0 or not reader.get_avg_fps() > 0:
         raise ValueError("no frames")

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+EXAMPLES = int(os.environ.get("COREHEADS_EXAMPLES", "45"))
+"""Broken inputs a test; more of them, and others each time, where the environment asks for them."""
+
+many = settings(
+    max_examples=EXAMPLES,
+    derandomize="COREHEADS_EXAMPLES" not in os.environ,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 
 DEEP: Any = 1
 for _ in range(300):

@@ -12,17 +12,14 @@ from typing import Any
 import mutations
 import pytest
 import small_run
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coreheads.cli import main
 from coreheads.config import default_path
 from coreheads.files import read_json, read_jsonl
 
-many = settings(
-    max_examples=150,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+many = mutations.many
 Command = Callable[..., tuple[int, list[str]]]
 
 
@@ -79,7 +76,7 @@ def test_configurations_of_wrong_values(command: Command, tmp_path: Path, tree: 
     assert list(tmp_path.iterdir()) == [path]
 
 
-@many
+@settings(many, max_examples=mutations.EXAMPLES // 3)
 @given(text=st.one_of(st.text(max_size=20), st.sampled_from(["[" * 5000, "&a [*a]", "!!python/object:os.system x"])))
 def test_changes_on_the_command_line(command: Command, text: str) -> None:
     for change in (text, f"evaluate.limit={text}", f"{text}=1", f"cells.0.params={text}", f"models.{text}=1"):
@@ -176,7 +173,7 @@ def test_run_folders(command: Command, run: Path, tmp_path: Path, data: st.DataO
     assert content(folder) == before
 
 
-@settings(many, max_examples=25)
+@settings(many, max_examples=mutations.EXAMPLES // 3)
 @given(data=st.data())
 def test_boards_of_broken_run_folders(command: Command, run: Path, tmp_path: Path, data: st.DataObject) -> None:
     folder = tmp_path / "broken"
