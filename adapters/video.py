@@ -107,6 +107,7 @@ def open_clip(source: Video | Path) -> Clip:
         bounds.check_file(source, bounds.VIDEO_BYTES)
     except ValueError as error:
         raise UserError(f"{source}: {error}") from None
+    _look(source)
     problems = []
     for reader in (_open_decord, _open_pyav):
         try:
@@ -118,6 +119,21 @@ def open_clip(source: Video | Path) -> Clip:
         except Exception as error:  # whatever the decoders raise: the other one may manage
             problems.append(str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__)
     raise UserError(f"{source}: cannot be read as a video ({'; '.join(problems)})")
+
+
+def _look(path: Path) -> None:
+    """UserError where the file's header promises too much: decord would end the process over it."""
+    try:
+        import av
+    except ImportError:
+        return
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            bounds.check(stream.frames, bounds.VIDEO_FRAMES, "frames")
+            bounds.check(stream.width * stream.height, bounds.PICTURE_PIXELS, "pixels a frame")
+    except Exception as error:  # of the container, of the codec, of no video in it
+        raise UserError(f"{path}: cannot be read as a video ({one_line(error)})") from None
 
 
 def _bounded(clip: Clip, path: Path) -> Clip:
@@ -134,11 +150,6 @@ def _bounded(clip: Clip, path: Path) -> Clip:
                 raise
             raise UserError(f"{path}: cannot be decoded ({one_line(error)})") from None
 
-    try:
-        bounds.check(clip.total, bounds.VIDEO_FRAMES, "frames")
-        bounds.check(clip.frame_bytes, 3 * bounds.PICTURE_PIXELS, "bytes a frame")
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from None
     return replace(clip, read=read)
 
 

@@ -29,8 +29,8 @@ PDF_PIXELS = 3_000_000_000
 """Of the shown pages of one document together, rendered."""
 
 VIDEO_BYTES = 64 * GIB
-VIDEO_FRAMES = 20_000_000
-"""Four days of 60 frames a second."""
+VIDEO_FRAMES = 5_000_000
+"""A day of 60 frames a second; some decoders set memory aside for each."""
 
 SHOWN_BYTES = 16 * GIB
 """Of the frames of one video that are shown, decoded."""

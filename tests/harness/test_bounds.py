@@ -104,7 +104,7 @@ def video(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("name", "most", "message"),
-    [("VIDEO_FRAMES", 15, "16 frames"), ("PICTURE_PIXELS", 999, "bytes a frame"), ("SHOWN_BYTES", 20_000, "to show")],
+    [("VIDEO_FRAMES", 15, "16 frames"), ("PICTURE_PIXELS", 999, "pixels a frame"), ("SHOWN_BYTES", 20_000, "to show")],
 )
 def test_videos(video: Path, monkeypatch: pytest.MonkeyPatch, name: str, most: int, message: str) -> None:
     def rule(total: int, fps: float) -> list[int]:
