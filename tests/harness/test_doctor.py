@@ -124,7 +124,7 @@ def test_what_is_no_model(tmp_path: Path) -> None:
     )
     assert "no such folder" in said(str(tmp_path / "none"))["model"][1]
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    assert "model_type is 'bert', supported are internvl, llava_onevision" in said(str(tmp_path))["model"][1]
+    assert "model_type is 'bert', expected one of internvl, llava_onevision" in said(str(tmp_path))["model"][1]
     assert "device: 'gpu', expected auto" in said("tiny", device="gpu")["model"][1]
     assert "dtype: 'int4', expected one of" in said("tiny", dtype="int4")["model"][1]
 
