@@ -83,6 +83,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         self.known: Callable[[str, int], str | None] = lambda task, index: None
         self.answered: Callable[[str, int, Any], None] = lambda task, index, generation: None
         self.refused: Callable[[str, int, str, Any], None] = lambda task, index, reason, by: None
+        self.batch_done: Callable[[], None] = lambda: None
 
     def generate_until(self, requests: list[Any]) -> list[Any]:
         """One answer a request, in order.
@@ -91,7 +92,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         generation)`` is told of every new one before the next batch starts, ``refused(task, index, reason, by)`` of
         every document without an answer: one that its task (which must have a ``leave_out``) cannot show or whose media
         cannot be used (by "data"), that is longer than the model's context, or whose logits are no numbers (by
-        "model"). Its answer is empty.
+        "model"). Its answer is empty. ``batch_done()`` is called after each batch.
 
         A batch that does not fit into memory is halved, and so are the following ones; OutOfMemory where a single
         prompt does not fit.
@@ -117,6 +118,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
                 continue
             for place, generation in zip(batch, found, strict=True):
                 answers[place] = self._noted(requests[place], generation)
+            self.batch_done()
         return answers
 
     def _noted(self, request: Any, generation: Any) -> Any:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coreheads.errors import UserError
+from coreheads import bounds
+from coreheads.errors import UserError, one_line
 
 EPSILON = 1e-6
 """Seconds by which a time may miss a frame's, so that rounding never moves a boundary by a frame."""
@@ -61,11 +62,13 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Clip:
-    """An opened video: ``read`` returns the frames with the given ascending indices, [N, H, W, 3]."""
+    """An opened video: ``read`` returns the frames with the given ascending indices, [N, H, W, 3]; UserError where
+    they cannot be decoded. frame_bytes: of each, decoded."""
 
     total: int
     fps: float
     read: Callable[[Sequence[int]], Frames]
+    frame_bytes: int
 
 
 def sample(
@@ -96,13 +99,21 @@ def sample(
 def open_clip(source: Video | Path) -> Clip:
     """Open a video file or a video in memory; UserError names a file that cannot be used."""
     if isinstance(source, Video):
-        return Clip(len(source.frames), source.fps, lambda indices: source.frames[list(indices)])
+        size = source.frames[0].nbytes
+        return Clip(len(source.frames), source.fps, lambda indices: source.frames[list(indices)], size)
     if not source.is_file():
         raise UserError(f"{source}: no such video")
+    try:
+        bounds.check_file(source, bounds.VIDEO_BYTES)
+    except ValueError as error:
+        raise UserError(f"{source}: {error}") from None
+    _look(source)
     problems = []
     for reader in (_open_decord, _open_pyav):
         try:
-            return reader(source)
+            return _bounded(reader(source), source)
+        except UserError:
+            raise
         except ImportError:
             problems.append(f"{reader.__name__.removeprefix('_open_')} is not installed")
         except Exception as error:  # whatever the decoders raise: the other one may manage
@@ -110,9 +121,42 @@ def open_clip(source: Video | Path) -> Clip:
     raise UserError(f"{source}: cannot be read as a video ({'; '.join(problems)})")
 
 
+def _look(path: Path) -> None:
+    """UserError where the file's header promises too much: decord would end the process over it."""
+    try:
+        import av
+    except ImportError:
+        return
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            bounds.check(stream.frames, bounds.VIDEO_FRAMES, "frames")
+            bounds.check(stream.width * stream.height, bounds.PICTURE_PIXELS, "pixels a frame")
+    except Exception as error:  # of the container, of the codec, of no video in it
+        raise UserError(f"{path}: cannot be read as a video ({one_line(error)})") from None
+
+
+def _bounded(clip: Clip, path: Path) -> Clip:
+    """The clip, which refuses to read more than is good for the machine; whatever a decoder raises is a UserError."""
+
+    def read(indices: Sequence[int]) -> Frames:
+        try:
+            bounds.check(len(indices) * clip.frame_bytes, bounds.SHOWN_BYTES, "bytes of frames to show")
+            return clip.read(indices)
+        except UserError:
+            raise
+        except Exception as error:  # a decoder says of a broken file, too, that it takes more memory than there is
+            if type(error) is MemoryError:
+                raise
+            raise UserError(f"{path}: cannot be decoded ({one_line(error)})") from None
+
+    return replace(clip, read=read)
+
+
 def _open_decord(path: Path) -> Clip:
     import decord
 
+    decord.logging.set_level(decord.logging.QUIET)  # what is wrong is raised, not printed
     reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
     if len(reader) == 0 or not reader.get_avg_fps() > 0:
         raise ValueError("no frames")
@@ -121,7 +165,7 @@ def _open_decord(path: Path) -> Clip:
         frames: Frames = reader.get_batch(list(indices)).asnumpy()
         return frames
 
-    return Clip(len(reader), float(reader.get_avg_fps()), read)
+    return Clip(len(reader), float(reader.get_avg_fps()), read, reader[0].asnumpy().nbytes)
 
 
 def _open_pyav(path: Path) -> Clip:
@@ -132,6 +176,7 @@ def _open_pyav(path: Path) -> Clip:
         rate = stream.average_rate or stream.guessed_rate
         # some containers do not say how many frames they hold
         total = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
+        size = 3 * stream.width * stream.height
     if not total or not rate:
         raise ValueError("no frames")
 
@@ -149,4 +194,4 @@ def _open_pyav(path: Path) -> Clip:
             raise UserError(f"{path}: frame {missing[0]} of {total} cannot be decoded")
         return np.stack([found[index] for index in indices])
 
-    return Clip(int(total), float(rate), read)
+    return Clip(int(total), float(rate), read, size)

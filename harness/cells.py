@@ -31,7 +31,8 @@ class Cell:
     many samples of the task are those that the dense model answers too (None: all).
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "allow_inf_nan": False}  # when it is read back
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "allow_inf_nan": False, "extra": "forbid"}
+    """How strictly it is read back from a file."""
 
     model: str
     task: str

@@ -182,7 +182,7 @@ def shipped(name: str | Path) -> Path:
     if not known.is_file():
         names = sorted(found.stem for found in default_path().parent.glob("*.yaml"))
         near = nearest(path.name, names)
-        raise UserError(f"{path}: no such file{near}, expected a YAML configuration or one of {', '.join(names)}")
+        raise UserError(f"{path}: no such file, expected a YAML configuration or one of {', '.join(names)}{near}")
     return known
 
 

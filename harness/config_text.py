@@ -2,34 +2,96 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from coreheads.errors import UserError
+from coreheads import bounds
+from coreheads.errors import UserError, one_line
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
     """A YAML file's mapping, loaded safely."""
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as stream:
+            data = stream.read(bounds.CONFIG_BYTES + 1)
+        bounds.check(len(data), bounds.CONFIG_BYTES, "bytes or more")
+        tree = parsed(data.decode("utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file, expected a YAML configuration") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as text ({error})") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: is not YAML{_where(error)}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
     if not isinstance(tree, dict):
         raise UserError(f"{path}: holds {type(tree).__name__}, expected a mapping with models, evaluate, cells ...")
     return tree
 
 
+def parsed(text: str) -> Any:
+    """The value of a YAML text, of mappings with texts as keys, lists, texts, finite numbers, true, false and null.
+
+    ValueError, in one line, for what is no YAML or holds anything else, names a key twice, or is too large.
+    """
+    try:
+        tree = yaml.load(text, _Loader)  # a safe loader
+    except yaml.YAMLError as error:
+        raise ValueError(f"is not YAML{_where(error)}") from None
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise ValueError(f"is not YAML of use ({one_line(error)})") from None
+    _count(tree, "", {}, ())
+    return tree
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which takes a key only once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen and key.value != "<<":
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is there twice", key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else "<<")
+        return super().construct_mapping(node, deep)
+
+
+def _count(value: Any, place: str, known: dict[int, int], above: tuple[int, ...]) -> int:
+    """How many values there are in all; each alias counts, because whoever walks the tree meets what it stands for.
+
+    known: by the identity of those that were counted. above: the identities of what the value lies in.
+    """
+    if isinstance(value, str) and any(part == "\0" or "\ud800" <= part <= "\udfff" for part in value):
+        raise ValueError(f"{place or 'the value'} is {value[:80]!r}, expected text without null characters")
+    if value is None or isinstance(value, str | bool | int):
+        return 1
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{place or 'the value'} is {value}, expected a finite number")
+        return 1
+    if not isinstance(value, dict | list):
+        raise ValueError(f"{place or 'the value'} is a {type(value).__name__}, expected a text, a number or a list")
+    if id(value) in above:
+        raise ValueError(f"{place or 'the value'} holds itself, expected an end")
+    if id(value) not in known:
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        total = 1
+        for key, part in inner:
+            if isinstance(value, dict) and not isinstance(key, str):
+                raise ValueError(f"{place or 'the file'} has the key {str(key)[:80]!r}, expected texts as keys")
+            total += _count(part, f"{place}.{key}".lstrip("."), known, (*above, id(value)))
+            bounds.check(total, bounds.CONFIG_VALUES, "values or more")
+        known[id(value)] = total
+    return known[id(value)]
+
+
 def _where(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
-    return f", line {mark.line + 1}: {problem}" if mark is not None else f": {problem}"
+    where = f", line {mark.line + 1}: {problem}" if mark is not None else f": {problem}"
+    return " ".join(where.split())
 
 
 def set_values(
@@ -49,9 +111,9 @@ def set_values(
         if not equals or not key.strip():
             raise UserError(f"{flag} {change!r}: expected key=value, for example {flag} {example}")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UserError(f"{flag} {change!r}: the value is not YAML{_where(error)}") from None
+            value = parsed(text)
+        except ValueError as error:
+            raise UserError(f"{flag} {change!r}: the value {error}") from None
         _put(tree, key.strip(), value, flag)
     for key, value in options:
         _put(tree, key, value, flag)
@@ -75,7 +137,7 @@ def _put(tree: dict[str, Any], key: str, value: Any, flag: str) -> None:
 
 def _index(node: Any, part: str, key: str, parent: str, flag: str) -> int:
     if not isinstance(node, list):
-        raise UserError(f"{flag} {key}: {parent} is {node!r}, which has no fields")
-    if not part.isdigit() or int(part) >= len(node):
+        raise UserError(f"{flag} {key}: {parent} is {repr(node)[:80]}, which has no fields")
+    if not (part.isascii() and part.isdigit() and len(part) < 10) or int(part) >= len(node):
         raise UserError(f"{flag} {key}: {part!r} is not an element of {parent}, expected 0 to {len(node) - 1}")
     return int(part)

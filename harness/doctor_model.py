@@ -5,9 +5,11 @@ No weight is read, and nothing is downloaded but the configuration of a checkpoi
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from coreheads.costs import gib
 from coreheads.doctor import Check
 from coreheads.errors import UserError, one_line
 
@@ -15,7 +17,6 @@ CONTEXT = 32768
 """Tokens for which there must be room in the key-value cache, or all that the model takes where that is less."""
 
 _CONTEXTS = (8192, 32768, 131072)
-_GIB = 2**30
 _LATER = "the hub has them, and they are downloaded when the model is loaded"
 
 
@@ -77,8 +78,48 @@ def _family(name: str, config: Any) -> Check:
     return Check("family", True, f"{config.model_type} ({adapter.__name__}), {shape}, {context}")
 
 
+@lru_cache(maxsize=32)
+def needed_bytes(name: str, dtype: str) -> tuple[int, int, int]:
+    """(bytes of the weights, of a key-value cache, of so many tokens) of a checkpoint whose shape is known here.
+
+    Nothing is downloaded; UserError where the shape would have to be.
+    """
+    from coreheads.adapters import hub, loading, published
+    from coreheads.adapters.registry import TINY
+
+    place = loading.place(name, TINY)
+    folder = Path(place) if Path(place).is_dir() else hub.cached(name)
+    config = loading.config(name, str(folder)) if folder is not None else published.config(name)
+    count, number = _parameters(config, loading.dtype(dtype))
+    tokens = min(CONTEXT, int(config.text_config.max_position_embeddings))
+    return count * number.itemsize, tokens * _token_bytes(config.text_config, number), tokens
+
+
 def _memory(config: Any, dtype: Any, checks: list[Check]) -> int:
     """Bytes of the weights and of the key-value cache of CONTEXT tokens."""
+    count, number = _parameters(config, dtype)
+    weights = count * number.itemsize
+    text = config.text_config
+    token = _token_bytes(text, number)
+    name = str(number).removeprefix("torch.")
+    number_of = f"{count / 1e9:.2f} billion" if count >= 1e8 else f"{count / 1e6:.2f} million"
+    checks.append(Check("weights", True, f"{number_of} parameters, {gib(weights)} in {name}"))
+    most = text.max_position_embeddings
+    sizes = ", ".join(f"{gib(token * tokens)} at {tokens:,} tokens" for tokens in _CONTEXTS if tokens <= most)
+    checks.append(Check("KV cache", True, f"{token / 1024:.0f} KiB a token" + (f": {sizes}" if sizes else "")))
+    need: int = weights + token * min(CONTEXT, int(most))
+    return need
+
+
+def _token_bytes(text: Any, number: Any) -> int:
+    """Of the key-value cache, a token."""
+    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    size: int = 2 * text.num_hidden_layers * text.num_key_value_heads * width * number.itemsize
+    return size
+
+
+def _parameters(config: Any, dtype: Any) -> tuple[int, Any]:
+    """(number of parameters, torch dtype that they are loaded in)."""
     import torch
     from transformers import AutoModelForImageTextToText
 
@@ -92,18 +133,8 @@ def _memory(config: Any, dtype: Any, checks: list[Check]) -> int:
         raise UserError(f"config.json: describes no model that can be built ({one_line(error)})") from error
     number = dtype if isinstance(dtype, torch.dtype) else getattr(config, "dtype", None) or torch.float32
     # a tied embedding is one parameter under two names
-    count = sum({id(parameter): parameter.numel() for parameter in model.parameters()}.values())
-    weights: int = count * number.itemsize
-    text = config.text_config
-    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    token: int = 2 * text.num_hidden_layers * text.num_key_value_heads * width * number.itemsize
-    name = str(number).removeprefix("torch.")
-    number_of = f"{count / 1e9:.2f} billion" if count >= 1e8 else f"{count / 1e6:.2f} million"
-    checks.append(Check("weights", True, f"{number_of} parameters, {_gib(weights)} in {name}"))
-    most = text.max_position_embeddings
-    sizes = ", ".join(f"{_gib(token * tokens)} at {tokens:,} tokens" for tokens in _CONTEXTS if tokens <= most)
-    checks.append(Check("KV cache", True, f"{token / 1024:.0f} KiB a token" + (f": {sizes}" if sizes else "")))
-    return weights + token * min(CONTEXT, int(most))
+    count: int = sum({id(parameter): parameter.numel() for parameter in model.parameters()}.values())
+    return count, number
 
 
 def _room(device: Any, need: int) -> Check:
@@ -111,7 +142,7 @@ def _room(device: Any, need: int) -> Check:
     import torch
 
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    text = f"{_gib(need)} for weights and cache, {_gib(free)} free on {device}; activations come on top"
+    text = f"{gib(need)} for weights and cache, {gib(free)} free on {device}; activations come on top"
     return Check("memory", need < free, text)
 
 
@@ -124,7 +155,7 @@ def _weights(folder: Path, whole: bool) -> Check:
     if found.missing:
         more = "" if whole else f"; {_LATER}"
         return Check("weight files", not whole, f"not there: {', '.join(found.missing)}{more}")
-    return Check("weight files", True, _gib(found.bytes))
+    return Check("weight files", True, gib(found.bytes))
 
 
 def _processor(folder: Path, whole: bool) -> Check:
@@ -139,7 +170,3 @@ def _processor(folder: Path, whole: bool) -> Check:
         return Check("processor", not whole, one_line(error) if whole else f"not there; {_LATER}")
     template = "" if found.chat_template else ", without a chat template"
     return Check("processor", not template, f"{type(found).__name__}{template}")
-
-
-def _gib(size: float) -> str:
-    return f"{size / _GIB:.1f} GiB" if size >= _GIB / 10 else f"{size / 2**20:.1f} MiB"

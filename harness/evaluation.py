@@ -106,8 +106,9 @@ class Evaluator:
 
         started = time.perf_counter()
         self.model.patch, self.model.known, self.model.answered = patch, known, answered
-        self.model.refused = refused
+        self.model.refused, self.model.batch_done = refused, store.sync
         results = self._simple_evaluate(task, offset, count)
+        store.sync()  # scoring may have left samples out, too
         seconds = time.perf_counter() - started
         _compare(task, results["samples"][cell.task], store)
         lines = [store.samples[record] for record in wanted if record in store.samples]

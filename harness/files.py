@@ -7,11 +7,12 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from coreheads import bounds
 from coreheads.errors import UserError
 
 TEMPORARY = ".*.tmp"
@@ -69,13 +70,14 @@ def write_json(path: str | Path, value: Any) -> Path:
 
 def read_json(path: str | Path) -> Any:
     """The content of a JSON file; UserError for one that cannot be read or is none."""
-    return _parsed(_content(Path(path)), f"{path}: is")
+    return _parsed(_content(Path(path)), f"{path}: is", _distinct)
 
 
-def append_jsonl(path: str | Path, *records: Any) -> None:
-    """Append lines in one write and have them on disk: what was computed survives a crash, and a machine that goes.
+def append_jsonl(path: str | Path, *records: Any, sync: bool = True) -> None:
+    """Append lines in one write, which a process that is killed afterwards cannot take back.
 
-    Where they cannot be written, the file is as it was before.
+    Where they cannot be written, the file is as it was before. sync: have them on disk, too, where they survive a
+    machine that goes away; else see to it with :func:`sync_file`.
     """
     path = Path(path)
     data = b"".join(_encoded(record) for record in records)
@@ -88,7 +90,8 @@ def append_jsonl(path: str | Path, *records: Any) -> None:
                 written = stream.write(data)
                 if written != len(data):
                     stream.write(data[written:])  # says what is wrong
-                os.fsync(stream.fileno())
+                if sync:
+                    os.fsync(stream.fileno())
             except BaseException:
                 with contextlib.suppress(OSError):
                     stream.truncate(before)
@@ -98,6 +101,16 @@ def append_jsonl(path: str | Path, *records: Any) -> None:
         raise
     if new:
         _sync_folder(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Have on disk what was written to the file."""
+    with path.open("rb+") as stream:
+        try:
+            os.fsync(stream.fileno())
+        except OSError as error:
+            error.filename = str(path)
+            raise
 
 
 def cut_half_line(path: Path) -> None:
@@ -142,6 +155,7 @@ def _encoded(value: Any, indent: int | None = None) -> bytes:
 
 def _content(path: Path) -> bytes:
     try:
+        bounds.check_file(path, bounds.JSON_BYTES)
         return path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
@@ -151,10 +165,19 @@ def _content(path: Path) -> bytes:
         raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 
-def _parsed(data: bytes, where: str) -> Any:
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose names are there once: of two, one would be lost without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice in one object")
+    return found
+
+
+def _parsed(data: bytes, where: str, make: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     """``where``: the message up to and with its verb."""
     try:
-        return json.loads(data.decode("utf-8"))
+        return json.loads(data.decode("utf-8"), object_pairs_hook=make)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{where} not JSON ({error})") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists without end

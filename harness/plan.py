@@ -1,7 +1,8 @@
-"""``coreheads run --dry-run``: every cell that would be computed, what is finished, how long the rest may take."""
+"""``coreheads run --dry-run``: every cell that would be computed, what is finished, what the rest may take."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from rich.table import Table
 from coreheads import display
 from coreheads.cells import Cell, expand
 from coreheads.config import RunConfig
+from coreheads.costs import Costs, Work, duration, gib, last_known
+from coreheads.errors import UserError
 from coreheads.present import missing
 from coreheads.progress import wide_console
 from coreheads.run_folder import RunFolder
+from coreheads.workload import is_timed, works
 
 
 def show_plan(config: RunConfig, console: Console | None = None) -> None:
@@ -26,7 +30,7 @@ def show_plan(config: RunConfig, console: Console | None = None) -> None:
     console = console or wide_console()
     cells = expand(config)
     stored = run.cells() if run is not None else {}
-    speeds = _seconds_per_answer(stored)
+    known = last_known(Path(config.out), config.device, [m.name for m in config.models], config.evaluate.tasks)
     for model in config.models:
         console.print(f"[bold]{escape(model.name)}[/bold] on {config.device}", highlight=False)
         if model.heads is not None:
@@ -41,7 +45,7 @@ def show_plan(config: RunConfig, console: Console | None = None) -> None:
         mine = [cell for cell in cells if cell.model == model.name]
         table = Table("what is done to the model", "task", "cells", "answers", "timed", "finished", "about s", box=None)
         for group in _groups(mine):
-            table.add_row(*_line(group, stored, speeds, config))
+            table.add_row(*_line(group, stored, known, config))
         console.print(table)
     counts = [cell.limit for cell in cells]
     answers = sum(count for count in counts if count is not None)
@@ -59,8 +63,8 @@ def show_plan(config: RunConfig, console: Console | None = None) -> None:
         console.print("Not on this machine (the hub is asked for what it has, the rest must be brought here):")
         for line in absent:
             console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
-    if not speeds:
-        console.print("No estimate of time: nothing of this run has been computed on this machine yet.")
+    for line in (*_time(list(works(config, cells, run)), known, Path(config.out)), *_memory(config, known)):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _groups(cells: list[Cell]) -> list[list[Cell]]:
@@ -71,25 +75,50 @@ def _groups(cells: list[Cell]) -> list[list[Cell]]:
     return list(groups.values())
 
 
-def _line(group: list[Cell], stored: dict[str, Any], speeds: dict[str, float], config: RunConfig) -> list[str]:
+def _line(group: list[Cell], stored: dict[str, Any], known: Costs, config: RunConfig) -> list[str]:
     first = group[0]
     row = {"patch": first.patch, "selection": first.selection, "fraction": first.fraction, "params": first.settings}
     counts = [cell.limit for cell in group]
     answers = "all" if None in counts else str(sum(count or 0 for count in counts))
     finished = sum(cell.name in stored for cell in group)
     left = [cell.limit for cell in group if cell.name not in stored]
-    seconds = ""
-    if first.task in speeds and None not in left:
-        seconds = f"{sum(count or 0 for count in left) * speeds[first.task]:.0f}"
-    timed = "yes" if first.timed and first.task in config.timed_tasks() else ""
+    rate = known.rate(Work("answer", first.model, first.task, first.patch))
+    seconds = "" if rate is None or None in left else f"{sum(count or 0 for count in left) * rate:.0f}"
+    timed = "yes" if is_timed(first, config) else ""
     return [display.what(row), first.task, str(len(group)), answers, timed, str(finished or ""), seconds]
 
 
-def _seconds_per_answer(stored: dict[str, Any]) -> dict[str, float]:
-    """By task, over the finished cells of this very run."""
-    spent: dict[str, list[float]] = {}
-    for record in stored.values():
-        total = spent.setdefault(record["cell"]["task"], [0.0, 0.0])
-        total[0] += record["seconds"]
-        total[1] += record["n"]
-    return {task: seconds / answers for task, (seconds, answers) in spent.items()}
+def _time(left: list[Work], known: Costs, out: Path) -> Iterator[str]:
+    """What the work that is left may take, and what that is known from."""
+    if not left:
+        yield "Time: nothing is left to do but the leaderboard."
+        return
+    seconds, unknown = known.estimate(left)
+    if not known.spent or len(unknown) == len(left):
+        yield "No estimate of time: no run of these models and tasks has been computed on this machine yet."
+        return
+    source = "this run so far" if known.source == out else f"the run in {known.source}"
+    missing = ", ".join(dict.fromkeys(f"{work.kind} {work.task}".strip() for work in unknown))
+    yield f"Time: about {duration(seconds)}, by {source}" + (
+        f"; not counted, never measured: {missing}" if missing else ""
+    )
+
+
+def _memory(config: RunConfig, known: Costs) -> Iterator[str]:
+    """The most memory that each model may need: as it was measured, else by its number of parameters."""
+    for model in config.models:
+        if model.name in known.peak_bytes:
+            kind = "allocated on the GPU" if config.device.startswith("cuda") else "of the whole process"
+            yield f"Memory: {model.name} took {gib(known.peak_bytes[model.name])} ({kind}) in {known.source}"
+            continue
+        try:
+            from coreheads.doctor_model import needed_bytes
+
+            weights, cache, tokens = needed_bytes(model.id, model.dtype)
+        except UserError:
+            yield f"Memory: no estimate for {model.name}: never run here, and its size is not known"
+            continue
+        yield (
+            f"Memory: {model.name} needs at least {gib(weights)} for its weights in {model.dtype}, "
+            f"{gib(cache)} for a cache of {tokens:,} tokens, and activations on top"
+        )

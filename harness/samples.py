@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from coreheads.errors import UserError
-from coreheads.files import append_jsonl, cut_half_line, read_jsonl, writing
+from coreheads.files import append_jsonl, cut_half_line, read_jsonl, sync_file, writing
 
 SCHEMA_VERSION = 1
 
@@ -34,6 +34,7 @@ class SampleFile:
         self.unscored: dict[str, str] = {}
         self.refused: dict[str, str] = {}
         self._whole = False
+        self._synced = True
         for number, line in enumerate(read_jsonl(path), 1):
             check_sample(line, path, number)
             record = line["record_id"]
@@ -66,6 +67,13 @@ class SampleFile:
             self._written[record_id] = reason
         self._leave_out(record_id, reason, by)
 
+    def sync(self) -> None:
+        """Have on disk what was appended, as it must be before the next batch starts."""
+        if not self._synced:
+            with writing(self.path):
+                sync_file(self.path)
+            self._synced = True
+
     def _leave_out(self, record_id: str, reason: str, by: By) -> None:
         self.unscored[record_id] = reason
         if by == "model":
@@ -76,7 +84,8 @@ class SampleFile:
             if not self._whole and self.path.exists():
                 cut_half_line(self.path)
             self._whole = True
-            append_jsonl(self.path, line)
+            append_jsonl(self.path, line, sync=False)
+        self._synced = False
 
     def add(
         self,
@@ -88,7 +97,7 @@ class SampleFile:
         group: str | None = None,
         margin: float | None = None,
     ) -> None:
-        """Append one sample and have it on disk. A record that is there raises ValueError: nothing is done twice."""
+        """Append one sample, on disk after `sync`. A record that is there raises ValueError: none is done twice."""
         if record_id in self:
             raise ValueError(f"{self.path}: record {record_id!r} was evaluated twice")
         line = {

@@ -29,6 +29,9 @@ def _is_file_name(name: Any) -> Any:
     return name
 
 
+_READ = ("model", "task", "patch", "params", "selection", "fraction", "draw", "heads")
+"""Fields of a cell that every reader counts on."""
+
 _Plain = str | int | float | bool | None
 
 Name = Annotated[str, BeforeValidator(_is_file_name)]
@@ -57,7 +60,10 @@ class _Named(_Versioned):
 
     @model_validator(mode="after")
     def _is_cell(self) -> _Named:
-        params = self.cell.get("params")
+        missing = [name for name in _READ if name not in self.cell]
+        if missing:
+            raise ValueError(f"cell has no {missing[0]}")
+        params = self.cell["params"]
         if not isinstance(params, dict) or not all(isinstance(value, _Plain) for value in params.values()):
             raise ValueError("cell.params, expected names with texts and numbers")
         try:

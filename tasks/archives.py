@@ -8,10 +8,12 @@ import shutil
 import sys
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from coreheads import bounds
 from coreheads.errors import UserError
 from coreheads.tasks.cache import build_once, cache_folder
 from coreheads.tasks.sources import Source
@@ -58,20 +60,47 @@ def _place(files: Sequence[Path], folder: Path, name: str, source: Source) -> No
     try:
         if files[0].suffix == ".zip":
             with zipfile.ZipFile(files[0]) as archive:
-                archive.extractall(folder)  # refuses to leave the folder
+                _extract_zip(archive, folder, _room(files))
         elif _ENDING.search(files[0].name):
             total = sum(file.stat().st_size for file in files)
             with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
                 job = bar.add_task(f"unpacking {name}", total=total)
                 stream = Joined(files, lambda count: bar.advance(job, count))
                 with tarfile.open(fileobj=stream, mode="r|*") as archive:
-                    archive.extractall(folder, filter="data")
+                    _extract_tar(archive, folder, _room(files))
         else:
             shutil.copyfile(files[0], folder / Path(name).name)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, RuntimeError, zlib.error) as error:
         raise UserError(f"{source.where(name)}: cannot be unpacked ({error}), expected an archive") from None
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror or error}), expected room to unpack") from None
+
+
+def _room(files: Sequence[Path]) -> int:
+    """How many bytes the archive may hold."""
+    return bounds.ARCHIVE_FREE + bounds.ARCHIVE_RATIO * sum(file.stat().st_size for file in files)
+
+
+def _extract_zip(archive: zipfile.ZipFile, folder: Path, room: int) -> None:
+    """ValueError for members that are too many or too large, or whose names lead out of the folder."""
+    members = archive.infolist()
+    bounds.check(len(members), bounds.ARCHIVE_MEMBERS, "members")
+    bounds.check(sum(member.file_size for member in members), room, "bytes in it")
+    for member in members:
+        # zipfile would keep it inside under another name, where nobody looks for it
+        if ".." in Path(member.filename).parts or Path(member.filename).is_absolute():
+            raise ValueError(f"member {member.filename!r} leads out of the folder")
+    archive.extractall(folder)
+
+
+def _extract_tar(archive: tarfile.TarFile, folder: Path, room: int) -> None:
+    """As for a zip file; members are looked at as they come. Links and devices that are not safe are a TarError."""
+    total = 0
+    for count, member in enumerate(archive, 1):
+        total += member.size
+        bounds.check(count, bounds.ARCHIVE_MEMBERS, "members")
+        bounds.check(total, room, "bytes in it")
+        archive.extract(member, folder, filter="data")
 
 
 class Joined(io.RawIOBase):

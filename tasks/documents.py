@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from coreheads import bounds
 from coreheads.errors import UserError
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def decode(data: bytes, where: str) -> Image:
 
     try:
         with Pillow.open(io.BytesIO(data)) as picture:
+            bounds.check(picture.width * picture.height, bounds.PICTURE_PIXELS, "pixels")
             return picture.convert("RGB")
     except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
         raise BadSample(f"{where}: cannot be read as a picture ({reason(error)})") from None

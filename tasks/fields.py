@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from coreheads import bounds
 from coreheads.errors import UserError
 
 
@@ -33,9 +34,12 @@ def json_line(line: bytes, path: Path | str, number: int) -> Any:
 
 def _content(path: Path) -> bytes:
     try:
+        bounds.check_file(path, bounds.JSON_BYTES)
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}), expected a JSON file") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _parsed(data: bytes, where: str, line: int) -> Any:

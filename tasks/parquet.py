@@ -6,9 +6,11 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from coreheads import bounds
 from coreheads.errors import UserError
 from coreheads.tasks.cache import build_once, cache_folder
 
@@ -45,6 +47,9 @@ def parquet_rows(path: Path, columns: list[str], unread: Sequence[str] = ()) -> 
         if missing:
             has = ", ".join(file.schema_arrow.names)
             raise UserError(f"{path}: has no column {missing[0]}, expected {', '.join(wanted)}; it has {has}")
+        total = sum(sum(_sizes(file, column)) for column in columns)
+        if total > bounds.PARQUET_BYTES:
+            raise UserError(f"{path}: columns of {total:,} bytes, expected at most {bounds.PARQUET_BYTES:,}")
         rows: list[dict[str, Any]] = file.read(columns=columns).to_pylist()
         return rows
 
@@ -83,17 +88,17 @@ def _row_group(path: str, group: int, column: str) -> list[Any]:
 @lru_cache(maxsize=64)
 def _groups(path: str, column: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """(row number after each row group, bytes of the column in it)."""
-    ends, sizes, total = [], [], 0
     with _parquet(Path(path)) as file:
-        for number in range(file.metadata.num_row_groups):
-            group = file.metadata.row_group(number)
-            parts = [group.column(place) for place in range(group.num_columns)]
-            total += group.num_rows
-            ends.append(total)
-            sizes.append(
-                sum(part.total_uncompressed_size for part in parts if part.path_in_schema.split(".")[0] == column)
-            )
-    return tuple(ends), tuple(sizes)
+        groups = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
+        return tuple(accumulate(groups)), tuple(_sizes(file, column))
+
+
+def _sizes(file: Any, column: str) -> Iterator[int]:
+    """Bytes of a column in each row group, unpacked."""
+    for number in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(number)
+        parts = [group.column(place) for place in range(group.num_columns)]
+        yield sum(part.total_uncompressed_size for part in parts if part.path_in_schema.split(".")[0] == column)
 
 
 @lru_cache(maxsize=8)

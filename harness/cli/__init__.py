@@ -19,6 +19,9 @@ COMMANDS = ("run", "profile", "bench", "leaderboard", "publish", "check", "heads
 
 INTERRUPTED = 130
 
+LONGEST = 1000
+"""Characters of a message."""
+
 HELP = """Find the attention heads of a multimodal LLM that retrieve what a question asks about, prove it by
 ablation, and rank hybrid attention by accuracy against speedup.
 
@@ -51,13 +54,18 @@ def _version(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 1 (a check failed), 2 (unusable input), 130 (Ctrl-C)."""
+    """Run the command line and return its exit status: 0, 1 (a check or a part of a run failed), 2 (unusable input, or
+    a fault of the system such as a disk that cannot be read), 130 (Ctrl-C)."""
     status = 0
     try:
         build_app()(args=list(sys.argv[1:] if arguments is None else arguments), prog_name="coreheads")
     except UserError as error:
         for line in str(error).splitlines():
-            typer.echo(f"error: {line}", err=True)
+            typer.echo(f"error: {_shown(line)}", err=True)
+        return 2
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        typer.echo(f"error: {_shown(f'{place}{error.strerror or error}')}", err=True)
         return 2
     except KeyboardInterrupt:
         status = INTERRUPTED
@@ -66,3 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if status == INTERRUPTED:
         typer.echo("\nStopped. What was finished is stored; the same command goes on from here.", err=True)
     return status
+
+
+def _shown(line: str) -> str:
+    """A message as a terminal can show it: what input it quotes may hold anything."""
+    line = "".join(part if part.isprintable() else part.encode("unicode_escape").decode() for part in line)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."

@@ -126,7 +126,7 @@ def test_a_disk_that_fills_up(
         message = capfd.readouterr().err.strip()
         assert "the disk is full" in message
         assert len(message.splitlines()) == 1
-        for lines in run.rglob("*.jsonl"):
+        for lines in run.glob("*.jsonl"):
             assert lines.read_bytes().endswith(b"\n") or not lines.read_bytes(), f"half a line in {lines.name}"
         assert not list(run.rglob(TEMPORARY))
     assert main(["run", str(path), "--quiet"]) == 0

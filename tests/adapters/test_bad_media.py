@@ -1,0 +1,116 @@
+"""Hundreds of broken pictures, videos and PDFs: each is shown or is one clear line, and the process lives."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import mutations
+import numpy as np
+import pytest
+from adapter_cases import picture
+from hypothesis import given
+
+from coreheads.adapters.images import open_image
+from coreheads.adapters.video import sample
+from coreheads.errors import UserError
+from coreheads.tasks.documents import BadSample, decode
+from coreheads.tasks.page_cache import PageCache
+from coreheads.tasks.pdf import pdf_pages
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # what Pillow has to say of broken files
+
+
+def encoded(kind: str) -> bytes:
+    stream = io.BytesIO()
+    picture(40, 30).save(stream, kind)
+    return stream.getvalue()
+
+
+def video() -> bytes:
+    import av
+
+    stream = io.BytesIO()
+    with av.open(stream, "w", format="mp4") as container:
+        track = container.add_stream("mpeg4", rate=8)
+        track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
+        for number in range(12):
+            frame = np.full((48, 64, 3), 20 * number, dtype=np.uint8)
+            container.mux(track.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(track.encode())
+    return stream.getvalue()
+
+
+def document() -> bytes:
+    stream = io.BytesIO()
+    picture(200, 100).save(stream, "PDF", save_all=True, append_images=[picture(100, 200, 1)])
+    return stream.getvalue()
+
+
+def one_line_or_fine(show: Callable[[], object], name: str) -> None:
+    said = ""
+    try:
+        show()
+    except UserError as error:
+        said = str(error)
+    assert not said or (name in said and len(said.splitlines()) == 1)
+
+
+PICTURES = {kind: encoded(kind) for kind in ("PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP")}
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_pictures(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "broken"
+
+    @mutations.many
+    @given(data=mutations.mutated_bytes(PICTURES[kind]))
+    def broken(data: bytes) -> None:
+        path.write_bytes(data)
+        one_line_or_fine(lambda: open_image(path, "here"), "broken")
+        one_line_or_fine(lambda: decode(data, "broken"), "broken")
+
+    broken()
+
+
+VIDEO = video()
+
+
+@mutations.many
+@given(data=mutations.mutated_bytes(VIDEO))
+def test_videos(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "broken.mp4"
+    path.write_bytes(data)
+
+    def show() -> None:
+        shown = sample(path, lambda total, fps: sorted({0, total // 2, total - 1}))
+        assert shown.frames.ndim == 4
+
+    one_line_or_fine(show, "broken.mp4")
+
+
+DOCUMENT = document()
+
+
+@mutations.many
+@given(data=mutations.mutated_bytes(DOCUMENT))
+def test_pdfs(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    path = folder / "broken.pdf"
+    path.write_bytes(data)
+    one_line_or_fine(lambda: pdf_pages(path, 36, 3, PageCache(folder / "pages")), "broken.pdf")
+
+
+@pytest.mark.parametrize("name", ["empty", "folder", "not-there", "dangling"])
+def test_something_else_in_a_files_place(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    path = tmp_path / name
+    with pytest.raises(UserError, match=name):
+        open_image(path, "here")
+    with pytest.raises(UserError, match=name):
+        sample(path, lambda total, fps: [0])
+    with pytest.raises(BadSample, match=name):
+        pdf_pages(path, 36)

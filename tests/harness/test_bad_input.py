@@ -1,0 +1,218 @@
+"""Hundreds of broken files through the command line: one clear line each, exit status 2, nothing overwritten."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mutations
+import pytest
+import small_run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coreheads.cli import main
+from coreheads.config import default_path
+from coreheads.files import read_json, read_jsonl
+
+many = mutations.many
+Command = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command: its exit status, and the lines on stderr. It says what is wrong, never where in the code."""
+
+    def run(*arguments: str) -> tuple[int, list[str]]:
+        status = main(list(arguments))
+        captured = capsys.readouterr()
+        lines = captured.err.strip().splitlines()
+        assert "Traceback" not in captured.err + captured.out
+        assert status in (0, 1, 2)
+        if status == 2:
+            assert lines, "nothing is said"
+            assert all(line.startswith("error: ") for line in lines), lines
+            assert all(len(line) < 2000 for line in lines)
+            assert len(lines) < 60
+        return status, lines
+
+    return run
+
+
+def content(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return small_run.fake_run(tmp_path / "run").path
+
+
+TREE = small_run.config(Path("nowhere/model"), Path("nowhere/data"), Path("nowhere/run"))
+SHIPPED = default_path().read_bytes()
+
+
+@many
+@given(data=mutations.mutated_bytes(SHIPPED))
+def test_configurations_of_broken_bytes(command: Command, tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(data)
+    status, _ = command("run", str(path), "--dry-run", "--out", str(tmp_path / "out"))
+    assert status in (0, 2)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@many
+@given(tree=mutations.mutated_tree(TREE))
+def test_configurations_of_wrong_values(command: Command, tmp_path: Path, tree: Any) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(mutations.json_bytes(tree))  # JSON is YAML
+    status, _ = command("run", str(path), "--dry-run")
+    assert status in (0, 2)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@settings(many, max_examples=mutations.EXAMPLES // 3)
+@given(text=st.one_of(st.text(max_size=20), st.sampled_from(["[" * 5000, "&a [*a]", "!!python/object:os.system x"])))
+def test_changes_on_the_command_line(command: Command, text: str) -> None:
+    for change in (text, f"evaluate.limit={text}", f"{text}=1", f"cells.0.params={text}", f"models.{text}=1"):
+        command("run", "--dry-run", "--set", change)
+
+
+BOMBS = {
+    "aliases": "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+    + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)),
+    "itself": "models: &m [*m]",
+    "deep": "[" * 100_000,
+    "deep mapping": "".join(f"{' ' * n}a:\n" for n in range(2000)),
+    "code": "models: !!python/object/apply:os.system ['touch hacked']",
+    "number": f"seed: {'9' * 10_000}",
+    "date": "seed: 2001-99-99",
+    "binary": "out: !!binary /////w==",
+    "set": "models: !!set {a, b}",
+    "twice": "seed: 1\nseed: 2",
+    "infinite": "seed: .inf",
+    "keys": "1: 2",
+    "two documents": "a: 1\n---\nb: 2",
+    "merge": "<<: [1, 2]",
+    "surrogate": 'out: "\\ud800"',
+    "null byte": 'out: "a\\0b"',
+    "null byte in a path": 'data_root: "a\\0b"\nmodels: [{id: "a\\0"}]\nevaluate: {tasks: [coreheads_refcocog]}',
+    "long": f"out: {'x' * 5000}\nmodels: [{{id: tiny}}]\nevaluate: {{tasks: [coreheads_mini_refcocog]}}",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_configurations_made_to_hurt(command: Command, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(BOMBS[name])
+    for more in ((), ("--dry-run",)):
+        assert command("run", str(path), *more)[0] == 2
+    assert list(tmp_path.iterdir()) == [path]
+
+
+HEADS = small_run.profile().to_dict()
+
+
+@many
+@given(
+    data=st.one_of(
+        mutations.mutated_tree(HEADS).map(mutations.json_bytes), mutations.mutated_bytes(json.dumps(HEADS).encode())
+    )
+)
+def test_heads_files(command: Command, tmp_path: Path, data: bytes) -> None:
+    path, good = tmp_path / "heads.json", tmp_path / "good.json"
+    small_run.profile().save(good)
+    path.write_bytes(data)
+    assert command("heads", "show", str(path))[0] in (0, 2)
+    assert command("heads", "compare", str(path), str(good))[0] in (0, 2)
+    config = small_run.write_config(tmp_path / "c.yaml", TREE | {"models": [{"id": "tiny", "heads": str(path)}]})
+    assert command("run", str(config), "--dry-run")[0] in (0, 2)
+    assert path.read_bytes() == data
+
+
+def test_a_heads_file_of_another_shape(command: Command, tmp_path: Path) -> None:
+    small_run.profile().save(tmp_path / "a.json")
+    small_run.profile([[0.1] * 4] * 3).save(tmp_path / "b.json")
+    status, (line,) = command("heads", "compare", str(tmp_path / "a.json"), str(tmp_path / "b.json"))
+    assert status == 2
+    for fraction in ("0", "-0.1", "1.5", "nan", "inf"):
+        status, (line,) = command("heads", "show", str(tmp_path / "a.json"), "--fraction", fraction)
+        assert status == 2
+        assert "above 0 and at most 1" in line
+
+
+@many
+@given(data=st.data())
+def test_run_folders(command: Command, run: Path, tmp_path: Path, data: st.DataObject) -> None:
+    """One file of a run folder is broken, and what reads run folders is called."""
+    folder = tmp_path / "broken"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(run, folder)
+    sample = sorted(path.name for path in (run / "samples").iterdir())[0]
+    name = data.draw(
+        st.sampled_from(["manifest.json", "cells.jsonl", "timings.jsonl", f"samples/{sample}", "heads/made-up.json"])
+    )
+    path = folder / name
+    if data.draw(st.booleans()):
+        path.write_bytes(data.draw(mutations.mutated_bytes(path.read_bytes())))
+    elif name.endswith(".jsonl"):
+        lines = list(read_jsonl(path))
+        place = data.draw(st.integers(0, len(lines) - 1))
+        lines[place] = data.draw(mutations.mutated_tree(lines[place]))
+        path.write_bytes(b"\n".join(map(mutations.json_bytes, lines)) + b"\n")
+    else:
+        path.write_bytes(mutations.json_bytes(data.draw(mutations.mutated_tree(read_json(path)))))
+    before = content(folder)
+    status, _ = command("check", str(folder), "--baseline", str(tmp_path / "baseline.json"), "--update")
+    assert status in (0, 2)
+    assert content(folder) == before
+
+
+@settings(many, max_examples=mutations.EXAMPLES // 3)
+@given(data=st.data())
+def test_boards_of_broken_run_folders(command: Command, run: Path, tmp_path: Path, data: st.DataObject) -> None:
+    folder = tmp_path / "broken"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(run, folder)
+    path = folder / data.draw(st.sampled_from(["manifest.json", "cells.jsonl", "timings.jsonl"]))
+    lines = list(read_jsonl(path)) if path.suffix == ".jsonl" else [read_json(path)]
+    place = data.draw(st.integers(0, len(lines) - 1))
+    lines[place] = data.draw(mutations.mutated_tree(lines[place], most=1))
+    path.write_bytes(b"\n".join(map(mutations.json_bytes, lines)) + b"\n")
+    status, _ = command("leaderboard", str(folder), "--out", str(tmp_path / "board"))
+    assert status in (0, 2)
+
+
+@pytest.fixture
+def odd_places(tmp_path: Path) -> Iterator[list[Path]]:
+    """An empty file, a folder, a file that may not be read, a link to nowhere, one in a circle, a long name, a pipe."""
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "closed").write_bytes(b"{}")
+    (tmp_path / "closed").chmod(0)
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    os.mkfifo(tmp_path / "pipe")
+    names = ("empty", "folder", "closed", "dangling", "circle", "pipe", "not-there", "x" * 300)
+    yield [tmp_path / name for name in names]
+    (tmp_path / "closed").chmod(0o600)
+
+
+def test_something_else_in_a_files_place(command: Command, run: Path, odd_places: list[Path], tmp_path: Path) -> None:
+    good = small_run.profile().save(tmp_path / "good.json")
+    for path in odd_places:
+        place = str(path)
+        if path.name != "pipe":  # a configuration may come through a pipe
+            assert command("run", place + ".yaml" if path.name == "not-there" else place, "--dry-run")[0] == 2
+        assert command("heads", "show", place)[0] == 2
+        assert command("heads", "compare", str(good), place)[0] == 2
+        assert command("check", str(run), "--baseline", place)[0] == 2
+        assert command("check", place, "--baseline", str(good))[0] == 2
+        assert command("leaderboard", place, "--out", str(tmp_path / "board"))[0] == 2
+        if path.name not in ("not-there", "folder"):
+            assert command("run", "--quiet", "--out", place)[0] == 2, path.name

@@ -1,0 +1,132 @@
+"""Run folders that somebody else has made: nothing they name leads out of them, and nothing is taken on trust."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small_run
+
+from coreheads.cli import main
+from coreheads.errors import UserError
+from coreheads.files import append_jsonl, read_json, read_jsonl, write_json
+from coreheads.run_folder import RunFolder
+
+OUTSIDE = ["../../secret", "/etc/passwd", "..", ".", "", "a/b", "a\\b", "a\0b", "x" * 300, "ä", "-", ".hidden", 7, None]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return small_run.fake_run(tmp_path / "run").path
+
+
+def commands(folder: Path) -> list[list[str]]:
+    out = folder.parent
+    return [
+        ["leaderboard", str(folder), "--out", str(out / "board")],
+        ["check", str(folder), "--baseline", str(out / "baseline.json"), "--update"],
+    ]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.parametrize("file", ["cells.jsonl", "timings.jsonl"])
+def test_names_that_are_no_file_names(folder: Path, file: str, name: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = list(read_jsonl(folder / file))
+    append_jsonl(folder / file, lines[0] | {"name": name})
+    for command in commands(folder):
+        assert main(command) == 2
+        message = capsys.readouterr().err.strip()
+        assert message.startswith(f"error: {folder / file}: line {len(lines) + 1}: name is ")
+        assert len(message.splitlines()) == 1
+    assert {path.name for path in folder.parent.iterdir()} == {"run"}
+
+
+def test_names_are_checked_wherever_paths_are_made(folder: Path) -> None:
+    run = RunFolder.load(folder)
+    for name in OUTSIDE:
+        with pytest.raises(UserError, match="expected a name"):
+            run.samples(name)  # type: ignore[arg-type]
+        if isinstance(name, str):
+            assert run.heads_path(name).parent == folder / "heads"
+    with pytest.raises(UserError, match="leads out"):
+        run.place("..", "elsewhere")
+
+
+@pytest.mark.parametrize("inside", ["samples", "heads", "figures", "errors", "cells.jsonl", "manifest.json"])
+def test_links_that_lead_out_are_not_followed(folder: Path, inside: str, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    place = folder / inside
+    if place.exists():
+        place.rename(outside)
+    else:
+        outside.mkdir()
+    place.symlink_to(outside)
+    before = {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()}
+    config = {"models": [{"id": "made-up", "name": "made-up"}], "device": "cpu"}
+    with pytest.raises(UserError, match="leads out of the run folder"), RunFolder.open(folder, config):
+        pytest.fail("was opened")
+    assert {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()} == before
+
+
+def test_one_sample_file_that_is_a_link(folder: Path, tmp_path: Path) -> None:
+    path = sorted((folder / "samples").iterdir())[0]
+    path.rename(tmp_path / "elsewhere.jsonl")
+    path.symlink_to(tmp_path / "elsewhere.jsonl")
+    with pytest.raises(UserError, match="leads out"):
+        RunFolder.load(folder).samples(path.stem)
+
+
+def change(path: Path, number: int, edit: Callable[[dict[str, Any]], object]) -> None:
+    lines = list(read_jsonl(path))
+    edit(lines[number])
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.mark.parametrize(
+    ("file", "field", "value", "expected"),
+    [
+        ("cells.jsonl", "n", -1, "n is -1"),
+        ("cells.jsonl", "n", "20", "n is '20'"),
+        ("cells.jsonl", "heads", [[1]], "heads.0"),
+        ("cells.jsonl", "metric", None, "metric is None"),
+        ("cells.jsonl", "score", float("nan"), "score is nan"),
+        ("cells.jsonl", "cell", {}, "cell.params"),
+        ("cells.jsonl", "cell", {"model": 1, "task": "t", "params": {}, "heads": []}, "cell.model"),
+        ("cells.jsonl", "cell", {"model": "m", "task": "t", "params": {"a": [1]}, "heads": []}, "cell.params"),
+        ("cells.jsonl", "schema_version", 2, "schema_version is 2"),
+        ("timings.jsonl", "times", {"dense": {}}, "times.dense"),
+        ("timings.jsonl", "repeats", 1.5, "repeats is 1.5"),
+        ("timings.jsonl", "device", None, "device is None"),
+    ],
+)
+def test_fields_that_are_not_as_written(
+    folder: Path, file: str, field: str, value: Any, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(folder / file, 0, lambda line: line.update({field: value}))
+    for command in commands(folder):
+        assert main(command) == 2
+        message = capsys.readouterr().err.strip()
+        assert f"{file}: line 1" in message
+        assert expected in message
+        assert len(message.splitlines()) == 1
+
+
+def test_a_manifest_that_is_not_as_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = read_json(folder / "manifest.json")
+    for broken in ([], {}, whole | {"invocations": [{}]}, whole | {"config": {"models": "x"}}, whole | {"config": 3}):
+        write_json(folder / "manifest.json", broken)
+        for command in commands(folder):
+            assert main(command) == 2
+            assert "manifest.json" in capsys.readouterr().err
+
+
+def test_reading_a_run_changes_nothing(folder: Path, tmp_path: Path) -> None:
+    for path in (folder / "cells.jsonl", sorted((folder / "samples").iterdir())[0]):
+        small_run.append_half_line(path)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for command in commands(folder):
+        assert main(command) == 0
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
