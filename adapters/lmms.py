@@ -9,6 +9,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from lmms_eval.api.instance import GenerationResult, TokenCounts
@@ -106,12 +107,12 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
                 pending.append(place)
             else:
                 answers[place] = stored
-        batches = deque(self._batches(requests, pending))
+        batches = deque(self._alike(requests, pending))
         while batches:
-            whole_batch = batches.popleft()
-            batch, rest = whole_batch[: self.batch_size], whole_batch[self.batch_size :]
-            if rest:
-                batches.appendleft(rest)
+            batch = batches.popleft()
+            if len(batch) > self.batch_size:
+                batches.appendleft(batch[self.batch_size :])
+                batch = batch[: self.batch_size]
             found = self._fitting([requests[place] for place in batch])
             if found is None:
                 batches.appendleft(batch)  # a part of it next time
@@ -221,18 +222,12 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         answered = iter(generations)
         return [None if prompt is None else next(answered) for prompt in found]
 
-    def _batches(self, requests: Sequence[Any], places: Sequence[int]) -> list[list[int]]:
-        """Neighbours of one task with the same settings, at most ``batch_size`` together."""
-        batches: list[list[int]] = []
-        last = None
-        for place in places:
-            _, _, settings, _, task, _ = requests[place].args
-            kind = (task, json.dumps(settings, sort_keys=True, default=str))
-            if kind != last or len(batches[-1]) >= self.batch_size:
-                batches.append([])
-            batches[-1].append(place)
-            last = kind
-        return batches
+    def _alike(self, requests: Sequence[Any], places: Sequence[int]) -> list[list[int]]:
+        """Neighbours of one task with the same settings, however many."""
+        kinds = groupby(
+            places, lambda place: (requests[place].args[4], json.dumps(requests[place].args[2], default=str))
+        )
+        return [list(group) for _, group in kinds]
 
     def generate_until_multi_round(self, requests: list[Any]) -> list[Any]:
         raise UserError("coreheads: multi-round tasks are not supported, expected output_type generate_until")
@@ -241,7 +236,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         raise UserError("coreheads: log-likelihood tasks are not supported, expected output_type generate_until")
 
     def clean(self) -> None:
-        """Keep the model: lmms-eval deletes a model's modules after every evaluation, and ours serves the next cell."""
+        """Keep the model, whose modules lmms-eval deletes after every evaluation: it serves the next cell."""
 
 
 class _LeftOut(Exception):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+_SHAPE = ("layers", "heads", "kv_heads")
 
 
 @dataclass(frozen=True)
@@ -70,3 +73,30 @@ def numbers(config: dict[str, Any]) -> tuple[str, str]:
     context = text.get("max_position_embeddings")
     sizes = " x ".join(map(str, shape)) if all(isinstance(number, int) for number in shape) else ""
     return sizes, f"{context:,}" if isinstance(context, int) else ""
+
+
+def described(name: str) -> dict[str, Any] | None:
+    """What an adapter's ``describe()`` would say of a model's shape, by its config.json or its published shape.
+
+    None where neither is known on this machine, or it says less than all.
+    """
+    from coreheads.adapters import published
+    from coreheads.adapters.registry import TINY
+    from coreheads.adapters.tiny import checkpoint_path
+
+    config: dict[str, Any] = {}
+    with suppress(OSError, RuntimeError):  # no name of a file; no home of that user
+        config = _read((checkpoint_path() if name == TINY else Path(name).expanduser()) / "config.json")
+    config = config or dict(_cached_configs()).get(name) or (published.shape(name) if name in published.names() else {})
+    text = config.get("text_config", config)
+    if not isinstance(text, dict):
+        return None
+    shape = [text.get(key) for key in ("num_hidden_layers", "num_attention_heads", "num_key_value_heads")]
+    if not all(isinstance(number, int) for number in shape):
+        return None
+    return {"id": name, "model_type": config.get("model_type"), **dict(zip(_SHAPE, shape, strict=True))}
+
+
+def _cached_configs() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, folder in _cached():
+        yield name, _read(folder / "config.json")

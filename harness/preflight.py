@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,4 +61,14 @@ def check_names(config: RunConfig) -> None:
         make_patch(group.patch, {(0, 0)}, **group.params)
     for model in config.models:
         if model.heads is not None:
-            HeadProfile.load(model.heads)
+            _check_heads(HeadProfile.load(model.heads), model.id)
+
+
+def _check_heads(profile: HeadProfile, model: str) -> None:
+    """UserError where the heads are another model's, as far as its configuration is on this machine."""
+    from coreheads.local_models import described
+
+    shape = described(model)
+    if shape is not None:
+        with warnings.catch_warnings(action="ignore"):  # what is odd but possible is said when the model is loaded
+            profile.check_model(shape)

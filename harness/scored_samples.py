@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coreheads.errors import UserError
+from coreheads.errors import OutOfMemory, UserError
 from coreheads.files import append_jsonl, cut_half_line, read_jsonl
 from coreheads.records import record_hash, records_hash
 from coreheads.regions import Region
@@ -93,7 +93,7 @@ def score_task(
         except BadSample as error:
             reason, detail = UNUSABLE, str(error)
         if not reason and key not in known:
-            with _named(task.name, record_id):
+            with _named(task.name, record_id, prompt):
                 matrix = score_of(adapter, prompt, regions, normalization=normalization)
                 known[key] = _checked(matrix, (adapter.layers, adapter.heads))
                 _write_cache(cache, key, record_id, known[key])
@@ -150,12 +150,19 @@ def _checked(matrix: Any, shape: tuple[int, int]) -> Scores:
 
 
 @contextmanager
-def _named(task: str, record_id: str) -> Iterator[None]:
+def _named(task: str, record_id: str, prompt: Any) -> Iterator[None]:
     """Say of which record an error speaks."""
+    from coreheads.adapters.memory import is_out_of_memory
+
     try:
         yield
     except UserError as error:
         raise UserError(f"task {task}, record {record_id}: {error}") from None
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        text = f"task {task}, record {record_id}: out of memory with one prompt of {prompt.tokens:,} tokens"
+        raise OutOfMemory(text) from None
 
 
 def _nothing_scored(task: str, split: str, skipped: Mapping[str, int], example: str) -> str:

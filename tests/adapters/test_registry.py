@@ -144,7 +144,7 @@ def test_a_configuration_that_does_not_fit_is_one_line(checkpoint: Path, tmp_pat
 def test_an_unsupported_type_is_named_with_the_supported_ones(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load_adapter(altered(checkpoint, tmp_path, model_type="qwen2_5_vl"))
-    assert "model_type is 'qwen2_5_vl', supported are internvl, llava_onevision, qwen3_vl, qwen3_vl_moe" in str(
+    assert "model_type is 'qwen2_5_vl', expected one of internvl, llava_onevision, qwen3_vl, qwen3_vl_moe" in str(
         caught.value
     )
 

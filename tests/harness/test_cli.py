@@ -102,6 +102,37 @@ def test_wrong_input_is_one_line_and_exit_2(
     assert "Traceback" not in message
 
 
+@pytest.mark.parametrize(
+    ("changes", "meant"),
+    [
+        ({"evaluate": {"tasks": [small_run.REC, "coreheads_mini_mmdocr"]}}, "coreheads_mini_mmdocir"),
+        ({"evaluate": {"tasks": [small_run.REC], "split": "tests"}}, "test"),
+        ({"evaluate": {"tasks": [small_run.REC], "limt": 3}}, "limit"),
+        ({"cells": [{"patch": "hybird", "selections": ["none"]}]}, "hybrid"),
+        ({"cells": [{"patch": "hybrid", "selections": ["layer-matched"]}]}, "layer_matched"),
+        ({"cells": [{"patch": "hybrid", "selections": ["none"], "params": {"windows": 3}}]}, "window"),
+        ({"cells": [{"patch": "ablate", "selections": ["none"], "params": {"mode": "zeros"}}]}, "zero"),
+        ({"modles": []}, "models"),
+        ({"models": [{"id": "tiny", "dtype": "bfloat61"}]}, "bfloat16"),
+        ({"models": [{"id": "tiny", "setings": {}}]}, "settings"),
+        ({"options": {"coreheads_mini_refcocg": {}}}, "coreheads_mini_refcocog"),
+        ({"timing": {"tasks": ["coreheads_mini_refcocg"]}}, "coreheads_mini_refcocog"),
+    ],
+)
+def test_the_nearest_name_is_suggested(
+    tmp_path: Path, changes: dict[str, object], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(wrong(tmp_path, **changes)), "--dry-run"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"(did you mean {meant!r}?)" in line
+
+
+def test_commands_and_configurations_have_neighbours(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, meant in ((["runn"], "run"), (["heads", "shw"], "show"), (["run", "embeded"], "embedded")):
+        assert main(arguments) == 2
+        assert meant in capsys.readouterr().err
+
+
 def test_missing_and_broken_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(tmp_path / "none.yaml")]) == 2
     (tmp_path / "broken.yaml").write_text("a: [")
@@ -123,6 +154,11 @@ def test_heads_of_another_model(
     message = capsys.readouterr().err.strip()
     assert "another model" in message
     assert "heads.json" in message
+    assert not (tmp_path / "run").exists(), "said before anything is loaded"
+    # of the published models the shape is known without their files
+    content["models"] = [{"id": "Qwen/Qwen3-VL-8B-Instruct", "heads": str(tmp_path / "heads.json")}]
+    assert main(["run", str(small_run.write_config(tmp_path / "c.yaml", content)), "--dry-run"]) == 2
+    assert "model.layers is 2, but Qwen/Qwen3-VL-8B-Instruct has 36" in capsys.readouterr().err
 
 
 def test_folders_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
