@@ -38,6 +38,7 @@ class RunFolder:
         self.path = path
         self.manifest = manifest
         self.died: Holder | None = None
+        self._read: dict[str, tuple[tuple[int, int], dict[str, dict[str, Any]]]] = {}
 
     @classmethod
     def load(cls, path: str | Path) -> RunFolder:
@@ -126,7 +127,11 @@ class RunFolder:
         """A cell's samples; UserError for a name that is no file name, or where they are not as written."""
         if not isinstance(cell_name, str) or file_name(cell_name) != cell_name:
             raise UserError(f"{self.path}: cell {cell_name!r}, expected a name of letters, digits and _.=+- only")
-        return SampleFile(self.place("samples", f"{cell_name}.jsonl"))
+        store = SampleFile(self.place("samples", f"{cell_name}.jsonl"))
+        said = self.cells().get(cell_name, {}).get("n", 0)
+        if said and not store.samples:
+            raise UserError(f"{store.path}: has no sample, cells.jsonl says that there are {said}")
+        return store
 
     def cells(self) -> dict[str, dict[str, Any]]:
         """Finished cells by name, in the order they were finished."""
@@ -167,12 +172,17 @@ class RunFolder:
     def _last(self, name: str) -> dict[str, dict[str, Any]]:
         from coreheads.stored import check_cell, check_timing
 
-        check: Callable[[Any, Path, int], None] = check_cell if name == "cells.jsonl" else check_timing
-        found: dict[str, dict[str, Any]] = {}
-        for number, record in enumerate(read_jsonl(self.place(name)), 1):
-            check(record, self.path / name, number)
-            found[record["name"]] = record
-        return found
+        path = self.place(name)
+        about = path.stat() if path.exists() else None
+        state = (about.st_size, about.st_mtime_ns) if about is not None else (0, 0)
+        if name not in self._read or self._read[name][0] != state:
+            check: Callable[[Any, Path, int], None] = check_cell if name == "cells.jsonl" else check_timing
+            found: dict[str, dict[str, Any]] = {}
+            for number, record in enumerate(read_jsonl(path), 1):
+                check(record, path, number)
+                found[record["name"]] = record
+            self._read[name] = state, found
+        return dict(self._read[name][1])
 
     def _tidy(self) -> None:
         """Take away what a killed process left half written."""

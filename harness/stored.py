@@ -14,12 +14,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 
 from coreheads.cells import Cell, file_name
 from coreheads.errors import UserError
+from coreheads.selections import KINDS
 
 SCHEMA_VERSION = 1
 
 Count = Annotated[int, Field(ge=0, le=10**15)]
-Seconds = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+Positive = Annotated[float, Field(ge=1e-12, le=1e9)]
+Value = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
 def _is_file_name(name: Any) -> Any:
@@ -63,6 +65,8 @@ class _Named(_Versioned):
         missing = [name for name in _READ if name not in self.cell]
         if missing:
             raise ValueError(f"cell has no {missing[0]}")
+        if self.cell["selection"] not in (None, *KINDS):
+            raise ValueError(f"cell.selection is {_short(self.cell['selection'])}, expected null or {', '.join(KINDS)}")
         params = self.cell["params"]
         if not isinstance(params, dict) or not all(isinstance(value, _Plain) for value in params.values()):
             raise ValueError("cell.params, expected names with texts and numbers")
@@ -83,7 +87,7 @@ class _CellLine(_Named):
     heads: list[Annotated[list[Count], Field(min_length=2, max_length=2)]]
     metric: str
     n: Count
-    score: float | None = None
+    score: Value | None = None
     seconds: Seconds | None = None
     unscored: Count | None = None
     unscored_example: str | None = None
@@ -91,10 +95,10 @@ class _CellLine(_Named):
     empty_example: str | None = None
     nonfinite: Count | None = None
     over_context: Count | None = None
-    tokens_median: float | None = None
-    kv_bytes_ratio: float | None = None
+    tokens_median: Value | None = None
+    kv_bytes_ratio: Value | None = None
     variant: str | None = None
-    aggregates: dict[str, float] | None = None
+    aggregates: dict[str, Value] | None = None
 
 
 class _Phases(_Line):
@@ -122,17 +126,17 @@ class _TimingLine(_Named):
     decode_tokens: Count
     repeats: Count
     dense_kernel: str
-    kv_bytes_ratio: float | None
-    peak_memory_ratio: float | None
+    kv_bytes_ratio: Value | None
+    peak_memory_ratio: Value | None
     times: _Times
 
 
 class _SampleLine(_Versioned):
     record_id: str
     response: str
-    score: float
-    scores: dict[str, float] = {}
-    prompt_tokens: Count = 0
+    score: Value
+    scores: dict[str, Value] = {}
+    prompt_tokens: Count
     margin: float | None = None
     group: str | None = None
 

@@ -148,7 +148,9 @@ def test_samples_of_other_records_are_refused(
     with RunFolder.open(tmp_path / "run", _resolved(config)):
         pass
     foreign.parent.mkdir()
-    foreign.write_text('{"schema_version": 1, "record_id": "elsewhere", "response": "", "score": 0.0}\n')
+    foreign.write_text(
+        '{"schema_version": 1, "record_id": "elsewhere", "response": "", "score": 0.0, "prompt_tokens": 1}\n'
+    )
     assert main(["run", str(config), "--quiet"]) == 2
     assert "elsewhere" in capsys.readouterr().err
 
