@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from coreheads.cells import Cell
 from coreheads.environment import versions
-from coreheads.errors import UserError
+from coreheads.errors import UserError, nearest
 from coreheads.files import read_json, write_text
 from coreheads.profile import HeadProfile
 from coreheads.profile_file import to_text
@@ -56,17 +56,19 @@ class Tolerances(_Section):
     score_drop: Positive = 0.02
     """How far a mean score may fall, in the units of the task's score."""
     near_tie: Positive = 0.05
-    """An answer that changed is a near-tie where the first token's margin (logits) was or is at most this: it is shown
-    and does not count, because another processor's rounding may tip it."""
-    noise: Share = 0.001
+    """An answer that changed is a near-tie where the baseline's margin of its first token (logits) is at most this: it
+    is shown and does not count, because another processor's rounding may tip it. Where many more of a cell's near-ties
+    got worse than better, they count all the same."""
+    noise: Share = 0.0005
     """The share of samples that rounding may make worse besides near-ties. A cell fails only where so many got worse
     that this would be unlikely."""
-    alpha: Share = 0.01
+    alpha: Annotated[float, Field(gt=0, le=1)] = 0.01
     """How often a run that is as good as its baseline may fail: the level of the tests, Holm-corrected over all cells,
     and of those of the heads' layers."""
     ranking_fraction: Annotated[float, Field(gt=0, le=1)] = 0.05
     ranking_overlap: Share = 0.8
-    """Least Jaccard overlap of the top ``ranking_fraction`` of a model's heads."""
+    """Least Jaccard overlap of the top ``ranking_fraction`` of a model's heads; a head that has fallen out by less than
+    its interval allows still counts as one of them."""
     ranking_correlation: Annotated[float, Field(ge=-1, le=1)] = 0.7
     """Least rank correlation of all heads of a model."""
     layer_correlation: Annotated[float, Field(ge=-1, le=1)] = 0.8
@@ -93,17 +95,25 @@ class Tolerances(_Section):
 class SpeedRecord(_Section):
     """Prefill speedup over dense of the same run, with its 95 % interval."""
 
-    speedup: float
-    low: float
-    high: float
+    speedup: Annotated[float, Field(gt=0)]
+    low: Annotated[float, Field(gt=0)]
+    high: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SpeedRecord:
+        if self.low > self.high:
+            raise ValueError(f"low is {self.low:g} and high {self.high:g}, expected an interval")
+        return self
 
 
 class HeadsRecord(_Section):
-    """RAM of every head, [layers][heads], with its 95 % interval."""
+    """RAM of every head, [layers][heads], with its 95 % interval. records: a hash of the samples that were asked, null
+    where it is not known: on the same samples heads can move by rounding only."""
 
     mean: Annotated[tuple[Row, ...], Field(min_length=1)]
     ci_low: Annotated[tuple[Row, ...], Field(min_length=1)]
     ci_high: Annotated[tuple[Row, ...], Field(min_length=1)]
+    records: str | None = None
 
     @model_validator(mode="after")
     def _matrices(self) -> HeadsRecord:
@@ -179,7 +189,7 @@ def snapshot(run: RunFolder, tolerances: Tolerances | None = None) -> Baseline:
 
 def condition(cell: Cell) -> str:
     """What the model was made into, as text: equal for all tasks, and for all draws of one control."""
-    return replace(cell, task="*", draw=None).name
+    return replace(cell, task="all", draw=None).name
 
 
 def abbreviated(response: str) -> str:
@@ -204,9 +214,17 @@ def load_baseline(path: str | Path) -> Baseline:
             "coreheads check RUN --update under another name and carry your tolerances over"
         )
     try:
-        return Baseline.model_validate_json(json.dumps(data))  # in JSON a list may stand for a tuple
+        found = Baseline.model_validate_json(json.dumps(data))  # in JSON a list may stand for a tuple
     except ValidationError as error:
         raise UserError("\n".join(faults(error, Path(path), Baseline))) from None
+    names = [*found.cells, *(cell.condition for cell in found.cells.values())]
+    for pattern in found.tolerances.cells:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise UserError(
+                f"{path}: tolerances.cells names {pattern!r}, which no cell of the baseline is called"
+                f"{nearest(pattern, names)}, expected a cell's name or a pattern such as *__hybrid*"
+            )
+    return found
 
 
 def save_baseline(path: Path, baseline: Baseline) -> None:
@@ -220,11 +238,13 @@ def _heads(run: RunFolder) -> dict[str, HeadsRecord]:
         path = run.heads_path(model["name"])
         if path.exists():
             profile = HeadProfile.load(path)
+            hashes = sorted(f"{name}:{task.get('records_hash', '')}" for name, task in profile.tasks.items())
             found[model["name"]] = HeadsRecord(
+                records=hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:16] if hashes else None,
                 **{
                     name: tuple(tuple(_short(value) for value in row) for row in getattr(profile, name).tolist())
                     for name in ("mean", "ci_low", "ci_high")
-                }
+                },
             )
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from coreheads.baseline import Baseline, Tolerances, load_baseline, save_baseline, snapshot
@@ -9,6 +10,8 @@ from coreheads.check_accuracy import compare_accuracy
 from coreheads.check_findings import Report, worst
 from coreheads.check_heads import compare_heads
 from coreheads.check_speed import compare_speed
+from coreheads.left_out import gaps
+from coreheads.rows import build_rows
 from coreheads.run_folder import RunFolder
 
 
@@ -32,11 +35,21 @@ def compare(
     return Report(tuple(sorted(found, key=lambda finding: finding.ok)), tuple(worst(worse)))
 
 
-def update(run: RunFolder, path: Path) -> Report | None:
-    """Write the run as the new baseline, with the tolerances of the old one, and return what it changes; None where
-    there was none."""
+def update(run: RunFolder, path: Path) -> tuple[Report | None, list[str]]:
+    """Write the run as the new baseline, with the tolerances of the old one; (what that changes, None where there was
+    none; sentences on cells that it adds or takes away, and on what of the run is not finished)."""
     old = load_baseline(path) if path.exists() else None
     new = snapshot(run, old.tolerances if old is not None else Tolerances())
     report = None if old is None else compare(new, old)
     save_baseline(path, new)
-    return report
+    known = {} if old is None else old.cells
+    notes = [
+        _cells(known.keys() - new.cells.keys(), "The new baseline has no longer"),
+        "" if old is None else _cells(new.cells.keys() - known.keys(), "The new baseline also has"),
+        *(f"Not in it: {what}: {why}" for what, why in gaps(run, build_rows(run))),
+    ]
+    return report, [note for note in notes if note]
+
+
+def _cells(names: Collection[str], what: str) -> str:
+    return f"{what} {len(names)} cells: {', '.join(sorted(names))}" if names else ""

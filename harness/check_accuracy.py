@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from coreheads.baseline import Baseline, CellRecord, Tolerances
 from coreheads.check_findings import Change, Finding
@@ -39,6 +39,15 @@ class _Pairs:
     def near_ties(self) -> int:
         return sum(change.near_tie for change in self.changes)
 
+    def one_sided(self) -> None:
+        """Have near-ties count after all where chance would not make so many of them worse and so few better."""
+        from scipy.stats import binomtest
+
+        tipped = [change for change in self.changes if change.near_tie]
+        worse = sum(change.now < change.before for change in tipped)
+        if tipped and binomtest(worse, len(tipped), 0.5, "greater").pvalue < self.tolerances.alpha:
+            self.changes = [replace(change, near_tie=False) for change in self.changes]
+
     @property
     def worse(self) -> int:
         """Samples that got worse and were no near-ties."""
@@ -57,6 +66,7 @@ class _Pairs:
         return float(binom.sf(self.worse - 1, len(self.before) - self.near_ties, self.tolerances.noise))
 
     def finding(self, tail: float) -> Finding:
+        """tail: corrected for all cells."""
         ok = self.drop <= self.tolerances.score_drop + 1e-9 or tail >= self.tolerances.alpha
         better = sum(change.now > change.before and not change.near_tie for change in self.changes)
         text = f"{self.worse} of {len(self.before)} samples worse, {better} better"
@@ -64,7 +74,7 @@ class _Pairs:
             text += f", {self.near_ties} more near-ties"
         if self.drop > self.tolerances.score_drop + 1e-9:
             text += f"; may fall by {self.tolerances.score_drop:g}"
-            text += ", too few to tell from rounding" if ok else ""
+            text += f", {'too few to tell' if ok else 'too many'} from rounding (p {tail:.2g}, corrected)"
         delta, low, high, p = paired_delta(self.now, self.before) if self.changes else (0.0, 0.0, 0.0, 1.0)
         was = sum(self.before) / len(self.before)
         return Finding("accuracy", self.name, was, was + delta, ok, text, (low, high), p)
@@ -87,18 +97,25 @@ def compare_accuracy(
         own = _pairs(name, old, new, before.tolerances.of(name))
         found += _other_scorer(name, old, new)
         found += _missing(name, old, new, unscored.get(name, {}))
-        found += _aggregates(name, old, new, before.tolerances.of(name), bool(own.worse))
         if own.before:
+            own.one_sided()
             pairs.append(own)
             conditions[old.condition].append(own)
     for condition, members in conditions.items():
-        if len(members) > 1:
+        # cells with tolerances of their own are judged by them alone
+        alike = [member for member in members if member.tolerances == before.tolerances.of(condition)]
+        if len(alike) > 1:
             together = _Pairs(f"{condition} (together)", before.tolerances.of(condition))
-            for member in members:
+            for member in alike:
                 together.add(member)
             pairs.append(together)
     tails = holm([one.tail() for one in pairs])
-    found += [one.finding(tail) for one, tail in zip(pairs, tails, strict=True) if tail is not None]
+    for one, tail in zip(pairs, tails, strict=True):
+        assert tail is not None
+        found.append(one.finding(tail))
+        if one.name in before.cells:
+            significant = tail < one.tolerances.alpha
+            found += _aggregates(one.name, before.cells[one.name], now.cells[one.name], one.tolerances, significant)
     changes = [change for members in conditions.values() for one in members for change in one.changes]
     return found, [change for change in changes if change.now < change.before]
 
@@ -108,12 +125,11 @@ def _pairs(name: str, old: CellRecord, new: CellRecord, tolerances: Tolerances) 
     for record, (score, answer, margin) in old.samples.items():
         if record not in new.samples:
             continue
-        other, reply, own_margin = new.samples[record]
+        other, reply, _ = new.samples[record]
         pairs.before.append(score)
         pairs.now.append(other)
         if abs(score - other) > SAME:
-            margins = [value for value in (margin, own_margin) if value is not None]
-            near = answer != reply and min(margins, default=float("inf")) <= tolerances.near_tie
+            near = answer != reply and margin is not None and margin <= tolerances.near_tie
             pairs.changes.append(Change(name, record, score, other, answer, reply, near))
     return pairs
 
@@ -141,15 +157,16 @@ def _missing(name: str, old: CellRecord, new: CellRecord, unscored: Mapping[str,
 
 
 def _aggregates(
-    name: str, old: CellRecord, new: CellRecord, tolerances: Tolerances, some_worse: bool
+    name: str, old: CellRecord, new: CellRecord, tolerances: Tolerances, significant: bool
 ) -> Iterator[Finding]:
-    """Scores of a whole set that are no means: they are comparable where the samples are the same."""
+    """Scores of a whole set that are no means: they are comparable where the samples are the same, and a fall counts
+    where more samples got worse than rounding explains."""
     if old.samples.keys() != new.samples.keys():
         return
     for key, value in old.aggregates.items():
         if key in new.aggregates:
             fell = value - new.aggregates[key]
-            ok = fell <= tolerances.score_drop + 1e-9 or not some_worse
+            ok = fell <= tolerances.score_drop + 1e-9 or not significant
             text = f"of the whole set; may fall by {tolerances.score_drop:g}"
             yield Finding("accuracy", f"{name}: {key}", value, new.aggregates[key], ok, text)
 

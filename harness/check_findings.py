@@ -83,7 +83,7 @@ class Report:
 
 
 def headings() -> tuple[str, ...]:
-    return ("", "what", "baseline", "now", "change", "p", "")
+    return ("", "what", "baseline", "now", "change", "p (paired)", "")
 
 
 def cells_of(finding: Finding, bad: str, good: str) -> tuple[str, ...]:

@@ -5,10 +5,10 @@ Formats: https://docs.github.com/actions/reference/workflows-and-actions/workflo
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from coreheads.check_findings import WORST, Report, cells_of, headings
+from coreheads.plain import markdown
 
 ANNOTATIONS = 10
 """GitHub shows so many errors of a step."""
@@ -32,19 +32,19 @@ def summary(report: Report) -> str:
     """The comparison as GitHub-flavoured Markdown."""
     from tabulate import tabulate
 
-    parts = [f"## coreheads check: {_text(report.verdict)}", ""]
+    parts = [f"## coreheads check: {markdown(report.verdict)}", ""]
     if report.shown:
-        rows = [[_text(text) for text in cells_of(finding, "❌", "✅")] for finding in report.shown]
+        rows = [[markdown(text) for text in cells_of(finding, "❌", "✅")] for finding in report.shown]
         parts += [tabulate(rows, headings(), tablefmt="github", disable_numparse=True), ""]
     if report.worse:
         parts += [f"### Samples that lost most ({min(WORST, len(report.worse))} of {len(report.worse)})", ""]
         rows = [
             [
-                _text(change.cell),
-                _text(change.record),
+                markdown(change.cell),
+                markdown(change.record),
                 f"{change.before:.2f} → {change.now:.2f}{' (near-tie)' if change.near_tie else ''}",
-                _text(change.answer_before),
-                _text(change.answer_now),
+                markdown(change.answer_before),
+                markdown(change.answer_now),
             ]
             for change in report.worse[:WORST]
         ]
@@ -65,9 +65,3 @@ def _message(text: str) -> str:
 
 def _property(text: str) -> str:
     return _message(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def _text(text: str) -> str:
-    """Text that stays text: no tag, no table border, no mark-up, no mention."""
-    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", plain).replace("@", "&#64;")

@@ -10,12 +10,15 @@ import numpy.typing as npt
 from coreheads.agreement import jaccard, spearman
 from coreheads.baseline import Baseline, HeadsRecord, Tolerances
 from coreheads.check_findings import Finding
+from coreheads.heads import Heads
 from coreheads.selections import top
 
 Matrix = npt.NDArray[np.float64]
 
 WIDTH = 2 * 1.959964
 """A 95 % interval's width in standard errors."""
+SAME_RECORDS = 0.05
+"""On the same samples heads move by rounding, by far less than this part of their standard errors."""
 
 
 def compare_heads(now: Mapping[str, HeadsRecord], before: Baseline) -> Iterator[Finding]:
@@ -32,7 +35,8 @@ def compare_heads(now: Mapping[str, HeadsRecord], before: Baseline) -> Iterator[
             yield Finding("ranking", f"{model} heads", None, None, False, text)
             continue
         fraction, least = tolerances.ranking_fraction, tolerances.ranking_overlap
-        overlap = jaccard(top(first, fraction), top(second, fraction))
+        chosen = top(first, fraction)
+        overlap = jaccard(chosen, _excused(chosen, top(second, fraction), second, _errors(old, now[model])))
         text = f"overlap of the top {100 * fraction:g} % of heads, at least {least:g}"
         yield Finding("ranking", f"{model} top heads", 1.0, overlap, overlap >= least - 1e-9, text)
         agreement, least = spearman(first, second), tolerances.ranking_correlation
@@ -52,10 +56,7 @@ def _layers(model: str, old: HeadsRecord, new: HeadsRecord, tolerances: Toleranc
     from scipy.stats import chi2
 
     first, second = np.array(old.mean), np.array(new.mean)
-    squares = _errors(old) ** 2 + _errors(new) ** 2
-    # heads without an interval are compared as exact, up to the digits that are kept
-    squares = np.maximum(squares, (1e-4 * np.maximum(np.abs(first), np.abs(second)) + 1e-9) ** 2)
-    tails = chi2.sf(((second - first) ** 2 / squares).sum(axis=1), first.shape[1])
+    tails = chi2.sf((((second - first) / _errors(old, new)) ** 2).sum(axis=1), first.shape[1])
     for layer, tail in enumerate(tails):
         if tail < tolerances.alpha / len(tails):
             agreement = spearman(first[layer], second[layer])
@@ -66,9 +67,27 @@ def _layers(model: str, old: HeadsRecord, new: HeadsRecord, tolerances: Toleranc
             yield Finding("ranking", f"{model} layer {layer}", 1.0, now, ok, text, p=float(tail))
 
 
-def _errors(record: HeadsRecord) -> Matrix:
-    errors: Matrix = (np.array(record.ci_high) - np.array(record.ci_low)) / WIDTH
-    return errors
+def _excused(before: Heads, now: Heads, mean: Matrix, errors: Matrix) -> Heads:
+    """The top heads ``now``, with those of ``before`` that fell out within two standard errors in place of the lowest
+    newcomers: which of nearly equal heads stands above a cut is chance."""
+    if not now - before:
+        return now
+    last = min(now, key=lambda head: mean[head])
+    near = [head for head in before - now if mean[last] - mean[head] <= 2 * np.hypot(errors[head], errors[last])]
+    newcomers = sorted(now - before, key=lambda head: mean[head])
+    swapped = sorted(near, key=lambda head: -mean[head])[: len(newcomers)]
+    return (now - frozenset(newcomers[: len(swapped)])) | frozenset(swapped)
+
+
+def _errors(old: HeadsRecord, new: HeadsRecord) -> Matrix:
+    """Standard errors of the heads' shifts. Heads without an interval are exact, up to the digits that are kept."""
+    widths = [np.array(record.ci_high) - np.array(record.ci_low) for record in (old, new)]
+    errors = np.hypot(*widths) / WIDTH
+    if old.records is not None and old.records == new.records:
+        errors = SAME_RECORDS * errors
+    largest = np.maximum(np.abs(np.array(old.mean)), np.abs(np.array(new.mean)))
+    exact: Matrix = np.maximum(errors, 1e-4 * largest + 1e-9)
+    return exact
 
 
 def _size(matrix: Matrix) -> str:

@@ -1,4 +1,7 @@
-"""A comparison in the terminal: what moved and by how much, the worst samples with both answers, how it stands."""
+"""A comparison in the terminal: what moved and by how much, the worst samples with both answers, how it stands.
+
+What a model wrote cannot steer the terminal: characters that are not printed are shown as their codes.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ def show(report: Report, console: Console | None = None) -> None:
         table.columns[1].overflow = "fold"  # the names of two draws differ at their end
         for finding in report.shown:
             mark, *texts = cells_of(finding, "[red]WORSE[/red]", "[green]ok[/green]")
-            table.add_row(mark, *(escape(text) for text in texts))
+            table.add_row(mark, *(escape(visible(text)) for text in texts))
         console.print(table)
     if report.worse:
         samples = Table("cell", "sample", "score", "answer of the baseline", "answer now", box=None)
@@ -28,7 +31,12 @@ def show(report: Report, console: Console | None = None) -> None:
         for change in report.worse[:WORST]:
             score = f"{change.before:.2f} -> {change.now:.2f}{' (near-tie)' if change.near_tie else ''}"
             texts = [change.cell, change.record, score, change.answer_before, change.answer_now]
-            samples.add_row(*(escape(text) for text in texts))
+            samples.add_row(*(escape(visible(text)) for text in texts))
         console.print(samples)
     colour = "red" if report.failed else "green"
     console.print(f"[{colour}]{report.verdict}[/{colour}]", highlight=False)
+
+
+def visible(text: str) -> str:
+    """Text without control characters, line breaks or marks that turn the direction of writing."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -20,9 +20,13 @@ SELECTIONS = {
 
 
 def what(row: Row) -> str:
-    """The row's condition in words: ``hybrid: top 10 % full``."""
+    """The row's condition in words: ``hybrid: top 10 % full``; with the patch's settings where the row is marked as
+    told apart by them."""
     if row["patch"] == "none":
         return "dense (the model as it is)"
+    if row.get("told_apart"):
+        settings = ", ".join(f"{name} {value}" for name, value in row["params"].items())
+        return f"{what({**row, 'told_apart': False})} ({settings})"
     selection = SELECTIONS.get(row["selection"], str(row["selection"]))
     if row["fraction"] is not None:
         selection += f" {100 * row['fraction']:g} %"

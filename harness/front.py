@@ -7,14 +7,15 @@ from typing import Any
 
 Row = dict[str, Any]
 
-Axis = tuple[str, str, str, str, str, str]
+Axis = tuple[str, str, str, str, str, str, str]
 
 
 def axis(row: Row) -> Axis:
-    """What two rows must share to stand in one plot: model, task, device, metric, variant and limit."""
-    fields = ("model", "task", "device", "metric", "variant", "limit")
-    model, task, device, metric, variant, limit = (str(row.get(name)) for name in fields)
-    return model, task, device, metric, variant, limit
+    """What two rows must share to stand in one plot: model, task, device, run (two machines may have one device's
+    name), metric, variant and limit."""
+    fields = ("model", "task", "device", "run", "metric", "variant", "limit")
+    model, task, device, run, metric, variant, limit = (str(row.get(name)) for name in fields)
+    return model, task, device, run, metric, variant, limit
 
 
 def by_axis(rows: Iterable[Row]) -> dict[Axis, list[Row]]:

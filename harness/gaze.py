@@ -46,13 +46,13 @@ class Gaze:
 
 
 def chosen_heads(profile: HeadProfile, top: int = TOP) -> list[Head]:
-    """The ``top`` highest heads, and the one in the middle of the ranking: a head like most others."""
+    """The ``top`` highest heads, and one far down the ranking, below nine tenths of the others."""
     ranking = profile.ranking()
-    return [*ranking[:top], *([ranking[len(ranking) // 2]] if len(ranking) > top else [])]
+    return [*ranking[:top], *([ranking[len(ranking) * 9 // 10]] if len(ranking) > top else [])]
 
 
 def look(adapter: Any, prompt: Any, regions: Sequence[Region], profile: HeadProfile, top: int = TOP) -> Gaze:
-    """Measure where the profile's ``top`` heads and its median one look, in one forward call.
+    """Measure where the profile's ``top`` heads and a low-ranked one look, in one forward call.
 
     UserError where the prompt has no query tokens or the regions touch no vision token, or the profile is another
     model's.

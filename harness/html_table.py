@@ -69,7 +69,8 @@ def _condition(row: Row, front: bool) -> str:
 def _cell(column: display.Column, row: Row) -> str:
     text = escape(column.text(row))
     if not text:
-        return "<td></td>"
+        # said for every cell of a column: the table takes from its first row by what it is sorted
+        return "<td></td>" if column.value is None else '<td data-order=""></td>'
     if column.value is None:
         return f'<td class="text"><bdi>{text}</bdi></td>'
     value = column.value(row)

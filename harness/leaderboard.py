@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from coreheads import display
 from coreheads.environment import versions
 from coreheads.errors import UserError
 from coreheads.example_files import Example
 from coreheads.example_files import stored as stored_examples
 from coreheads.files import write_json, write_text
 from coreheads.merge import Merged, Source, merge
+from coreheads.plain import TURNING
 from coreheads.profile import HeadProfile
 from coreheads.rows import Row
 from coreheads.run_folder import RunFolder
@@ -43,7 +45,8 @@ def write(runs: Sequence[RunFolder], out: Path) -> dict[str, Any]:
     board = _content(runs, merged)
     write_json(out / "leaderboard.json", board)
     # what is drawn and printed is what was stored: tuples are lists, as for a board that was loaded
-    stored: dict[str, Any] = json.loads(json.dumps(board))
+    text = json.dumps(board, ensure_ascii=False).translate(TURNING)
+    stored: dict[str, Any] = json.loads(text)
     write_text(out / "leaderboard.csv", to_csv(stored["rows"]))
     write_text(out / "leaderboard.md", to_markdown(stored))
     profiles = {(source.label, model): known for source in merged.sources for model, known in source.profiles.items()}
@@ -55,6 +58,7 @@ def write(runs: Sequence[RunFolder], out: Path) -> dict[str, Any]:
 def _content(runs: Sequence[RunFolder], merged: Merged) -> dict[str, Any]:
     if not merged.rows and not merged.failed:
         raise UserError(f"{', '.join(str(run.path) for run in runs)}: no finished cell, nothing to rank")
+    _tell_apart(merged.rows)
     return {
         "schema_version": SCHEMA_VERSION,
         "rows": merged.rows,
@@ -64,6 +68,17 @@ def _content(runs: Sequence[RunFolder], merged: Merged) -> dict[str, Any]:
         "runs": [_about(source) for source in merged.sources],
         "heads": [summary for source in merged.sources for summary in _heads(source)],
     }
+
+
+def _tell_apart(rows: Sequence[Row]) -> None:
+    """Mark rows that are called alike though their patches have other settings: these are then named, too."""
+    settings: dict[tuple[str, str, str], set[str]] = {}
+    for row in rows:
+        place = (row["model"], row["task"], display.what(row))
+        settings.setdefault(place, set()).add(json.dumps(row["params"], sort_keys=True))
+    for row in rows:
+        alike = settings[row["model"], row["task"], display.what({**row, "told_apart": None})]
+        row["told_apart"] = len(alike) > 1 or None
 
 
 def _examples(sources: Sequence[Source]) -> Iterator[tuple[Example, Path]]:

@@ -156,6 +156,9 @@ def _keys(source: Source) -> list[str]:
                 row["task"],
                 Cell.from_json(stored[row["cells"][0]]["cell"]).condition[1:],
                 [row[name] for name in ("device", "metric", "variant", "limit")],
+                # a speed is never replaced by a row without one, nor heads by others of the same rule
+                row["prefill_speedup"] is not None,
+                [stored[name]["heads"] for name in row["cells"]],
                 settings[row["model"]],
                 split,
                 options.get(row["task"]),

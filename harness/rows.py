@@ -20,7 +20,7 @@ FIELDS = (
     "model", "task", "patch", "selection", "fraction", "n", "score", "score_ci", "delta", "delta_ci", "p_value",
     "tokens_median", *SPEED_FIELDS, "device", "params", "heads", "draws", "metric", "run", "cells", "note",
     "unscored", "unscored_example", "aggregates", "variant", "limit", "empty", "empty_example", "nonfinite",
-    "over_context",
+    "over_context", "told_apart",
 )  # fmt: skip
 """A row's fields. The first are those of DESIGN; heads: how many are selected; draws: how many random draws are
 pooled (null where nothing is drawn); cells: the names of the stored cells; note: what must be read beside it;
@@ -28,7 +28,7 @@ unscored: samples that could not be used and are in no score, unscored_example t
 aggregates: scores of the whole set that are no means (null for draws); variant: how the task was scored, where there
 is a choice; limit: how many samples of the task are asked (null: all; a draw may ask fewer); empty: answers without
 text, which are scored; nonfinite, over_context: of the unscored, those whose logits were no numbers and those longer
-than the model's context."""
+than the model's context; told_apart: whether another row differs from it in its patch's settings only."""
 
 
 def build_rows(run: RunFolder) -> list[Row]:

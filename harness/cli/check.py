@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,21 +39,34 @@ def command(
     from coreheads.check import check
     from coreheads.check import update as renew
     from coreheads.check_text import show
+    from coreheads.errors import UserError
     from coreheads.files import write_json
     from coreheads.run_folder import RunFolder, writing
 
     folder = RunFolder.load(run)
+    for name, path in (("--junit", junit), ("--json", json_file)):
+        if path is not None and path.resolve() == baseline.resolve():
+            raise UserError(f"{name} is {path}, the baseline itself, expected another file")
     if update:
         with writing(baseline):
-            report = renew(folder, baseline)
+            report, notes = renew(folder, baseline)
         if report is not None:
             show(report)
             typer.echo("That is what the new baseline changes: look at it before you commit the file.")
+        for line in notes:
+            typer.echo(line)
         typer.echo(f"Written: {baseline}, made from {run}")
     else:
         report = check(folder, load_baseline(baseline))
+        if github:
+            # what a model wrote is printed below: none of it is a command to the workflow
+            token = secrets.token_hex(16)
+            typer.echo(f"::stop-commands::{token}")
         show(report)
+        if github:
+            typer.echo(f"::{token}::")
     if report is None:
+        typer.echo("There was no baseline before: nothing was compared, and no report is written")
         return
     if junit is not None:
         from coreheads.junit import write_junit

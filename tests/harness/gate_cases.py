@@ -98,7 +98,27 @@ def shuffled(baseline: Baseline, layer: int, seed: int) -> Baseline:
         matrix = np.array(getattr(record, name))
         matrix[layer] = matrix[layer][order]
         matrices[name] = tuple(tuple(float(value) for value in row) for row in matrix)
-    return baseline.model_copy(update={"heads": {"m": HeadsRecord(**matrices)}})
+    return baseline.model_copy(update={"heads": {"m": HeadsRecord(**matrices, records=record.records)}})
+
+
+def wide(baseline: Baseline) -> Baseline:
+    """With intervals half again as wide as the means, of known records."""
+    mean = np.array(baseline.heads["m"].mean)
+    return with_heads(baseline, mean, 0.4 * mean, "one set")
+
+
+def rounded(baseline: Baseline, seed: int) -> Baseline:
+    """The profile found anew on the same records, on another machine."""
+    record = baseline.heads["m"]
+    noise = np.random.default_rng(seed).normal(1, 1e-5, (LAYERS, HEADS))
+    error = (np.array(record.ci_high) - np.array(record.ci_low)) / 3.92
+    return with_heads(baseline, np.array(record.mean) * noise, error, record.records)
+
+
+def with_heads(baseline: Baseline, mean: Any, error: Any, records: str | None = None) -> Baseline:
+    """With this RAM of the heads, [layers][heads], and these standard errors."""
+    heads = _heads(np.array(mean), np.broadcast_to(error, (LAYERS, HEADS)))
+    return baseline.model_copy(update={"heads": {"m": heads.model_copy(update={"records": records})}})
 
 
 def _sample(index: int, right: bool, margin: float) -> tuple[float, str, float]:

@@ -17,6 +17,7 @@ from coreheads.baseline import abbreviated, load_baseline
 from coreheads.check import check as compared
 from coreheads.check_findings import Finding, Report
 from coreheads.check_github import commands
+from coreheads.check_text import visible
 from coreheads.cli import main
 from coreheads.files import write_json
 from coreheads.junit import write_junit
@@ -134,6 +135,40 @@ def test_abbreviated_answers_differ_where_answers_do(one: str, other: str) -> No
     assert len(abbreviated(one * 50)) < 360
 
 
+def test_an_update_says_which_cells_come_and_go(
+    tmp_path: Path, baseline: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "baseline.json"
+    content = json.loads(baseline.read_text())
+    content["cells"]["gone"] = content["cells"].pop(HYBRID)
+    write_json(mine, content)
+    assert check(small_run.fake_run(tmp_path / "run"), mine, "--update") == 0
+    shown = capsys.readouterr().out
+    assert "The new baseline has no longer 1 cells: gone" in shown
+    assert f"The new baseline also has 1 cells: {HYBRID}" in shown
+    assert check(small_run.fake_run(tmp_path / "first"), tmp_path / "new.json", "--update") == 0
+    assert "no report is written" in capsys.readouterr().out
+
+
+def test_a_report_does_not_overwrite_the_baseline(tmp_path: Path, baseline: Path) -> None:
+    before = baseline.read_bytes()
+    assert check(small_run.fake_run(tmp_path / "run"), baseline, "--junit", str(baseline)) == 2
+    assert baseline.read_bytes() == before
+
+
+def test_a_run_without_its_samples_is_unusable(
+    tmp_path: Path, baseline: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = small_run.fake_run(tmp_path / "run")
+    (run.path / "samples" / f"{DENSE}.jsonl").unlink()
+    assert check(run, baseline) == 2
+    assert "has no sample, cells.jsonl says that there are 20" in capsys.readouterr().err
+
+
+def test_answers_cannot_steer_the_terminal() -> None:
+    assert visible("a\x1b[2J\n::error::x\u202ey é 🎯") == "a\\x1b[2J\\n::error::x\\u202ey é 🎯"
+
+
 def test_json_file(tmp_path: Path, baseline: Path) -> None:
     run = small_run.fake_run(tmp_path / "run", drop={HYBRID: 3})
     assert check(run, baseline, "--json", str(tmp_path / "check.json")) == 1
@@ -154,7 +189,7 @@ def test_github(
     summary.write_text("an earlier step\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     assert check(small_run.fake_run(tmp_path / "run", drop={HYBRID: 2}), baseline, "--github") == 1
-    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("::")]
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("::error")]
     assert printed[0].startswith(f"::error title=accuracy {HYBRID}::0.900 -> 0.800")
     text = summary.read_text()
     assert text.startswith("an earlier step\n## coreheads check: ")
@@ -212,6 +247,8 @@ def test_junit_holds_any_text(tmp_path_factory: pytest.TempPathFactory, text: st
         ({"tolerances": {"alpha": 2}}, "tolerances.alpha is 2, expected less than or equal to 1"),
         ({"tolerances": {"scores": 1}}, "tolerances.scores is not a known field"),
         ({"tolerances": {"noise": float("nan")}}, "tolerances.noise is nan, expected a finite number"),
+        ({"tolerances": {"cells": {"*_hybird_*": {"noise": 0.1}}}}, "tolerances.cells names '*_hybird_*', which no"),
+        ({"tolerances": {"alpha": 0}}, "tolerances.alpha is 0, expected greater than 0"),
         ({"tolerances": {"cells": {"*": {"noise": True}}}}, "tolerances.cells.*.noise is True"),
     ],
 )

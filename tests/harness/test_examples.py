@@ -56,13 +56,13 @@ def test_the_drawn_attention_on_the_target_is_ram(
         gaze, _ = examples.gaze_at(adapter, task, doc, profile)
         wanted = retrieval_attention_mass(adapter, gaze.prompt, task.regions(doc))
         assert gaze.heads == tuple(chosen_heads(profile))
-        assert gaze.ranks == (1, 2, 3, 9)
+        assert gaze.ranks == (1, 2, 3, 15)
         for head, ram, row in zip(gaze.heads, gaze.ram, gaze.attention, strict=True):
             assert ram == pytest.approx(float(wanted[head]), abs=1e-5)
             every = views(gaze.prompt, gaze.regions)
             assert sum(on_view(gaze.prompt, view, row) for view in every) == pytest.approx(float(row.sum()), abs=1e-5)
         text = figures_gaze.describe(gaze, task.query(doc))
-        assert f"rank 9 of 16) pays {gaze.ram[3]:.2f}" in text
+        assert f"rank 15 of 16) pays {gaze.ram[3]:.2f}" in text
 
 
 def test_heat_lies_on_the_pixels_of_its_token(adapter: Any) -> None:

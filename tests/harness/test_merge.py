@@ -199,7 +199,7 @@ def test_what_could_not_be_computed_is_said(tmp_path: Path, capsys: pytest.Captu
     }
     assert all(f"Left out: {what} (run run): {reason}" in printed for what, reason in reasons.items())
     assert all(row["fraction"] != 0.5 for row in board["rows"])
-    for name, reason in (("leaderboard.md", "9 &lt;b> tokens"), ("leaderboard.html", "9 &lt;b&gt; tokens")):
+    for name, reason in (("leaderboard.md", "9 &lt;b&gt; tokens"), ("leaderboard.html", "9 &lt;b&gt; tokens")):
         text = (tmp_path / "board" / name).read_text()
         assert f"out of memory at {reason}" in text
         assert "Failed" in text
