@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-EXAMPLES = int(os.environ.get("COREHEADS_EXAMPLES", "45"))
+EXAMPLES = int(os.environ.get("COREHEADS_EXAMPLES", "36"))
 """Broken inputs a test; more of them, and others each time, where the environment asks for them."""
 
 many = settings(

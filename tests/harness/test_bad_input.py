@@ -76,7 +76,7 @@ def test_configurations_of_wrong_values(command: Command, tmp_path: Path, tree: 
     assert list(tmp_path.iterdir()) == [path]
 
 
-@settings(many, max_examples=mutations.EXAMPLES // 3)
+@settings(many, max_examples=mutations.EXAMPLES // 6)
 @given(text=st.one_of(st.text(max_size=20), st.sampled_from(["[" * 5000, "&a [*a]", "!!python/object:os.system x"])))
 def test_changes_on_the_command_line(command: Command, text: str) -> None:
     for change in (text, f"evaluate.limit={text}", f"{text}=1", f"cells.0.params={text}", f"models.{text}=1"):

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import small_run
 
+from coreheads.cells import Cell
 from coreheads.cli import main
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl, read_json, read_jsonl, write_json
 from coreheads.run_folder import RunFolder
 
+CELL = Cell("m", "t").to_json()
 OUTSIDE = ["../../secret", "/etc/passwd", "..", ".", "", "a/b", "a\\b", "a\0b", "x" * 300, "ä", "-", ".hidden", 7, None]
 
 
@@ -93,9 +95,11 @@ def change(path: Path, number: int, edit: Callable[[dict[str, Any]], object]) ->
         ("cells.jsonl", "heads", [[1]], "heads.0"),
         ("cells.jsonl", "metric", None, "metric is None"),
         ("cells.jsonl", "score", float("nan"), "score is nan"),
-        ("cells.jsonl", "cell", {}, "cell.params"),
-        ("cells.jsonl", "cell", {"model": 1, "task": "t", "params": {}, "heads": []}, "cell.model"),
-        ("cells.jsonl", "cell", {"model": "m", "task": "t", "params": {"a": [1]}, "heads": []}, "cell.params"),
+        ("cells.jsonl", "cell", {}, "cell has no model"),
+        ("cells.jsonl", "cell", CELL | {"model": 1}, "cell.model"),
+        ("cells.jsonl", "cell", CELL | {"params": {"a": [1]}}, "cell.params"),
+        ("cells.jsonl", "cell", CELL | {"selection": "topp"}, "cell.selection is 'topp'"),
+        ("cells.jsonl", "cell", CELL | {"heads": [[1]]}, "cell.heads"),
         ("cells.jsonl", "schema_version", 2, "schema_version is 2"),
         ("timings.jsonl", "times", {"dense": {}}, "times.dense"),
         ("timings.jsonl", "repeats", 1.5, "repeats is 1.5"),
@@ -130,3 +134,11 @@ def test_reading_a_run_changes_nothing(folder: Path, tmp_path: Path) -> None:
     for command in commands(folder):
         assert main(command) == 0
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_finished_cell_without_its_samples(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = sorted((folder / "samples").iterdir())[0]
+    path.unlink()
+    for command in commands(folder):
+        assert main(command) == 2
+        assert f"{path}: has no sample, cells.jsonl says that there are 20" in capsys.readouterr().err
