@@ -12,7 +12,7 @@ OLDEST := .venv-oldest
 .PHONY: help leaderboard test test-oldest lint types check baseline clean
 
 help:
-	@echo "make leaderboard   set up and run the embedded benchmark (about 10 minutes); ARGS='--limit 8' for 2 minutes"
+	@echo "make leaderboard   set up and run the embedded benchmark (10 to 15 minutes); ARGS='--limit 8' for 2 minutes"
 	@echo "make test          set up and run the tests"
 	@echo "make test-oldest   the tests of adapters and RAM on the oldest supported transformers"
 	@echo "make lint types    ruff; mypy in strict mode"
