@@ -96,6 +96,17 @@ def test_sorting_is_by_number_within_groups_and_over_all(page: Any) -> None:
     assert column(page, "model") == ["alpha"] * 20 + ["beta"] * 20
 
 
+@pytest.mark.parametrize("name", ["change", "prefill speedup"])
+def test_columns_whose_first_cell_is_empty_are_sorted_by_number(page: Any, name: str) -> None:
+    page.find_element("name", "grouped").click()
+    click(page, name)
+    found = [float(text.split()[0].rstrip("x")) for text in column(page, name) if text]
+    assert len(found) > 3
+    assert found == sorted(found, reverse=True)
+    click(page, name)
+    assert [float(text.split()[0].rstrip("x")) for text in column(page, name) if text] == sorted(found)
+
+
 def test_filters_and_search_leave_rows_out(page: Any) -> None:
     assert len(scores(page)) == 40
     choose(page, "model", "beta")
