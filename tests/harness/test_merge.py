@@ -16,6 +16,7 @@ from coreheads.cli import main
 from coreheads.config import RunConfig
 from coreheads.errors import UserError
 from coreheads.files import read_json, write_json
+from coreheads.front import by_axis
 from coreheads.leaderboard import build
 from coreheads.markdown import to_markdown
 from coreheads.merge import labels
@@ -83,6 +84,32 @@ def test_of_one_machine_the_newer_row_counts(tmp_path: Path) -> None:
             "what": "made-up on short | task: dense (the model as it is)",
             "reason": "run newer is newer and has it",
         }
+
+
+def test_a_speed_is_not_replaced_by_a_row_without_one(tmp_path: Path) -> None:
+    older, newer = two(tmp_path)
+    (newer.path / "timings.jsonl").write_text("")
+    board = build([older, RunFolder.load(newer.path)])
+    assert speeds(board) == [("older", 2.0)]
+    assert not any("hybrid: top" in entry["what"] and entry["run"] == "older" for entry in board["left_out"])
+
+
+def test_other_heads_of_the_same_rule_are_another_cell(tmp_path: Path) -> None:
+    older, newer = two(tmp_path)
+    lines = [json.loads(line) for line in (newer.path / "cells.jsonl").open()]
+    for line in lines:
+        line["heads"] = [[0, 3]] if line["heads"] else []
+    (newer.path / "cells.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    rows = build([older, newer])["rows"]
+    found = {(row["run"], row["patch"], row["selection"]) for row in rows}
+    assert {("older", "hybrid", "top"), ("newer", "hybrid", "top")} <= found
+
+
+def test_machines_of_one_device_name_do_not_share_a_plot(tmp_path: Path) -> None:
+    older, newer = two(tmp_path, config={"evaluate": {"split": "val"}})
+    board = build([older, newer])
+    assert {row["run"] for row in board["rows"]} == {"older", "newer"}
+    assert all(len({row["run"] for row in rows}) == 1 for rows in by_axis(board["rows"]).values())
 
 
 def test_a_dense_row_stays_beside_the_rows_that_refer_to_it(tmp_path: Path) -> None:
