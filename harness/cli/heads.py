@@ -42,7 +42,7 @@ def show(
 ) -> None:
     """Show a profile: the leading heads, how much they hold, where they sit, how far the ranking can be trusted.
 
-    With --sample: where its top heads and a middling one look in one record of a task, drawn over its picture, pages
+    With --sample: where its top heads and a low-ranked one look in one record of a task, drawn over its picture, pages
     or frames with the right place marked.
 
     Example: coreheads heads show heads.json --top 20 --out heads.png

@@ -194,7 +194,8 @@ def test_nothing_of_the_machine_is_published(finished_run: Path, tmp_path: Path)
     (model,) = published["config"]["models"]
     heads = read_json(tmp_path / "site" / "runs" / "run" / "heads" / "small.json")
     assert model["id"] == heads["model"]["id"] == board["heads"][0]["id"]
-    assert model["id"].startswith("model0-")
+    folder = Path(run.config["models"][0]["id"]).name
+    assert model["id"].startswith(f"{folder}-")
     assert plain(board["rows"]) == plain(build([run])["rows"])
 
 
