@@ -1,7 +1,7 @@
 """What a run is judged by: its scores and answers by sample, its heads, its relative speeds, with tolerances.
 
 A baseline is such a snapshot in a file that is kept in version control; ``coreheads check`` takes another one of the
-run at hand and compares. Only this module and those named ``check_*`` import pydantic with it.
+run at hand and compares.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from coreheads.cells import Cell
-from coreheads.environment import versions
 from coreheads.errors import UserError, nearest
 from coreheads.files import read_json, write_text
 from coreheads.profile import HeadProfile
 from coreheads.profile_file import to_text
-from coreheads.rows import build_rows
+from coreheads.records import records_hash
 from coreheads.run_folder import RunFolder
+from coreheads.speed_rows import measured_together, patched_speed
 
 SCHEMA_VERSION = 2
-
 
 LONGEST = 300
 """Characters of a response that a baseline keeps; of a longer one its beginning and a fingerprint of all."""
@@ -146,30 +145,24 @@ class Baseline(_Section):
 
 
 def snapshot(run: RunFolder, tolerances: Tolerances | None = None) -> Baseline:
-    """What a run is compared by. Raises UserError where it has no finished cell with a scored sample."""
-    rows = build_rows(run)
-    speeds = {
-        row["cells"][0]: SpeedRecord(
-            speedup=_short(row["prefill_speedup"]),
-            low=_short(row["prefill_speedup_ci"][0]),
-            high=_short(row["prefill_speedup_ci"][1]),
-        )
-        for row in rows
-        if row["patch"] != "none" and row["prefill_speedup"] is not None
-    }
+    """What a run is compared by. tolerances: None is the usual ones.
+
+    Raises UserError where the run has no finished cell with a scored sample.
+    """
+    timings = run.timings()
     cells = {}
     for name, record in run.cells().items():
         samples = run.samples(name).samples
         if not samples:
             continue  # a draw of which no sample could be scored
-        kept = record.get("kv_bytes_ratio")
+        cell, kept = Cell.from_json(record["cell"]), record.get("kv_bytes_ratio")
         cells[name] = CellRecord(
-            condition=condition(Cell.from_json(record["cell"])),
+            condition=condition(cell),
             metric=record["metric"],
             variant=record.get("variant"),
             aggregates={key: _short(value) for key, value in (record.get("aggregates") or {}).items()},
             kv_bytes_ratio=None if kept is None else _short(kept),
-            speed=speeds.get(name),
+            speed=_speed(measured_together(cell, timings).get(name)),
             samples={
                 key: (round(float(line["score"]), 6), abbreviated(line["response"]), line.get("margin"))
                 for key, line in samples.items()
@@ -180,7 +173,7 @@ def snapshot(run: RunFolder, tolerances: Tolerances | None = None) -> Baseline:
     session = run.manifest["invocations"][-1]
     return Baseline(
         made_by=session["command"],
-        versions=session.get("versions") or versions(),
+        versions=session["versions"],
         tolerances=tolerances or Tolerances(),
         heads=_heads(run),
         cells=cells,
@@ -232,15 +225,23 @@ def save_baseline(path: Path, baseline: Baseline) -> None:
     write_text(path, to_text(baseline.model_dump(mode="json")))
 
 
+def _speed(timing: dict[str, Any] | None) -> SpeedRecord | None:
+    if timing is None:
+        return None
+    fields = patched_speed(timing)
+    low, high = fields["prefill_speedup_ci"]
+    return SpeedRecord(speedup=_short(fields["prefill_speedup"]), low=_short(low), high=_short(high))
+
+
 def _heads(run: RunFolder) -> dict[str, HeadsRecord]:
     found = {}
     for model in run.config["models"]:
         path = run.heads_path(model["name"])
         if path.exists():
             profile = HeadProfile.load(path)
-            hashes = sorted(f"{name}:{task.get('records_hash', '')}" for name, task in profile.tasks.items())
+            hashes = [task["records_hash"] for task in profile.tasks.values()]
             found[model["name"]] = HeadsRecord(
-                records=hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:16] if hashes else None,
+                records=records_hash(hashes) if hashes else None,
                 **{
                     name: tuple(tuple(_short(value) for value in row) for row in getattr(profile, name).tolist())
                     for name in ("mean", "ci_low", "ci_high")

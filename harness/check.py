@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from coreheads.baseline import Baseline, Tolerances, load_baseline, save_baseline, snapshot
+from coreheads.baseline import Baseline, load_baseline, save_baseline, snapshot
 from coreheads.check_accuracy import compare_accuracy
 from coreheads.check_findings import Report, worst
 from coreheads.check_heads import compare_heads
@@ -18,8 +18,13 @@ from coreheads.run_folder import RunFolder
 def check(run: RunFolder, baseline: Baseline) -> Report:
     """Compare a run with a baseline; UserError where the run has nothing to compare."""
     reasons = {name: str(record["failed"]) for name, record in run.failures().items()}
-    unscored = {name: run.samples(name).unscored for name in run.cells() if name in baseline.cells}
-    return compare(snapshot(run), baseline, reasons, unscored)
+    now = snapshot(run)
+    unscored = {
+        name: run.samples(name).unscored
+        for name, cell in now.cells.items()
+        if name in baseline.cells and baseline.cells[name].samples.keys() - cell.samples.keys()
+    }
+    return compare(now, baseline, reasons, unscored)
 
 
 def compare(
@@ -39,7 +44,7 @@ def update(run: RunFolder, path: Path) -> tuple[Report | None, list[str]]:
     """Write the run as the new baseline, with the tolerances of the old one; (what that changes, None where there was
     none; sentences on cells that it adds or takes away, and on what of the run is not finished)."""
     old = load_baseline(path) if path.exists() else None
-    new = snapshot(run, old.tolerances if old is not None else Tolerances())
+    new = snapshot(run, None if old is None else old.tolerances)
     report = None if old is None else compare(new, old)
     save_baseline(path, new)
     known = {} if old is None else old.cells

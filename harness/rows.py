@@ -11,7 +11,7 @@ from coreheads import pooling
 from coreheads.cells import Cell
 from coreheads.run_folder import RunFolder
 from coreheads.speed_rows import FIELDS as SPEED_FIELDS
-from coreheads.speed_rows import dense_speed, patched_speed
+from coreheads.speed_rows import dense_speed, measured_together, patched_speed
 from coreheads.statistics import holm
 
 Row = dict[str, Any]
@@ -116,7 +116,7 @@ def _row(
         if paired is not None:
             row["delta"], row["delta_ci"], row["p_value"] = paired[0], (paired[1], paired[2]), paired[3]
     row["kv_bytes_ratio"] = group[0].get("kv_bytes_ratio")
-    together = _measured_together(cell, timings)
+    together = measured_together(cell, timings)
     if cell.name in together:
         row |= patched_speed(together[cell.name])
         row["device"] = together[cell.name]["device"]
@@ -125,24 +125,6 @@ def _row(
         row |= dense_speed(timing)
         row["device"] = timing["device"]
     return row
-
-
-def _measured_together(cell: Cell, timings: dict[str, Any]) -> dict[str, Any]:
-    """The timings of the cell's model and task that come from one measurement, the newest, by cell name.
-
-    All cells of a measurement hold the dense times that were taken in turns with theirs, on that device in that
-    process. A speedup over any other dense row would compare two machines, and is left out.
-    """
-    own = {
-        name: timing
-        for name, timing in timings.items()
-        if (timing["cell"]["model"], timing["cell"]["task"]) == (cell.model, cell.task)
-    }
-    if not own:
-        return {}
-    newest = list(own.values())[-1]
-    same = (newest["device"], newest["times"]["dense"])
-    return {name: timing for name, timing in own.items() if (timing["device"], timing["times"]["dense"]) == same}
 
 
 def _note(row: Row, group: list[dict[str, Any]], tops: dict[float, list[list[int]]]) -> str | None:

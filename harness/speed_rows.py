@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
+from coreheads.cells import Cell
 from coreheads.resampling import ratio_of_medians_ci
 
 FIELDS = (
@@ -24,6 +25,25 @@ def end_to_end(times: dict[str, list[float]], tokens: int) -> list[float]:
         preprocess + vision + prefill + tokens * decode
         for preprocess, vision, prefill, decode in zip(*(times[phase] for phase in PHASES), strict=True)
     ]
+
+
+def one_measurement(timing: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two timings were taken in turns: then they hold the very same dense times, of one device."""
+    return bool(timing["device"] == other["device"] and timing["times"]["dense"] == other["times"]["dense"])
+
+
+def measured_together(cell: Cell, timings: dict[str, Any]) -> dict[str, Any]:
+    """The timings of the cell's model and task that come from one measurement, the newest, by cell name.
+
+    A speedup over any other dense row would compare two machines or processes, and is left out.
+    """
+    own = {
+        name: timing
+        for name, timing in timings.items()
+        if (timing["cell"]["model"], timing["cell"]["task"]) == (cell.model, cell.task)
+    }
+    newest = next(reversed(own.values()), None)
+    return {name: timing for name, timing in own.items() if newest is not None and one_measurement(timing, newest)}
 
 
 def dense_speed(timing: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from coreheads.cells import Cell
 from coreheads.config import RunConfig
 from coreheads.costs import Work
 from coreheads.run_folder import RunFolder
+from coreheads.speed_rows import one_measurement
 
 
 def is_timed(cell: Cell, config: RunConfig) -> bool:
@@ -20,8 +21,7 @@ def untimed(cells: Sequence[Cell], config: RunConfig, timings: dict[str, dict[st
     they are measured together or not at all."""
     wanted = [cell for cell in cells if is_timed(cell, config)]
     found = [timings[cell.name] for cell in wanted if cell.name in timings]
-    # all cells of one measurement hold the very same dense times
-    together = all(timing["times"]["dense"] == found[0]["times"]["dense"] for timing in found)
+    together = all(one_measurement(timing, found[0]) for timing in found)
     return [] if len(found) == len(wanted) and together else wanted
 
 
