@@ -42,8 +42,8 @@ class Generation:
     token included. prompt_tokens: length of the prompt. timings, only when asked for, seconds: preprocess_s (None
     when the prompt took its media over from another), vision_s, prefill_s (without the vision tower, up to the first
     token), decode_s (the tokens after the first), and their number decode_tokens. margin: of the first token, its
-    logit less that of the next likely one; where it is small, another rounding may answer otherwise. finite: whether
-    all logits that tokens were picked from were numbers; an answer that is not says nothing about the model.
+    logit less that of the next likely one; where it is small, another rounding may answer otherwise. broken_at: the
+    first token, from 1, that was picked from logits that are no numbers; None where all are.
     """
 
     text: str
@@ -51,8 +51,12 @@ class Generation:
     prompt_tokens: int
     timings: dict[str, float | None] | None = None
     margin: float = math.nan
-    finite: bool = True
     broken_at: int | None = None
+
+    @property
+    def finite(self) -> bool:
+        """Whether all tokens were picked from numbers; an answer that was not says nothing about the model."""
+        return self.broken_at is None
 
 
 @torch.inference_mode()
@@ -120,7 +124,6 @@ def generate(
                     prompt.tokens,
                     phases if timing else None,
                     state.margins[place],
-                    all(heard),
                     None if all(heard) else heard.index(False) + 1,
                 )
     return [done[row] for row in range(len(prompts))]

@@ -224,7 +224,7 @@ def test_answers_of_broken_logits_are_in_no_score_and_empty_ones_are_counted(
 
     def after(found: list[Any]) -> list[Any]:
         if len(found) == 4:
-            found[1] = replace(found[1], text="2", finite=False, broken_at=3)
+            found[1] = replace(found[1], text="2", broken_at=3)
             found[2] = replace(found[2], text=" \n")
         return found
 
@@ -266,7 +266,7 @@ def test_a_model_of_broken_logits_only_has_failed_cells(
 ) -> None:
     from dataclasses import replace
 
-    breaks(monkeypatch, nothing, lambda found: [replace(one, finite=False, broken_at=1) for one in found])
+    breaks(monkeypatch, nothing, lambda found: [replace(one, broken_at=1) for one in found])
     assert start() == 1
     failures = RunFolder.load(tmp_path / "run").failures()
     assert len(failures) == 6
