@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from coreheads.errors import nearest
+from coreheads.errors import brief, nearest
 
 
 def faults(error: ValidationError, source: Path, model: type[BaseModel]) -> list[str]:
@@ -37,7 +37,7 @@ def _line(source: Path, fault: Any, model: type[BaseModel]) -> str:
     near = ""
     if fault["type"] == "literal_error":
         near = nearest(fault["input"], re.findall(r"'([^']+)'", str(fault["ctx"]["expected"])))
-    return f"{source}: {field} is {_short(fault['input'])}, expected {text}{near}"
+    return f"{source}: {field} is {brief(fault['input'])}, expected {text}{near}"
 
 
 def _fields(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
@@ -50,8 +50,3 @@ def _fields(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
         if part is not None and isinstance(node, dict):
             node = node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part)
     return list(node.get("properties", ())) if isinstance(node, dict) else []
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

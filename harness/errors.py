@@ -19,6 +19,12 @@ def one_line(error: Exception) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
+def brief(value: object) -> str:
+    """A value for a message, not longer than a line."""
+    words = repr(value)
+    return words if len(words) <= 80 else f"{words[:77]}..."
+
+
 class OutOfMemory(UserError):
     """What was asked for does not fit into this machine's memory, however little is done at a time."""
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from coreheads.cells import Cell, file_name
-from coreheads.errors import UserError
+from coreheads.errors import UserError, brief
 from coreheads.selections import KINDS
 
 SCHEMA_VERSION = 1
@@ -66,7 +66,7 @@ class _Named(_Versioned):
         if missing:
             raise ValueError(f"cell has no {missing[0]}")
         if self.cell["selection"] not in (None, *KINDS):
-            raise ValueError(f"cell.selection is {_short(self.cell['selection'])}, expected null or {', '.join(KINDS)}")
+            raise ValueError(f"cell.selection is {brief(self.cell['selection'])}, expected null or {', '.join(KINDS)}")
         params = self.cell["params"]
         if not isinstance(params, dict) or not all(isinstance(value, _Plain) for value in params.values()):
             raise ValueError("cell.params, expected names with texts and numbers")
@@ -208,16 +208,11 @@ def _check(kind: type[BaseModel], value: Any, where: str, what: str) -> None:
             raise UserError(f"{where}: has no {field}, expected {what}") from None
         if fault["type"] == "value_error" and not field:
             raise UserError(f"{where}: {text}") from None
-        raise UserError(f"{where}: {field} is {_short(fault['input'])}, expected {text}") from None
+        raise UserError(f"{where}: {field} is {brief(fault['input'])}, expected {text}") from None
 
 
 def _place(fault: Any) -> str:
     return ".".join(str(part) for part in fault["loc"])
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from coreheads import bounds
-from coreheads.errors import UserError
+from coreheads.errors import UserError, brief
 
 
 def json_file(path: Path) -> Any:
@@ -55,12 +55,6 @@ def _parsed(data: bytes, where: str, line: int) -> Any:
         raise UserError(f"{where}is not JSON ({place}column {error.colno}: {error.msg})") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}is not JSON ({type(error).__name__}), expected plain records") from None
-
-
-def brief(value: Any) -> str:
-    """A value for a message, not longer than a line."""
-    words = repr(value)
-    return words if len(words) <= 80 else f"{words[:77]}..."
 
 
 def field(record: Any, name: str) -> Any:

@@ -6,10 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from coreheads.errors import UserError
+from coreheads.errors import UserError, brief
 from coreheads.regions import Region
 from coreheads.tasks.documents import BadSample, Doc, bad_doc, fields_of, usable
-from coreheads.tasks.fields import brief, field, items, json_file, said, words
+from coreheads.tasks.fields import field, items, json_file, said, words
 from coreheads.tasks.sources import Source
 
 REGIONS = "regions.json"

@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from coreheads.errors import UserError
+from coreheads.errors import UserError, brief
 from coreheads.tasks.documents import BadSample, Doc, bad_doc, fields_of, usable
-from coreheads.tasks.fields import brief, field, json_line, label, words
+from coreheads.tasks.fields import field, json_line, label, words
 from coreheads.tasks.mmlongbench.scoring import MOST_CHOICES, check_answer
 from coreheads.tasks.mmlongbench.subtasks import Subtask
 from coreheads.tasks.sources import Source

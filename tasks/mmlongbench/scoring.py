@@ -12,7 +12,8 @@ import string
 from collections.abc import Callable
 from typing import Any
 
-from coreheads.tasks.fields import brief, said
+from coreheads.errors import brief
+from coreheads.tasks.fields import said
 from coreheads.tasks.mmlongbench.docqa import docqa, parsed_answer, squeezed
 
 DEFAULTS = (0, 1, 1, 0)

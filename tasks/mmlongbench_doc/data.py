@@ -8,10 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coreheads.errors import UserError
+from coreheads.errors import UserError, brief
 from coreheads.regions import Region
 from coreheads.tasks.documents import BadSample, Doc, bad_doc, fields_of, usable
-from coreheads.tasks.fields import brief, field, items, json_file, json_lines, said, words
+from coreheads.tasks.fields import field, items, json_file, json_lines, said, words
 from coreheads.tasks.mmdocir.data import ANNOTATIONS, layout, layout_regions
 from coreheads.tasks.parquet import parquet_rows
 from coreheads.tasks.pdf import page_count, pdf_pages

@@ -6,11 +6,11 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from coreheads.errors import UserError
+from coreheads.errors import UserError, brief
 from coreheads.regions import Region
 from coreheads.tasks.boxes import area, fraction_of
 from coreheads.tasks.documents import BadSample, Doc, bad_doc, decode, fields_of, picture_size, usable
-from coreheads.tasks.fields import brief, items, label, numbers, words
+from coreheads.tasks.fields import items, label, numbers, words
 from coreheads.tasks.parquet import parquet_picture, parquet_rows
 from coreheads.tasks.sources import Source
 

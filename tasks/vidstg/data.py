@@ -6,11 +6,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from coreheads.errors import UserError
+from coreheads.errors import UserError, brief
 from coreheads.regions import Box, Region
 from coreheads.tasks.boxes import fraction_of
 from coreheads.tasks.documents import BadSample, Doc, bad_doc, fields_of, usable
-from coreheads.tasks.fields import brief, field, is_number, items, json_file, label, positive, whole, words
+from coreheads.tasks.fields import field, is_number, items, json_file, label, positive, whole, words
 from coreheads.tasks.sources import Source
 
 VIDOR = {"train": "training", "val": "training", "test": "validation"}
