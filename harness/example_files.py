@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from coreheads.cells import file_name
 from coreheads.errors import UserError
-from coreheads.files import read_json, write_bytes, write_text
+from coreheads.files import read_json, write_bytes, write_json
 
 SCHEMA_VERSION = 1
 FOLDER = Path("figures") / "examples"
+BYTES = 150_000
+"""Of a picture, at most: a page embeds several."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,7 @@ def store(run: Path, example: Example, image: bytes) -> Path:
     """Write a JPEG and its description; the description last, so that it never stands without the picture."""
     path = image_path(run, example.model, example.task)
     write_bytes(path, image)
-    text = json.dumps({"schema_version": SCHEMA_VERSION, **asdict(example)}, ensure_ascii=False, indent=1)
-    write_text(path.with_suffix(".json"), text + "\n")
+    write_json(path.with_suffix(".json"), {"schema_version": SCHEMA_VERSION, **asdict(example)})
     return path
 
 

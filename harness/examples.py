@@ -15,7 +15,6 @@ from coreheads.tasks import registry
 
 TRIED = 8
 """Records that are looked at until one can be shown."""
-BYTES = 150_000
 
 
 def split_to_show(task: Any, wanted: str, other: str) -> str:
@@ -88,7 +87,7 @@ def _draw(run: Path, model: str, adapter: Any, profile: HeadProfile, name: str, 
             problem = problem or error
             continue
         title = f"{name}, record {task.record_id(doc)}"
-        image = figures_gaze.jpeg(gaze, query, title, BYTES, most=3)
+        image = figures_gaze.jpeg(gaze, query, title, example_files.BYTES, most=3)
         caption = figures_gaze.describe(gaze, query)
         example_files.store(run, Example(model, name, task.record_id(doc), caption, place), image)
         return

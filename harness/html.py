@@ -13,7 +13,7 @@ from string import Template
 from typing import Any
 
 from coreheads import colours, display, findings, html_charts, html_table, page_libraries
-from coreheads.example_files import Example, choose
+from coreheads.example_files import BYTES, Example, choose
 
 TEMPLATES = Path(__file__).parent / "templates"
 PLACES = {
@@ -25,7 +25,6 @@ MODELS = 6
 FINDINGS = 10
 """How many sentences stand at the top, the others behind a click."""
 PICTURES_PER_MODEL = 2
-PICTURE_BYTES = 150_000
 PAGE_BYTES = 2_950_000
 """Pictures are embedded as long as the page stays below this."""
 
@@ -71,7 +70,7 @@ def page(
     template = Template(_template("leaderboard.html"))
     # base64 takes four bytes for three
     room = (PAGE_BYTES - len(template.substitute(values, navigation="", **parts).encode())) * 3 // 4
-    pictures = "\n".join(_picture(*one) for one in choose(examples, PICTURES_PER_MODEL, PICTURE_BYTES, max(0, room)))
+    pictures = "\n".join(_picture(*one) for one in choose(examples, PICTURES_PER_MODEL, BYTES, max(0, room)))
     grid = f'<div class="pictures">{pictures}</div>' if pictures else ""
     parts["examples"] = _section("What a head looks at", "examples", grid)
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title in PLACES.items() if parts.get(name) != "")

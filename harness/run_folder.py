@@ -19,13 +19,12 @@ from typing import Any
 from coreheads import environment
 from coreheads.cells import file_name
 from coreheads.errors import UserError
-from coreheads.files import append_jsonl, cut_half_line, read_json, read_jsonl, sweep, write_json, write_text
-from coreheads.files import writing as writing
+from coreheads.files import append_jsonl, cut_half_line, read_json, read_jsonl, sweep, write_json, write_text, writing
 from coreheads.run_lock import Holder, locked
 from coreheads.samples import SampleFile
 
 SCHEMA_VERSION = 1
-FOLDERS = ("heads", "samples", "figures", "errors")
+FOLDERS = ("heads", "samples", "figures", "figures/examples", "errors")
 
 
 class RunFolder:
@@ -189,8 +188,8 @@ class RunFolder:
         for name in ("cells.jsonl", "timings.jsonl"):
             if self.place(name).exists():
                 cut_half_line(self.path / name)
-        for parts in ((), *((name,) for name in FOLDERS), ("figures", "examples")):
-            sweep(self.place(*parts))
+        for name in ("", *FOLDERS):
+            sweep(self.place(name))
 
 
 def _same(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:

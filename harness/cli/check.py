@@ -40,8 +40,8 @@ def command(
     from coreheads.check import update as renew
     from coreheads.check_text import show
     from coreheads.errors import UserError
-    from coreheads.files import write_json
-    from coreheads.run_folder import RunFolder, writing
+    from coreheads.files import write_json, writing
+    from coreheads.run_folder import RunFolder
 
     folder = RunFolder.load(run)
     for name, path in (("--junit", junit), ("--json", json_file)):
@@ -86,7 +86,7 @@ def _github(report: Report) -> None:
     import os
 
     from coreheads.check_github import append_summary, commands
-    from coreheads.run_folder import writing
+    from coreheads.files import writing
 
     for line in commands(report):
         typer.echo(line)

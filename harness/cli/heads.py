@@ -65,7 +65,7 @@ def show(
     typer.echo(f"{origin(profile)}\n\n{ranking_table(profile, top)}\n\n{findings(profile, fraction)}")
     if out is not None:
         from coreheads.figures_heads import write_head_map
-        from coreheads.run_folder import writing
+        from coreheads.files import writing
 
         with writing(out):
             write_head_map(profile, heads, out)

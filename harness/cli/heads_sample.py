@@ -31,8 +31,7 @@ def show_sample(
     from coreheads import examples, figures_gaze
     from coreheads.adapters.registry import load_adapter
     from coreheads.config_text import set_values
-    from coreheads.files import write_bytes
-    from coreheads.run_folder import writing
+    from coreheads.files import write_bytes, writing
     from coreheads.tasks import registry
 
     if out is None:

@@ -24,9 +24,10 @@ def command(
 
     Example: coreheads leaderboard runs/a100 runs/h100 --out board
     """
+    from coreheads.files import writing
     from coreheads.findings import left_out_sentence
     from coreheads.leaderboard import write
-    from coreheads.run_folder import RunFolder, writing
+    from coreheads.run_folder import RunFolder
 
     folders = [RunFolder.load(run) for run in runs]
     with writing(out):

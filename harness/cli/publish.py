@@ -27,8 +27,9 @@ def command(
 
     Example: coreheads publish results/runs/embedded --to site
     """
+    from coreheads.files import writing
     from coreheads.publish import publish
-    from coreheads.run_folder import RunFolder, writing
+    from coreheads.run_folder import RunFolder
 
     folders = [RunFolder.load(run) for run in runs]
     with writing(to):

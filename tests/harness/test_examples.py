@@ -13,7 +13,7 @@ import small_run
 import torch
 from PIL import Image
 
-from coreheads import examples, figures_gaze, load_adapter, retrieval_attention_mass
+from coreheads import example_files, examples, figures_gaze, load_adapter, retrieval_attention_mass
 from coreheads.adapters.video import Video
 from coreheads.cli import main
 from coreheads.example_files import Example, image_path, store, stored
@@ -185,7 +185,7 @@ def test_a_run_has_an_example_of_each_profiled_task(finished_run: Path) -> None:
     assert "rank 1 of 16" in example.caption
     docs = registry.get(small_run.REC).records("test", None, data_root(finished_run))
     assert example.record_id in [doc["record_id"] for doc in docs]
-    assert path.stat().st_size <= examples.BYTES
+    assert path.stat().st_size <= example_files.BYTES
     page = (finished_run / "leaderboard.html").read_text()
     assert "What a head looks at" in page
     assert page.count("data:image/jpeg;base64,") == 1

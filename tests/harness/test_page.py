@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from profile_samples import make_profile, random_profile
 
-from coreheads import display, figures, html, html_charts
+from coreheads import display, example_files, figures, html, html_charts
 from coreheads.example_files import Example
 from coreheads.front import pareto
 from coreheads.markdown import to_markdown
@@ -114,7 +114,7 @@ def pictures(folder: Path, count: int, side: int) -> list[tuple[Example, Path]]:
 def test_pictures_are_embedded_two_a_model_and_not_the_large_ones(tmp_path: Path) -> None:
     found = [*pictures(tmp_path, 6, 100), (Example("other", "t", "9", "large"), tmp_path / "large.jpg")]
     Image.fromarray(np.random.default_rng(9).integers(0, 256, (900, 900, 3), dtype=np.uint8)).save(found[-1][1])
-    assert found[-1][1].stat().st_size > html.PICTURE_BYTES
+    assert found[-1][1].stat().st_size > example_files.BYTES
     page = Reader(html.page(page_boards.board(page_boards.rows()), {}, found))
     assert page.tags.count("img") == 4
     assert page.tags.count("b") == 4 + page.words.count("Accuracy against speedup") + 1
@@ -134,7 +134,7 @@ def test_a_large_board_with_pictures_stays_below_3_mb(tmp_path: Path) -> None:
     assert len(rows) == 5 * 8 * 20
     board = page_boards.board(rows, profiles)
     shown = pictures(tmp_path, 15, 420)
-    assert 100_000 < shown[0][1].stat().st_size < html.PICTURE_BYTES
+    assert 100_000 < shown[0][1].stat().st_size < example_files.BYTES
     text = html.page(board, {("run", model): profile for model, profile in profiles.items()}, shown)
     assert Reader(text).tags.count("img") > 0
     assert len(text.encode()) < 3_000_000
