@@ -22,9 +22,15 @@ BLOCKS = 4
 """Blocks at a time, at least: long slabs leave the cache anyway."""
 
 
-def block_size(window: int) -> int:
+LANES = 16
+"""Keys of a slab come in multiples of this: products and softmax take whole vectors, a rest costs as much as one more.
+Measured on CPU: 96 keys take 0.84 of the time of 99."""
+
+
+def block_size(sink: int, window: int) -> int:
     """Queries a block. Short blocks meet fewer keys that they do not see, long ones copy less; measured on CPU."""
-    return min(128, max(32, 1 << (window // 8).bit_length() >> 1))
+    most = min(128, max(32, 1 << (window // 8).bit_length() >> 1))
+    return most - (sink + window - 1 + most) % LANES
 
 
 def local_attention(
@@ -51,7 +57,7 @@ def local_attention(
         reach = before + plain
         note("window", batch * heads * causal_pairs(plain, reach))
         output[:, :plain] = full_attention(query[:, :, :plain], key[:, :, :reach], value[:, :, :reach], scaling)
-    block = max(1, min(block_size(window), rows - plain))
+    block = max(1, min(block_size(sink, window), rows - plain))
     mask = _mask(sink, window, block, heads // key.shape[1], query)
     slab = batch * key.shape[1] * (sink + window + block) * key.shape[3]
     at_once = max(BLOCKS, SLAB_ELEMENTS.get(query.device.type, SLAB_ELEMENTS["cpu"]) // slab)
