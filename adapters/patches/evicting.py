@@ -56,8 +56,8 @@ class EvictingLayer(CacheLayerMixin):  # type: ignore[misc]
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Empty states for the batch, type and device of the first call."""
         self.dtype, self.device = key_states.dtype, key_states.device
-        self.keys, self.values = key_states[:, self.full, :0], value_states[:, self.full, :0]
-        self.short_keys, self.short_values = key_states[:, self.short, :0], value_states[:, self.short, :0]
+        self.keys, self.values = (_none(states, len(self.full)) for states in (key_states, value_states))
+        self.short_keys, self.short_values = (_none(states, len(self.short)) for states in (key_states, value_states))
         self.is_initialized = True
 
     def update(
@@ -198,6 +198,11 @@ def alike(starts: Sequence[int]) -> Iterator[tuple[slice, int]]:
         if index == len(starts) or starts[index] != starts[first]:
             yield slice(first, index), starts[first]
             first = index
+
+
+def _none(states: Tensor, heads: int) -> Tensor:
+    """No tokens of so many heads, made without an index that would have to be copied to the device."""
+    return states.new_empty(states.shape[0], heads, 0, states.shape[3])
 
 
 def _pick(states: Tensor, heads: list[int]) -> Tensor:

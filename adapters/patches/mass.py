@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from coreheads.adapters.patches.attention import attached
 from coreheads.adapters.patches.base import Patch, Step
-from coreheads.adapters.structure import head_shape, language_model
+from coreheads.adapters.structure import head_shape
 
 ROWS = 32
 """Rows computed at once."""
@@ -31,12 +31,11 @@ class AttentionMass(Patch):
     name: ClassVar[str] = "attention-mass"
     observes = True
 
-    def __init__(
-        self, shape: tuple[int, int], rows: Tensor, columns: Sequence[Tensor], sample: int, device: Any
-    ) -> None:
-        self.rows, self.sample = rows.to(device), sample
-        self.columns = [tokens.to(device) for tokens in columns]
-        self._sum = torch.zeros(len(columns), *shape, dtype=torch.float64)
+    def __init__(self, shape: tuple[int, int], rows: Tensor, columns: Sequence[Tensor], sample: int) -> None:
+        self.rows, self.columns, self.sample = rows.cpu(), [tokens.cpu() for tokens in columns], sample
+        self._shape = shape
+        # Sums stay where they are made until they are asked for: a GPU would be waited for at every layer.
+        self._sums: dict[int, Tensor] = {}
         self._counted = torch.zeros(shape[0], dtype=torch.long)
 
     def result(self) -> Tensor:
@@ -46,22 +45,28 @@ class AttentionMass(Patch):
                 f"attention mass: {int(self._counted.min())} of {len(self.rows)} rows were seen, "
                 "expected one prefill of the whole prompt, without its keys in a cache"
             )
-        return (self._sum / len(self.rows)).float()
+        layers, heads = self._shape
+        none = torch.zeros(len(self.columns), heads, dtype=torch.float64)
+        sums = torch.stack([self._sums.get(layer, none).cpu() for layer in range(layers)], 1)
+        return (sums / len(self.rows)).float()
 
     def observe(self, step: Step) -> None:
         """Add the rows that lie in this call's queries."""
-        total, count = step.key.shape[2], step.query.shape[2]
-        offset = total - count
         if step.sample != self.sample:
             return
+        device, total = step.query.device, step.key.shape[2]
+        offset = total - step.query.shape[2]
         mine = self.rows[(self.rows >= offset) & (self.rows < total)]
         self._counted[step.layer] += len(mine)
         # A column beyond the keys so far is one that these rows cannot see.
-        columns = [tokens[tokens < total] for tokens in self.columns]
-        keys = torch.arange(total, device=step.query.device)
+        columns = [tokens[tokens < total].to(device) for tokens in self.columns]
+        keys = torch.arange(total, device=device)
         repeats = step.query.shape[1] // step.key.shape[1]
-        for rows in torch.split(mine, ROWS):
-            seen = {head: g.visible(rows, keys, step.vision) for g in step.groups for head in g.heads}
+        shape = len(columns), step.query.shape[1]
+        sums = self._sums.setdefault(step.layer, torch.zeros(shape, dtype=torch.float64, device=device))
+        for rows in torch.split(mine.to(device), ROWS):
+            visible = [(group, group.visible(rows, keys, step.vision)) for group in step.groups]
+            seen = {head: mask for group, mask in visible for head in group.heads}
             for kv in range(step.key.shape[1]):
                 heads = range(kv * repeats, (kv + 1) * repeats)
                 weights = probabilities(
@@ -71,8 +76,7 @@ class AttentionMass(Patch):
                     step.scaling,
                 )
                 for index, tokens in enumerate(columns):
-                    mass = weights[:, :, tokens].sum((1, 2), dtype=torch.float64)
-                    self._sum[index, step.layer, heads.start : heads.stop] += mass.cpu()
+                    sums[index, heads.start : heads.stop] += weights[:, :, tokens].sum((1, 2), dtype=torch.float64)
 
 
 def probabilities(query: Tensor, key: Tensor, seen: Tensor, scaling: float) -> Tensor:
@@ -90,8 +94,7 @@ def collect_mass(model: nn.Module, rows: Tensor, columns: Sequence[Tensor], samp
     sample: which sample of the batch. Positions count the sample's real tokens, from 0.
     """
     layers, heads, _ = head_shape(model)
-    device = next(language_model(model).parameters()).device
-    mass = AttentionMass((layers, heads), rows, columns, sample, device)
+    mass = AttentionMass((layers, heads), rows, columns, sample)
     with attached(model, mass):
         yield mass
 
