@@ -131,19 +131,26 @@ class _Runner:
         self.token = torch.zeros(plan.batch, 1, dtype=torch.long, device=target.device)
 
     def dense_kernels(self) -> dict[str, dict[str, float]]:
-        """Median seconds of {"prefill", "decode"} of every dense kernel."""
+        """Median seconds of {"prefill", "decode"} of every dense kernel that fits; OutOfMemoryError where none does."""
         found: dict[str, dict[str, float]] = {"prefill": {}, "decode": {}}
+        failure: torch.OutOfMemoryError | None = None
         for name in [*dense_kernels(self.target, self.workload.tokens), OWN]:
-            kernels = {"prefill": name, "decode": name}
             try:
-                first = self.dense(kernels)
-                runs = [self.dense(kernels) for _ in range(PROBES if first["prefill"] <= QUICK else 1)]
-            except torch.OutOfMemoryError:
-                torch.cuda.empty_cache()
+                runs = self._tries({"prefill": name, "decode": name})
+            except torch.OutOfMemoryError as error:
+                failure = error.with_traceback(None)  # its frames hold on to what did fit
+            else:
+                for phase, seconds in found.items():
+                    seconds[name] = median(run[phase] for run in runs)
                 continue
-            for phase, seconds in found.items():
-                seconds[name] = median(run[phase] for run in runs)
+            torch.cuda.empty_cache()
+        if failure is not None and not found["prefill"]:
+            raise failure
         return found
+
+    def _tries(self, kernels: Mapping[str, str]) -> list[dict[str, float]]:
+        first = self.dense(kernels)
+        return [self.dense(kernels) for _ in range(PROBES if first["prefill"] <= QUICK else 1)]
 
     def dense(self, kernels: Mapping[str, str]) -> dict[str, float]:
         """All heads attend fully."""

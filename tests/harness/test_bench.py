@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from coreheads.adapters.patches.local import local_attention
 from coreheads.adapters.patches.rules import Group, Local
 from coreheads.bench_rows import FIELDS, PHASES
 from coreheads.bench_target import Target, load
-from coreheads.bench_timing import Plan, measure
+from coreheads.bench_timing import Plan, _Runner, measure
 from coreheads.cli import main
 from coreheads.errors import UserError
 from coreheads.timing import OWN
@@ -230,6 +231,24 @@ def test_out_of_memory_ends_the_series(target: Target, monkeypatch: pytest.Monke
     assert "out_of_memory" in details["contexts"][1]
     assert len(details["contexts"]) == 2
     assert "does not fit" in said[-1]
+
+
+def test_kernels_that_do_not_fit_are_left_out(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    dense = _Runner.dense
+    fitting = {"eager"}
+
+    def limited(self: _Runner, kernels: Mapping[str, str]) -> dict[str, float]:
+        if kernels["prefill"] not in fitting:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+        return dense(self, kernels)
+
+    monkeypatch.setattr(_Runner, "dense", limited)
+    (entry,) = entries(target)
+    assert set(measure(target, 300, {entry.name: entry.patch}, PLAN).kernels["prefill"]) == {"eager"}
+    fitting.clear()
+    rows, details = run(target)
+    assert not rows
+    assert "Tried to allocate" in details["contexts"][0]["out_of_memory"]
 
 
 @pytest.mark.parametrize(
