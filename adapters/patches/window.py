@@ -47,7 +47,8 @@ def merged(
 ) -> Tensor:
     """A windowed pass and a pass over the sinks by one kernel, weighed by their log-sum-exps.
 
-    Queries before position sink + window see all keys before them, which is one causal pass.
+    Queries before position sink + window see all keys before them, which is one causal pass. The two parts are rounded
+    to the tensors' type before they are merged: in bfloat16 the error is up to a fifth larger than that of one pass.
     """
     rows = query.shape[2]
     before = key.shape[2] - rows

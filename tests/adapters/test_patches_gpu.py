@@ -21,9 +21,14 @@ LENGTHS = [1, 127, 1000, 2049, 4500]
 """Off the block size, and the shortest ones that a pattern has something to leave out at."""
 SHAPES = [(32, 8, 128), (28, 4, 128), (14, 2, 64)]
 SINK, WINDOW = 128, 1024
-SLACK = 1.5
-"""Of the dense kernel's own error. A merged kernel rounds its two parts before it weighs them, once more than one pass
-does; a wrong pattern is off by a hundred times."""
+ONE_PASS = 1.05
+"""Of the dense kernel's own error, which differs by 2 % from one draw of numbers to the next."""
+MERGED = 1.25
+"""The same for kernels that round two parts before they weigh them, once more than one pass does: up to 1.18 times the
+dense kernel's error where the rounding is simulated (``test_patches_window``). A wrong pattern is off by far more.
+"""
+FEW_ROWS = 1.5
+"""The same for less than a block of rows, whose errors are few numbers."""
 
 
 def states(heads: int, kv_heads: int, width: int, rows: int, columns: int, batch: int = 1) -> list[torch.Tensor]:
@@ -82,7 +87,8 @@ def test_windowed_attention(name: str, rows: int, before: int, shape: tuple[int,
     of_dense = error(
         dense.full_attention(query, key, value, scaling), reference(query, key, value, scaling, 0, rows + before)
     )
-    assert error(output, reference(query, key, value, scaling, SINK, WINDOW)) <= SLACK * of_dense
+    bound = FEW_ROWS if rows < 100 else ONE_PASS if name in ("blocks", "flex") else MERGED
+    assert error(output, reference(query, key, value, scaling, SINK, WINDOW)) <= bound * of_dense
 
 
 @pytest.mark.parametrize("before", [0, 700])

@@ -42,6 +42,40 @@ def test_merged_parts_piece_by_piece_and_with_weights_of_any_size(monkeypatch: p
     torch.testing.assert_close(output, dense(query, key, value, mask, 1.0), atol=1e-9, rtol=0)
 
 
+def rounding(*given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """What FlashAttention rounds: weights, relative to their row's largest, and outputs; it adds up in float32."""
+    query, key, value, scaling, (left, right) = given
+    places = torch.arange(key.shape[2] - query.shape[2], key.shape[2])[:, None]
+    distance = places - torch.arange(key.shape[2])[None]
+    hidden = ((distance > left) & (left >= 0)) | ((-distance > right) & (right >= 0))
+    scores = (query.float() @ key.float().mT * scaling).masked_fill(hidden, float("-inf"))
+    weights = (scores - scores.amax(-1, keepdim=True)).exp()
+    sums = weights.sum(-1, keepdim=True)
+    output = (weights.to(value.dtype).float() @ value.float() / sums).to(value.dtype)
+    return output.transpose(1, 2), (scores.amax(-1) + sums[..., 0].log()).transpose(1, 2)
+
+
+@pytest.mark.parametrize(("rows", "before", "sink", "width"), [(700, 0, 32, 128), (600, 300, 128, 256)])
+def test_rounded_parts_merge_to_little_more_than_the_rounding_of_one_pass(
+    rows: int, before: int, sink: int, width: int
+) -> None:
+    torch.manual_seed(3)
+    query, key, value = (
+        torch.randn(1, 2, length, 64).bfloat16() for length in (rows, rows + before, rows + before)
+    )  # fmt: skip
+
+    def error(output: torch.Tensor, visible: torch.Tensor) -> float:
+        expected = dense(query.double(), key.double(), value.double(), visible.expand(1, 2, -1, -1), 0.125)
+        return float((output - expected).square().mean().sqrt() / expected.square().mean().sqrt())
+
+    merged = error(
+        window.merged(rounding, query, key, value, 0.125, sink, width), window_mask(rows, rows + before, sink, width)
+    )
+    of_dense = error(rounding(query, key, value, 0.125, (-1, 0))[0], window_mask(rows, rows + before, 0, rows + before))
+    assert 1e-3 < of_dense < 3e-3
+    assert of_dense < merged < 1.25 * of_dense
+
+
 def test_a_merge_that_cannot_be_compiled_still_merges(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_compiler(*_: Any, **__: Any) -> Any:
         def fails(*_: Any) -> torch.Tensor:
