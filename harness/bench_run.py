@@ -13,7 +13,7 @@ from coreheads import bench, bench_extra, bench_text
 from coreheads.adapters import loading
 from coreheads.adapters.patches.hybrid import Granularity
 from coreheads.bench_rows import Row
-from coreheads.bench_target import load
+from coreheads.bench_target import Target, load
 from coreheads.bench_timing import Plan
 from coreheads.files import writing
 from coreheads.profile import HeadProfile
@@ -45,6 +45,21 @@ class Settings:
     longest: bool = False
 
 
+def dry_run(settings: Settings, say: Callable[[str], None] = print) -> str:
+    """What memory it would take on a GPU; nothing is loaded, measured or written. UserError as ``run``."""
+    from coreheads import bench_memory
+    from coreheads.bench_target import shapes
+
+    target = shapes(settings.model, "bfloat16" if settings.dtype == "auto" else settings.dtype)
+    return bench_memory.report(target, settings.contexts, _compared(settings, target), settings.plan, say)
+
+
+def _compared(settings: Settings, target: Target) -> list[bench.Entry]:
+    return bench.entries(
+        target, settings.heads, settings.selections, settings.fractions, settings.patterns, settings.granularity
+    )
+
+
 def run(settings: Settings, say: Callable[[str], None] = print) -> str:
     """Measure, write the files after every context, and give the report.
 
@@ -57,9 +72,7 @@ def run(settings: Settings, say: Callable[[str], None] = print) -> str:
     if dtype == "auto":
         dtype = "bfloat16" if device.type == "cuda" else "float32"
     target = load(settings.model, settings.random_weights, str(device), dtype)
-    compared = bench.entries(
-        target, settings.heads, settings.selections, settings.fractions, settings.patterns, settings.granularity
-    )
+    compared = _compared(settings, target)
 
     def save(rows: list[Row], details: dict[str, Any]) -> None:
         with writing(settings.out):

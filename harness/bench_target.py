@@ -109,6 +109,19 @@ def load(name: str, random_weights: bool, device: str, dtype: str) -> Target:
     return Target(found, "random", model.to(device=target, dtype=number_type).eval())
 
 
+def shapes(name: str, dtype: str) -> Target:
+    """A model of which only the shapes are there, on the meta device; UserError for one that is not known."""
+    from transformers import AutoModelForImageTextToText
+
+    found, config = _configuration(name)
+    number_type = loading.dtype(dtype)
+    if isinstance(number_type, str):
+        number_type = torch.bfloat16
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(config, dtype=number_type)
+    return Target(found, "none", model.eval())
+
+
 def _configuration(name: str) -> tuple[str, Any]:
     """A published shape by its id or the beginning of it, else that of a checkpoint's folder."""
     known = [known for known in published.names() if known == name or known.startswith(f"{name}-")]

@@ -21,6 +21,9 @@ from torch import Tensor
 Kernel = Callable[..., Tensor]
 """(query, key, value, scaling, *pattern) -> [B, Q, H, D]."""
 
+GPUS = ("cuda", "meta")
+"""Device types with a GPU's kernels. On the meta device tensors have shapes alone: nothing can be measured there, but
+with kernels named (``forced``) what they would allocate can be counted."""
 PROBES = 3
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 4e-2, torch.float16: 1e-2}
 """How far a candidate may lie from the reference, of the output's largest magnitude: bfloat16 has 8 bits, and a row

@@ -50,7 +50,7 @@ def attend_last(query: Tensor, key: Tensor, value: Tensor, scaling: float, mask:
 def full_kernels(device: str, square: bool) -> Mapping[str, choice.Kernel]:
     """The candidates for several queries, the reference first; ``square``: every token is a query."""
     plain = _sdpa if square else _lower_right
-    if device != "cuda":
+    if device not in choice.GPUS:
         return {"sdpa": _sdpa if square else _by_rows}
     found: dict[str, choice.Kernel] = {"sdpa": plain}
     found |= {name: partial(plain, backend=backend) for name, backend in BACKENDS.items()}

@@ -36,7 +36,7 @@ def windowed(
 def window_kernels(device: str) -> Mapping[str, choice.Kernel]:
     """The candidates, the reference first."""
     found: dict[str, choice.Kernel] = {"blocks": local_attention}
-    if device == "cuda":
+    if device in choice.GPUS:
         found |= {name: partial(merged, kernel) for name, kernel in flash.kernels().items()}
         found["flex"] = flex.windowed
     return found

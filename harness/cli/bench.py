@@ -31,6 +31,9 @@ GranularityOption = Annotated[str, typer.Option(help="query, or kv: all query he
 Chunk = Annotated[int | None, typer.Option(help="Tokens of a prompt computed at a time; default: all.", min=1)]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; default: torch's choice.", min=1)]
 Ram = Annotated[bool, typer.Option("--ram", help="Also what measuring RAM costs beside a plain prefill.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only what memory it takes on a GPU, counted from shapes: without a GPU.")
+]
 Fit = Annotated[bool, typer.Option("--fit", help="Also the longest context that fits, dense and hybrid (GPU).")]
 
 
@@ -55,6 +58,7 @@ def command(
     threads: Threads = None,
     ram: Ram = False,
     fit: Fit = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Time dense against hybrid attention, in turns in one process.
 
@@ -67,6 +71,7 @@ def command(
     Example: coreheads bench tiny --heads heads.json --context 1k,4k,16k --sink 4 --window 64
 
     Without a checkpoint: coreheads bench Qwen/Qwen3-VL-8B --random-weights --context 8k,32k
+    Whether that fits, told without a GPU: the same with --dry-run
     """
     from coreheads import bench_settings as parsing
     from coreheads.errors import UserError
@@ -84,11 +89,11 @@ def command(
     if out.is_dir():
         raise UserError(f"--out is {out}, a folder, expected the name of a file such as {out / 'bench.json'}")
 
+    from coreheads import bench_run
     from coreheads.bench_check import BenchError
-    from coreheads.bench_run import Settings, run
     from coreheads.bench_timing import Plan
 
-    settings = Settings(
+    settings = bench_run.Settings(
         model=model,
         out=out,
         heads=profile,
@@ -101,8 +106,9 @@ def command(
         longest=fit,
         **given,  # type: ignore[arg-type]
     )
+    measure = bench_run.dry_run if dry_run else bench_run.run
     try:
-        typer.echo(run(settings, lambda line: typer.echo(line, err=True)))
+        typer.echo(measure(settings, lambda line: typer.echo(line, err=True)))
     except BenchError as error:
         typer.echo(f"failed: {error}", err=True)
         raise typer.Exit(1) from None
