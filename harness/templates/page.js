@@ -98,6 +98,13 @@ async function enhance(element) {
       part.hidden = ["model", "task"].some((key) =>
         part.dataset[key] && filters.elements[key].value && part.dataset[key] !== filters.elements[key].value);
     }
+    // a heading, a section or a link to it says nothing once all that it holds is filtered out
+    const bare = (part) => { const held = all(".card, .picture", part); return held.length > 0 && held.every((card) => card.hidden); };
+    for (const cards of all("main .cards")) if (cards.previousElementSibling?.tagName === "H3") cards.previousElementSibling.hidden = bare(cards);
+    for (const section of all("main section[id]")) {
+      section.hidden = bare(section);
+      for (const link of all(`nav a[href="#${section.id}"]`)) link.hidden = section.hidden;
+    }
   };
   const group = () => {
     const grouped = tools.elements.grouped.checked;

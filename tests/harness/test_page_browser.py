@@ -128,6 +128,27 @@ def test_filters_and_search_leave_rows_out(page: Any) -> None:
     assert len(scores(page)) == 40
 
 
+HEADINGS = (
+    "return [...document.querySelectorAll('main h2, main h3, nav a')]"
+    ".filter((part) => part.offsetParent).map((part) => part.innerText)"
+)
+
+
+def test_filters_leave_no_heading_without_a_card(driver: Any, tmp_path: Path) -> None:
+    untimed = [page_boards.row(model="beta", task="hard"), page_boards.row(model="alpha", task="hard")]
+    found = page_boards.rows(model="alpha", task="easy") + untimed
+    browser.visit(driver, page_boards.write(tmp_path, page_boards.board(found)))
+    everything = driver.execute_script(HEADINGS)
+    assert {"Trade-off", "Accuracy against speedup", "Ablation", "With heads switched off", "alpha"} <= set(everything)
+    choose(driver, "task", "hard")
+    left = driver.execute_script(HEADINGS)
+    assert {"Table", "How to read this"} <= set(left) < set(everything)
+    assert not {"Trade-off", "Accuracy against speedup", "Ablation", "With heads switched off", "alpha"} & set(left)
+    choose(driver, "task", "")
+    assert driver.execute_script(HEADINGS) == everything
+    assert browser.faults(driver) == []
+
+
 def hover(driver: Any, mark: str) -> str:
     """The tooltip over a chart's mark, given as a CSS selector."""
     from selenium.webdriver.common.action_chains import ActionChains
