@@ -25,9 +25,11 @@ from coreheads.errors import UserError
 from coreheads.files import read_json, write_json, write_text
 from coreheads.private import Shortener
 from coreheads.run_folder import RunFolder
+from coreheads.run_lock import locked
 
 SCHEMA_VERSION = 1
 STAGE = ".coreheads-publish-"
+LOCK = ".coreheads-publish"
 HISTORY = "history.json"
 README = """---
 title: {title}
@@ -61,14 +63,23 @@ def publish(
     A run that is there already is replaced; history.json gets a line for every run. title, license: of the README,
     where there is none yet. responses, pictures: see ``published_run.copy``.
 
-    UserError for a folder that holds something else, a run without a finished cell, or a run of the folder itself.
+    UserError for a folder that holds something else or that another process publishes into, a run without a finished
+    cell, or a run of the folder itself.
     """
     for run in runs:
         if run.path.resolve().is_relative_to(to.resolve()):
             raise UserError(f"{run.path}: lies in {to}, expected a run to publish there, not one that was")
         leaderboard.build([run])
-    history = _history(to)
+    _history(to)  # whether it may be used is asked before anything is written to it
     to.mkdir(parents=True, exist_ok=True)
+    with locked(to, LOCK):
+        return _publish(runs, to, title, license, responses, pictures)
+
+
+def _publish(
+    runs: Sequence[RunFolder], to: Path, title: str, license: str, responses: bool, pictures: bool
+) -> dict[str, Any]:
+    history = _history(to)
     _recover(to)
     there = {path.name: RunFolder.load(path) for path in sorted((to / "runs").glob("*")) if path.is_dir()}
     stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=to))

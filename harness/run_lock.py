@@ -56,12 +56,12 @@ class Holder:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[Holder | None]:
+def locked(folder: Path, name: str = "run") -> Iterator[Holder | None]:
     """Hold a run's folder, which exists; gives the process that died while it held it, None where none did.
 
-    UserError that names pid and host of the process that holds it now.
+    name: of the lock's files. UserError that names pid and host of the process that holds it now.
     """
-    path = folder / "run.lock"
+    path = folder / f"{name}.lock"
     if path.is_symlink():
         raise UserError(f"{path}: is a link, expected a file of the run")
     with writing(path):
@@ -72,7 +72,7 @@ def locked(folder: Path) -> Iterator[Holder | None]:
             with _noted(stream, folder):
                 yield left
         else:
-            with _held_by_file(folder / "run.pid") as left:
+            with _held_by_file(folder / f"{name}.pid") as left:
                 yield left
 
 
@@ -176,7 +176,7 @@ def _read(stream: IO[str]) -> Holder | None:
 
 def _refused(folder: Path, holder: Holder | None, more: str = "") -> UserError:
     who = "another process" if holder is None else f"{holder} (since {holder.since})" if holder.since else str(holder)
-    return UserError(f"{folder}: {who} works on this run now; wait, or give another --out{more}")
+    return UserError(f"{folder}: {who} works in this folder now; wait, or give another one{more}")
 
 
 def _mount_options(folder: Path) -> set[str]:

@@ -22,6 +22,7 @@ from coreheads.leaderboard import build
 from coreheads.private import Shortener
 from coreheads.publish import publish
 from coreheads.run_folder import RunFolder
+from coreheads.run_lock import locked
 
 
 def plain(value: Any) -> Any:
@@ -49,7 +50,7 @@ def test_a_site_is_complete_and_can_be_built_again(tmp_path: Path, capsys: pytes
     assert main(["publish", str(run.path), "--to", str(tmp_path / "site"), "--title", 'It\'s: "a" #board']) == 0
     site = tmp_path / "site"
     assert "10 rows of 1 run(s)" in capsys.readouterr().out
-    assert {path.name for path in site.iterdir()} == {
+    assert {path.name for path in site.iterdir() if path.suffix != ".lock"} == {
         "index.html", "README.md", "history.json", "runs", "figures",
         "leaderboard.json", "leaderboard.csv", "leaderboard.md",
     }  # fmt: skip
@@ -84,7 +85,7 @@ def test_publications_add_up_and_replace(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert (site / "README.md").read_text() == "mine"
     assert (site / "notes.txt").read_text() == "mine, too"
-    assert not list(site.glob(".*"))
+    assert [path.name for path in site.glob(".*")] == [".coreheads-publish.lock"]
 
 
 def test_a_newer_run_of_the_machine_counts_and_the_older_is_kept(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_what_fails_leaves_the_old_site_as_it_was(tmp_path: Path, broken: str, m
         with pytest.raises(KeyboardInterrupt):
             publish([other], site)
     assert tree(site) == before
-    assert not list(site.glob(".*"))
+    assert [path.name for path in site.glob(".*")] == [".coreheads-publish.lock"]
     board = publish([other], site)
     assert max(row["prefill_speedup"] or 0 for row in board["rows"]) == pytest.approx(4)
 
@@ -142,7 +143,18 @@ def test_a_killed_publication_is_mended_by_the_next(tmp_path: Path) -> None:
     os.replace(site / "runs" / "run", stage / "old" / "run")
     other = on(change_manifest(small_run.fake_run(tmp_path / "other")), "another CPU")
     assert len(publish([other], site)["rows"]) == 20
-    assert not list(site.glob(".*"))
+    assert [path.name for path in site.glob(".*")] == [".coreheads-publish.lock"]
+
+
+def test_two_publications_do_not_meet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, site = small_run.fake_run(tmp_path / "run"), tmp_path / "site"
+    publish([run], site)
+    before = tree(site)
+    with locked(site, publishing.LOCK):
+        assert main(["publish", str(run.path), "--to", str(site)]) == 2
+    assert f"process {os.getpid()} on" in capsys.readouterr().err
+    assert tree(site) == before
+    publish([run], site)
 
 
 def test_foreign_folders_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,7 +59,7 @@ def holder(folder: Path, way: str) -> Iterator[Any]:
 
 def test_a_second_process_is_refused_while_the_first_lives(tmp_path: Path, way: str) -> None:
     with holder(tmp_path, way) as process:
-        expected = rf"process {process.pid} on {platform.node()} .*works on this run now"
+        expected = rf"process {process.pid} on {platform.node()} .*works in this folder now"
         with pytest.raises(UserError, match=expected), locked(tmp_path):
             pytest.fail("two at once")
         process.communicate("")
