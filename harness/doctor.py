@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 from coreheads.environment import processor_name, versions
 
@@ -93,6 +94,18 @@ def _gpu() -> str:
 
 
 def _flash() -> str:
-    found = version("flash-attn")
-    import_module("flash_attn")
-    return found
+    from coreheads.adapters.patches.flash import PACKAGES
+
+    found = {name: module for name, module in PACKAGES.items() if find_spec(module) is not None}
+    if not found:
+        raise ModuleNotFoundError("not installed; torch has its own kernels, which are used")
+    for module in found.values():
+        import_module(module)
+    return ", ".join(map(_with_version, found))
+
+
+def _with_version(name: str) -> str:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:  # built under another name
+        return name

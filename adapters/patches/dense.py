@@ -2,7 +2,7 @@
 
 Shapes: query [B, H, Q, D], key and value [B, Hkv, K, D], the Q queries are the last of the K tokens -> [B, Q, H, D].
 Candidates on a GPU: the backends of torch's scaled_dot_product_attention, torch's variable-length FlashAttention, and
-the package flash-attn where it is installed.
+FlashAttention 2 and 3 where they are installed.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""FlashAttention with a window and the log-sum-exp of every row, from torch itself and from the package flash-attn.
+"""FlashAttention with a window and the log-sum-exp of every row, from torch itself and from the packages flash-attn.
 
-Causal masks are aligned to the last key. Both are optional: what this torch or this machine lacks is not offered.
+Causal masks are aligned to the last key. All are optional: what this torch or this machine lacks is not offered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import signature
@@ -21,14 +21,17 @@ Kernel = Callable[[Tensor, Tensor, Tensor, float, tuple[int, int]], tuple[Tensor
 The query at key position p sees keys p - left to p + right; -1 is without limit."""
 
 
+PACKAGES = {"flash-attn": "flash_attn", "flash-attn-3": "flash_attn_interface"}
+"""Modules that have ``flash_attn_func``: FlashAttention 2, and FlashAttention 3 for Hopper."""
+
+
 @cache
 def kernels() -> dict[str, Kernel]:
     """The implementations to be had, by name."""
     found: dict[str, Kernel] = {}
     if "window_size" in _varlen_parameters():
         found["varlen"] = varlen
-    if find_spec("flash_attn") is not None:
-        found["flash-attn"] = flash_attn
+    found |= {name: partial(packaged, module) for name, module in PACKAGES.items() if find_spec(module) is not None}
     return found
 
 
@@ -64,18 +67,21 @@ def varlen(query: Tensor, key: Tensor, value: Tensor, scaling: float, window: tu
     return torch.stack(outputs), torch.stack(sums)
 
 
-def flash_attn(
-    query: Tensor, key: Tensor, value: Tensor, scaling: float, window: tuple[int, int]
+def packaged(
+    module: str, query: Tensor, key: Tensor, value: Tensor, scaling: float, window: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """By the package flash-attn."""
-    output, lse, _ = import_module("flash_attn").flash_attn_func(
+    """By ``flash_attn_func`` of an installed package."""
+    function = import_module(module).flash_attn_func
+    # early releases of FlashAttention 3 give the sums unasked
+    asked = {"return_attn_probs": True} if "return_attn_probs" in signature(function).parameters else {}
+    output, lse, *_ = function(
         query.transpose(1, 2),
         key.transpose(1, 2),
         value.transpose(1, 2),
         softmax_scale=scaling,
         causal=window[1] == 0,
         window_size=window,
-        return_attn_probs=True,
+        **asked,
     )
     return output, lse.transpose(1, 2)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -246,3 +249,40 @@ def test_work_is_counted_and_linear(gpu: None) -> None:
         assert found[0] >= int(window_mask(1000, 1000, 4, 64).sum()) * 4
         assert 1.9 < found[1] / found[0] < 2.2
         assert found[1] < 0.1 * 4 * causal_pairs(2000, 2000)
+
+
+@pytest.mark.parametrize(("name", "module"), flash.PACKAGES.items())
+@pytest.mark.parametrize("asks", [True, False])
+def test_installed_packages_are_offered_and_called_as_they_are(
+    name: str, module: str, asks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both packages take tokens before heads; early releases of the second know no ``return_attn_probs``."""
+
+    def attention(query: Any, key: Any, value: Any, scale: float, causal: bool, window: tuple[int, int]) -> Any:
+        assert causal is (window[1] == 0)
+        whole = (tensor.transpose(1, 2) for tensor in (query, key, value))
+        output, lse = flash.reference(*whole, scale, window)
+        return output, lse.transpose(1, 2), None
+
+    def asked(
+        q: Any, k: Any, v: Any, softmax_scale: Any, causal: Any, window_size: Any, return_attn_probs: Any = False
+    ) -> Any:
+        found = attention(q, k, v, softmax_scale, causal, window_size)
+        return found if return_attn_probs else found[0]
+
+    def unasked(q: Any, k: Any, v: Any, softmax_scale: Any, causal: Any, window_size: Any) -> Any:
+        return attention(q, k, v, softmax_scale, causal, window_size)[:2]
+
+    package = ModuleType(module)
+    package.__spec__ = ModuleSpec(module, None)
+    package.flash_attn_func = asked if asks else unasked  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module, package)
+    flash.kernels.cache_clear()
+    try:
+        kernel = flash.kernels()[name]
+    finally:
+        flash.kernels.cache_clear()
+    query, key, value = states(2, 2, 3, 20, 31)
+    for pattern in ((4, 0), (-1, 0), (-1, -1)):
+        expected = flash.reference(query, key, value, 0.3, pattern)
+        torch.testing.assert_close(kernel(query, key, value, 0.3, pattern), expected, atol=1e-12, rtol=0)
