@@ -16,7 +16,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from coreheads.adapters.patches.work import causal_pairs, note
 
-SLAB_ELEMENTS = {"cpu": 1 << 16, "cuda": 1 << 26}
+SLAB_ELEMENTS = {"cpu": 3 << 16, "cuda": 1 << 26}
 """Elements of gathered keys at a time, by device type: what a CPU core's own cache holds, what fills a GPU."""
 BLOCKS = 4
 """Blocks at a time, at least: long slabs leave the cache anyway."""
