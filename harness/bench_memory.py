@@ -127,6 +127,7 @@ def report(
     table = tabulate(lines, headers=["tokens", "attention", "peak, GiB", "KV cache, GiB"], disable_numparse=True,
                      colalign=("right", "left", "right", "right"))  # fmt: skip
     return (
-        f"{head}: weights {own / GIB:.1f} GiB. Nothing was run; memory is counted from shapes, weights included,\n"
-        f"for a prompt of text. A GPU's context, workspaces and gaps come on top.\n\n{table}"
+        f"{head}: weights {own / GIB:.1f} GiB.\n"
+        "Nothing was run. Memory is counted from shapes for a prompt of text, weights included;\n"
+        f"a GPU's context, workspaces and gaps come on top.\n\n{table}"
     )

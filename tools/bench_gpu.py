@@ -1,7 +1,7 @@
 """The reference benchmark on one GPU, in parts of less than ten minutes each.
 
 It needs torch, transformers and what `coreheads bench` needs (tabulate, matplotlib), and downloads nothing: weights
-are random, shapes are those of the published checkpoints. Without network:
+are random, shapes are those of the published checkpoints. Without network, with setuptools 77 or newer:
 
     pip install --no-deps --no-build-isolation .
     python tools/bench_gpu.py --list
@@ -55,13 +55,13 @@ def _parts() -> dict[str, Part]:
         "internvl-8b": Part(INTERN, (8 * K, 32 * K)),
     }
     for spread in ("clustered", "scattered"):
-        found[f"32b-{spread}"] = Part(largest, (32 * K,), (spread,), note="66 GB of weights: needs 80 GB")
+        found[f"32b-{spread}"] = Part(largest, (32 * K,), (spread,), note="peak of 76 GiB: 80 GB hold it just so")
         for percent in (5, 10):
             one = {"selections": (spread,), "fractions": (percent / 100,)}
             found[f"4b-128k-{spread}-{percent}"] = Part(small, (128 * K,), **one)
             found[f"8b-128k-{spread}-{percent}"] = Part(large, (128 * K,), **one)
     one = {"selections": ("clustered",), "fractions": (0.05,)}
-    found["32b-64k"] = Part(largest, (64 * K,), **one, note="needs more than 80 GB")
+    found["32b-64k"] = Part(largest, (64 * K,), **one, note="peak of 90 GiB: needs more than 80 GB")
     found["8b-chunked"] = Part(large, (128 * K,), **one, plan=Plan(prefill_chunk=16 * K), note="in pieces of 16k")
     found["8b-ram"] = Part(large, (8 * K,), **one, ram=True, note="what RAM costs, beside eager attention too")
     found["8b-ram-128k"] = Part(large, (128 * K,), **one, plan=Plan(repeats=4), ram=True, note="what RAM costs")

@@ -93,7 +93,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
     given = ["bench", "Qwen/Qwen3-VL-4B", "--dry-run", "--context", "2k,4k", "--fraction", "0.1"]
     assert main([*given, "--prefill-chunk", "1024", "--batch", "2"]) == 0
     printed = capsys.readouterr().out
-    assert "Qwen/Qwen3-VL-4B-Instruct, bfloat16, batch 2, in pieces of 1,024 tokens: weights 9.0 GiB" in printed
+    assert "Qwen/Qwen3-VL-4B-Instruct, bfloat16, batch 2, in pieces of 1,024 tokens: weights 8.3 GiB" in printed
     lines = [line for line in printed.splitlines() if line.lstrip().startswith(("2,048", "4,096"))]
     assert len(lines) == 6  # dense, clustered, scattered
     assert "1.1" in lines[3].split()  # 4,096 tokens x 2 prompts x 144 KiB
