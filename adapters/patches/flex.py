@@ -13,23 +13,47 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
+from torch.nn.functional import pad
 
+from coreheads.adapters.patches.local import local_attention
 from coreheads.adapters.patches.work import note
 
 BLOCK = 128
-SHAPES = 64
-"""Shapes that may be compiled before dynamo gives up on a function and runs it uncompiled, with all scores at once."""
+SHAPES = 128
+"""Shapes that may be compiled. Beyond as many, dynamo would run the function uncompiled, with all scores at once."""
+STEPS = 16
+"""Lengths from one power of two to the next that are compiled for: each takes seconds."""
+
+_SHAPES: set[tuple[object, ...]] = set()
 
 
 def windowed(query: Tensor, key: Tensor, value: Tensor, scaling: float, sink: int, window: int) -> Tensor:
-    """[B, H, Q, D] queries, the last of the K tokens of key and value [B, Hkv, K, D] -> [B, Q, H, D]."""
+    """[B, H, Q, D] queries, the last of the K tokens of key and value [B, Hkv, K, D] -> [B, Q, H, D].
+
+    Lengths are filled up to one of a few, so that prompts of any length share what was compiled: what is filled in
+    stands behind the last token, where no query looks. Where too many shapes were met, blocks are gathered instead.
+    """
+    rows = query.shape[2]
+    more = -rows % step(rows)
+    lengths = rows + more, key.shape[2] + more
+    shape = (query.device, query.dtype, query.shape[:2], key.shape[1], lengths, sink, window)
+    if shape not in _SHAPES and len(_SHAPES) >= SHAPES:
+        return local_attention(query, key, value, scaling, sink, window)
+    _SHAPES.add(shape)
+    if more:
+        query, key, value = (pad(states, (0, 0, 0, more)) for states in (query, key, value))
     mask = block_mask(query.shape[2], key.shape[2], sink, window, query.device)
     note("window", query.shape[0] * query.shape[1] * blocks(query.shape[2], key.shape[2], sink, window) * BLOCK**2)
     with torch._dynamo.config.patch(recompile_limit=SHAPES):
         output: Tensor = _compiled()(
             query, key, value, block_mask=mask, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]
         )
-    return output.transpose(1, 2)
+    return output[:, :, :rows].transpose(1, 2)
+
+
+def step(rows: int) -> int:
+    """What the number of rows is filled up to a multiple of: at most a sixteenth of it, and no less than a block."""
+    return max(BLOCK, (1 << rows.bit_length() >> 1) // STEPS)
 
 
 @cache
