@@ -132,7 +132,37 @@ def test_flex_attention_with_such_a_mask(
     with counted() as work:
         output = flex.windowed(query, key, value, 0.3, sink, width)
     torch.testing.assert_close(output.double(), dense(query, key, value, mask, 0.3), atol=1e-5, rtol=0)
-    assert work["window"] == 4 * 128**2 * flex.blocks(rows, columns, sink, width)
+    filled = -rows % 128
+    assert work["window"] == 4 * 128**2 * flex.blocks(rows + filled, columns + filled, sink, width)
+
+
+def test_prompts_of_any_length_share_a_few_compiled_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    met: set[torch.Size] = set()
+
+    def compiled(query: torch.Tensor, *given: Any, **more: Any) -> torch.Tensor:
+        met.add(query.shape)
+        return flex_attention(query, *given, **more)
+
+    monkeypatch.setattr(flex, "_compiled", lambda: compiled)
+    monkeypatch.setattr(flex, "_SHAPES", set())
+    monkeypatch.setattr(flex, "SHAPES", 2)
+    for rows in (130, 256, 131, 300, 600, 601, 200):
+        query, key, value = (tensor.float() for tensor in states(1, 1, 2, rows, rows))
+        mask = window_mask(rows, rows, 5, 40).expand(1, 2, -1, -1)
+        output = flex.windowed(query, key, value, 0.3, 5, 40)
+        assert output.shape == (1, rows, 2, 8)
+        torch.testing.assert_close(output.double(), dense(query, key, value, mask, 0.3), atol=1e-5, rtol=0)
+    # a third one is not compiled, but computed in blocks
+    assert {size[2] for size in met} == {256, 384}
+
+
+@given(st.integers(1, 1 << 18))
+def test_few_lengths_are_compiled_for_and_little_is_filled_in(rows: int) -> None:
+    filled = rows + -rows % flex.step(rows)
+    assert filled % 128 == 0
+    assert filled - rows < max(128, rows / 16)
+    assert filled == rows or rows & (rows - 1) or rows < 128, "powers of two are taken as they are"
+    assert len({n + -n % flex.step(n) for n in range(1 << 17, 1 << 18, 999)}) <= 17
 
 
 @pytest.fixture
@@ -184,6 +214,19 @@ def test_a_wrong_or_failing_candidate_is_left_out(gpu: None) -> None:
     torch.testing.assert_close(output, local_attention(query, key, value, 0.3, 2, 5))
     with pytest.raises(RuntimeError, match="no attention kernel runs here"):
         choice.run("window", {"a": fails, "b": fails}, query, key, value, 0.3, 2, 5, 0)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 8, 30])
+def test_results_are_compared_piece_by_piece(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "ROWS", 8)
+    reference = torch.randn(2, rows, 3, 4)
+    assert choice.agrees(reference + 1e-5, reference)
+    for place in {0, rows // 2, rows - 1}:
+        for wrong in (9.0, float("nan")):
+            output = reference.clone()
+            output[1, place, 2, 3] = wrong
+            assert not choice.agrees(output, reference)
+    assert not choice.agrees(reference[:, :-1], reference)
 
 
 def test_a_kernel_can_be_asked_for(gpu: None) -> None:
