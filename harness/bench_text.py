@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -34,33 +34,42 @@ def report(rows: Sequence[Row], details: Mapping[str, Any]) -> str:
     if missing := [phase for phase in PHASES if phase not in measured]:
         lines.append(f"Not measured: {', '.join(missing)}; end to end is without it.")
     lines.append(f"End to end: up to {details['decode_tokens']} decoded tokens. Ratios are to the dense kernel named.")
+    if all(row["peak_memory_ratio"] is None for row in rows):
+        lines.append("Peak memory was not measured: it is told on a GPU only (--dry-run counts it from shapes).")
     return "\n".join(lines)
 
 
 def _table(rows: Sequence[Row]) -> str:
     from tabulate import tabulate
 
+    columns: dict[str, Callable[[Row], str]] = {
+        "tokens": lambda row: f"{row['context']:,}",
+        "phase": lambda row: row["phase"].replace("_", " "),
+        "dense kernel": lambda row: row["dense_kernel"] or "",
+        "dense ms": lambda row: _number(row["dense_ms"]),
+        "hybrid ms": lambda row: _number(row["hybrid_ms"]),
+        "speedup [95 %]": lambda row: f"{row['speedup']:.2f} [{row['speedup_ci'][0]:.2f}, {row['speedup_ci'][1]:.2f}]",
+        "ceiling": lambda row: _ratio(row["ceiling"]),
+        "share": lambda row: "" if row["ceiling_share"] is None else f"{100 * row['ceiling_share']:.0f} %",
+        "KV bytes": lambda row: _ratio(row["kv_bytes_ratio"]),
+        "repeats": lambda row: str(row["repeats"]),
+    }
+    if any(row["peak_memory_ratio"] is not None for row in rows):
+        columns["peak memory"] = lambda row: (
+            "" if row["peak_memory_ratio"] is None else f"{row['peak_memory_ratio']:.2f}"
+        )
+    ordered = sorted(rows, key=lambda row: (row["context"], PHASES.index(row["phase"])))
     return tabulate(
-        [
-            [
-                f"{row['context']:,}",
-                row["phase"].replace("_", " "),
-                row["dense_kernel"] or "",
-                _number(row["dense_ms"]),
-                _number(row["hybrid_ms"]),
-                f"{row['speedup']:.2f} [{row['speedup_ci'][0]:.2f}, {row['speedup_ci'][1]:.2f}]",
-                "" if row["ceiling"] is None else f"{row['ceiling']:.2f}",
-                "" if row["ceiling_share"] is None else f"{100 * row['ceiling_share']:.0f} %",
-                f"{row['kv_bytes_ratio']:.2f}",
-                row["repeats"],
-            ]
-            for row in sorted(rows, key=lambda row: (row["context"], PHASES.index(row["phase"])))
-        ],
-        headers=["tokens", "phase", "dense kernel", "dense ms", "hybrid ms", "speedup [95 %]", "ceiling", "share",
-                 "KV bytes", "repeats"],
-        tablefmt="simple", disable_numparse=True,
-        colalign=("right", "left", "left", "right", "right", "right", "right", "right", "right", "right"),
-    )  # fmt: skip
+        [[show(row) for show in columns.values()] for row in ordered],
+        headers=list(columns),
+        tablefmt="simple",
+        disable_numparse=True,
+        colalign=["left" if name in ("phase", "dense kernel") else "right" for name in columns],
+    )
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _number(milliseconds: float) -> str:

@@ -74,6 +74,11 @@ def test_report_and_picture(tmp_path: Path) -> None:
     assert draw(both, tmp_path / "b.png").stat().st_size > 5000
     (line,) = series(both, "prefill").values()
     assert [row["context"] for row in line] == [1024, 4096]
+    assert "Peak memory was not measured" in text
+    on_gpu = report([row | {"peak_memory_ratio": 0.625} for row in both], details)
+    assert "peak memory" in on_gpu
+    assert "0.62" in on_gpu
+    assert "Peak memory was not measured" not in on_gpu
     assert report([], details).startswith("Nothing was measured")
 
 
