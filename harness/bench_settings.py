@@ -31,7 +31,7 @@ def fractions(text: str) -> list[float]:
         if not 0 < number <= 1:
             raise UserError(f"--fraction: {part!r}, expected numbers above 0 and at most 1 (0.05 means 5 %)")
         found.append(number)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def patterns(sink: str, window: str) -> list[tuple[int, int]]:

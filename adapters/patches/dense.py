@@ -36,14 +36,14 @@ def full_attention(query: Tensor, key: Tensor, value: Tensor, scaling: float) ->
     )
 
 
-def attend_last(query: Tensor, key: Tensor, value: Tensor, scaling: float, mask: Tensor | None = None) -> Tensor:
-    """One query [B, H, 1, D] that sees all keys, or those of ``mask`` (bool, broadcast to [B, Hkv, 1, K]).
+def attend_last(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+    """One query [B, H, 1, D] that sees all keys.
 
     The query heads of a KV head are rows of one product: keys and values are read once and not repeated.
     """
     batch, heads, _, width = query.shape
     packed = query.reshape(batch, key.shape[1], heads // key.shape[1], width)
-    output = scaled_dot_product_attention(packed, key, value, attn_mask=mask, scale=scaling)
+    output = scaled_dot_product_attention(packed, key, value, scale=scaling)
     return output.reshape(batch, 1, heads, value.shape[3])
 
 

@@ -32,7 +32,10 @@ Chunk = Annotated[int | None, typer.Option(help="Tokens of a prompt computed at 
 Threads = Annotated[int | None, typer.Option(help="CPU threads; default: torch's choice.", min=1)]
 Ram = Annotated[bool, typer.Option("--ram", help="Also what measuring RAM costs beside a plain prefill.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Only what memory it takes on a GPU, counted from shapes: without a GPU.")
+    bool,
+    typer.Option(
+        "--dry-run", help="Only what memory it takes on a GPU, counted from shapes; --ram, --fit, --device count not."
+    ),
 ]
 Fit = Annotated[bool, typer.Option("--fit", help="Also the longest context that fits, dense and hybrid (GPU).")]
 

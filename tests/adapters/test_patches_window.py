@@ -229,6 +229,28 @@ def test_results_are_compared_piece_by_piece(rows: int, monkeypatch: pytest.Monk
     assert not choice.agrees(reference[:, :-1], reference)
 
 
+@pytest.mark.parametrize(("sink", "wide"), [(0, 1), (0, -8), (-8, 0)])
+def test_small_mistakes_of_a_kernel_are_seen_in_bfloat16(sink: int, wide: int) -> None:
+    torch.manual_seed(4)
+    query, key, value = (torch.randn(1, heads, 3000, 64).bfloat16() for heads in (2, 1, 1))
+    right = local_attention(query, key, value, 0.125, 128, 1024)
+    assert choice.agrees(window.merged(rounding_gqa, query, key, value, 0.125, 128, 1024), right)
+    assert not choice.agrees(local_attention(query, key, value, 0.125, 128 + sink, 1024 + wide), right)
+
+
+def rounding_gqa(query: Any, key: Any, value: Any, *rest: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    return rounding(query, *(states.repeat_interleave(2, 1) for states in (key, value)), *rest)
+
+
+def test_when_nothing_fits_it_is_a_matter_of_memory(gpu: None) -> None:
+    def large(*_: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    query, key, value = states(1, 1, 2, 30, 30)
+    with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):
+        choice.run("window", {"a": large, "b": large}, query, key, value)
+
+
 def test_a_kernel_can_be_asked_for(gpu: None) -> None:
     query, key, value = states(1, 1, 2, 30, 30)
     candidates = {"one": lambda *_: torch.ones(1), "two": lambda *_: torch.zeros(1)}

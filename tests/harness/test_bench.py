@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,51 @@ def test_a_wrong_cache_fails(target: Target, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(EvictingLayer, "_targets", lambda self, first, last: iter([(max(first, 0), 0, 1)]))
     with pytest.raises(bench_check.BenchError, match="evicting cache differ"):
         run(target)
+
+
+@pytest.mark.parametrize(("sink", "wide"), [(0, 1), (0, -1), (-1, 0)])
+def test_small_mistakes_are_seen_in_bfloat16(
+    small_model: Path, sink: int, wide: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounded = load(str(small_model), False, "cpu", "bfloat16")
+    patch = Hybrid({(0, 1), (1, 5)}, 4, 30)
+    assert 1e-4 < bench_check.check(rounded, rounded.workload(700), "x", patch, None)["row_error"] < 0.01
+
+    def wrong(query: Any, key: Any, value: Any, scaling: float, sinks: int, width: int, output: Any = None) -> Any:
+        return local_attention(query, key, value, scaling, sinks + sink, width + wide, output)
+
+    monkeypatch.setattr(window, "local_attention", wrong)
+    with pytest.raises(bench_check.BenchError, match="differs from the masked reference"):
+        bench_check.check(rounded, rounded.workload(700), "x", patch, None)
+
+
+def test_what_is_timed_in_pieces_is_checked_in_pieces(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    from coreheads.adapters.patches.evicting import EvictingLayer
+
+    ordered = EvictingLayer.ordered
+    # of use only to a piece with others before it
+    monkeypatch.setattr(EvictingLayer, "ordered", lambda *given: tuple(0 * part for part in ordered(*given)))
+    patch = Hybrid({(0, 1)}, 4, 30)
+    bench_check.check(target, target.workload(500), "x", patch, None)
+    with pytest.raises(bench_check.BenchError, match="evicting cache differ"):
+        bench_check.check(target, target.workload(500), "x", patch, 100)
+
+
+def test_the_check_holds_one_cache_at_a_time(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[int] = []
+    held: list[weakref.ref[Any]] = []
+    forward = Target.forward
+
+    def watched(self: Target, cache: Any, **inputs: Any) -> torch.Tensor:
+        if not any(known() is cache for known in held):
+            held.append(weakref.ref(cache))
+        alive.append(sum(known() is not None for known in held))
+        return forward(self, cache, **inputs)
+
+    monkeypatch.setattr(Target, "forward", watched)
+    bench_check.check(target, target.workload(300), "x", Hybrid({(0, 1)}, 4, 30), None)
+    assert len(held) == 2
+    assert set(alive) == {1}
 
 
 def test_rows_are_checked_in_chunks_too(target: Target) -> None:
