@@ -27,9 +27,9 @@ with kernels named (``forced``) what they would allocate can be counted."""
 PROBES = 3
 ROWS = 4096
 """Rows compared at a time."""
-TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 1.2e-2, torch.float16: 4e-3}
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 8e-3, torch.float16: 4e-3}
 """How far a head of a candidate may lie from the reference: the mean of its rows' errors, each over its row's length.
-Rounding twice to bfloat16 gives 0.005, a window of 1,024 with one key more 0.02 over 3,000 tokens."""
+Two that round to bfloat16 differ by 0.004, windows of 1,024 and 1,025 keys by 0.011 over 3,000 tokens."""
 LARGEST = 5
 """Times this, of the output's largest magnitude, any single number may be off."""
 
