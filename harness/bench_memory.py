@@ -33,11 +33,11 @@ STEPS = 2
 """Tokens decoded after the prompt: buffers that grow have grown by then."""
 
 
-class Allocations(TorchDispatchMode):
+class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Bytes of the tensors made inside the block that are still held: now, at most; and those of the largest one."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = self.largest = 0
         self._known: set[int] = set()
 

@@ -120,7 +120,7 @@ def agrees(output: Tensor, reference: Tensor) -> bool:
         return False
     tolerance = TOLERANCE.get(reference.dtype, 1e-9)
     sums, peaks = [], []
-    for one, other in zip(output.split(ROWS, 1), reference.split(ROWS, 1), strict=True):
+    for one, other in zip(torch.split(output, ROWS, 1), torch.split(reference, ROWS, 1), strict=True):
         exact = torch.promote_types(other.dtype, torch.float32)
         got, expected = one.to(exact), other.to(exact)
         sums.append(relative_errors(got, expected).sum((0, 1)))
@@ -132,8 +132,9 @@ def agrees(output: Tensor, reference: Tensor) -> bool:
 
 def relative_errors(output: Tensor, expected: Tensor) -> Tensor:
     """Length of the difference over that of the expected vector: [..., D] -> [...]; 0 where both are 0."""
-    length = torch.linalg.vector_norm(expected, dim=-1)
-    return torch.linalg.vector_norm(output - expected, dim=-1) / length.clamp_min(torch.finfo(length.dtype).tiny)
+    length: Tensor = torch.linalg.vector_norm(expected, dim=-1)
+    errors: Tensor = torch.linalg.vector_norm(output - expected, dim=-1)
+    return errors / length.clamp_min(torch.finfo(length.dtype).tiny)
 
 
 def _timed(candidate: Kernel, query: Tensor, key: Tensor, rest: tuple[object, ...]) -> float:
