@@ -26,6 +26,7 @@ from coreheads.bench import Entry
 from coreheads.bench_target import Target
 from coreheads.bench_timing import Plan
 from coreheads.errors import UserError
+from coreheads.timing import OWN, dense_kernel
 
 KERNEL = "varlen"
 GIB = 1 << 30
@@ -79,15 +80,12 @@ def need(target: Target, tokens: int, plan: Plan, patch: Hybrid | None = None) -
     """
     if KERNEL not in flash.kernels():
         raise UserError(f"--dry-run needs torch 2.11 or newer (varlen_attn with a window), this is {torch.__version__}")
-    layers, heads, _ = target.shape
-    every = Hybrid(frozenset((layer, head) for layer in range(layers) for head in range(heads)))
-    used = every if patch is None else patch
     inputs = target.workload(tokens, plan.batch).inputs
     with torch.inference_mode(), ExitStack() as stack:
         stack.enter_context(choice.forced(full=KERNEL, window=KERNEL))
-        stack.enter_context(used(target.model))
+        stack.enter_context(dense_kernel(target.model, OWN) if patch is None else patch(target.model))
         counted = stack.enter_context(Allocations())
-        cache: Any = RoomyCache(layers, tokens + STEPS) if patch is None else patch.cache(target.model)
+        cache: Any = RoomyCache(target.shape[0], tokens + STEPS) if patch is None else patch.cache(target.model)
         with ExitStack() as inner:
             if plan.prefill_chunk is not None:
                 inner.enter_context(chunked_prefill(target.model, plan.prefill_chunk))
