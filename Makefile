@@ -43,8 +43,8 @@ $(OLDEST)/.ready: $(VENV)/.ready constraints-oldest.txt
 	@touch $@
 
 test-oldest: $(OLDEST)/.ready
-	$(OLDEST)/bin/python -m pytest -n 2 tests/adapters tests/harness/test_ram.py tests/harness/test_ram_families.py \
-		--ignore tests/adapters/test_lmms.py --ignore tests/adapters/tiny $(ARGS)
+	$(OLDEST)/bin/python -m pytest -n 2 tests/adapters tests/harness/retrieval/test_ram.py tests/harness/retrieval/test_ram_families.py \
+		--ignore tests/adapters/lmms_eval --ignore tests/adapters/tiny $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -5,11 +5,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-_LAZY = {"load_adapter": "coreheads.adapters.registry", "manifests": "coreheads.adapters.manifest"}
+_LAZY = {
+    "load_adapter": "coreheads.adapters.checkpoints.registry",
+    "manifests": "coreheads.adapters.lmms_eval.manifest",
+}
 
 if TYPE_CHECKING:
-    from coreheads.adapters.manifest import manifests
-    from coreheads.adapters.registry import load_adapter
+    from coreheads.adapters.checkpoints.registry import load_adapter
+    from coreheads.adapters.lmms_eval.manifest import manifests
 
 __all__ = ["load_adapter", "manifests"]
 

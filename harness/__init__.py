@@ -12,22 +12,22 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "Ablate": "coreheads.adapters.patches.ablate",
-    "HeadProfile": "coreheads.profile",
+    "HeadProfile": "coreheads.heads.profile",
     "Hybrid": "coreheads.adapters.patches.hybrid",
     "Region": "coreheads.regions",
     "UserError": "coreheads.errors",
-    "load_adapter": "coreheads.adapters.registry",
-    "retrieval_attention_mass": "coreheads.ram",
+    "load_adapter": "coreheads.adapters.checkpoints.registry",
+    "retrieval_attention_mass": "coreheads.retrieval.ram",
 }
 
 if TYPE_CHECKING:
+    from coreheads.adapters.checkpoints.registry import load_adapter
     from coreheads.adapters.patches.ablate import Ablate
     from coreheads.adapters.patches.hybrid import Hybrid
-    from coreheads.adapters.registry import load_adapter
     from coreheads.errors import UserError
-    from coreheads.profile import HeadProfile
-    from coreheads.ram import retrieval_attention_mass
+    from coreheads.heads.profile import HeadProfile
     from coreheads.regions import Region
+    from coreheads.retrieval.ram import retrieval_attention_mass
 
 __all__ = [
     "Ablate",

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from coreheads import bounds
+from coreheads import limits
 from coreheads.errors import UserError
 
 TEMPORARY = ".*.tmp"
@@ -155,7 +155,7 @@ def _encoded(value: Any, indent: int | None = None) -> bytes:
 
 def _content(path: Path) -> bytes:
     try:
-        bounds.check_file(path, bounds.JSON_BYTES)
+        limits.check_file(path, limits.JSON_BYTES)
         return path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None

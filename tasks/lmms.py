@@ -12,10 +12,10 @@ from loguru import logger
 from coreheads.errors import UserError
 from coreheads.regions import Region
 from coreheads.tasks import registry
-from coreheads.tasks.documents import BadSample, Doc, text, user_turn
-from coreheads.tasks.means import macro as _macro
 from coreheads.tasks.mlvu.scoring import m_avg as _m_avg
 from coreheads.tasks.mmlongbench_doc.scoring import accuracy_f1
+from coreheads.tasks.reading.documents import BadSample, Doc, text, user_turn
+from coreheads.tasks.scoring.means import macro as _macro
 
 _SETTINGS = ("split", "data_root", "family")
 """Names in dataset_kwargs that are ours; every other is an option of the task."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coreheads.errors import UserError
-from coreheads.tasks.sources import HUB, Source
+from coreheads.tasks.reading.sources import HUB, Source
 
 if TYPE_CHECKING:
     from coreheads.tasks.registry import Task
@@ -61,7 +61,7 @@ def source(task: Task, data_root: str | Path | None, settings: Mapping[str, Any]
             )
         return found
     if hasattr(task.functions(), "archives"):
-        from coreheads.tasks.archives import unpacked
+        from coreheads.tasks.reading.archives import unpacked
 
         return Source(str(unpacked(found, task.functions().archives(settings))))
     return found
@@ -71,7 +71,7 @@ def expected(task: Task, data_root: str | Path | None, split: Split, settings: M
     """What is read for a split, and whether it is on this machine; makes and fetches nothing."""
     place = _looked_for(task, data_root) or Source(f"<data root>/{task.benchmark}")
     if place.is_hub and hasattr(task.functions(), "archives"):
-        from coreheads.tasks import archives
+        from coreheads.tasks.reading import archives
 
         place = Source(str(archives.place(place)))
     files: list[tuple[str, str]] = list(task.functions().expected(split.source, settings))
@@ -87,7 +87,7 @@ def expected(task: Task, data_root: str | Path | None, split: Split, settings: M
 
 def _count(place: Source, pattern: str) -> int:
     if place.is_hub:
-        from coreheads.tasks import hub
+        from coreheads.tasks.reading import hub
 
         return hub.count(*place.repository, pattern)
     return sum(1 for _ in Path(place.place).glob(pattern))

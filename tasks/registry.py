@@ -13,10 +13,10 @@ from typing import Any
 from coreheads.errors import UserError, expected_one_of, nearest
 from coreheads.regions import Region
 from coreheads.tasks import locations
-from coreheads.tasks.documents import BadSample, Doc, usable
 from coreheads.tasks.locations import Expected
 from coreheads.tasks.options import Option, complete
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.documents import BadSample, Doc, usable
+from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.splits import Split, chosen, distinct, drawn
 
 UNSCORED = "unscored"

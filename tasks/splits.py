@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from coreheads.tasks.documents import Doc
+from coreheads.tasks.reading.documents import Doc
 
 PROFILE_SHARE = 0.2
 """Of the documents, where a benchmark has a single published split."""

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from coreheads.errors import UserError
-from coreheads.tasks.documents import BadSample, Doc
-from coreheads.tasks.families import FAMILIES
+from coreheads.tasks.reading.documents import BadSample, Doc
 from coreheads.tasks.registry import Task
+from coreheads.tasks.scoring.families import FAMILIES
 
 UNUSABLE, ODD, DUPLICATE = "cannot be scored", "odd, but scored", "id is there twice"
 
@@ -90,7 +90,7 @@ def _odd(task: Task, doc: Doc, found: Findings) -> Iterator[str]:
 
 
 def _look_at_video(path: Path) -> None:
-    from coreheads.adapters.video import open_clip
+    from coreheads.media.video import open_clip
 
     try:
         clip = open_clip(path)

@@ -18,9 +18,9 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from coreheads.bench_check import BenchError
-from coreheads.bench_run import Settings, run
-from coreheads.bench_timing import Plan
+from coreheads.bench.check import BenchError
+from coreheads.bench.run import Settings, run
+from coreheads.bench.timing import Plan
 from coreheads.errors import UserError
 
 RESULTS = Path(__file__).parent.parent / "results" / "gpu"

@@ -26,7 +26,7 @@ class LocalModel:
 
 def found() -> list[LocalModel]:
     """The embedded model first (whether or not its weights are there), then what the hub's cache holds."""
-    from coreheads.adapters.registry import FAMILIES
+    from coreheads.adapters.checkpoints.registry import FAMILIES
     from coreheads.adapters.tiny import checkpoint_path
 
     embedded = checkpoint_path()
@@ -80,8 +80,8 @@ def described(name: str) -> dict[str, Any] | None:
 
     None where neither is known on this machine, or it says less than all.
     """
-    from coreheads.adapters import published
-    from coreheads.adapters.registry import TINY
+    from coreheads.adapters.checkpoints import published
+    from coreheads.adapters.checkpoints.registry import TINY
     from coreheads.adapters.tiny import checkpoint_path
 
     config: dict[str, Any] = {}

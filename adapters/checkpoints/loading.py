@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from coreheads.adapters import hub
-from coreheads.adapters.memory import is_out_of_memory
+from coreheads.adapters.checkpoints import hub
+from coreheads.adapters.generation.memory import is_out_of_memory
 from coreheads.errors import OutOfMemory, UserError, expected_one_of, one_line
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")

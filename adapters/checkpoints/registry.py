@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from coreheads.errors import UserError, expected_one_of
 
 if TYPE_CHECKING:
-    from coreheads.adapters.base import Adapter
+    from coreheads.adapters.families.base import Adapter
 
 FAMILIES = {
-    "qwen3_vl": "coreheads.adapters.qwen3_vl:Qwen3VL",
-    "qwen3_vl_moe": "coreheads.adapters.qwen3_vl:Qwen3VL",
-    "llava_onevision": "coreheads.adapters.llava_onevision:LlavaOnevision",
-    "internvl": "coreheads.adapters.internvl:InternVL",
+    "qwen3_vl": "coreheads.adapters.families.qwen3_vl:Qwen3VL",
+    "qwen3_vl_moe": "coreheads.adapters.families.qwen3_vl:Qwen3VL",
+    "llava_onevision": "coreheads.adapters.families.llava_onevision:LlavaOnevision",
+    "internvl": "coreheads.adapters.families.internvl:InternVL",
 }
 """model_type -> "module:class", imported when first needed."""
 
@@ -61,7 +61,7 @@ def load_adapter(
     for reserved in ("model", "processor", "id"):
         if reserved in settings:
             raise UserError(f"setting {reserved}: is not one, expected the settings of the model's family")
-    from coreheads.adapters import loading
+    from coreheads.adapters.checkpoints import loading
 
     name = str(id_or_path)
     target = loading.device(device)

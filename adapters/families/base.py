@@ -15,19 +15,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from coreheads.adapters import query as queries
-from coreheads.adapters import rendering
-from coreheads.adapters.collate import collate
-from coreheads.adapters.generation import Generation, generate
-from coreheads.adapters.images import open_image
-from coreheads.adapters.memory import is_out_of_memory
-from coreheads.adapters.messages import Chat, Kind, Messages, Source, parse
-from coreheads.adapters.processing import Opened
-from coreheads.adapters.prompt import Prompt, Seen
-from coreheads.adapters.structure import head_shape, vision_tower
-from coreheads.adapters.token_map import TokenMap
-from coreheads.adapters.video import sample
+from coreheads.adapters.generation.collate import collate
+from coreheads.adapters.generation.generate import Generation, generate
+from coreheads.adapters.generation.memory import is_out_of_memory
+from coreheads.adapters.generation.structure import head_shape, vision_tower
+from coreheads.adapters.prompt import query as queries
+from coreheads.adapters.prompt import rendering
+from coreheads.adapters.prompt.messages import Chat, Kind, Messages, Source, parse
+from coreheads.adapters.prompt.processing import Opened
+from coreheads.adapters.prompt.prompt import Prompt, Seen
+from coreheads.adapters.prompt.token_map import TokenMap
 from coreheads.errors import UserError, nearest, one_line
+from coreheads.media.images import open_image
+from coreheads.media.video import sample
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Adapter(ABC):
 
         messages: role and content (text, or parts of type text, image, video); pictures as PIL images or paths,
         videos as paths or ``Video``, with optional start and end seconds. query: the part of the prompt's text whose
-        tokens become ``query_tokens`` (rule: see ``coreheads.adapters.query``); None leaves them empty.
+        tokens become ``query_tokens`` (rule: see ``coreheads.adapters.prompt.query``); None leaves them empty.
         like: a prompt of this adapter; where it shows the same media, their pixels are not processed again.
 
         Raises UserError for messages that cannot be used, a file that is missing, a query that is not in the prompt.
@@ -151,7 +151,7 @@ class Adapter(ABC):
         top_p: float = 1.0,
         seed: int = 0,
     ) -> list[Generation]:
-        """Answers in the order of the prompts, greedy by default; see ``coreheads.adapters.generation.generate``."""
+        """Answers in the order of the prompts, greedy by default; see ``adapters.generation.generate.generate``."""
         return generate(
             self,
             prompts,
@@ -167,7 +167,7 @@ class Adapter(ABC):
         )
 
     def collate(self, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
-        """One left-padded batch of model inputs; see ``coreheads.adapters.collate.collate``."""
+        """One left-padded batch of model inputs; see ``coreheads.adapters.generation.collate.collate``."""
         return collate(self, prompts)
 
     # What a family says of itself.

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
 
-from coreheads.adapters.base import Adapter, Vision
-from coreheads.adapters.processing import Opened, image_inputs, video_inputs
-from coreheads.adapters.prompt import Medium, Seen
-from coreheads.adapters.receptive import Spans, side_by_side
-from coreheads.adapters.settings import number_of_frames, whole_number
-from coreheads.adapters.token_map import View, grid
+from coreheads.adapters.families.base import Adapter, Vision
+from coreheads.adapters.families.settings import number_of_frames, whole_number
+from coreheads.adapters.prompt.processing import Opened, image_inputs, video_inputs
+from coreheads.adapters.prompt.prompt import Medium, Seen
+from coreheads.adapters.prompt.receptive import Spans, side_by_side
+from coreheads.adapters.prompt.token_map import View, grid
 
 
 class InternVL(Adapter):

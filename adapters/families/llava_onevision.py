@@ -21,13 +21,13 @@ import numpy as np
 from torch import Tensor, nn
 from transformers.image_processing_utils import select_best_resolution
 
-from coreheads.adapters.base import Adapter, Vision
-from coreheads.adapters.messages import Chat, Kind
-from coreheads.adapters.processing import Opened, processed
-from coreheads.adapters.prompt import Prompt, Seen
-from coreheads.adapters.receptive import Spans, cells, interpolated, resized, side_by_side
-from coreheads.adapters.settings import number_of_frames
-from coreheads.adapters.token_map import View, grid, nothing
+from coreheads.adapters.families.base import Adapter, Vision
+from coreheads.adapters.families.settings import number_of_frames
+from coreheads.adapters.prompt.messages import Chat, Kind
+from coreheads.adapters.prompt.processing import Opened, processed
+from coreheads.adapters.prompt.prompt import Prompt, Seen
+from coreheads.adapters.prompt.receptive import Spans, cells, interpolated, resized, side_by_side
+from coreheads.adapters.prompt.token_map import View, grid, nothing
 
 ENLARGED = 1.1
 """A feature map is interpolated down when it is this much larger, along a side, than the largest one allowed."""

@@ -14,12 +14,12 @@ from typing import Any
 from torch import Tensor
 from transformers.video_utils import VideoMetadata
 
-from coreheads.adapters.base import Adapter, Vision
-from coreheads.adapters.processing import Opened, processed
-from coreheads.adapters.prompt import Prompt, Seen
-from coreheads.adapters.receptive import side_by_side
-from coreheads.adapters.settings import ordered, positive, whole_number
-from coreheads.adapters.token_map import grid
+from coreheads.adapters.families.base import Adapter, Vision
+from coreheads.adapters.families.settings import ordered, positive, whole_number
+from coreheads.adapters.prompt.processing import Opened, processed
+from coreheads.adapters.prompt.prompt import Prompt, Seen
+from coreheads.adapters.prompt.receptive import side_by_side
+from coreheads.adapters.prompt.token_map import grid
 from coreheads.errors import UserError
 
 

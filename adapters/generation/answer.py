@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from coreheads.adapters.base import Adapter
+    from coreheads.adapters.families.base import Adapter
 
 
 class Answer:

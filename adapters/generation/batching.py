@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from coreheads.adapters.prompt import Prompt
+from coreheads.adapters.prompt.prompt import Prompt
 
 FILL = 0.8
 """A batch's shortest prompt is at least this share of its longest: padding is computed too."""

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from coreheads.adapters.cache import RoomyCache
-from coreheads.adapters.structure import CACHE_NAMES, cache_argument, cache_of, head_shape, language_model
+from coreheads.adapters.generation.cache import RoomyCache
+from coreheads.adapters.generation.structure import CACHE_NAMES, cache_argument, cache_of, head_shape, language_model
 from coreheads.errors import UserError
 
 Keep = Literal["last", "all"]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from coreheads.adapters.prompt import TEXT_INPUTS, Prompt
+from coreheads.adapters.prompt.prompt import TEXT_INPUTS, Prompt
 from coreheads.errors import UserError
 
 if TYPE_CHECKING:
-    from coreheads.adapters.base import Adapter
+    from coreheads.adapters.families.base import Adapter
 
 
 def collate(adapter: Adapter, prompts: Sequence[Prompt]) -> dict[str, Tensor]:

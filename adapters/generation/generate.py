@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from coreheads.adapters.answer import Answer
-from coreheads.adapters.batching import plan
-from coreheads.adapters.cache import RoomyCache
-from coreheads.adapters.clock import Clock
-from coreheads.adapters.collate import collate
-from coreheads.adapters.prompt import TEXT_INPUTS, Prompt
-from coreheads.adapters.sampling import Sampler
-from coreheads.adapters.structure import cache_argument
+from coreheads.adapters.generation.answer import Answer
+from coreheads.adapters.generation.batching import plan
+from coreheads.adapters.generation.cache import RoomyCache
+from coreheads.adapters.generation.clock import Clock
+from coreheads.adapters.generation.collate import collate
+from coreheads.adapters.generation.sampling import Sampler
+from coreheads.adapters.generation.structure import cache_argument
+from coreheads.adapters.prompt.prompt import TEXT_INPUTS, Prompt
 from coreheads.errors import UserError
 
 if TYPE_CHECKING:
-    from coreheads.adapters.base import Adapter
+    from coreheads.adapters.families.base import Adapter
 
 BATCH_TOKENS = {"cpu": 4096, "cuda": 32768}
 """Tokens in a batch of several prompts, by device type: enough to keep it busy, and bounded in memory."""
@@ -81,7 +81,7 @@ def generate(
     share_prefix: prompts that begin with the same tokens and show the same media, up to at least the last of them,
     have that beginning computed once; same answers, only faster. cache_factory: makes the key-value cache of each
     batch, in place of one that keeps all; nothing is shared then, because such a cache may not be taken back.
-    temperature, top_p, seed: see ``coreheads.adapters.sampling.Sampler``; 0 is greedy.
+    temperature, top_p, seed: see ``coreheads.adapters.generation.sampling.Sampler``; 0 is greedy.
 
     Raises UserError when max_new_tokens is not at least 1, or temperature or top_p is out of its range.
     """

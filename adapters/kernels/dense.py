@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from coreheads.adapters.patches import choice, flash
+from coreheads.adapters.kernels import autotune, flash
 
 ROWS = 128
 """Query rows that share one explicit mask at a time, where no kernel aligns its causal mask to the last key."""
@@ -31,7 +31,7 @@ def full_attention(query: Tensor, key: Tensor, value: Tensor, scaling: float) ->
     """Causal attention; the mask is aligned to the last key, as chunked prefill and decoding need."""
     if query.shape[2] == 1:
         return attend_last(query, key, value, scaling)
-    return choice.run(
+    return autotune.run(
         "full", full_kernels(query.device.type, query.shape[2] == key.shape[2]), query, key, value, scaling
     )
 
@@ -47,12 +47,12 @@ def attend_last(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Te
     return output.reshape(batch, 1, heads, value.shape[3])
 
 
-def full_kernels(device: str, square: bool) -> Mapping[str, choice.Kernel]:
+def full_kernels(device: str, square: bool) -> Mapping[str, autotune.Kernel]:
     """The candidates for several queries, the reference first; ``square``: every token is a query."""
     plain = _sdpa if square else _lower_right
-    if device not in choice.GPUS:
+    if device not in autotune.GPUS:
         return {"sdpa": _sdpa if square else _by_rows}
-    found: dict[str, choice.Kernel] = {"sdpa": plain}
+    found: dict[str, autotune.Kernel] = {"sdpa": plain}
     found |= {name: partial(plain, backend=backend) for name, backend in BACKENDS.items()}
     for name, kernel in flash.kernels().items():
         found[name] = partial(_flash, kernel)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from coreheads.adapters.patches.dense import ROWS, full_attention, masked_rows
-from coreheads.adapters.patches.rules import Group, Local, Nothing
-from coreheads.adapters.patches.sharing import by_kv_head, clear, index, put, runs, take
-from coreheads.adapters.patches.window import windowed
-from coreheads.adapters.patches.work import causal_pairs, note
+from coreheads.adapters.kernels.dense import ROWS, full_attention, masked_rows
+from coreheads.adapters.kernels.gqa import by_kv_head, clear, index, put, runs, take
+from coreheads.adapters.kernels.rules import Group, Local, Nothing
+from coreheads.adapters.kernels.window import windowed
+from coreheads.adapters.kernels.work import causal_pairs, note
 
 
 def attend(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from coreheads.adapters.patches.sharing import take
+from coreheads.adapters.kernels.gqa import take
 
 
 class RaggedStates:

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from torch.nn.functional import pad
 
-from coreheads.adapters.patches.local import local_attention
-from coreheads.adapters.patches.work import note
+from coreheads.adapters.kernels.local import local_attention
+from coreheads.adapters.kernels.work import note
 
 BLOCK = 128
 SHAPES = 128

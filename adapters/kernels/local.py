@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from coreheads.adapters.patches.work import causal_pairs, note
+from coreheads.adapters.kernels.work import causal_pairs, note
 
 SLAB_ELEMENTS = {"cpu": 3 << 16, "cuda": 1 << 26}
 """Elements of gathered keys at a time, by device type: what a CPU core's own cache holds, what fills a GPU."""
@@ -46,7 +46,7 @@ def local_attention(
 
     The query at position i sees keys j <= i with j < sink or i - j < window. Written into ``output`` where given.
     """
-    from coreheads.adapters.patches.dense import full_attention
+    from coreheads.adapters.kernels.dense import full_attention
 
     batch, heads, rows, _ = query.shape
     before = key.shape[2] - rows

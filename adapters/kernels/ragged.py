@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from coreheads.adapters.patches.dense import attend_last
-from coreheads.adapters.patches.evicting import EvictingLayer, RaggedStates, alike
-from coreheads.adapters.patches.kernels import attend, is_local, masked_attention
-from coreheads.adapters.patches.rules import Group, Local, Nothing
-from coreheads.adapters.patches.sharing import by_kv_head, clear, put, take
+from coreheads.adapters.kernels.dense import attend_last
+from coreheads.adapters.kernels.dispatch import attend, is_local, masked_attention
+from coreheads.adapters.kernels.evicting import EvictingLayer, RaggedStates, alike
+from coreheads.adapters.kernels.gqa import by_kv_head, clear, put, take
+from coreheads.adapters.kernels.rules import Group, Local, Nothing
 
 
 def attend_ragged(

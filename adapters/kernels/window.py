@@ -15,9 +15,9 @@ from functools import cache, partial
 import torch
 from torch import Tensor
 
-from coreheads.adapters.patches import choice, flash, flex
-from coreheads.adapters.patches.local import local_attention
-from coreheads.adapters.patches.work import causal_pairs, note
+from coreheads.adapters.kernels import autotune, flash, flex
+from coreheads.adapters.kernels.local import local_attention
+from coreheads.adapters.kernels.work import causal_pairs, note
 
 MERGED_ROWS = 16384
 """Rows merged at a time where the merge is not compiled: it holds them in float32."""
@@ -29,14 +29,14 @@ def windowed(
     """The query at position i sees keys j <= i with j < sink or i - j < window. Written to ``output`` where given."""
     if query.device.type == "cpu" or query.shape[2] == 1:
         return local_attention(query, key, value, scaling, sink, window, output)
-    computed = choice.run("window", window_kernels(query.device.type), query, key, value, scaling, sink, window)
+    computed = autotune.run("window", window_kernels(query.device.type), query, key, value, scaling, sink, window)
     return computed if output is None else output.copy_(computed)
 
 
-def window_kernels(device: str) -> Mapping[str, choice.Kernel]:
+def window_kernels(device: str) -> Mapping[str, autotune.Kernel]:
     """The candidates, the reference first."""
-    found: dict[str, choice.Kernel] = {"blocks": local_attention}
-    if device in choice.GPUS:
+    found: dict[str, autotune.Kernel] = {"blocks": local_attention}
+    if device in autotune.GPUS:
         found |= {name: partial(merged, kernel) for name, kernel in flash.kernels().items()}
         found["flex"] = flex.windowed
     return found

@@ -20,8 +20,8 @@ def named_patch(
 ) -> Any:
     """The patch that model arguments describe; UserError where they do not fit together or the model."""
     from coreheads.adapters.patches.registry import make_patch
-    from coreheads.profile import HeadProfile
-    from coreheads.selections import Selection
+    from coreheads.heads.profile import HeadProfile
+    from coreheads.heads.selections import Selection
 
     if kind == "none":
         if heads is not None or fraction is not None or params:

@@ -15,13 +15,13 @@ from typing import Any
 from lmms_eval.api.instance import GenerationResult, TokenCounts
 from lmms_eval.api.model import lmms
 
-from coreheads.adapters.generation import BATCH_TOKENS
-from coreheads.adapters.lmms_arguments import named_patch, only_greedy, own_device, whole
-from coreheads.adapters.memory import is_out_of_memory, make_room
-from coreheads.adapters.prompt import Prompt
-from coreheads.adapters.prompt_cache import PromptCache
-from coreheads.adapters.structure import beyond_context
-from coreheads.adapters.vision_memo import VisionMemo
+from coreheads.adapters.generation.generate import BATCH_TOKENS
+from coreheads.adapters.generation.memory import is_out_of_memory, make_room
+from coreheads.adapters.generation.structure import beyond_context
+from coreheads.adapters.generation.vision_cache import VisionMemo
+from coreheads.adapters.lmms_eval.arguments import named_patch, only_greedy, own_device, whole
+from coreheads.adapters.lmms_eval.prompt_cache import PromptCache
+from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.errors import OutOfMemory, UserError
 
 NOT_FINITE = "logits are not finite"
@@ -62,7 +62,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
     ) -> None:
         super().__init__()
         if adapter is None:
-            from coreheads.adapters.registry import load_adapter, setting_names
+            from coreheads.adapters.checkpoints.registry import load_adapter, setting_names
 
             settings = {name: params.pop(name) for name in sorted(params.keys() & setting_names())}
             adapter = load_adapter(

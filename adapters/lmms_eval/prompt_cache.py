@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from coreheads.adapters.prompt import Prompt
+from coreheads.adapters.prompt.prompt import Prompt
 
 MAX_BYTES = 2 << 30
 

@@ -1,0 +1,1 @@
+"""What is changed in a loaded model and put back: one method, one file."""

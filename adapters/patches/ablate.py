@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor, nn
 
+from coreheads.adapters.generation.structure import head_shape, language_model
+from coreheads.adapters.kernels.rules import Nothing, NoVision, Rule, Scope
 from coreheads.adapters.patches.base import Patch, as_heads, check_heads, pairs
-from coreheads.adapters.patches.rules import Nothing, NoVision, Rule, Scope
-from coreheads.adapters.structure import head_shape, language_model
 from coreheads.errors import UserError, expected_one_of
-from coreheads.heads import Heads, by_layer
+from coreheads.heads.types import Heads, by_layer
 
 Mode = Literal["zero", "mean", "vision"]
 

@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from coreheads.adapters.generation.structure import attention_modules, language_model
+from coreheads.adapters.kernels.dispatch import attend
+from coreheads.adapters.kernels.evicting import RaggedStates
+from coreheads.adapters.kernels.ragged import attend_ragged
+from coreheads.adapters.kernels.rules import Group, group_heads
 from coreheads.adapters.patches.base import Patch, Step
-from coreheads.adapters.patches.evicting import RaggedStates
-from coreheads.adapters.patches.kernels import attend
-from coreheads.adapters.patches.ragged import attend_ragged
-from coreheads.adapters.patches.rules import Group, group_heads
 from coreheads.adapters.patches.vision import track_vision
-from coreheads.adapters.structure import attention_modules, language_model
 from coreheads.errors import UserError
 
 # transformers treats some names specially: none may contain "flash", "flex" or "sdpa".

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from coreheads.adapters.patches.rules import Group, Rule
-from coreheads.adapters.structure import head_shape
+from coreheads.adapters.generation.structure import head_shape
+from coreheads.adapters.kernels.rules import Group, Rule
 from coreheads.errors import UserError
-from coreheads.heads import Head, Heads, head_name
+from coreheads.heads.types import Head, Heads, head_name
 
 
 @dataclass(frozen=True)

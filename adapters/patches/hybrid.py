@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Literal, get_args
 
 from torch import nn
 
+from coreheads.adapters.generation.structure import head_shape
+from coreheads.adapters.kernels.evicting import EvictingCache
+from coreheads.adapters.kernels.rules import Local, Nothing, Rule
 from coreheads.adapters.patches.base import Patch, as_heads, check_heads, pairs
-from coreheads.adapters.patches.evicting import EvictingCache
-from coreheads.adapters.patches.rules import Local, Nothing, Rule
-from coreheads.adapters.structure import head_shape
 from coreheads.errors import UserError, expected_one_of
-from coreheads.heads import Heads
+from coreheads.heads.types import Heads
 
 Granularity = Literal["query", "kv"]
 

@@ -13,9 +13,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from coreheads.adapters.generation.structure import head_shape
 from coreheads.adapters.patches.attention import attached
 from coreheads.adapters.patches.base import Patch, Step
-from coreheads.adapters.structure import head_shape
 
 ROWS = 32
 """Rows computed at once."""

@@ -13,7 +13,7 @@ from coreheads.adapters.patches.ablate import Ablate
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.errors import UserError, expected_one_of
-from coreheads.heads import Head
+from coreheads.heads.types import Head
 
 
 @dataclass(frozen=True)

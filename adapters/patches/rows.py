@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from coreheads.adapters.generation.structure import language_model
 from coreheads.adapters.patches.attention import attached
 from coreheads.adapters.patches.base import Patch, Step
 from coreheads.adapters.patches.mass import ROWS, probabilities
-from coreheads.adapters.structure import language_model
-from coreheads.heads import Head
+from coreheads.heads.types import Head
 
 
 class AttentionRows(Patch):

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from coreheads.adapters.structure import cache_of, language_model
+from coreheads.adapters.generation.structure import cache_of, language_model
 
 REMEMBERED = "_coreheads_vision"
 """Kept on the cache, not on the model: it lives, is copied and is dropped with the keys that it describes."""

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from coreheads.adapters.video import Video
 from coreheads.errors import UserError
+from coreheads.media.video import Video
 
 ROLES = ("system", "user", "assistant")
 Messages = Sequence[Mapping[str, Any]]

@@ -15,9 +15,9 @@ from PIL import Image
 from torch import Tensor
 from transformers.video_utils import VideoMetadata
 
-from coreheads.adapters.messages import Source
-from coreheads.adapters.prompt import Medium
-from coreheads.adapters.video import Sampled
+from coreheads.adapters.prompt.messages import Source
+from coreheads.adapters.prompt.prompt import Medium
+from coreheads.media.video import Sampled
 
 
 @dataclass(frozen=True)

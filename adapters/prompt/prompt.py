@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coreheads.adapters.messages import Kind, Source
-from coreheads.adapters.token_map import TokenMap, View
-from coreheads.adapters.video import EPSILON
+from coreheads.adapters.prompt.messages import Kind, Source
+from coreheads.adapters.prompt.token_map import TokenMap, View
 from coreheads.errors import UserError
+from coreheads.media.video import EPSILON
 from coreheads.regions import Region
 
 SLACK = 1e-6

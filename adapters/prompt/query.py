@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from coreheads.adapters.messages import Chat
+from coreheads.adapters.prompt.messages import Chat
 from coreheads.errors import UserError
 
 Span = tuple[int, int]

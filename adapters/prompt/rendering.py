@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coreheads.adapters.messages import Chat, Kind, Source
-from coreheads.adapters.query import Span
+from coreheads.adapters.prompt.messages import Chat, Kind, Source
+from coreheads.adapters.prompt.query import Span
 from coreheads.errors import UserError, one_line
 
 

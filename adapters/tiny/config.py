@@ -7,7 +7,7 @@ from typing import Any
 from transformers import Qwen3VLConfig
 
 from coreheads.adapters.tiny.processor import MAX_TOKENS, MERGE, PATCH, TEMPORAL, build_tokenizer
-from coreheads.adapters.tiny.vocabulary import END, IMAGE, PAD, VIDEO, VISION_END, VISION_START
+from coreheads.tasks.mini.vocabulary import END, IMAGE, PAD, VIDEO, VISION_END, VISION_START
 
 HIDDEN = 192
 

@@ -13,16 +13,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3VLProcessor
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
 
-from coreheads.adapters.tiny.vocabulary import (
-    END,
-    IMAGE,
-    PAD,
-    SPECIAL,
-    VIDEO,
-    VISION_END,
-    VISION_START,
-    WORDS,
-)
+from coreheads.tasks.mini.vocabulary import END, IMAGE, PAD, SPECIAL, VIDEO, VISION_END, VISION_START, WORDS
 
 PATCH, MERGE, TEMPORAL = 8, 2, 2
 CELL = PATCH * MERGE

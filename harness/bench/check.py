@@ -14,13 +14,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from coreheads.adapters.cache import RoomyCache
-from coreheads.adapters.chunked_prefill import chunked_prefill
+from coreheads.adapters.generation.cache import RoomyCache
+from coreheads.adapters.generation.chunked_prefill import chunked_prefill
+from coreheads.adapters.kernels.autotune import relative_errors
+from coreheads.adapters.kernels.work import causal_pairs, counted
 from coreheads.adapters.patches.base import Patch, Step
-from coreheads.adapters.patches.choice import relative_errors
 from coreheads.adapters.patches.hybrid import Hybrid
-from coreheads.adapters.patches.work import causal_pairs, counted
-from coreheads.bench_target import Target, Workload
+from coreheads.bench.target import Target, Workload
 
 ROWS = 24
 """Rows of every layer that are compared, beside those at the pattern's edges."""

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from coreheads.adapters.cache import RoomyCache
-from coreheads.adapters.clock import Clock
-from coreheads.bench_target import Target, Workload
-from coreheads.bench_timing import FEW, SLOW
-from coreheads.ram import attention_mass
-from coreheads.resampling import ratio_of_medians_ci
-from coreheads.timing import EAGER_TOKENS, OWN, dense_kernel, peak_memory
+from coreheads.adapters.generation.cache import RoomyCache
+from coreheads.adapters.generation.clock import Clock
+from coreheads.bench.target import Target, Workload
+from coreheads.bench.timing import FEW, SLOW
+from coreheads.retrieval.ram import attention_mass
+from coreheads.stats.bootstrap import ratio_of_medians_ci
+from coreheads.timing.interleaved import EAGER_TOKENS, OWN, dense_kernel, peak_memory
 
 if TYPE_CHECKING:
-    from coreheads.bench import Entry
+    from coreheads.bench.series import Entry
 
 QUERY_ROWS = 32
 """Rows of the question whose attention is measured."""

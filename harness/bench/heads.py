@@ -7,8 +7,8 @@ under one KV head; ``scattered`` is the worst case for the KV cache, in which ha
 from __future__ import annotations
 
 from coreheads.errors import UserError, nearest
-from coreheads.heads import Heads
-from coreheads.selections import head_count
+from coreheads.heads.selections import head_count
+from coreheads.heads.types import Heads
 
 SPREADS = ("clustered", "scattered")
 FIRST, LAST = 0.4, 0.9

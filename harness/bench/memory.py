@@ -18,15 +18,15 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from coreheads.adapters.cache import RoomyCache
-from coreheads.adapters.chunked_prefill import chunked_prefill
-from coreheads.adapters.patches import choice, flash
+from coreheads.adapters.generation.cache import RoomyCache
+from coreheads.adapters.generation.chunked_prefill import chunked_prefill
+from coreheads.adapters.kernels import autotune, flash
 from coreheads.adapters.patches.hybrid import Hybrid
-from coreheads.bench import Entry
-from coreheads.bench_target import Target
-from coreheads.bench_timing import Plan
+from coreheads.bench.series import Entry
+from coreheads.bench.target import Target
+from coreheads.bench.timing import Plan
 from coreheads.errors import UserError
-from coreheads.timing import OWN, dense_kernel
+from coreheads.timing.interleaved import OWN, dense_kernel
 
 KERNEL = "varlen"
 GIB = 1 << 30
@@ -82,7 +82,7 @@ def need(target: Target, tokens: int, plan: Plan, patch: Hybrid | None = None) -
         raise UserError(f"--dry-run needs torch 2.11 or newer (varlen_attn with a window), this is {torch.__version__}")
     inputs = target.workload(tokens, plan.batch).inputs
     with torch.inference_mode(), ExitStack() as stack:
-        stack.enter_context(choice.forced(full=KERNEL, window=KERNEL))
+        stack.enter_context(autotune.forced(full=KERNEL, window=KERNEL))
         stack.enter_context(dense_kernel(target.model, OWN) if patch is None else patch(target.model))
         counted = stack.enter_context(Allocations())
         cache: Any = RoomyCache(target.shape[0], tokens + STEPS) if patch is None else patch.cache(target.model)

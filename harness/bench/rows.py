@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from coreheads.resampling import bootstrap_median_ci, ratio_of_medians_ci
+from coreheads.stats.bootstrap import bootstrap_median_ci, ratio_of_medians_ci
 
 SCHEMA_VERSION = 1
 

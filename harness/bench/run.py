@@ -9,14 +9,16 @@ from typing import Any
 
 import torch
 
-from coreheads import bench, bench_extra, bench_text
-from coreheads.adapters import loading
+from coreheads.adapters.checkpoints import loading
 from coreheads.adapters.patches.hybrid import Granularity
-from coreheads.bench_rows import Row
-from coreheads.bench_target import Target, load
-from coreheads.bench_timing import Plan
+from coreheads.bench import extra
+from coreheads.bench import series as bench
+from coreheads.bench import text as bench_text
+from coreheads.bench.rows import Row
+from coreheads.bench.target import Target, load
+from coreheads.bench.timing import Plan
 from coreheads.files import writing
-from coreheads.profile import HeadProfile
+from coreheads.heads.profile import HeadProfile
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Settings:
 
 def dry_run(settings: Settings, say: Callable[[str], None] = print) -> str:
     """What memory it would take on a GPU; nothing is loaded, measured or written. UserError as ``run``."""
-    from coreheads import bench_memory
-    from coreheads.bench_target import shapes
+    from coreheads.bench import memory as bench_memory
+    from coreheads.bench.target import shapes
 
     target = shapes(settings.model, "bfloat16" if settings.dtype == "auto" else settings.dtype)
     return bench_memory.report(target, settings.contexts, _compared(settings, target), settings.plan, say)
@@ -80,11 +82,11 @@ def run(settings: Settings, say: Callable[[str], None] = print) -> str:
 
     rows, details = bench.bench(target, settings.contexts, compared, settings.plan, say, save)
     if settings.ram:
-        details["ram"] = bench_extra.ram_cost(target, settings.contexts, settings.plan.repeats, say)
+        details["ram"] = extra.ram_cost(target, settings.contexts, settings.plan.repeats, say)
     if settings.longest:
-        details["longest"] = bench_extra.longest(target, compared, max(settings.contexts), say)
+        details["longest"] = extra.longest(target, compared, max(settings.contexts), say)
     save(rows, details)
-    lines = [bench_text.report(rows, details), bench_extra.report(details)]
+    lines = [bench_text.report(rows, details), extra.report(details)]
     written = f"{settings.out}, {bench.details_path(settings.out)}"
     if rows:
         with writing(settings.out):

@@ -9,16 +9,18 @@ from typing import Any
 
 import torch
 
-from coreheads import bench_check, bench_timing, environment
-from coreheads.adapters.patches import choice
+from coreheads import environment
+from coreheads.adapters.kernels import autotune
 from coreheads.adapters.patches.hybrid import Granularity, Hybrid
-from coreheads.bench_heads import spread
-from coreheads.bench_rows import SCHEMA_VERSION, Row, rows
-from coreheads.bench_target import Target
+from coreheads.bench import check as bench_check
+from coreheads.bench import timing
+from coreheads.bench.heads import spread
+from coreheads.bench.rows import SCHEMA_VERSION, Row, rows
+from coreheads.bench.target import Target
 from coreheads.errors import UserError
-from coreheads.heads import Heads
-from coreheads.profile import HeadProfile
-from coreheads.selections import head_count
+from coreheads.heads.profile import HeadProfile
+from coreheads.heads.selections import head_count
+from coreheads.heads.types import Heads
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def entries(
 ) -> list[Entry]:
     """What is compared with dense attention: every selection, fraction and (sink, window).
 
-    With a profile a selection is "top" of it; without one it is a spread of ``coreheads.bench_heads``.
+    With a profile a selection is "top" of it; without one it is a spread of ``coreheads.bench.heads``.
     """
     layers, heads, kv_heads = target.shape
     if profile is not None:
@@ -78,7 +80,7 @@ def bench(
     target: Target,
     contexts: Sequence[int],
     compared: Sequence[Entry],
-    plan: bench_timing.Plan,
+    plan: timing.Plan,
     say: Callable[[str], None] = lambda line: None,
     save: Callable[[list[Row], dict[str, Any]], None] = lambda rows, details: None,
 ) -> tuple[list[Row], dict[str, Any]]:
@@ -102,7 +104,7 @@ def bench(
     for context in sorted(contexts):
         try:
             checked = _checked(target, context, compared, plan)
-            measured = bench_timing.measure(target, context, {entry.name: entry.patch for entry in compared}, plan)
+            measured = timing.measure(target, context, {entry.name: entry.patch for entry in compared}, plan)
         except torch.OutOfMemoryError as error:
             details["contexts"].append({"context": context, "out_of_memory": str(error).splitlines()[0]})
             say(f"{context:,} tokens: does not fit into memory; longer contexts are left out")
@@ -118,9 +120,7 @@ def bench(
     return found, details
 
 
-def _checked(
-    target: Target, context: int, compared: Sequence[Entry], plan: bench_timing.Plan
-) -> dict[str, dict[str, Any]]:
+def _checked(target: Target, context: int, compared: Sequence[Entry], plan: timing.Plan) -> dict[str, dict[str, Any]]:
     workload = target.workload(context, plan.batch)
     return {
         entry.name: bench_check.check(target, workload, entry.name, entry.patch, plan.prefill_chunk)
@@ -129,7 +129,7 @@ def _checked(
 
 
 def _rows(
-    target: Target, context: int, compared: Sequence[Entry], measured: bench_timing.Measured, plan: bench_timing.Plan
+    target: Target, context: int, compared: Sequence[Entry], measured: timing.Measured, plan: timing.Plan
 ) -> list[Row]:
     times = {name: _with_end(phases, plan.decode_tokens) for name, phases in measured.times.items()}
     found = []
@@ -158,17 +158,17 @@ def _rows(
 
 
 def _with_end(phases: Mapping[str, list[float]], decode_tokens: int) -> dict[str, list[float]]:
-    return {**phases, "end_to_end": bench_timing.end_to_end(phases, decode_tokens)}
+    return {**phases, "end_to_end": timing.end_to_end(phases, decode_tokens)}
 
 
-def _context(context: int, measured: bench_timing.Measured, checked: dict[str, Any]) -> dict[str, Any]:
+def _context(context: int, measured: timing.Measured, checked: dict[str, Any]) -> dict[str, Any]:
     return {
         "context": context,
         "vision_tokens": measured.workload.vision_tokens,
         "dense_kernels": measured.kernels,
         "hybrid_kernels": {
             signature: {"chosen": result.name, "seconds": dict(result.seconds), "failed": dict(result.failed)}
-            for signature, result in choice.found().items()
+            for signature, result in autotune.found().items()
         },
         "checked": checked,
         "seconds": measured.times,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from coreheads.bench_heads import SPREADS
+from coreheads.bench.heads import SPREADS
 from coreheads.errors import UserError
 
 

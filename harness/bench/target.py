@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coreheads.adapters import loading, published
-from coreheads.adapters.prompt import TEXT_INPUTS
-from coreheads.adapters.registry import TINY, load_adapter
-from coreheads.adapters.structure import cache_argument, head_shape
-from coreheads.adapters.vision_memo import VisionMemo
-from coreheads.bench_vision import synthetic_vision
+from coreheads.adapters.checkpoints import loading, published
+from coreheads.adapters.checkpoints.registry import TINY, load_adapter
+from coreheads.adapters.generation.structure import cache_argument, head_shape
+from coreheads.adapters.generation.vision_cache import VisionMemo
+from coreheads.adapters.prompt.prompt import TEXT_INPUTS
+from coreheads.bench.vision import synthetic_vision
 from coreheads.errors import UserError
 
 SIDES = (1024, 512, 256, 128, 64)

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from coreheads.bench_rows import PHASES, Row, crossover, series
+from coreheads.bench.rows import PHASES, Row, crossover, series
 from coreheads.files import write_bytes
 
 COLOURS = ("#c23b0e", "#2b6cb0", "#0f766e", "#8b5cf6", "#b45309", "#6b7280")

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from coreheads.adapters.cache import RoomyCache
-from coreheads.adapters.chunked_prefill import chunked_prefill
-from coreheads.adapters.clock import Clock
+from coreheads.adapters.generation.cache import RoomyCache
+from coreheads.adapters.generation.chunked_prefill import chunked_prefill
+from coreheads.adapters.generation.clock import Clock
 from coreheads.adapters.patches.hybrid import Hybrid
-from coreheads.bench_target import Target, Workload
-from coreheads.timing import OWN, PROBES, dense_kernel, dense_kernels, peak_memory
+from coreheads.bench.target import Target, Workload
+from coreheads.timing.interleaved import OWN, PROBES, dense_kernel, dense_kernels, peak_memory
 
 SLOW = 20.0
 """Seconds of a dense prefill from which on fewer repeats are made."""

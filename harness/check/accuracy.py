@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from coreheads.baseline import Baseline, CellRecord, Tolerances
-from coreheads.check_findings import Change, Finding
-from coreheads.statistics import holm, paired_delta
+from coreheads.check.baseline import Baseline, CellRecord, Tolerances
+from coreheads.check.findings import Change, Finding
+from coreheads.stats.significance import holm, paired_delta
 
 SAME = 1e-6
 """Scores nearer to each other than this are the same."""

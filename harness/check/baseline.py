@@ -15,14 +15,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from coreheads.cells import Cell
+from coreheads.config.cells import Cell
 from coreheads.errors import UserError, nearest
 from coreheads.files import read_json, write_text
-from coreheads.profile import HeadProfile
-from coreheads.profile_file import to_text
-from coreheads.records import records_hash
-from coreheads.run_folder import RunFolder
-from coreheads.speed_rows import measured_together, patched_speed
+from coreheads.heads.profile import HeadProfile
+from coreheads.heads.schema import to_text
+from coreheads.retrieval.fingerprint import records_hash
+from coreheads.store.folder import RunFolder
+from coreheads.timing.speedup import measured_together, patched_speed
 
 SCHEMA_VERSION = 2
 
@@ -195,7 +195,7 @@ def abbreviated(response: str) -> str:
 
 def load_baseline(path: str | Path) -> Baseline:
     """A baseline file; UserError with one line a fault where it is none, or of another schema."""
-    from coreheads.config_errors import faults
+    from coreheads.config.messages import faults
 
     data = read_json(path)
     if not isinstance(data, dict) or not isinstance(data.get("cells"), dict):

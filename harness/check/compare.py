@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from coreheads.baseline import Baseline, load_baseline, save_baseline, snapshot
-from coreheads.check_accuracy import compare_accuracy
-from coreheads.check_findings import Report, worst
-from coreheads.check_heads import compare_heads
-from coreheads.check_speed import compare_speed
-from coreheads.left_out import gaps
-from coreheads.rows import build_rows
-from coreheads.run_folder import RunFolder
+from coreheads.check.accuracy import compare_accuracy
+from coreheads.check.baseline import Baseline, load_baseline, save_baseline, snapshot
+from coreheads.check.findings import Report, worst
+from coreheads.check.heads import compare_heads
+from coreheads.check.speed import compare_speed
+from coreheads.leaderboard.gaps import gaps
+from coreheads.leaderboard.rows import build_rows
+from coreheads.store.folder import RunFolder
 
 
 def check(run: RunFolder, baseline: Baseline) -> Report:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from coreheads.check_findings import WORST, Report, cells_of, headings
-from coreheads.plain import markdown
+from coreheads.check.findings import WORST, Report, cells_of, headings
+from coreheads.text import markdown
 
 ANNOTATIONS = 10
 """GitHub shows so many errors of a step."""

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from coreheads.agreement import jaccard, spearman
-from coreheads.baseline import Baseline, HeadsRecord, Tolerances
-from coreheads.check_findings import Finding
-from coreheads.heads import Heads
-from coreheads.selections import top
+from coreheads.check.baseline import Baseline, HeadsRecord, Tolerances
+from coreheads.check.findings import Finding
+from coreheads.heads.ranking import jaccard, spearman
+from coreheads.heads.selections import top
+from coreheads.heads.types import Heads
 
 Matrix = npt.NDArray[np.float64]
 

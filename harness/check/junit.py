@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from xml.etree import ElementTree
 
-from coreheads.check_findings import WORST, Change, Report, cells_of
+from coreheads.check.findings import WORST, Change, Report, cells_of
 from coreheads.files import write_bytes
 
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coreheads.baseline import Baseline, SpeedRecord, Tolerances
-from coreheads.check_findings import Finding
+from coreheads.check.baseline import Baseline, SpeedRecord, Tolerances
+from coreheads.check.findings import Finding
 
 
 def compare_speed(now: Baseline, before: Baseline) -> Iterator[Finding]:

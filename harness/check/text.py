@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from coreheads.check_findings import WORST, Report, cells_of, headings
-from coreheads.progress import wide_console
+from coreheads.check.findings import WORST, Report, cells_of, headings
+from coreheads.run.progress import wide_console
 
 
 def show(report: Report, console: Console | None = None) -> None:

@@ -76,9 +76,9 @@ def command(
     Without a checkpoint: coreheads bench Qwen/Qwen3-VL-8B --random-weights --context 8k,32k
     Whether that fits, told without a GPU: the same with --dry-run
     """
-    from coreheads import bench_settings as parsing
+    from coreheads.bench import settings as parsing
     from coreheads.errors import UserError
-    from coreheads.profile import HeadProfile
+    from coreheads.heads.profile import HeadProfile
 
     # everything that can be wrong is looked at before torch is loaded
     profile = None if heads is None else HeadProfile.load(heads)
@@ -92,9 +92,9 @@ def command(
     if out.is_dir():
         raise UserError(f"--out is {out}, a folder, expected the name of a file such as {out / 'bench.json'}")
 
-    from coreheads import bench_run
-    from coreheads.bench_check import BenchError
-    from coreheads.bench_timing import Plan
+    from coreheads.bench import run as bench_run
+    from coreheads.bench.check import BenchError
+    from coreheads.bench.timing import Plan
 
     settings = bench_run.Settings(
         model=model,

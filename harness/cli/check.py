@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from coreheads.check_findings import Report
+    from coreheads.check.findings import Report
 
 
 def command(
@@ -35,13 +35,13 @@ def command(
 
     Example: coreheads check results/runs/short --baseline results/baseline.json --junit check.xml
     """
-    from coreheads.baseline import load_baseline
-    from coreheads.check import check
-    from coreheads.check import update as renew
-    from coreheads.check_text import show
+    from coreheads.check.baseline import load_baseline
+    from coreheads.check.compare import check
+    from coreheads.check.compare import update as renew
+    from coreheads.check.text import show
     from coreheads.errors import UserError
     from coreheads.files import write_json, writing
-    from coreheads.run_folder import RunFolder
+    from coreheads.store.folder import RunFolder
 
     folder = RunFolder.load(run)
     for name, path in (("--junit", junit), ("--json", json_file)):
@@ -69,7 +69,7 @@ def command(
         typer.echo("There was no baseline before: nothing was compared, and no report is written")
         return
     if junit is not None:
-        from coreheads.junit import write_junit
+        from coreheads.check.junit import write_junit
 
         with writing(junit):
             write_junit(junit, report)
@@ -85,7 +85,7 @@ def command(
 def _github(report: Report) -> None:
     import os
 
-    from coreheads.check_github import append_summary, commands
+    from coreheads.check.github import append_summary, commands
     from coreheads.files import writing
 
     for line in commands(report):

@@ -16,11 +16,11 @@ def command(
     Exit status 1 where `coreheads run`, or MODEL, cannot work.
     """
     if model is None:
-        from coreheads.doctor import examine
+        from coreheads.doctor.environment import examine
 
         checks = examine()
     else:
-        from coreheads.doctor_model import examine_model
+        from coreheads.doctor.model import examine_model
 
         checks = examine_model(model, device, dtype)
     for check in checks:

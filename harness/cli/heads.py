@@ -50,8 +50,8 @@ def show(
     Example: coreheads heads show heads.json --sample coreheads_mini_refcocog:0 --out example.png
     """
     from coreheads.errors import UserError
-    from coreheads.profile import HeadProfile
-    from coreheads.profile_text import findings, origin, ranking_table
+    from coreheads.heads.profile import HeadProfile
+    from coreheads.report.profile_text import findings, origin, ranking_table
 
     if out is not None and out.suffix.lower() != ".png":
         raise UserError(f"--out is {out}, expected a file that ends in .png")
@@ -64,8 +64,8 @@ def show(
     heads = profile.top(fraction)
     typer.echo(f"{origin(profile)}\n\n{ranking_table(profile, top)}\n\n{findings(profile, fraction)}")
     if out is not None:
-        from coreheads.figures_heads import write_head_map
         from coreheads.files import writing
+        from coreheads.report.figures.heads import write_head_map
 
         with writing(out):
             write_head_map(profile, heads, out)
@@ -79,8 +79,8 @@ def compare(first: First, second: Second, moved: Moved = 10) -> None:
     Example: coreheads heads compare heads-images.json heads-pages.json
     """
     from coreheads.errors import UserError
-    from coreheads.profile import HeadProfile
-    from coreheads.profile_text import caveats, comparison
+    from coreheads.heads.profile import HeadProfile
+    from coreheads.report.profile_text import caveats, comparison
 
     a, b = HeadProfile.load(first), HeadProfile.load(second)
     if a.shape != b.shape:

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from coreheads.errors import UserError
-from coreheads.profile import HeadProfile
+from coreheads.heads.profile import HeadProfile
 
 
 def show_sample(
@@ -28,10 +28,11 @@ def show_sample(
 
     sample: TASK, TASK:RECORD_ID or TASK:NUMBER. UserError, before the model is loaded, for what is not there.
     """
-    from coreheads import examples, figures_gaze
-    from coreheads.adapters.registry import load_adapter
-    from coreheads.config_text import set_values
+    from coreheads.adapters.checkpoints.registry import load_adapter
+    from coreheads.config.parsing import set_values
     from coreheads.files import write_bytes, writing
+    from coreheads.report.figures import attention
+    from coreheads.run import examples
     from coreheads.tasks import registry
 
     if out is None:
@@ -61,5 +62,5 @@ def show_sample(
     gaze, query = examples.gaze_at(adapter, task, doc, profile)
     title = f"{Path(adapter.id).name} on {name}, record {task.record_id(doc)} (split {split})"
     with writing(out):
-        write_bytes(out, figures_gaze.png(gaze, query, title))
-    typer.echo(f"{title}\n{figures_gaze.describe(gaze, query)}\nPicture: {out}")
+        write_bytes(out, attention.png(gaze, query, title))
+    typer.echo(f"{title}\n{attention.describe(gaze, query)}\nPicture: {out}")

@@ -25,9 +25,9 @@ def command(
     Example: coreheads leaderboard runs/a100 runs/h100 --out board
     """
     from coreheads.files import writing
-    from coreheads.findings import left_out_sentence
-    from coreheads.leaderboard import write
-    from coreheads.run_folder import RunFolder
+    from coreheads.leaderboard.build import write
+    from coreheads.report.findings import left_out_sentence
+    from coreheads.store.folder import RunFolder
 
     folders = [RunFolder.load(run) for run in runs]
     with writing(out):

@@ -19,9 +19,9 @@ def command() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from coreheads.adapters import published
-    from coreheads.adapters.registry import FAMILIES
-    from coreheads.local_models import found, numbers
+    from coreheads.adapters.checkpoints import published
+    from coreheads.adapters.checkpoints.installed import found, numbers
+    from coreheads.adapters.checkpoints.registry import FAMILIES
 
     # a narrow terminal wraps lines; a narrow table would leave figures out
     console = Console(width=max(WIDTH, Console().width))

@@ -65,14 +65,14 @@ def command(
     import shutil
     from contextlib import suppress
 
-    from coreheads.config_text import set_values
+    from coreheads.config.parsing import set_values
     from coreheads.errors import UserError
     from coreheads.files import writing
-    from coreheads.preflight import look
-    from coreheads.profile_file import NORMALIZATIONS
-    from coreheads.profile_text import findings, origin
-    from coreheads.profiling import profile_heads
-    from coreheads.scores import head_score
+    from coreheads.heads.schema import NORMALIZATIONS
+    from coreheads.report.profile_text import findings, origin
+    from coreheads.retrieval.profiling import profile_heads
+    from coreheads.retrieval.registry import head_score
+    from coreheads.run.preflight import look
     from coreheads.tasks import registry
 
     # everything that can be wrong is looked at before a model is loaded, which may take minutes
@@ -103,7 +103,7 @@ def command(
 
     look(names, split, samples or None, data_root, options)
 
-    from coreheads.adapters.registry import load_adapter
+    from coreheads.adapters.checkpoints.registry import load_adapter
 
     adapter = load_adapter(
         model,

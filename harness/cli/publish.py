@@ -28,8 +28,8 @@ def command(
     Example: coreheads publish results/runs/embedded --to site
     """
     from coreheads.files import writing
-    from coreheads.publish import publish
-    from coreheads.run_folder import RunFolder
+    from coreheads.leaderboard.publish import publish
+    from coreheads.store.folder import RunFolder
 
     folders = [RunFolder.load(run) for run in runs]
     with writing(to):

@@ -37,21 +37,21 @@ def command(
 
     On real data: coreheads run single_gpu --data-root /data --dry-run
     """
-    from coreheads.config import load_config
+    from coreheads.config.schema import load_config
 
     folder = None if out is None else str(out)
     root = None if data_root is None else str(data_root)
     resolved = load_config(config, tuple(change or ()), limit=limit, device=device, out=folder, data_root=root)
     if dry_run:
-        from coreheads.plan import show_plan
+        from coreheads.run.plan import show_plan
 
         show_plan(resolved)
         return
-    from coreheads.runner import run
+    from coreheads.run.runner import run
 
     finished = run(resolved, shown=not quiet)
     if not quiet and finished.board is not None:
-        from coreheads.summary import show
+        from coreheads.report.terminal import show
 
         show(finished.board, Path(resolved.out))
     for name, reason in {**finished.failed, **finished.untimed}.items():

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from coreheads.errors import UserError
-from coreheads.heads import Head, Heads
-from coreheads.selections import SEEDED, Selection
+from coreheads.heads.selections import SEEDED, Selection
+from coreheads.heads.types import Head, Heads
 
 if TYPE_CHECKING:
-    from coreheads.config import CellConfig, RunConfig
-    from coreheads.profile import HeadProfile
+    from coreheads.config.schema import CellConfig, RunConfig
+    from coreheads.heads.profile import HeadProfile
 
 
 SIZED = SEEDED | {"top", "bottom"}

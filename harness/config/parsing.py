@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from coreheads import bounds
+from coreheads import limits
 from coreheads.errors import UserError, one_line
 
 
@@ -17,8 +17,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
     """A YAML file's mapping, loaded safely."""
     try:
         with path.open("rb") as stream:
-            data = stream.read(bounds.CONFIG_BYTES + 1)
-        bounds.check(len(data), bounds.CONFIG_BYTES, "bytes or more")
+            data = stream.read(limits.CONFIG_BYTES + 1)
+        limits.check(len(data), limits.CONFIG_BYTES, "bytes or more")
         tree = parsed(data.decode("utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file, expected a YAML configuration") from None
@@ -82,7 +82,7 @@ def _count(value: Any, place: str, known: dict[int, int], above: tuple[int, ...]
             if isinstance(value, dict) and not isinstance(key, str):
                 raise ValueError(f"{place or 'the file'} has the key {str(key)[:80]!r}, expected texts as keys")
             total += _count(part, f"{place}.{key}".lstrip("."), known, (*above, id(value)))
-            bounds.check(total, bounds.CONFIG_VALUES, "values or more")
+            limits.check(total, limits.CONFIG_VALUES, "values or more")
         known[id(value)] = total
     return known[id(value)]
 

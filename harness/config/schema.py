@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from coreheads.cells import SIZED
-from coreheads.config_errors import faults
-from coreheads.config_text import load_yaml, set_values
+from coreheads.config.cells import SIZED
+from coreheads.config.messages import faults
+from coreheads.config.parsing import load_yaml, set_values
 from coreheads.errors import UserError, nearest
-from coreheads.selections import SEEDED
+from coreheads.heads.selections import SEEDED
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -170,7 +170,7 @@ class RunConfig(_Section):
 
 def default_path() -> Path:
     """The embedded default configuration."""
-    return Path(__file__).parent / "configs" / "embedded.yaml"
+    return Path(__file__).parents[1] / "configs" / "embedded.yaml"
 
 
 def shipped(name: str | Path) -> Path:

@@ -66,7 +66,7 @@ def _video() -> str:
 
 
 def _tiny() -> str:
-    from coreheads.adapters.registry import load_adapter
+    from coreheads.adapters.checkpoints.registry import load_adapter
     from coreheads.quiet import quiet
 
     with quiet():
@@ -94,7 +94,7 @@ def _gpu() -> str:
 
 
 def _flash() -> str:
-    from coreheads.adapters.patches.flash import PACKAGES
+    from coreheads.adapters.kernels.flash import PACKAGES
 
     found = {name: module for name, module in PACKAGES.items() if find_spec(module) is not None}
     if not found:

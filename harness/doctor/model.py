@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from coreheads.costs import gib
-from coreheads.doctor import Check
+from coreheads.doctor.environment import Check
 from coreheads.errors import UserError, one_line
+from coreheads.run.costs import gib
 
 CONTEXT = 32768
 """Tokens for which there must be room in the key-value cache, or all that the model takes where that is less."""
@@ -25,7 +25,7 @@ def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> l
 
     device, dtype: as ``load_adapter`` takes them. The last finding is the verdict.
     """
-    from coreheads.adapters import loading
+    from coreheads.adapters.checkpoints import loading
 
     checks: list[Check] = []
     try:
@@ -49,8 +49,8 @@ def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> l
 def _configuration(name: str, checks: list[Check]) -> tuple[Path | None, Any, bool]:
     """The checkpoint's folder on this machine (None: it has none), its configuration, and whether what the folder
     lacks cannot come from the hub."""
-    from coreheads.adapters import hub, loading, published
-    from coreheads.adapters.registry import TINY
+    from coreheads.adapters.checkpoints import hub, loading, published
+    from coreheads.adapters.checkpoints.registry import TINY
 
     place = loading.place(name, TINY)
     if Path(place).is_dir():
@@ -69,7 +69,7 @@ def _configuration(name: str, checks: list[Check]) -> tuple[Path | None, Any, bo
 
 
 def _family(name: str, config: Any) -> Check:
-    from coreheads.adapters.registry import family
+    from coreheads.adapters.checkpoints.registry import family
 
     adapter = family(config.model_type, name)
     text = config.text_config
@@ -84,8 +84,8 @@ def needed_bytes(name: str, dtype: str) -> tuple[int, int, int]:
 
     Nothing is downloaded; UserError where the shape would have to be.
     """
-    from coreheads.adapters import hub, loading, published
-    from coreheads.adapters.registry import TINY
+    from coreheads.adapters.checkpoints import hub, loading, published
+    from coreheads.adapters.checkpoints.registry import TINY
 
     place = loading.place(name, TINY)
     folder = Path(place) if Path(place).is_dir() else hub.cached(name)
@@ -147,7 +147,7 @@ def _room(device: Any, need: int) -> Check:
 
 
 def _weights(folder: Path, whole: bool) -> Check:
-    from coreheads.adapters import hub
+    from coreheads.adapters.checkpoints import hub
 
     found = hub.weights(folder)
     if found.broken:

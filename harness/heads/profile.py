@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coreheads import profile_file, selections
-from coreheads.agreement import order
 from coreheads.errors import UserError
 from coreheads.files import read_json, write_text
-from coreheads.heads import Head, Heads
-from coreheads.profile_file import ModelIdentity, TaskRecord
+from coreheads.heads import schema as profile_file
+from coreheads.heads import selections
+from coreheads.heads.ranking import order
+from coreheads.heads.schema import ModelIdentity, TaskRecord
+from coreheads.heads.types import Head, Heads
 
 Scores = npt.NDArray[np.float64]
 
@@ -34,7 +35,7 @@ class HeadProfile:
         own mean [layers][heads], and how many samples were skipped for which reason.
     score, normalization: which score, and what it was divided by (None, "vision" or "lift").
     split_half: rank correlation of the leading heads between halves of the samples
-        (:func:`coreheads.agreement.split_half_correlation`); None where it cannot be had.
+        (:func:`coreheads.heads.ranking.split_half_correlation`); None where it cannot be had.
     provenance: versions, seed, dtype, attention implementation, date, command.
     source: the file it was loaded from, for error messages.
     """

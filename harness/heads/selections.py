@@ -17,9 +17,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from coreheads.agreement import order
 from coreheads.errors import UserError, expected_one_of
-from coreheads.heads import Heads, by_layer, head_name
+from coreheads.heads.ranking import order
+from coreheads.heads.types import Heads, by_layer, head_name
 
 Scores = npt.NDArray[np.float64]
 Shape = tuple[int, int]

@@ -9,17 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from coreheads import display
 from coreheads.environment import versions
 from coreheads.errors import UserError
-from coreheads.example_files import Example
-from coreheads.example_files import stored as stored_examples
 from coreheads.files import write_json, write_text
-from coreheads.merge import Merged, Source, merge
-from coreheads.plain import TURNING
-from coreheads.profile import HeadProfile
-from coreheads.rows import Row
-from coreheads.run_folder import RunFolder
+from coreheads.heads.profile import HeadProfile
+from coreheads.leaderboard.merge import Merged, Source, merge
+from coreheads.leaderboard.rows import Row
+from coreheads.report import columns as display
+from coreheads.report.example_files import Example
+from coreheads.report.example_files import stored as stored_examples
+from coreheads.store.folder import RunFolder
+from coreheads.text import TURNING
 
 SCHEMA_VERSION = 1
 
@@ -38,8 +38,9 @@ def build(runs: Sequence[RunFolder]) -> dict[str, Any]:
 
 def write(runs: Sequence[RunFolder], out: Path) -> dict[str, Any]:
     """Write all forms of the board into ``out`` and return the content of leaderboard.json."""
-    from coreheads import figures, html
-    from coreheads.markdown import to_markdown
+    from coreheads.report.figures import board as figures
+    from coreheads.report.html import page as html
+    from coreheads.report.markdown import to_markdown
 
     merged = merge(runs)
     board = _content(runs, merged)

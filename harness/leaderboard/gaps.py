@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from coreheads import display
-from coreheads.cells import Cell, expand
-from coreheads.config import RunConfig
-from coreheads.run_folder import RunFolder
+from coreheads.config.cells import Cell, expand
+from coreheads.config.schema import RunConfig
+from coreheads.report import columns as display
+from coreheads.store.folder import RunFolder
 
 Row = dict[str, Any]
 Gap = tuple[str, str]

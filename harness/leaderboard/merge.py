@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from coreheads import left_out
-from coreheads.cells import Cell
+from coreheads.config.cells import Cell
 from coreheads.errors import UserError
-from coreheads.profile import HeadProfile
-from coreheads.rows import Row, build_rows
-from coreheads.run_folder import RunFolder
+from coreheads.heads.profile import HeadProfile
+from coreheads.leaderboard import gaps
+from coreheads.leaderboard.rows import Row, build_rows
+from coreheads.store.folder import RunFolder
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Source:
 
 @dataclass
 class Merged:
-    """The content of a board: see ``coreheads.leaderboard.build``. remarks: what a reader must know of the merge."""
+    """The content of a board: see ``leaderboard.build.build``. remarks: what a reader must know of the merge."""
 
     sources: list[Source]
     rows: list[Row]
@@ -59,8 +59,8 @@ def merge(runs: Sequence[RunFolder]) -> Merged:
     failures: list[dict[str, Any]] = []
     for source in sources:
         stored = build_rows(source.run)
-        gone += [{"run": source.label, "what": what, "reason": why} for what, why in left_out.gaps(source.run, stored)]
-        failures += [{"run": source.label, **record} for record in left_out.failed(source.run)]
+        gone += [{"run": source.label, "what": what, "reason": why} for what, why in gaps.gaps(source.run, stored)]
+        failures += [{"run": source.label, **record} for record in gaps.failed(source.run)]
         source.rows = [row | {"run": source.label, "model": source.models[row["model"]]} for row in stored]
         for name, shown in source.models.items():
             if (path := source.run.heads_path(name)).exists():
@@ -135,7 +135,7 @@ def _newest(sources: Sequence[Source]) -> tuple[list[Row], list[dict[str, Any]]]
                 rows.append(row)
             else:
                 why = f"run {newest[key].label} is newer and has it"
-                gone.append({"run": source.label, "what": left_out.what(row), "reason": why})
+                gone.append({"run": source.label, "what": gaps.what(row), "reason": why})
     return rows, gone
 
 

@@ -19,13 +19,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from coreheads import environment, leaderboard, published_run
-from coreheads.cells import file_name
+from coreheads import environment
+from coreheads.config.cells import file_name
 from coreheads.errors import UserError
 from coreheads.files import read_json, write_json, write_text
-from coreheads.private import Shortener
-from coreheads.run_folder import RunFolder
-from coreheads.run_lock import locked
+from coreheads.leaderboard import build as leaderboard
+from coreheads.leaderboard import published_run
+from coreheads.leaderboard.redact import Shortener
+from coreheads.store.folder import RunFolder
+from coreheads.store.lock import locked
 
 SCHEMA_VERSION = 1
 STAGE = ".coreheads-publish-"

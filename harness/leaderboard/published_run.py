@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from coreheads.errors import UserError
-from coreheads.example_files import FOLDER as EXAMPLES
 from coreheads.files import read_json, read_jsonl, write_json, write_text
-from coreheads.private import Shortener
-from coreheads.profile import HeadProfile
-from coreheads.run_folder import RunFolder
+from coreheads.heads.profile import HeadProfile
+from coreheads.leaderboard.redact import Shortener
+from coreheads.report.example_files import FOLDER as EXAMPLES
+from coreheads.store.folder import RunFolder
 
 
 def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True) -> int:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from coreheads import pooling
-from coreheads.cells import Cell
-from coreheads.run_folder import RunFolder
-from coreheads.speed_rows import FIELDS as SPEED_FIELDS
-from coreheads.speed_rows import dense_speed, measured_together, patched_speed
-from coreheads.statistics import holm
+from coreheads.config.cells import Cell
+from coreheads.stats import pooling
+from coreheads.stats.significance import holm
+from coreheads.store.folder import RunFolder
+from coreheads.timing.speedup import FIELDS as SPEED_FIELDS
+from coreheads.timing.speedup import dense_speed, measured_together, patched_speed
 
 Row = dict[str, Any]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from coreheads import bounds
+from coreheads import limits
 from coreheads.errors import UserError
 
 
@@ -23,9 +23,9 @@ def open_image(value: Image.Image | Path, where: str) -> Image.Image:
     if not value.is_file():
         raise UserError(f"{value}: no such picture ({where})")
     try:
-        bounds.check_file(value, bounds.PICTURE_BYTES)
+        limits.check_file(value, limits.PICTURE_BYTES)
         with Image.open(value) as picture:
-            bounds.check(picture.width * picture.height, bounds.PICTURE_PIXELS, "pixels")
+            limits.check(picture.width * picture.height, limits.PICTURE_PIXELS, "pixels")
             picture.load()  # pixels outlive the file
             return _upright(picture)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coreheads.tasks.cache import cache_folder
+from coreheads.cache import cache_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,9 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coreheads import bounds
-from coreheads.tasks.documents import BadSample
-from coreheads.tasks.page_cache import PageCache
+from coreheads import limits
+from coreheads.media.page_cache import PageCache
+from coreheads.tasks.reading.documents import BadSample
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -57,9 +57,9 @@ def _rendered(path: str, dpi: int, pages: list[int]) -> list[Image]:
         try:
             sizes = [document[page].get_size() for page in pages]
             for width, height in sizes:
-                bounds.check(width * height * (dpi / 72) ** 2, bounds.PICTURE_PIXELS, "pixels on a page")
+                limits.check(width * height * (dpi / 72) ** 2, limits.PICTURE_PIXELS, "pixels on a page")
             total = sum(width * height for width, height in sizes) * (dpi / 72) ** 2
-            bounds.check(total, bounds.PDF_PIXELS, "pixels on all pages")
+            limits.check(total, limits.PDF_PIXELS, "pixels on all pages")
             return [document[page].render(scale=dpi / 72).to_pil().convert("RGB") for page in pages]
         except (pdfium.PdfiumError, ValueError) as error:
             raise BadSample(f"{path}: page cannot be rendered ({error})") from None
@@ -81,7 +81,7 @@ def _about(path: str, size: int, changed: int) -> tuple[str, int]:
     import pypdfium2 as pdfium
 
     try:
-        bounds.check_file(Path(path), bounds.PDF_BYTES)
+        limits.check_file(Path(path), limits.PDF_BYTES)
         key = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]
     except OSError as error:
         raise BadSample(f"{path}: cannot be opened ({error.strerror}), expected a PDF") from None
@@ -93,7 +93,7 @@ def _about(path: str, size: int, changed: int) -> tuple[str, int]:
         except pdfium.PdfiumError as error:
             raise BadSample(f"{path}: cannot be read as a PDF ({error})") from None
         try:
-            bounds.check(len(document), bounds.PDF_PAGES, "pages")
+            limits.check(len(document), limits.PDF_PAGES, "pages")
             return key, len(document)
         except ValueError as error:
             raise BadSample(f"{path}: {error}") from None

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coreheads import bounds
+from coreheads import limits
 from coreheads.errors import UserError, one_line
 
 EPSILON = 1e-6
@@ -104,7 +104,7 @@ def open_clip(source: Video | Path) -> Clip:
     if not source.is_file():
         raise UserError(f"{source}: no such video")
     try:
-        bounds.check_file(source, bounds.VIDEO_BYTES)
+        limits.check_file(source, limits.VIDEO_BYTES)
     except ValueError as error:
         raise UserError(f"{source}: {error}") from None
     _look(source)
@@ -130,8 +130,8 @@ def _look(path: Path) -> None:
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
-            bounds.check(stream.frames, bounds.VIDEO_FRAMES, "frames")
-            bounds.check(stream.width * stream.height, bounds.PICTURE_PIXELS, "pixels a frame")
+            limits.check(stream.frames, limits.VIDEO_FRAMES, "frames")
+            limits.check(stream.width * stream.height, limits.PICTURE_PIXELS, "pixels a frame")
     except Exception as error:  # of the container, of the codec, of no video in it
         raise UserError(f"{path}: cannot be read as a video ({one_line(error)})") from None
 
@@ -141,7 +141,7 @@ def _bounded(clip: Clip, path: Path) -> Clip:
 
     def read(indices: Sequence[int]) -> Frames:
         try:
-            bounds.check(len(indices) * clip.frame_bytes, bounds.SHOWN_BYTES, "bytes of frames to show")
+            limits.check(len(indices) * clip.frame_bytes, limits.SHOWN_BYTES, "bytes of frames to show")
             return clip.read(indices)
         except UserError:
             raise

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from coreheads.cells import file_name
+from coreheads.config.cells import file_name
 from coreheads.errors import UserError
 from coreheads.files import read_json, write_bytes, write_json
 

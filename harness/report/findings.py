@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from coreheads import display
+from coreheads.report import columns as display
 
 Row = dict[str, Any]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from coreheads import display, findings
-from coreheads.plain import markdown
+from coreheads.report import columns as display
+from coreheads.report import findings
+from coreheads.text import markdown
 
 
 def to_markdown(board: dict[str, Any]) -> str:

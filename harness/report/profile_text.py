@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from coreheads.agreement import SPLIT_HALF_TOP, jaccard, spearman
-from coreheads.heads import Head, Heads, by_layer, head_name
-from coreheads.profile import HeadProfile
-from coreheads.selections import head_count, top
+from coreheads.heads.profile import HeadProfile
+from coreheads.heads.ranking import SPLIT_HALF_TOP, jaccard, spearman
+from coreheads.heads.selections import head_count, top
+from coreheads.heads.types import Head, Heads, by_layer, head_name
 
 FRACTIONS = (0.025, 0.05, 0.1, 0.2)
 MOVERS_WITHIN = 0.2

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from coreheads import display
-from coreheads.findings import heads_sentences
-from coreheads.progress import wide_console
+from coreheads.report import columns as display
+from coreheads.report.findings import heads_sentences
+from coreheads.run.progress import wide_console
 
 Row = dict[str, Any]
 

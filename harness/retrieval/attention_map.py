@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from coreheads.errors import UserError
-from coreheads.heads import Head
-from coreheads.profile import HeadProfile
+from coreheads.heads.profile import HeadProfile
+from coreheads.heads.types import Head
 from coreheads.regions import Region
 
 TOP = 3

@@ -60,8 +60,8 @@ def picture(prompt: Any, view: View) -> Pixels:
     """The view's pixels, uint8 [H, W, 3], as upright and whole as the processor got it, made small."""
     from PIL import Image
 
-    from coreheads.adapters.images import open_image
-    from coreheads.adapters.video import open_clip
+    from coreheads.media.images import open_image
+    from coreheads.media.video import open_clip
 
     medium = prompt.media[view.medium]
     source = next(s for s, seen in zip(prompt.sources, prompt.seen, strict=True) if seen.medium is medium)

@@ -11,12 +11,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from coreheads import agreement, environment
+from coreheads import environment
 from coreheads.errors import UserError
-from coreheads.profile import HeadProfile
-from coreheads.profile_file import NORMALIZATIONS, ModelIdentity, TaskRecord
-from coreheads.resampling import RESAMPLES, bootstrap_means
-from coreheads.scored_samples import TaskScores, attention_implementation, score_task
+from coreheads.heads import ranking
+from coreheads.heads.profile import HeadProfile
+from coreheads.heads.schema import NORMALIZATIONS, ModelIdentity, TaskRecord
+from coreheads.retrieval.scoring import TaskScores, attention_implementation, score_task
+from coreheads.stats.bootstrap import RESAMPLES, bootstrap_means
 
 Shown = Callable[[str, int], AbstractContextManager[Callable[[], object]]]
 """Shows how far a task is: called with its name and its number of records, gives what is called after each of them."""
@@ -42,7 +43,7 @@ def profile_heads(
     adapter: from ``load_adapter``. task_names: as `coreheads tasks` lists them; each weighs the same,
     however many samples it has. samples: a task; None takes the whole split. split: of the task; judge the
     heads on another one.
-    seed: of the bootstrap and of the halves. normalization: None, "vision" or "lift" (see ``coreheads.ram``).
+    seed: of the bootstrap and of the halves. normalization: None, "vision" or "lift" (see ``coreheads.retrieval.ram``).
     data_root: the folder that holds benchmark data; None is each task's own place. options: of tasks, by name.
     progress: whether to show bars, or what shows them.
     cache_dir: keeps the scores of single records, so that an interrupted call goes on where it stopped.
@@ -108,7 +109,7 @@ def build_profile(
         tasks={task.task: _record(task, mean.reshape(shape)) for task, mean in zip(scored, means, strict=True)},
         score=score,
         normalization=normalization,
-        split_half=agreement.split_half_correlation(groups, seed=seed),
+        split_half=ranking.split_half_correlation(groups, seed=seed),
         provenance={
             "versions": environment.versions(),
             "seed": seed,
@@ -118,8 +119,8 @@ def build_profile(
             "date": environment.now(),
             "command": command or environment.command_line(),
             "interval": f"95 % percentile bootstrap, stratified by task, {RESAMPLES} resamples",
-            "split_half": f"mean Spearman correlation of the top {agreement.SPLIT_HALF_TOP} heads over "
-            f"{agreement.SPLIT_HALF_SPLITS} random halves of the samples",
+            "split_half": f"mean Spearman correlation of the top {ranking.SPLIT_HALF_TOP} heads over "
+            f"{ranking.SPLIT_HALF_SPLITS} random halves of the samples",
         },
     )
 

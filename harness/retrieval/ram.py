@@ -20,7 +20,7 @@ Normalization = Literal["vision", "lift"]
 
 
 class PromptLike(Protocol):
-    """What is needed of a prompt: see ``coreheads.adapters.prompt``."""
+    """What is needed of a prompt: see ``coreheads.adapters.prompt.prompt``."""
 
     @property
     def inputs(self) -> dict[str, Any]: ...

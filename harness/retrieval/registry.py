@@ -12,7 +12,7 @@ from coreheads.regions import Region
 if TYPE_CHECKING:
     import torch
 
-SCORES = {"ram": "coreheads.ram:retrieval_attention_mass"}
+SCORES = {"ram": "coreheads.retrieval.ram:retrieval_attention_mass"}
 """Name in heads.json -> ``module:function``, imported when it is used."""
 
 

@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from coreheads.errors import OutOfMemory, UserError
 from coreheads.files import append_jsonl, cut_half_line, read_jsonl
-from coreheads.records import record_hash, records_hash
 from coreheads.regions import Region
-from coreheads.scores import head_score
-from coreheads.tasks.documents import BadSample
+from coreheads.retrieval.fingerprint import record_hash, records_hash
+from coreheads.retrieval.registry import head_score
+from coreheads.tasks.reading.documents import BadSample
 
 Scores = npt.NDArray[np.float32]
 
@@ -111,7 +111,7 @@ def score_task(
 
 def _prepared(adapter: Any, messages: Any, query: str) -> Any:
     """The prompt; BadSample where its media cannot be used, or the model does not take so many tokens."""
-    from coreheads.adapters.structure import beyond_context
+    from coreheads.adapters.generation.structure import beyond_context
 
     try:
         prompt = adapter.prepare(messages, query=query)
@@ -152,7 +152,7 @@ def _checked(matrix: Any, shape: tuple[int, int]) -> Scores:
 @contextmanager
 def _named(task: str, record_id: str, prompt: Any) -> Iterator[None]:
     """Say of which record an error speaks."""
-    from coreheads.adapters.memory import is_out_of_memory
+    from coreheads.adapters.generation.memory import is_out_of_memory
 
     try:
         yield

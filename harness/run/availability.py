@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from coreheads.config import RunConfig
+from coreheads.config.schema import RunConfig
 
 
 def missing(config: RunConfig) -> Iterator[str]:
@@ -15,7 +15,7 @@ def missing(config: RunConfig) -> Iterator[str]:
 
 
 def _models(config: RunConfig) -> Iterator[str]:
-    from coreheads.local_models import found
+    from coreheads.adapters.checkpoints.installed import found
 
     here = {model.id for model in found()}
     for model in config.models:

@@ -7,11 +7,11 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from coreheads.cells import Cell
+from coreheads.config.cells import Cell
 from coreheads.errors import UserError
 from coreheads.quiet import quiet, unwrapped
-from coreheads.samples import By, SampleFile
-from coreheads.tasks.documents import BadSample
+from coreheads.store.samples import By, SampleFile
+from coreheads.tasks.reading.documents import BadSample
 
 
 class NothingScored(Exception):
@@ -32,7 +32,7 @@ class Evaluator:
         with quiet():
             from lmms_eval.tasks import TaskManager
 
-            from coreheads.adapters.lmms import CoreHeads
+            from coreheads.adapters.lmms_eval.model import CoreHeads
             from coreheads.tasks import registry
 
             self._manager = TaskManager(
@@ -200,7 +200,7 @@ class _Task:
 
 def _oddities(store: SampleFile, wanted: Sequence[str]) -> dict[str, Any]:
     """What a score alone would hide: counts, and the first answer without text."""
-    from coreheads.adapters.lmms import NOT_FINITE
+    from coreheads.adapters.lmms_eval.model import NOT_FINITE
 
     empty = [record for record in wanted if record in store.samples and not store.samples[record]["response"].strip()]
     nonfinite = sum(reason.startswith(NOT_FINITE) for reason in store.refused.values())

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from coreheads import example_files, figures_gaze
 from coreheads.errors import UserError, one_line
-from coreheads.example_files import Example
-from coreheads.gaze import Gaze, look
-from coreheads.profile import HeadProfile
+from coreheads.heads.profile import HeadProfile
+from coreheads.report import example_files
+from coreheads.report.example_files import Example
+from coreheads.report.figures import attention
+from coreheads.retrieval.attention_map import Gaze, look
 from coreheads.tasks import registry
 
 TRIED = 8
@@ -87,8 +88,8 @@ def _draw(run: Path, model: str, adapter: Any, profile: HeadProfile, name: str, 
             problem = problem or error
             continue
         title = f"{name}, record {task.record_id(doc)}"
-        image = figures_gaze.jpeg(gaze, query, title, example_files.BYTES, most=3)
-        caption = figures_gaze.describe(gaze, query)
+        image = attention.jpeg(gaze, query, title, example_files.BYTES, most=3)
+        caption = attention.describe(gaze, query)
         example_files.store(run, Example(model, name, task.record_id(doc), caption, place), image)
         return
     raise problem or UserError("no record can be shown")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from coreheads.errors import OutOfMemory, UserError, one_line
-from coreheads.run_folder import RunFolder
+from coreheads.store.folder import RunFolder
 
 _SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE}
 """Faults of the machine that every other cell would meet, too."""
@@ -22,8 +22,8 @@ def contained(folder: RunFolder, name: str, failed: Callable[[str], object]) -> 
 
     Wrong input (UserError), Ctrl-C, and a disk that cannot be written end the run.
     """
-    from coreheads.adapters.memory import is_out_of_memory, make_room
-    from coreheads.evaluation import NothingScored
+    from coreheads.adapters.generation.memory import is_out_of_memory, make_room
+    from coreheads.run.evaluator import NothingScored
 
     try:
         yield

@@ -10,16 +10,16 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from coreheads import costs
-from coreheads.cells import Cell, select
-from coreheads.config import ModelConfig, RunConfig
-from coreheads.costs import Work
-from coreheads.examples import draw_for_run
-from coreheads.failures import contained
-from coreheads.profile import HeadProfile
-from coreheads.progress import Reporter, Step
-from coreheads.run_folder import RunFolder
-from coreheads.workload import untimed
+from coreheads.config.cells import Cell, select
+from coreheads.config.schema import ModelConfig, RunConfig
+from coreheads.heads.profile import HeadProfile
+from coreheads.run import costs
+from coreheads.run.costs import Work
+from coreheads.run.examples import draw_for_run
+from coreheads.run.isolation import contained
+from coreheads.run.progress import Reporter, Step
+from coreheads.run.workload import untimed
+from coreheads.store.folder import RunFolder
 
 
 class ModelRun:
@@ -59,7 +59,7 @@ class ModelRun:
         self.reporter.forget(model=self.model.name)
 
     def _load(self) -> Any:
-        from coreheads.adapters.registry import load_adapter
+        from coreheads.adapters.checkpoints.registry import load_adapter
         from coreheads.quiet import quiet
 
         with self._step("loading", "", 0, "models", self._work("load")) as step, quiet():
@@ -77,7 +77,7 @@ class ModelRun:
         return adapter
 
     def _evaluator(self, adapter: Any) -> Any:
-        from coreheads.evaluation import Evaluator
+        from coreheads.run.evaluator import Evaluator
 
         evaluate = self.config.evaluate
         return Evaluator(adapter, evaluate.split, self.config.data_root, evaluate.batch_size, self.config.options)
@@ -101,7 +101,7 @@ class ModelRun:
         return profile
 
     def _found_heads(self, adapter: Any) -> HeadProfile:
-        from coreheads.profiling import profile_heads
+        from coreheads.retrieval.profiling import profile_heads
 
         settings = self.config.profile
         return profile_heads(
@@ -141,7 +141,7 @@ class ModelRun:
                 work.units = 0  # failed or not: it is over
 
     def _answered(self, cell: Cell, patch: Any, evaluator: Any, step: Any) -> dict[str, Any]:
-        from coreheads.speed import kv_ratio
+        from coreheads.timing.cells import kv_ratio
 
         def advance(count: int, tokens: int = 0) -> None:
             step.advance(count, tokens, computed=tokens > 0)
@@ -158,7 +158,7 @@ class ModelRun:
         wanted = untimed(scored, self.config, self.folder.timings())
         if not wanted:
             return
-        from coreheads.speed import time_cells
+        from coreheads.timing.cells import time_cells
 
         settings = self.config.timing
         task = wanted[0].task

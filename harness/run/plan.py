@@ -10,20 +10,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from coreheads import display
-from coreheads.cells import Cell, expand
-from coreheads.config import RunConfig
-from coreheads.costs import Costs, Work, duration, gib, last_known
+from coreheads.config.cells import Cell, expand
+from coreheads.config.schema import RunConfig
 from coreheads.errors import UserError
-from coreheads.present import missing
-from coreheads.progress import wide_console
-from coreheads.run_folder import RunFolder
-from coreheads.workload import is_timed, works
+from coreheads.report import columns as display
+from coreheads.run.availability import missing
+from coreheads.run.costs import Costs, Work, duration, gib, last_known
+from coreheads.run.progress import wide_console
+from coreheads.run.workload import is_timed, works
+from coreheads.store.folder import RunFolder
 
 
 def show_plan(config: RunConfig, console: Console | None = None) -> None:
     """Print the plan of a run; nothing is loaded and nothing is written. Raises UserError as the run itself would."""
-    from coreheads.preflight import check_names
+    from coreheads.run.preflight import check_names
 
     check_names(config)
     run = RunFolder.stored(Path(config.out), config.model_dump(mode="json"))
@@ -112,7 +112,7 @@ def _memory(config: RunConfig, known: Costs) -> Iterator[str]:
             yield f"Memory: {model.name} took {gib(known.peak_bytes[model.name])} ({kind}) in {known.source}"
             continue
         try:
-            from coreheads.doctor_model import needed_bytes
+            from coreheads.doctor.model import needed_bytes
 
             weights, cache, tokens = needed_bytes(model.id, model.dtype)
         except UserError:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coreheads.errors import UserError
-from coreheads.profile import HeadProfile
+from coreheads.heads.profile import HeadProfile
 
 if TYPE_CHECKING:
-    from coreheads.config import RunConfig
+    from coreheads.config.schema import RunConfig
 
 
 def look(
@@ -66,7 +66,7 @@ def check_names(config: RunConfig) -> None:
 
 def _check_heads(profile: HeadProfile, model: str) -> None:
     """UserError where the heads are another model's, as far as its configuration is on this machine."""
-    from coreheads.local_models import described
+    from coreheads.adapters.checkpoints.installed import described
 
     shape = described(model)
     if shape is not None:

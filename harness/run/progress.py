@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from coreheads.costs import Costs, Work, duration
+from coreheads.run.costs import Costs, Work, duration
 
 EVERY_S = 30.0
 """Seconds between two lines of one step, where the output is a file or a pipe."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from coreheads.cells import Cell
-from coreheads.config import RunConfig
+from coreheads.config.cells import Cell
+from coreheads.config.schema import RunConfig
 from coreheads.errors import UserError
-from coreheads.run_folder import RunFolder
+from coreheads.store.folder import RunFolder
 
 _ANY_FAMILY = "qwen3_vl"
 """Whether a sample can be shown does not depend on the wording of its prompt."""

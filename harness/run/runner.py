@@ -10,16 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from coreheads import costs, leaderboard
-from coreheads.cells import Cell, expand
-from coreheads.config import RunConfig
+from coreheads.config.cells import Cell, expand
+from coreheads.config.schema import RunConfig
 from coreheads.files import writing
-from coreheads.model_run import ModelRun
-from coreheads.preflight import check_names, look
-from coreheads.progress import Reporter
-from coreheads.retry import mended
-from coreheads.run_folder import RunFolder
-from coreheads.workload import unfinished, works
+from coreheads.leaderboard import build as leaderboard
+from coreheads.run import costs
+from coreheads.run.model import ModelRun
+from coreheads.run.preflight import check_names, look
+from coreheads.run.progress import Reporter
+from coreheads.run.retry import mended
+from coreheads.run.workload import unfinished, works
+from coreheads.store.folder import RunFolder
 
 
 @dataclass(frozen=True)

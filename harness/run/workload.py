@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
-from coreheads.cells import Cell
-from coreheads.config import RunConfig
-from coreheads.costs import Work
-from coreheads.run_folder import RunFolder
-from coreheads.speed_rows import one_measurement
+from coreheads.config.cells import Cell
+from coreheads.config.schema import RunConfig
+from coreheads.run.costs import Work
+from coreheads.store.folder import RunFolder
+from coreheads.timing.speedup import one_measurement
 
 
 def is_timed(cell: Cell, config: RunConfig) -> bool:

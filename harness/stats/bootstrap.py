@@ -1,7 +1,7 @@
 """Bootstrap intervals in numpy only, deterministic for a given seed: of many heads at once, and of timings.
 
 A profile's intervals need one draw of samples for all heads together, which scipy does not offer; timings are also
-taken on machines that have torch and transformers alone. All other statistics are in ``coreheads.statistics``.
+taken on machines that have torch and transformers alone. All other statistics are in ``coreheads.stats.significance``.
 Every interval is a percentile bootstrap (Efron & Tibshirani 1993, chapter 13).
 """
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from coreheads.resampling import LEVEL, RESAMPLES
-from coreheads.statistics import bootstrap_mean_ci, paired_delta, paired_p
+from coreheads.stats.bootstrap import LEVEL, RESAMPLES
+from coreheads.stats.significance import bootstrap_mean_ci, paired_delta, paired_p
 
 Scores = Mapping[str, float]
 """Score by record id."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from coreheads.resampling import LEVEL, RESAMPLES, samples
+from coreheads.stats.bootstrap import LEVEL, RESAMPLES, samples
 
 _BATCH = 2_000_000  # numbers that scipy holds at once
 _FLIPS = 9_999

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from coreheads import environment
-from coreheads.cells import file_name
+from coreheads.config.cells import file_name
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl, cut_half_line, read_json, read_jsonl, sweep, write_json, write_text, writing
-from coreheads.run_lock import Holder, locked
-from coreheads.samples import SampleFile
+from coreheads.store.lock import Holder, locked
+from coreheads.store.samples import SampleFile
 
 SCHEMA_VERSION = 1
 FOLDERS = ("heads", "samples", "figures", "figures/examples", "errors")
@@ -42,7 +42,7 @@ class RunFolder:
     @classmethod
     def load(cls, path: str | Path) -> RunFolder:
         """A stored run, for reading; nothing of it is written. UserError where there is none."""
-        from coreheads.stored import check_manifest
+        from coreheads.store.schema import check_manifest
 
         path = Path(path)
         if not path.is_dir():
@@ -169,7 +169,7 @@ class RunFolder:
             append_jsonl(self.place(name), *({"schema_version": SCHEMA_VERSION, **record} for record in records))
 
     def _last(self, name: str) -> dict[str, dict[str, Any]]:
-        from coreheads.stored import check_cell, check_timing
+        from coreheads.store.schema import check_cell, check_timing
 
         path = self.place(name)
         about = path.stat() if path.exists() else None

@@ -18,7 +18,7 @@ class SampleFile:
     """``samples/<cell>.jsonl``: what a run has, and where it puts what it gets.
 
     A line: schema_version, record_id, response, score (the main metric), scores (all metrics), prompt_tokens, margin
-    (see ``coreheads.adapters.generation.Generation``; null where it is no number), and group where the task's score is
+    (see ``adapters.generation.generate.Generation``; null where it is no number), and group where the task's score is
     a mean over groups; of a sample that cannot be scored: schema_version, record_id, unscored (the reason), and by,
     who could not: "data", which may be mended, or "model", which would not do otherwise when it was asked again.
     ``samples`` holds the former by record id, ``unscored`` the reasons of the latter, ``refused`` those of the model
@@ -27,7 +27,7 @@ class SampleFile:
     """
 
     def __init__(self, path: Path) -> None:
-        from coreheads.stored import check_sample
+        from coreheads.store.schema import check_sample
 
         self.path = path
         self.samples: dict[str, dict[str, Any]] = {}

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from coreheads.cells import Cell, file_name
+from coreheads.config.cells import Cell, file_name
 from coreheads.errors import UserError, brief
-from coreheads.selections import KINDS
+from coreheads.heads.selections import KINDS
 
 SCHEMA_VERSION = 1
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from coreheads import environment
-from coreheads.cells import Cell
-from coreheads.timing import Variant, nearest_to_median, time_variants
+from coreheads.config.cells import Cell
+from coreheads.timing.interleaved import Variant, nearest_to_median, time_variants
 
 
 def time_cells(

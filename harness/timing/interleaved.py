@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from coreheads.adapters.vision_memo import VisionMemo
-from coreheads.speed_rows import PHASES
+from coreheads.adapters.generation.vision_cache import VisionMemo
+from coreheads.timing.speedup import PHASES
 
 PROBES = 3
 """Repeats with which the dense kernels are compared."""
@@ -138,8 +138,8 @@ def dense_kernels(adapter: Any, tokens: int) -> list[str]:
 @contextmanager
 def dense_kernel(model: Any, name: str) -> Iterator[None]:
     """Have the language model attend with this kernel inside the block; the vision tower keeps its own."""
+    from coreheads.adapters.generation.structure import language_model
     from coreheads.adapters.patches.base import Patch
-    from coreheads.adapters.structure import language_model
 
     if name == OWN:
         with Patch()(model):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from coreheads.cells import Cell
-from coreheads.resampling import ratio_of_medians_ci
+from coreheads.config.cells import Cell
+from coreheads.stats.bootstrap import ratio_of_medians_ci
 
 FIELDS = (
     "prefill_ms", "prefill_speedup", "prefill_speedup_ci", "decode_ms_per_token", "decode_speedup",

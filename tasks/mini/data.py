@@ -10,10 +10,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from coreheads.cache import build_once
+from coreheads.cache import cache_folder as _own_folder
 from coreheads.errors import UserError, expected_one_of
 from coreheads.files import write_json
-from coreheads.tasks.cache import build_once
-from coreheads.tasks.cache import cache_folder as _own_folder
 from coreheads.tasks.mini.sizes import BENCHMARKS, GENERATOR, SPLITS, Sizes
 
 MARKER = "mini.json"

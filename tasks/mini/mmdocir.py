@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.regions import Region
-from coreheads.tasks.documents import Doc, image, text, user_turn
 from coreheads.tasks.mini.prompts import query, samples, within
 from coreheads.tasks.mmdocir import data
 from coreheads.tasks.mmdocir.scoring import page_recall, read_page
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.documents import Doc, image, text, user_turn
+from coreheads.tasks.reading.sources import Source
 
 __all__ = ["query"]
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coreheads.regions import Region
-from coreheads.tasks.documents import Doc, image, text, user_turn
 from coreheads.tasks.mini.prompts import query, samples, within
 from coreheads.tasks.mmlongbench_doc import data
 from coreheads.tasks.mmlongbench_doc.scoring import accuracy_f1, score_answer
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.documents import Doc, image, text, user_turn
+from coreheads.tasks.reading.sources import Source
 
 __all__ = ["query"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from coreheads.adapters.tiny.vocabulary import NAMES
 from coreheads.errors import UserError
-from coreheads.tasks.documents import Doc
+from coreheads.tasks.mini.vocabulary import NAMES
+from coreheads.tasks.reading.documents import Doc
 
 FAMILY = "qwen"
 """The embedded model answers in Qwen3-VL's coordinates."""

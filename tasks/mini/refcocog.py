@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.regions import Region
-from coreheads.tasks.boxes import fraction_of, read_box
-from coreheads.tasks.documents import Doc, image, text, user_turn
-from coreheads.tasks.families import written
 from coreheads.tasks.mini.prompts import FAMILY, name_in, query
+from coreheads.tasks.reading.documents import Doc, image, text, user_turn
+from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.refcocog import data
 from coreheads.tasks.refcocog.scoring import score
-from coreheads.tasks.sources import Source
+from coreheads.tasks.scoring.boxes import fraction_of, read_box
+from coreheads.tasks.scoring.families import written
 
 __all__ = ["query"]
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.regions import Region
-from coreheads.tasks.documents import Doc, text, user_turn, video
-from coreheads.tasks.families import written
 from coreheads.tasks.mini.prompts import FAMILY, name_in, query
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.documents import Doc, text, user_turn, video
+from coreheads.tasks.reading.sources import Source
+from coreheads.tasks.scoring.families import written
 from coreheads.tasks.vidstg import data
 from coreheads.tasks.vidstg.frames import scored_frames
 from coreheads.tasks.vidstg.scoring import read_moment, score_tube

@@ -8,9 +8,9 @@ from typing import Any
 
 from coreheads.errors import UserError, brief
 from coreheads.regions import Region
-from coreheads.tasks.documents import BadSample, Doc, bad_doc, fields_of, usable
-from coreheads.tasks.fields import field, items, json_file, said, words
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.documents import BadSample, Doc, bad_doc, fields_of, usable
+from coreheads.tasks.reading.fields import field, items, json_file, said, words
+from coreheads.tasks.reading.sources import Source
 
 REGIONS = "regions.json"
 """Not part of MLVU, which has no regions: [{"video", "question", "start", "end", "box"}], seconds and 0..1."""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from coreheads.tasks.answers import after_answer
-from coreheads.tasks.means import macro
+from coreheads.tasks.scoring.answers import after_answer
+from coreheads.tasks.scoring.means import macro
 
 _OPENING = re.compile(
     r"(?:the\s+)?(?:(?:best|correct|right|final)\s+)?(?:answer|option|choice)\b(?:\s+is\b)?\s*:?\s*(?:option\b\s*)?",

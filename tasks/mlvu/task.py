@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coreheads.regions import Region
-from coreheads.tasks.documents import Doc, text, user_turn, video
 from coreheads.tasks.mlvu import data
 from coreheads.tasks.mlvu.scoring import m_avg, read_option
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.documents import Doc, text, user_turn, video
+from coreheads.tasks.reading.sources import Source
 
 PROMPT = "{question}\n{options}\nWatch the whole video, then answer with the letter of the right option only."
 

@@ -8,11 +8,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from coreheads.regions import Region
-from coreheads.tasks.boxes import fraction_of
-from coreheads.tasks.documents import BadSample, Doc, bad_doc, decode, fields_of, usable
-from coreheads.tasks.fields import items, json_lines, numbers, whole, words
-from coreheads.tasks.parquet import parquet_picture, parquet_rows
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.documents import BadSample, Doc, bad_doc, decode, fields_of, usable
+from coreheads.tasks.reading.fields import items, json_lines, numbers, whole, words
+from coreheads.tasks.reading.parquet import parquet_picture, parquet_rows
+from coreheads.tasks.reading.sources import Source
+from coreheads.tasks.scoring.boxes import fraction_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from coreheads.tasks.documents import Doc
 from coreheads.tasks.mmdocir.prompts import FIRST_PAGE, page_prompt
 from coreheads.tasks.mmdocir.retrieval import (
     aggregate,
@@ -18,6 +17,7 @@ from coreheads.tasks.mmdocir.retrieval import (
     regions,
 )
 from coreheads.tasks.mmdocir.scoring import page_recall, read_pages
+from coreheads.tasks.reading.documents import Doc
 
 __all__ = ["aggregate", "expected", "problems", "query", "records", "regions"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coreheads.tasks.families import wording
+from coreheads.tasks.scoring.families import wording
 
 FIRST_PAGE = 1
 

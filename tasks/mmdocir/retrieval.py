@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coreheads.regions import Region
-from coreheads.tasks.documents import Doc, labelled, text, user_turn
-from coreheads.tasks.means import macro
 from coreheads.tasks.mmdocir import data
 from coreheads.tasks.mmdocir.prompts import FIRST_PAGE
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.documents import Doc, labelled, text, user_turn
+from coreheads.tasks.reading.sources import Source
+from coreheads.tasks.scoring.means import macro
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:

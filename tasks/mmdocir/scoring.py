@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from coreheads.errors import UserError
-from coreheads.tasks.answers import box_of, json_values, number
-from coreheads.tasks.boxes import area, intersection
-from coreheads.tasks.families import normalised
+from coreheads.tasks.scoring.answers import box_of, json_values, number
+from coreheads.tasks.scoring.boxes import area, intersection
+from coreheads.tasks.scoring.families import normalised
 
 _PAGE = re.compile(r"\d+")
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from coreheads.errors import UserError, brief
-from coreheads.tasks.documents import BadSample, Doc, bad_doc, fields_of, usable
-from coreheads.tasks.fields import field, json_line, label, words
 from coreheads.tasks.mmlongbench.scoring import MOST_CHOICES, check_answer
 from coreheads.tasks.mmlongbench.subtasks import Subtask
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.documents import BadSample, Doc, bad_doc, fields_of, usable
+from coreheads.tasks.reading.fields import field, json_line, label, words
+from coreheads.tasks.reading.sources import Source
 
 IMAGES = "mmlb_image"
 LARGE = 64 << 20

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from coreheads.tasks.documents import BadSample, Doc, decode, image, text
 from coreheads.tasks.mmlongbench import data
 from coreheads.tasks.mmlongbench.subtasks import SUBTASKS
+from coreheads.tasks.reading.documents import BadSample, Doc, decode, image, text
 
 MARK = "<image>"
 """Stands in the records' texts for the next picture."""

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from coreheads.errors import brief
-from coreheads.tasks.fields import said
 from coreheads.tasks.mmlongbench.docqa import docqa, parsed_answer, squeezed
+from coreheads.tasks.reading.fields import said
 
 DEFAULTS = (0, 1, 1, 0)
 """What counts as answered, in turn, where a response says neither yes nor no."""

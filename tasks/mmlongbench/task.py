@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coreheads.regions import Region
-from coreheads.tasks.documents import Doc, fields_of, user_turn
-from coreheads.tasks.means import macro
 from coreheads.tasks.mmlongbench import data, subtasks
 from coreheads.tasks.mmlongbench.prompts import MARK, parts
 from coreheads.tasks.mmlongbench.scoring import readable, score
 from coreheads.tasks.mmlongbench.subtasks import SUBTASKS
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.documents import Doc, fields_of, user_turn
+from coreheads.tasks.reading.sources import Source
+from coreheads.tasks.scoring.means import macro
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coreheads.errors import UserError, brief
+from coreheads.media.pdf import page_count, pdf_pages
 from coreheads.regions import Region
-from coreheads.tasks.documents import BadSample, Doc, bad_doc, fields_of, usable
-from coreheads.tasks.fields import field, items, json_file, json_lines, said, words
 from coreheads.tasks.mmdocir.data import ANNOTATIONS, layout, layout_regions
-from coreheads.tasks.parquet import parquet_rows
-from coreheads.tasks.pdf import page_count, pdf_pages
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.documents import BadSample, Doc, bad_doc, fields_of, usable
+from coreheads.tasks.reading.fields import field, items, json_file, json_lines, said, words
+from coreheads.tasks.reading.parquet import parquet_rows
+from coreheads.tasks.reading.sources import Source
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 from coreheads.errors import UserError
-from coreheads.tasks.answers import after_answer
 from coreheads.tasks.mmlongbench_doc.scoring import NOT_ANSWERABLE
+from coreheads.tasks.scoring.answers import after_answer
 
 RULES = "rules-1"
 """Name of the rules below; changed when they change."""

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from coreheads.media.pdf import page_count
 from coreheads.regions import Region
-from coreheads.tasks.documents import Doc, labelled, text, user_turn
 from coreheads.tasks.mmlongbench_doc import data, extraction
 from coreheads.tasks.mmlongbench_doc.scoring import NOT_ANSWERABLE, accuracy_f1, score_answer
-from coreheads.tasks.pdf import page_count
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.documents import Doc, labelled, text, user_turn
+from coreheads.tasks.reading.sources import Source
 
 PROMPT = (
     "These are the pages of a document. Answer this question about it with a number, a few words or a list: "

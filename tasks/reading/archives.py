@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from coreheads import bounds
+from coreheads import limits
+from coreheads.cache import build_once, cache_folder
 from coreheads.errors import UserError
-from coreheads.tasks.cache import build_once, cache_folder
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.sources import Source
 
 _ENDING = re.compile(r"\.(?:tar(?:\.gz)?(?:\.part-\w+)?|tgz|zip)$")
 
@@ -78,14 +78,14 @@ def _place(files: Sequence[Path], folder: Path, name: str, source: Source) -> No
 
 def _room(files: Sequence[Path]) -> int:
     """How many bytes the archive may hold."""
-    return bounds.ARCHIVE_FREE + bounds.ARCHIVE_RATIO * sum(file.stat().st_size for file in files)
+    return limits.ARCHIVE_FREE + limits.ARCHIVE_RATIO * sum(file.stat().st_size for file in files)
 
 
 def _extract_zip(archive: zipfile.ZipFile, folder: Path, room: int) -> None:
     """ValueError for members that are too many or too large, or whose names lead out of the folder."""
     members = archive.infolist()
-    bounds.check(len(members), bounds.ARCHIVE_MEMBERS, "members")
-    bounds.check(sum(member.file_size for member in members), room, "bytes in it")
+    limits.check(len(members), limits.ARCHIVE_MEMBERS, "members")
+    limits.check(sum(member.file_size for member in members), room, "bytes in it")
     for member in members:
         # zipfile would keep it inside under another name, where nobody looks for it
         if ".." in Path(member.filename).parts or Path(member.filename).is_absolute():
@@ -98,8 +98,8 @@ def _extract_tar(archive: tarfile.TarFile, folder: Path, room: int) -> None:
     total = 0
     for count, member in enumerate(archive, 1):
         total += member.size
-        bounds.check(count, bounds.ARCHIVE_MEMBERS, "members")
-        bounds.check(total, room, "bytes in it")
+        limits.check(count, limits.ARCHIVE_MEMBERS, "members")
+        limits.check(total, room, "bytes in it")
         archive.extract(member, folder, filter="data")
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coreheads import bounds
+from coreheads import limits
 from coreheads.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Doc = dict[str, Any]
 """One sample: JSON values only, the media by their path below ``doc["root"]``.
 
-Every one has ``record_id``, ``root`` (the place of its benchmark, see ``coreheads.tasks.sources``) and ``group`` (the
+Every one has ``record_id``, ``root`` (the place of its benchmark, see ``tasks.reading.sources``) and ``group`` (the
 image, video or document that it is about; splits never divide one). A record that cannot be used has ``bad``, the
 reason, and nothing else need be in it.
 """
@@ -102,7 +102,7 @@ def decode(data: bytes, where: str) -> Image:
 
     try:
         with Pillow.open(io.BytesIO(data)) as picture:
-            bounds.check(picture.width * picture.height, bounds.PICTURE_PIXELS, "pixels")
+            limits.check(picture.width * picture.height, limits.PICTURE_PIXELS, "pixels")
             return picture.convert("RGB")
     except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
         raise BadSample(f"{where}: cannot be read as a picture ({reason(error)})") from None

@@ -1,6 +1,6 @@
 """Data sets' JSON files, read strictly, and checks of single fields of their records.
 
-The checks raise KeyError or ValueError; ``coreheads.tasks.documents.fields_of`` adds the file and the record.
+The checks raise KeyError or ValueError; ``coreheads.tasks.reading.documents.fields_of`` adds the file and the record.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from coreheads import bounds
+from coreheads import limits
 from coreheads.errors import UserError, brief
 
 
@@ -34,7 +34,7 @@ def json_line(line: bytes, path: Path | str, number: int) -> Any:
 
 def _content(path: Path) -> bytes:
     try:
-        bounds.check_file(path, bounds.JSON_BYTES)
+        limits.check_file(path, limits.JSON_BYTES)
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}), expected a JSON file") from None

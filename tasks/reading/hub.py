@@ -50,14 +50,14 @@ def names(repository: str, revision: str | None) -> tuple[str, ...]:
 
 def cached(repository: str, revision: str | None, pattern: str) -> bool:
     """Whether the cache holds a file that matches; no network."""
-    from coreheads.tasks.sources import matches
+    from coreheads.tasks.reading.sources import matches
 
     return any(matches(pattern, name) for name in _cached(repository, revision))
 
 
 def count(repository: str, revision: str | None, pattern: str) -> int:
     """How many files the cache holds that match; no network."""
-    from coreheads.tasks.sources import matches
+    from coreheads.tasks.reading.sources import matches
 
     return sum(matches(pattern, name) for name in set(_cached(repository, revision)))
 

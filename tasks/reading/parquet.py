@@ -10,9 +10,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from coreheads import bounds
+from coreheads import limits
+from coreheads.cache import build_once, cache_folder
 from coreheads.errors import UserError
-from coreheads.tasks.cache import build_once, cache_folder
 
 GROUP_BYTES = 128 << 20
 """A row group with a larger column is not read as a whole: its cells are unpacked to files once."""
@@ -48,8 +48,8 @@ def parquet_rows(path: Path, columns: list[str], unread: Sequence[str] = ()) -> 
             has = ", ".join(file.schema_arrow.names)
             raise UserError(f"{path}: has no column {missing[0]}, expected {', '.join(wanted)}; it has {has}")
         total = sum(sum(_sizes(file, column)) for column in columns)
-        if total > bounds.PARQUET_BYTES:
-            raise UserError(f"{path}: columns of {total:,} bytes, expected at most {bounds.PARQUET_BYTES:,}")
+        if total > limits.PARQUET_BYTES:
+            raise UserError(f"{path}: columns of {total:,} bytes, expected at most {limits.PARQUET_BYTES:,}")
         rows: list[dict[str, Any]] = file.read(columns=columns).to_pylist()
         return rows
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from coreheads.tasks.documents import BadSample
+from coreheads.tasks.reading.documents import BadSample
 
 HUB = "hub:"
 
@@ -47,7 +47,7 @@ class Source:
     def file(self, name: str, what: str) -> Path:
         """The file on this machine; BadSample names it and ``what`` was expected where it is not there."""
         if self.is_hub:
-            from coreheads.tasks import hub
+            from coreheads.tasks.reading import hub
 
             found = hub.fetch(*self.repository, name)
         else:
@@ -68,7 +68,7 @@ class Source:
     def names(self, pattern: str) -> list[str]:
         """Relative names of the files that match a pattern such as ``data/*.parquet``, sorted; * stays in a folder."""
         if self.is_hub:
-            from coreheads.tasks import hub
+            from coreheads.tasks.reading import hub
 
             return [name for name in hub.names(*self.repository) if matches(pattern, name)]
         return sorted(str(path.relative_to(self.place)) for path in Path(self.place).glob(pattern))
@@ -76,7 +76,7 @@ class Source:
     def present(self, pattern: str) -> bool:
         """Whether a file or folder that matches is on this machine; asks no network."""
         if self.is_hub:
-            from coreheads.tasks import hub
+            from coreheads.tasks.reading import hub
 
             return hub.cached(*self.repository, pattern)
         return any(True for _ in Path(self.place).glob(pattern))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from coreheads.errors import UserError, brief
 from coreheads.regions import Region
-from coreheads.tasks.boxes import area, fraction_of
-from coreheads.tasks.documents import BadSample, Doc, bad_doc, decode, fields_of, picture_size, usable
-from coreheads.tasks.fields import items, label, numbers, words
-from coreheads.tasks.parquet import parquet_picture, parquet_rows
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.documents import BadSample, Doc, bad_doc, decode, fields_of, picture_size, usable
+from coreheads.tasks.reading.fields import items, label, numbers, words
+from coreheads.tasks.reading.parquet import parquet_picture, parquet_rows
+from coreheads.tasks.reading.sources import Source
+from coreheads.tasks.scoring.boxes import area, fraction_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image

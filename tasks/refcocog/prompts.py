@@ -1,12 +1,12 @@
 """How each family is asked for a box: our own wording, in the form of answer that the family was trained to give.
 
 Qwen3-VL answers JSON with ``bbox_2d``, InternVL takes the expression between <ref> tags and answers [[...]], LLaVA
-answers [...]. ``coreheads.tasks.families`` says what the numbers mean.
+answers [...]. ``coreheads.tasks.scoring.families`` says what the numbers mean.
 """
 
 from __future__ import annotations
 
-from coreheads.tasks.families import family_of, wording
+from coreheads.tasks.scoring.families import family_of, wording
 
 PROMPTS = {
     "qwen": 'Find what this expression describes: "{expression}". Give its bounding box as JSON: '

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from coreheads.tasks.boxes import iou, read_box
+from coreheads.tasks.scoring.boxes import iou, read_box
 
 THRESHOLD = 0.5
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from coreheads.errors import UserError
 from coreheads.regions import Region
-from coreheads.tasks.boxes import fraction_of, read_box
-from coreheads.tasks.documents import Doc, image, text, user_turn
-from coreheads.tasks.families import family_of, written
+from coreheads.tasks.reading.documents import Doc, image, text, user_turn
+from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.refcocog import data
 from coreheads.tasks.refcocog.prompts import prompt as asked
 from coreheads.tasks.refcocog.scoring import score
-from coreheads.tasks.sources import Source
+from coreheads.tasks.scoring.boxes import fraction_of, read_box
+from coreheads.tasks.scoring.families import family_of, written
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from coreheads.regions import Box
-from coreheads.tasks.families import normalised
+from coreheads.tasks.scoring.families import normalised
 
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _FOUR = re.compile(
@@ -43,7 +43,7 @@ def read_box(response: str, family: str) -> Box | None:
     """The first box of a response, normalised to 0..1; None where there is none.
 
     Read are ``[x0, y0, x1, y1]`` (so also ``[[...]]`` and ``{"bbox_2d": [...]}``) and ``(x0, y0) (x1, y1)``. The
-    numbers mean what ``coreheads.tasks.families`` says of the family, whatever they are: no second scale is tried.
+    numbers mean what ``tasks.scoring.families`` says of the family, whatever they are: no second scale is tried.
     Corners are not put in order.
     """
     match = _FOUR.search(response)

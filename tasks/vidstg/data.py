@@ -8,10 +8,10 @@ from typing import Any
 
 from coreheads.errors import UserError, brief
 from coreheads.regions import Box, Region
-from coreheads.tasks.boxes import fraction_of
-from coreheads.tasks.documents import BadSample, Doc, bad_doc, fields_of, usable
-from coreheads.tasks.fields import field, is_number, items, json_file, label, positive, whole, words
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.documents import BadSample, Doc, bad_doc, fields_of, usable
+from coreheads.tasks.reading.fields import field, is_number, items, json_file, label, positive, whole, words
+from coreheads.tasks.reading.sources import Source
+from coreheads.tasks.scoring.boxes import fraction_of
 
 VIDOR = {"train": "training", "val": "training", "test": "validation"}
 """VidSTG's test videos are VidOR's validation videos."""

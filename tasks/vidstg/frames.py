@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coreheads.errors import UserError
-from coreheads.tasks.documents import BadSample, Doc
+from coreheads.tasks.reading.documents import BadSample, Doc
 from coreheads.tasks.vidstg.data import video_path
 from coreheads.tasks.vidstg.scoring import sampled_frames, thinned
 
@@ -41,7 +41,7 @@ def _pictures(path: str, frames: tuple[int, ...], frame_count: int, side: int) -
     # kept, so that the sentences about one segment show the very same pictures
     from PIL import Image as Pillow
 
-    from coreheads.adapters.video import open_clip
+    from coreheads.media.video import open_clip
 
     try:
         clip = open_clip(Path(path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coreheads.tasks.families import wording
+from coreheads.tasks.scoring.families import wording
 
 PROMPT = (
     "These are frames of a video, each with its time. {sentence} Say when the event begins and ends, in seconds, and "

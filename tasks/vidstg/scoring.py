@@ -7,9 +7,9 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 from coreheads.regions import Box
-from coreheads.tasks.answers import box_of, json_values, number
-from coreheads.tasks.boxes import iou, read_box
-from coreheads.tasks.families import normalised
+from coreheads.tasks.scoring.answers import box_of, json_values, number
+from coreheads.tasks.scoring.boxes import iou, read_box
+from coreheads.tasks.scoring.families import normalised
 
 Span = tuple[float, float]
 """[start, end): the end is not part of it."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from coreheads.errors import UserError
 from coreheads.regions import Region
-from coreheads.tasks.documents import Doc, labelled, text, user_turn
-from coreheads.tasks.families import written
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.documents import Doc, labelled, text, user_turn
+from coreheads.tasks.reading.sources import Source
+from coreheads.tasks.scoring.families import written
 from coreheads.tasks.vidstg import data, frames
 from coreheads.tasks.vidstg.prompts import label
 from coreheads.tasks.vidstg.prompts import prompt as asked

@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coreheads import bounds
-from coreheads.adapters.images import open_image
-from coreheads.adapters.video import open_clip, sample
-from coreheads.config_text import load_yaml
+from coreheads import limits
+from coreheads.config.parsing import load_yaml
 from coreheads.errors import UserError
 from coreheads.files import read_json
-from coreheads.tasks import archives
-from coreheads.tasks.documents import BadSample, decode
-from coreheads.tasks.fields import json_file
-from coreheads.tasks.parquet import parquet_rows
-from coreheads.tasks.pdf import page_count, pdf_pages
+from coreheads.media.images import open_image
+from coreheads.media.pdf import page_count, pdf_pages
+from coreheads.media.video import open_clip, sample
+from coreheads.tasks.reading import archives
+from coreheads.tasks.reading.documents import BadSample, decode
+from coreheads.tasks.reading.fields import json_file
+from coreheads.tasks.reading.parquet import parquet_rows
 
 
 def png(width: int, height: int) -> bytes:
@@ -53,7 +53,7 @@ def test_large_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "large"
     path.write_bytes(b"{}" + b" " * 100)
     for name in ("JSON_BYTES", "PICTURE_BYTES", "PDF_BYTES", "VIDEO_BYTES", "CONFIG_BYTES"):
-        monkeypatch.setattr(bounds, name, 50)
+        monkeypatch.setattr(limits, name, 50)
     for read in (read_json, json_file, lambda p: open_image(p, "here"), page_count, open_clip, load_yaml):
         with pytest.raises(UserError, match=r"large: .*bytes.*, expected at most 50"):
             read(path)
@@ -78,10 +78,10 @@ def test_pdfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadSample, match=r"large\.pdf: .*pixels on a page"):
         pdf_pages(path, 72)
     assert page_count(path) == 3
-    monkeypatch.setattr(bounds, "PDF_PIXELS", 25_000)
+    monkeypatch.setattr(limits, "PDF_PIXELS", 25_000)
     with pytest.raises(BadSample, match=r"large\.pdf: .*pixels on all pages"):
         pdf_pages(path, 1, cache=None)
-    monkeypatch.setattr(bounds, "PDF_PAGES", 2)
+    monkeypatch.setattr(limits, "PDF_PAGES", 2)
     os.utime(path, (1, 1))  # what is known of a file holds as long as it does not change
     with pytest.raises(BadSample, match=r"3 pages, expected at most 2"):
         page_count(path)
@@ -111,7 +111,7 @@ def test_videos(video: Path, monkeypatch: pytest.MonkeyPatch, name: str, most: i
         return [0, total // 2, total - 1]
 
     assert len(sample(video, rule).frames) == 3
-    monkeypatch.setattr(bounds, name, most)
+    monkeypatch.setattr(limits, name, most)
     with pytest.raises(UserError, match=rf"clip\.mp4: .*{message}"):
         sample(video, rule)
 
@@ -130,7 +130,7 @@ def tar(path: Path, **members: Any) -> Path:
 
 
 def unpack(path: Path, into: Path) -> None:
-    from coreheads.tasks.sources import Source
+    from coreheads.tasks.reading.sources import Source
 
     archives._place([path], into, path.name, Source(str(path.parent)))
 
@@ -152,8 +152,8 @@ def test_archives_that_lead_out_of_their_folder(tmp_path: Path) -> None:
 
 
 def test_archives_that_hold_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "ARCHIVE_FREE", 0)
-    monkeypatch.setattr(bounds, "ARCHIVE_RATIO", 10)
+    monkeypatch.setattr(limits, "ARCHIVE_FREE", 0)
+    monkeypatch.setattr(limits, "ARCHIVE_RATIO", 10)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros", b"\0" * 10**6)
     with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz") as packed:
@@ -163,7 +163,7 @@ def test_archives_that_hold_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for path in (tmp_path / "bomb.zip", tmp_path / "bomb.tar.gz"):
         with pytest.raises(UserError, match=r"cannot be unpacked \(1,000,000 bytes in it"):
             unpack(path, tmp_path / "into")
-    monkeypatch.setattr(bounds, "ARCHIVE_MEMBERS", 1)
+    monkeypatch.setattr(limits, "ARCHIVE_MEMBERS", 1)
     with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
         archive.writestr("a", "1")
         archive.writestr("b", "1")
@@ -179,6 +179,6 @@ def test_parquet_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
     pyarrow.parquet.write_table(pyarrow.table({"a": list(range(1000))}), tmp_path / "a.parquet")
     assert len(parquet_rows(tmp_path / "a.parquet", ["a"])) == 1000
-    monkeypatch.setattr(bounds, "PARQUET_BYTES", 1000)
+    monkeypatch.setattr(limits, "PARQUET_BYTES", 1000)
     with pytest.raises(UserError, match=r"a\.parquet: columns of .* bytes, expected at most 1,000"):
         parquet_rows(tmp_path / "a.parquet", ["a"])

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from coreheads.adapters.qwen3_vl import Qwen3VL
+from coreheads.adapters.families.qwen3_vl import Qwen3VL
 from coreheads.adapters.tiny.model import build_model
 from coreheads.adapters.tiny.processor import build_processor
-from coreheads.adapters.video import Video
+from coreheads.media.video import Video
 
 torch.set_num_threads(1)
 

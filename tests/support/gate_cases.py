@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from coreheads.baseline import Baseline, CellRecord, HeadsRecord, SpeedRecord, Tolerances
+from coreheads.check.baseline import Baseline, CellRecord, HeadsRecord, SpeedRecord, Tolerances
 
 TASKS = ("pictures", "pages", "videos")
 SAMPLES, DRAWS, A_DRAW = 128, 3, 16

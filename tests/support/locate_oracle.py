@@ -24,12 +24,12 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from coreheads.adapters.base import Adapter
-from coreheads.adapters.messages import Source
-from coreheads.adapters.processing import Opened
-from coreheads.adapters.prompt import Prompt
-from coreheads.adapters.registry import family
-from coreheads.adapters.video import Video
+from coreheads.adapters.checkpoints.registry import family
+from coreheads.adapters.families.base import Adapter
+from coreheads.adapters.prompt.messages import Source
+from coreheads.adapters.prompt.processing import Opened
+from coreheads.adapters.prompt.prompt import Prompt
+from coreheads.media.video import Video
 from coreheads.regions import Region
 
 Box = tuple[float, float, float, float]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from coreheads.adapters.tiny.packing import Batch, Layout, prefix
+from coreheads.adapters.tiny.training.packing import Batch, Layout, prefix
 
 
 def prompt_inputs(batch: Batch, row: int, number: int, layout: Layout) -> dict[str, torch.Tensor]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from profile_samples import random_profile
 
-from coreheads import html
-from coreheads.profile import HeadProfile
-from coreheads.rows import FIELDS
+from coreheads.heads.profile import HeadProfile
+from coreheads.leaderboard.rows import FIELDS
+from coreheads.report.html import page as html
 
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 

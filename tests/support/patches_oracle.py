@@ -160,3 +160,18 @@ def logits(model: Any, inputs: dict[str, Any], **settings: Any) -> Tensor:
     with torch.inference_mode():
         output: Tensor = model(**inputs, **{"use_cache": False, **settings}).logits
     return output
+
+
+def states(batch: int, kv_heads: int, repeats: int, rows: int, columns: int, seed: int = 0) -> tuple[torch.Tensor, ...]:
+    torch.manual_seed(seed)
+    make = lambda heads, length: torch.randn(batch, heads, length, 8, dtype=torch.float64)  # noqa: E731
+    return make(kv_heads * repeats, rows), make(kv_heads, columns), make(kv_heads, columns)
+
+
+def window_mask(rows: int, columns: int, sink: int, window: int) -> torch.Tensor:
+    mask = torch.zeros(rows, columns, dtype=torch.bool)
+    for row in range(rows):
+        i = columns - rows + row
+        mask[row, : min(sink, i + 1)] = True
+        mask[row, max(0, i - window + 1) : i + 1] = True
+    return mask

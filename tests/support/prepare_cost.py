@@ -1,4 +1,4 @@
-"""What ``prepare`` costs over the processor's plain call: ``python tests/adapters/prepare_cost.py``.
+"""What ``prepare`` costs over the processor's plain call: ``python tests/support/prepare_cost.py``.
 
 64 pictures of 1024 x 768 in one prompt, published processor settings, both in turns; median seconds of each, and the
 median of the ratios with the quartiles.

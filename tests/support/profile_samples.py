@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from coreheads.profile import HeadProfile
+from coreheads.heads.profile import HeadProfile
 
 
 def make_profile(mean: Any, kv_heads: int = 1, **changes: Any) -> HeadProfile:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from coreheads.cells import Cell
-from coreheads.files import write_json
-from coreheads.profile import HeadProfile
-from coreheads.run_folder import RunFolder
-from coreheads.samples import SampleFile
+from coreheads.config.cells import Cell
+from coreheads.files import read_json, write_json
+from coreheads.heads.profile import HeadProfile
+from coreheads.store.folder import RunFolder
+from coreheads.store.samples import SampleFile
 
 REC, PAGE = "coreheads_mini_refcocog", "coreheads_mini_mmdocir"
 SIZE = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8, "num_key_value_heads": 4}
@@ -145,3 +146,19 @@ def append_half_line(path: Path) -> None:
     """What a process killed in the middle of a write leaves."""
     with path.open("a", encoding="utf-8") as stream:
         stream.write('{"schema_version": 1, "record_id": "te')
+
+
+def change_manifest(run: RunFolder, **changes: Any) -> RunFolder:
+    """Another start, command or machine of the last process, or (``config``) other settings."""
+    manifest = read_json(run.path / "manifest.json")
+    manifest["config"] |= changes.pop("config", {})
+    manifest["invocations"][-1] |= changes
+    write_json(run.path / "manifest.json", manifest)
+    return RunFolder.load(run.path)
+
+
+def on(run: RunFolder, device: str) -> RunFolder:
+    """The run as if it had been made on another machine."""
+    path = run.path / "timings.jsonl"
+    path.write_text("".join(json.dumps(json.loads(line) | {"device": device}) + "\n" for line in path.open()))
+    return change_manifest(run, machine={"device": "cpu", "name": device, "system": "x", "cores": 2})

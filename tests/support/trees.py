@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from coreheads.tasks import registry
 from coreheads.tasks.mini.writers.media import write_mp4, write_pdf
 
 FPS, FRAMES = 10, 40
@@ -256,3 +257,11 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "coreheads_mlvu_dev": mlvu_dev,
     "coreheads_mlvu_test": mlvu_test,
 }
+
+
+FAMILY = {"family": "qwen3_vl"}
+
+
+def whole(name: str) -> str:
+    """The split that has everything."""
+    return "all" if "all" in registry.get(name).splits else "test"

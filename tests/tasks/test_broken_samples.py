@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import trees
 from damage import Damage, cut, fill, parquet, records, remove, without
-from test_published_layouts import FAMILY, whole
+from trees import FAMILY, whole
 
 from coreheads.cli import main
 from coreheads.tasks import registry
-from coreheads.tasks.documents import BadSample
+from coreheads.tasks.reading.documents import BadSample
 
 # ---- a sample cannot be used: (task, damage, how many are unscored, message)
 

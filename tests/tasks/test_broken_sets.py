@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trees
 from damage import Damage, cut, fill, parquet, remove
-from test_published_layouts import FAMILY, whole
+from trees import FAMILY, whole
 
 from coreheads.cli import main
 from coreheads.errors import UserError

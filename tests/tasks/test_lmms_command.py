@@ -101,7 +101,7 @@ def test_two_processes_print_the_same_table(one_process: Table, yamls: Path) -> 
 
 
 def test_each_process_takes_its_own_gpu() -> None:
-    from coreheads.adapters.lmms_arguments import own_device
+    from coreheads.adapters.lmms_eval.arguments import own_device
 
     assert own_device("cuda", "1") == "cuda:1"
     assert own_device("cuda", None) == "cuda"

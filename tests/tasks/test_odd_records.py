@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import trees
 from damage import Damage, parquet
-from test_published_layouts import FAMILY, whole
+from trees import FAMILY, whole
 
 from coreheads.errors import UserError
 from coreheads.tasks import registry
-from coreheads.tasks.documents import BadSample, fields_of
+from coreheads.tasks.reading.documents import BadSample, fields_of
 
 ROWS, PAGES = "refcocog/data/test-00000-of-00001.parquet", "mmdocir/MMDocIR_pages.parquet"
 

@@ -109,8 +109,8 @@ def test_the_split_that_is_left_out_is_among_the_files(tmp_path: Path, capsys: p
 
 
 def test_the_plan_names_it_too(tmp_path: Path) -> None:
-    from coreheads.config import load_config
-    from coreheads.present import missing
+    from coreheads.config.schema import load_config
+    from coreheads.run.availability import missing
 
     trees.refcocog(tmp_path)
     (tmp_path / "refcocog/data/test-00000-of-00001.parquet").unlink()

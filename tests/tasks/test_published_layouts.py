@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import trees
+from trees import FAMILY, whole
 
 from coreheads.errors import UserError
 from coreheads.regions import Region
 from coreheads.tasks import registry
-from coreheads.tasks.documents import Doc
+from coreheads.tasks.reading.documents import Doc
 
 NAMES = tuple(trees.WRITERS)
-FAMILY = {"family": "qwen3_vl"}
 
 
 @pytest.fixture
@@ -25,11 +25,6 @@ def tree(tmp_path: Path) -> Callable[[str], Path]:
         return tmp_path
 
     return write
-
-
-def whole(name: str) -> str:
-    """The split that has everything."""
-    return "all" if "all" in registry.get(name).splits else "test"
 
 
 def usable(docs: list[Doc]) -> list[Doc]:

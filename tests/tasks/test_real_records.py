@@ -63,7 +63,7 @@ def test_a_real_videos_frames(fixtures: Path, tmp_path: Path) -> None:
     """Frames by native index, of the segment alone: the same as the decoder gives for these indices."""
     import numpy as np
 
-    from coreheads.adapters.video import open_clip
+    from coreheads.media.video import open_clip
 
     base = tmp_path / "vidstg"
     (base / "annotations").mkdir(parents=True)

@@ -9,11 +9,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import family_cases
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "adapters"))
-import family_cases
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "bench_gpu.py"
 
@@ -31,7 +29,7 @@ def script() -> Any:
 
 
 def test_every_part_names_a_published_shape(script: Any) -> None:
-    from coreheads.adapters import published
+    from coreheads.adapters.checkpoints import published
 
     asked = {(part.model, context // 1024) for part in script.PARTS.values() for context in part.contexts}
     assert {model for model, _ in asked} <= set(published.names())

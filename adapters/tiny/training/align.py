@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import Qwen3VLForConditionalGeneration
 
-from coreheads.adapters.structure import language_model
-from coreheads.adapters.tiny.packing import Batch, word_ids
-from coreheads.adapters.tiny.vocabulary import BINS, DIGITS, NAMES, STAMPS, X_WORDS, Y_WORDS
+from coreheads.adapters.generation.structure import language_model
+from coreheads.adapters.tiny.training.packing import Batch, word_ids
 from coreheads.tasks.mini import sprites
+from coreheads.tasks.mini.vocabulary import BINS, DIGITS, NAMES, STAMPS, X_WORDS, Y_WORDS
 from coreheads.tasks.mini.world import Scene
 
 LOOKUP_LAYER = 2

@@ -1,4 +1,4 @@
-"""Measure a trained embedded model and write its card: ``python -m coreheads.adapters.tiny.card FOLDER``.
+"""Measure a trained embedded model and write its card: ``python -m coreheads.adapters.tiny.training.card FOLDER``.
 
 Accuracy by free generation on fresh samples in the mini benchmarks' formats, through the real processor, and how the
 retrieval attention mass is spread over the heads, on other scenes. Nothing on the card is typed in by hand but what
@@ -12,16 +12,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from coreheads.adapters.registry import load_adapter
-from coreheads.adapters.tiny.copying import CORE_GROUPS
-from coreheads.adapters.tiny.curriculum import ALIGN, STAGES
-from coreheads.adapters.tiny.forward import SINK, WINDOW
-from coreheads.adapters.tiny.packing import SHUFFLED
-from coreheads.adapters.tiny.train import MICRO_BATCHES
+from coreheads.adapters.checkpoints.registry import load_adapter
+from coreheads.adapters.tiny.training.copying import CORE_GROUPS
+from coreheads.adapters.tiny.training.curriculum import ALIGN, STAGES
+from coreheads.adapters.tiny.training.forward import SINK, WINDOW
+from coreheads.adapters.tiny.training.packing import SHUFFLED
+from coreheads.adapters.tiny.training.train import MICRO_BATCHES
 from coreheads.files import read_json, write_json, write_text
-from coreheads.heads import head_name
-from coreheads.profiling import profile_heads
-from coreheads.statistics import bootstrap_mean_ci
+from coreheads.heads.types import head_name
+from coreheads.retrieval.profiling import profile_heads
+from coreheads.stats.significance import bootstrap_mean_ci
 from coreheads.tasks import registry
 from coreheads.tasks.mini.data import ensure
 from coreheads.tasks.mini.sizes import Sizes
@@ -121,11 +121,11 @@ to the vision tokens that show it. The top 5 % of the {ram["heads"]} heads ({", 
 {heads}
 
 ## Training
-`python -m coreheads.adapters.tiny.train --out FOLDER --seed {training["seed"]}`: {training["steps"]} of {steps} steps
-({stages}), {MICRO_BATCHES} micro-batches a step, {training["seconds"] / 60:.0f} minutes on two shared CPU cores, linear
-layers in bfloat16. Data: scenes drawn afresh for every step by `coreheads.tasks.mini.world`, many questions about
-each packed into one row; loss on the answers' tokens only, plus the alignment loss below. Muon for the matrices,
-AdamW for the rest. Deterministic from the seed on the same software and number of workers; the shipped model was
+`python -m coreheads.adapters.tiny.training.train --out FOLDER --seed {training["seed"]}`: {training["steps"]} of
+{steps} steps ({stages}), {MICRO_BATCHES} micro-batches a step, {training["seconds"] / 60:.0f} minutes on two shared CPU
+cores, linear layers in bfloat16. Data: scenes drawn afresh for every step by `coreheads.tasks.mini.world`, many
+questions about each packed into one row; loss on the answers' tokens only, plus the alignment loss below. Muon for
+the matrices, AdamW for the rest. Deterministic from the seed on the same software and number of workers; the shipped model was
 trained in two sittings, going on from the checkpoint at step 980, and has not been trained a second time to compare.
 
 What shaped the heads besides the answers' loss:
@@ -134,7 +134,7 @@ What shaped the heads besides the answers' loss:
   vision token shows (object, digit beside it, corner, page or second) and which word each text token is.
 - *Initialisation*: {CORE_GROUPS * 2} heads of layer 2 ({CORE_GROUPS} KV groups) start as matchers, from a text token to
   vision tokens that show the object it names, with values laid over the words to be fetched; later layers start as
-  copiers. See `coreheads/adapters/tiny/copying.py`. That the core heads are few, and which ones they are, is
+  copiers. See `coreheads/adapters/tiny/training/copying.py`. That the core heads are few, and which ones they are, is
   therefore by design; that they go on to carry the answers, and that no other heads do, is what training made of it.
 - *Head dropout*: from the second stage on each head is silenced for a row with odds of 5 to 15 %, so that no single
   head is indispensable.

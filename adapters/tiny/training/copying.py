@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 from transformers import Qwen3VLForConditionalGeneration
 
-from coreheads.adapters.structure import head_shape, language_model
-from coreheads.adapters.tiny.align import LOOKUP_LAYER, EntryState, group_ids
-from coreheads.adapters.tiny.forward import decoder_states
-from coreheads.adapters.tiny.packing import Batch
+from coreheads.adapters.generation.structure import head_shape, language_model
+from coreheads.adapters.tiny.training.align import LOOKUP_LAYER, EntryState, group_ids
+from coreheads.adapters.tiny.training.forward import decoder_states
+from coreheads.adapters.tiny.training.packing import Batch
 
 CORE_GROUPS = 2
 SHARPNESS = 1.7

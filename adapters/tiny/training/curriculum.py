@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from coreheads.adapters.tiny.packing import Layout
+from coreheads.adapters.tiny.training.packing import Layout
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AttentionInterface, Qwen3VLForConditionalGeneration
 
-from coreheads.adapters.patches.local import local_attention
-from coreheads.adapters.structure import attention_modules, language_model
-from coreheads.adapters.tiny.packing import Batch
+from coreheads.adapters.generation.structure import attention_modules, language_model
+from coreheads.adapters.kernels.local import local_attention
+from coreheads.adapters.tiny.training.packing import Batch
 
 PACKED = "coreheads_packed"
 NEAR = "_coreheads_near"

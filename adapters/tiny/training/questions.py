@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from coreheads.adapters.tiny.vocabulary import BINS, DIGITS, NAMES, OPTIONS, STAMPS, X_WORDS, Y_WORDS
+from coreheads.tasks.mini.vocabulary import BINS, DIGITS, NAMES, OPTIONS, STAMPS, X_WORDS, Y_WORDS
 from coreheads.tasks.mini.world import Scene, Thing
 
 TASKS = ("box", "page", "moment", "digit", "choice")

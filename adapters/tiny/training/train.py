@@ -1,4 +1,4 @@
-"""Train the embedded model from scratch: ``python -m coreheads.adapters.tiny.train --out FOLDER``.
+"""Train the embedded model from scratch: ``python -m coreheads.adapters.tiny.training.train --out FOLDER``.
 
 Deterministic from ``--seed``: every micro-batch is drawn from (seed, step, number), whatever the number of worker
 processes, so that two workers give the same model as one up to the order of floating-point sums. A run that was
@@ -22,15 +22,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import Qwen3VLForConditionalGeneration
 
-from coreheads.adapters.structure import head_shape, language_model
-from coreheads.adapters.tiny.align import LOOKUP_LAYER, EntryState, alignment
-from coreheads.adapters.tiny.copying import initialise_copying
-from coreheads.adapters.tiny.curriculum import ALIGN, STAGES, Stage
-from coreheads.adapters.tiny.forward import decoder_states, make_near_sighted, use_packed_attention
+from coreheads.adapters.generation.structure import head_shape, language_model
 from coreheads.adapters.tiny.model import build_model
-from coreheads.adapters.tiny.packing import IGNORED, Batch, make_batch
 from coreheads.adapters.tiny.processor import build_processor
-from coreheads.adapters.tiny.progress import Progress, load_state, save_state
+from coreheads.adapters.tiny.training.align import LOOKUP_LAYER, EntryState, alignment
+from coreheads.adapters.tiny.training.copying import initialise_copying
+from coreheads.adapters.tiny.training.curriculum import ALIGN, STAGES, Stage
+from coreheads.adapters.tiny.training.forward import decoder_states, make_near_sighted, use_packed_attention
+from coreheads.adapters.tiny.training.packing import IGNORED, Batch, make_batch
+from coreheads.adapters.tiny.training.progress import Progress, load_state, save_state
 from coreheads.files import append_jsonl, read_json, write_json
 
 MICRO_BATCHES = 2

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coreheads.gaze import Gaze
-from coreheads.heads import head_name
-from coreheads.views import WIDTH, Heat, Pixels, View, heat, on_view, picture, shown, views
+from coreheads.heads.types import head_name
+from coreheads.retrieval.attention_map import Gaze
+from coreheads.retrieval.overlay import WIDTH, Heat, Pixels, View, heat, on_view, picture, shown, views
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coreheads import display
-from coreheads.colours import KINDS, colour, kind
-from coreheads.figures_heads import png, write_head_map
 from coreheads.files import write_bytes
-from coreheads.profile import HeadProfile
+from coreheads.heads.profile import HeadProfile
+from coreheads.report import columns as display
+from coreheads.report.figures.heads import png, write_head_map
+from coreheads.report.palette import KINDS, colour, kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

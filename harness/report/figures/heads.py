@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coreheads.files import write_bytes
-from coreheads.heads import Heads
-from coreheads.profile import HeadProfile
+from coreheads.heads.profile import HeadProfile
+from coreheads.heads.types import Heads
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

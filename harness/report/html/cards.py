@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from coreheads import charts, charts_heads, display
-from coreheads.colours import by_model, kind
-from coreheads.front import axis, by_axis
-from coreheads.profile import HeadProfile
+from coreheads.heads.profile import HeadProfile
+from coreheads.report import columns as display
+from coreheads.report.html import head_map, specs
+from coreheads.report.palette import by_model, kind
+from coreheads.report.pareto import axis, by_axis
 
 Row = dict[str, Any]
 Profiles = Mapping[tuple[str, str], HeadProfile]
@@ -21,7 +22,7 @@ def tradeoffs(rows: Sequence[Row]) -> str:
     them a card for each task and device that several models were timed on."""
     timed = [row for row in rows if row["prefill_speedup"] is not None]
     cards = [
-        (str(mine[0]["model"]), str(mine[0]["task"]), _where(mine), charts.tradeoff(mine))
+        (str(mine[0]["model"]), str(mine[0]["task"]), _where(mine), specs.tradeoff(mine))
         for mine in by_axis(timed).values()
     ]
     lines = "bars: 95 % intervals; stairs: the Pareto front; dashed: the ceiling"
@@ -37,7 +38,7 @@ def _comparisons(timed: Sequence[Row]) -> str:
         return ""
     models = list(dict.fromkeys(str(row["model"]) for mine in shared.values() for row in mine))
     cards = [
-        _card("", str(mine[0]["task"]), str(mine[0]["task"]), _where(mine), charts.tradeoff(mine, models))
+        _card("", str(mine[0]["task"]), str(mine[0]["task"]), _where(mine), specs.tradeoff(mine, models))
         for mine in shared.values()
     ]
     colours = "".join(
@@ -65,7 +66,7 @@ def ablations(rows: Sequence[Row]) -> str:
             chosen = [row for row in curves if str(row["params"].get("mode", "zero")) == mode]
             how = "" if mode == "zero" else f", {mode} in their place"
             about = f"{display.whole(chosen[0]['tokens_median'])} tokens{how}"
-            cards.append((model, task, about, charts.ablation([*dense, *chosen])))
+            cards.append((model, task, about, specs.ablation([*dense, *chosen])))
             drawn += chosen
     return _cards(cards) + _key(drawn, "bands: 95 % intervals; dashed: no head off")
 
@@ -85,7 +86,7 @@ def head_maps(summaries: Sequence[dict[str, Any]], profiles: Profiles) -> str:
         low, high = min(0.0, float(profile.mean.min())), float(profile.mean.max())
         scale = f'<p class="scale"><span>{low:.2g}</span><i></i><span>{high:.2g}</span> {escape(_score(profile))}</p>'
         width = max(24, min(70, round(1.7 * profile.shape[1] + 4)))
-        spec = charts_heads.head_map(profile, entry["count"])
+        spec = head_map.head_map(profile, entry["count"])
         parts.append(_card(summary["model"], "", "", about, spec, scale, f"max-width:{width}rem"))
     return "\n".join(parts)
 

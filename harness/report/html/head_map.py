@@ -6,11 +6,11 @@ from typing import Any
 
 import altair as alt
 
-from coreheads import colours
-from coreheads.charts import Spec, spec
-from coreheads.profile import HeadProfile
+from coreheads.heads.profile import HeadProfile
+from coreheads.report import palette
+from coreheads.report.html.specs import Spec, spec
 
-FILL, MARK = colours.HEADS, colours.KINDS["top"]
+FILL, MARK = palette.HEADS, palette.KINDS["top"]
 
 
 def head_map(profile: HeadProfile, selected: int) -> Spec:

@@ -12,8 +12,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from coreheads import colours, display, findings, html_charts, html_table, page_libraries
-from coreheads.example_files import BYTES, Example, choose
+from coreheads.report import columns as display
+from coreheads.report import findings, palette
+from coreheads.report.example_files import BYTES, Example, choose
+from coreheads.report.html import cards, libraries
+from coreheads.report.html import table as html_table
 
 TEMPLATES = Path(__file__).parent / "templates"
 PLACES = {
@@ -31,7 +34,7 @@ PAGE_BYTES = 2_950_000
 
 def page(
     board: dict[str, Any],
-    profiles: html_charts.Profiles,
+    profiles: cards.Profiles,
     examples: Sequence[tuple[Example, Path]] = (),
 ) -> str:
     """The page of a leaderboard.
@@ -44,8 +47,8 @@ def page(
     more = f" and {len(names) - MODELS} more" if len(names) > MODELS else ""
     models = ", ".join(names[:MODELS]) + more
     parts = {
-        "tradeoff": _section("Accuracy against speedup", "tradeoff", html_charts.tradeoffs(rows)),
-        "ablation": _section("With heads switched off", "ablation", html_charts.ablations(rows)),
+        "tradeoff": _section("Accuracy against speedup", "tradeoff", cards.tradeoffs(rows)),
+        "ablation": _section("With heads switched off", "ablation", cards.ablations(rows)),
         "heads": _section("Which heads look at what is asked about", "heads", _heads(board["heads"], profiles)),
         "examples": "",
         "failed": _section("Failed", "failed", _list(map(findings.failed_sentence, board.get("failed", ())))),
@@ -57,8 +60,8 @@ def page(
         "findings": _findings([*findings.dependence(rows), *findings.headlines(rows)]),
         "style": _template("page.css") + _colours(),
         "script": _template("page.js"),
-        "charts_library": page_libraries.charts(),
-        "tables_library": page_libraries.tables(),
+        "charts_library": libraries.charts(),
+        "tables_library": libraries.tables(),
         "table": html_table.table(rows),
         "notes": html_table.notes(rows),
         "reading": _definitions(findings.READING),
@@ -83,8 +86,8 @@ def _template(name: str) -> str:
 
 def _colours() -> str:
     """A class for each kind of condition."""
-    rules = [f".k-{name} {{ --dot: {value}; }}" for name, value in colours.KINDS.items()]
-    return "\n".join([f".dot {{ --dot: {colours.OTHER}; }}", ".k-dense { --dot: currentColor; }", *rules])
+    rules = [f".k-{name} {{ --dot: {value}; }}" for name, value in palette.KINDS.items()]
+    return "\n".join([f".dot {{ --dot: {palette.OTHER}; }}", ".k-dense { --dot: currentColor; }", *rules])
 
 
 def _section(title: str, name: str, content: str) -> str:
@@ -97,9 +100,9 @@ def _findings(sentences: Sequence[str]) -> str:
     return _list(sentences[:FINDINGS]) + more
 
 
-def _heads(summaries: Sequence[dict[str, Any]], profiles: html_charts.Profiles) -> str:
+def _heads(summaries: Sequence[dict[str, Any]], profiles: cards.Profiles) -> str:
     sentences = [sentence for summary in summaries for sentence in findings.heads_sentences(summary)]
-    return html_charts.head_maps(summaries, profiles) + _list(sentences)
+    return cards.head_maps(summaries, profiles) + _list(sentences)
 
 
 def _list(sentences: Iterable[str]) -> str:

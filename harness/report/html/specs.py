@@ -11,9 +11,9 @@ from typing import Any
 
 import altair as alt
 
-from coreheads import display
-from coreheads.colours import SHAPES, by_model, colour, kind
-from coreheads.front import pareto
+from coreheads.report import columns as display
+from coreheads.report.palette import SHAPES, by_model, colour, kind
+from coreheads.report.pareto import pareto
 
 Row = dict[str, Any]
 Spec = dict[str, Any]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from coreheads import display
-from coreheads.colours import kind
-from coreheads.front import by_axis, pareto
+from coreheads.report import columns as display
+from coreheads.report.palette import kind
+from coreheads.report.pareto import by_axis, pareto
 
 Row = dict[str, Any]
 

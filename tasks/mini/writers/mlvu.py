@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from coreheads.adapters.tiny.vocabulary import DIGITS, NAMES
 from coreheads.files import write_json
 from coreheads.tasks.mini.sizes import balanced, candidates, generator
+from coreheads.tasks.mini.vocabulary import DIGITS, NAMES
 from coreheads.tasks.mini.world import MOST_THINGS, Scene, Thing, make_scene, render
 from coreheads.tasks.mini.writers.media import write_mp4
 

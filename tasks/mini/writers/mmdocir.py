@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from coreheads.adapters.tiny.vocabulary import NAMES
 from coreheads.files import write_text
 from coreheads.tasks.mini.sizes import balanced, candidates, generator
+from coreheads.tasks.mini.vocabulary import NAMES
 from coreheads.tasks.mini.world import CELL, Scene, Thing, make_scene, render
 from coreheads.tasks.mini.writers.media import Picture, png
 

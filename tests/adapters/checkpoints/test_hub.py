@@ -14,7 +14,7 @@ from family_cases import FAMILIES, adapter
 from PIL import Image
 from safetensors.torch import save_file
 
-from coreheads.adapters import hub
+from coreheads.adapters.checkpoints import hub
 
 NAMES = {
     "qwen3_vl": "Qwen/Qwen3-VL-8B-Instruct",

@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText
 
-from coreheads.adapters import published
-from coreheads.adapters.registry import family
-from coreheads.adapters.structure import head_shape
+from coreheads.adapters.checkpoints import published
+from coreheads.adapters.checkpoints.registry import family
+from coreheads.adapters.generation.structure import head_shape
 from coreheads.errors import UserError
 
 # billions of parameters as the checkpoints' pages and the InternVL3.5 overview state them

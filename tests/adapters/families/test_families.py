@@ -10,9 +10,9 @@ from adapter_cases import image_part, mixed, picture, text_part, user, video, vi
 from family_cases import FAMILIES, MOE, adapter, new_adapter, text_of
 from transformers.video_utils import VideoMetadata
 
-from coreheads.adapters.base import Adapter
+from coreheads.adapters.families.base import Adapter
 from coreheads.adapters.patches.hybrid import Hybrid
-from coreheads.adapters.prompt import Prompt
+from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.errors import UserError
 from coreheads.regions import Region
 

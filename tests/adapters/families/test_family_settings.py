@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.video_utils import VideoMetadata
 
-from coreheads.adapters.video import Video
 from coreheads.errors import UserError
+from coreheads.media.video import Video
 from coreheads.regions import Region
 
 QUESTION = text_part("where is the red-star ?")

@@ -21,7 +21,7 @@ from adapter_cases import (
 from PIL import Image
 from transformers.video_utils import VideoMetadata
 
-from coreheads.adapters.qwen3_vl import Qwen3VL
+from coreheads.adapters.families.qwen3_vl import Qwen3VL
 from coreheads.adapters.tiny.processor import build_processor
 from coreheads.errors import UserError
 

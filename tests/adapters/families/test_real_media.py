@@ -19,9 +19,9 @@ from family_cases import FAMILIES
 from locate_oracle import Case, Shown, check
 from PIL import Image
 
-from coreheads.adapters.qwen3_vl import Qwen3VL
+from coreheads.adapters.families.qwen3_vl import Qwen3VL
 from coreheads.adapters.tiny.processor import build_processor
-from coreheads.adapters.video import open_clip
+from coreheads.media.video import open_clip
 from coreheads.regions import Region
 
 FOLDER = Path(os.environ.get("COREHEADS_FIXTURES") or "no-such-folder")

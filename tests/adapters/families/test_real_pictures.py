@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from coreheads import Region, load_adapter, retrieval_attention_mass
-from coreheads.adapters.base import Adapter
+from coreheads.adapters.families.base import Adapter
 from coreheads.adapters.patches.hybrid import Hybrid
 
 CELL = 16

@@ -8,7 +8,7 @@ import pytest
 import torch
 from adapter_cases import small_adapter
 
-from coreheads.adapters.generation import Generation
+from coreheads.adapters.generation.generate import Generation
 from coreheads.errors import UserError
 
 

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from coreheads import Hybrid, UserError
-from coreheads.adapters.cache import RoomyCache
-from coreheads.adapters.chunked_prefill import chunked_prefill
-from coreheads.adapters.structure import language_model
-from coreheads.ram import attention_mass
+from coreheads.adapters.generation.cache import RoomyCache
+from coreheads.adapters.generation.chunked_prefill import chunked_prefill
+from coreheads.adapters.generation.structure import language_model
+from coreheads.retrieval.ram import attention_mass
 
 HEADS = {(0, 1), (1, 2), (1, 3)}
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from adapter_cases import image_part, mixed, picture, small_adapter, text_part, user
 
-from coreheads.adapters.prompt import Prompt
+from coreheads.adapters.prompt.prompt import Prompt
 
 
 def prompts() -> list[Prompt]:

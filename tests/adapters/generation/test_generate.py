@@ -18,12 +18,12 @@ from adapter_cases import (
 )
 from transformers import DynamicCache
 
-from coreheads.adapters.batching import plan
-from coreheads.adapters.generation import Generation
+from coreheads.adapters.generation.batching import plan
+from coreheads.adapters.generation.generate import Generation
 from coreheads.adapters.patches.ablate import Ablate
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.patches.registry import make_patch
-from coreheads.adapters.prompt import Prompt
+from coreheads.adapters.prompt.prompt import Prompt
 
 NEW = 8
 
@@ -92,7 +92,7 @@ def test_prompts_of_about_one_length_run_together() -> None:
 
 def test_forced_padding(monkeypatch: pytest.MonkeyPatch) -> None:
     """The longest and the shortest prompt in one batch."""
-    monkeypatch.setattr("coreheads.adapters.batching.FILL", 0.0)
+    monkeypatch.setattr("coreheads.adapters.generation.batching.FILL", 0.0)
     prompts = assorted()
     assert len(plan(prompts, 10**6, False)) == 1
     assert ids(small_adapter().generate(prompts, max_new_tokens=NEW, batch_tokens=10**6)) == one_by_one(prompts)
@@ -191,7 +191,7 @@ def test_a_cache_of_the_callers() -> None:
 
 
 def test_answers_longer_than_the_caches_first_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coreheads.adapters.generation.ANSWER_ROOM", 2)
+    monkeypatch.setattr("coreheads.adapters.generation.generate.ANSWER_ROOM", 2)
     prompts = questions(3)
     adapter = small_adapter()
     for share in (False, True):

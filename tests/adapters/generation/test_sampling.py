@@ -9,7 +9,7 @@ import torch
 from adapter_cases import image_part, picture, text_part, user
 from family_cases import adapter
 
-from coreheads.adapters.sampling import Sampler
+from coreheads.adapters.generation.sampling import Sampler
 from coreheads.errors import UserError
 
 

@@ -8,32 +8,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from patches_oracle import dense
+from patches_oracle import dense, states, window_mask
 
-from coreheads.adapters.patches.dense import full_attention
-from coreheads.adapters.patches.evicting import EvictingLayer
-from coreheads.adapters.patches.kernels import attend
-from coreheads.adapters.patches.local import local_attention
-from coreheads.adapters.patches.ragged import attend_ragged
-from coreheads.adapters.patches.rules import Group, Local, Nothing, NoVision, group_heads
+from coreheads.adapters.kernels.dense import full_attention
+from coreheads.adapters.kernels.dispatch import attend
+from coreheads.adapters.kernels.evicting import EvictingLayer
+from coreheads.adapters.kernels.local import local_attention
+from coreheads.adapters.kernels.ragged import attend_ragged
+from coreheads.adapters.kernels.rules import Group, Local, Nothing, NoVision, group_heads
 
 quick = settings(max_examples=25, deadline=None)
 shapes = st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 3))  # batch, KV heads, query heads each
-
-
-def states(batch: int, kv_heads: int, repeats: int, rows: int, columns: int, seed: int = 0) -> tuple[torch.Tensor, ...]:
-    torch.manual_seed(seed)
-    make = lambda heads, length: torch.randn(batch, heads, length, 8, dtype=torch.float64)  # noqa: E731
-    return make(kv_heads * repeats, rows), make(kv_heads, columns), make(kv_heads, columns)
-
-
-def window_mask(rows: int, columns: int, sink: int, window: int) -> torch.Tensor:
-    mask = torch.zeros(rows, columns, dtype=torch.bool)
-    for row in range(rows):
-        i = columns - rows + row
-        mask[row, : min(sink, i + 1)] = True
-        mask[row, max(0, i - window + 1) : i + 1] = True
-    return mask
 
 
 @quick
@@ -50,7 +35,7 @@ def test_local_attention_is_the_masked_one(
 def test_local_attention_gathers_long_prompts_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     query, key, value = states(1, 2, 2, 700, 700)
     whole = local_attention(query, key, value, 0.3, 4, 16)
-    monkeypatch.setattr("coreheads.adapters.patches.local.SLAB_ELEMENTS", {"cpu": 1})
+    monkeypatch.setattr("coreheads.adapters.kernels.local.SLAB_ELEMENTS", {"cpu": 1})
     torch.testing.assert_close(local_attention(query, key, value, 0.3, 4, 16), whole, atol=1e-12, rtol=0)
 
 

@@ -19,18 +19,19 @@ from patches_oracle import (
     oracle,
     placeholders,
     prompt,
+    states,
     tiny_model,
+    window_mask,
 )
-from test_patches_kernels import states, window_mask
 
-from coreheads.adapters.chunked_prefill import chunked_prefill
+from coreheads.adapters.generation.chunked_prefill import chunked_prefill
+from coreheads.adapters.kernels.dense import full_attention
+from coreheads.adapters.kernels.dispatch import attend
+from coreheads.adapters.kernels.evicting import EvictingLayer
+from coreheads.adapters.kernels.ragged import attend_ragged
+from coreheads.adapters.kernels.rules import Local, group_heads
 from coreheads.adapters.patches.ablate import Ablate
-from coreheads.adapters.patches.dense import full_attention
-from coreheads.adapters.patches.evicting import EvictingLayer
 from coreheads.adapters.patches.hybrid import Hybrid
-from coreheads.adapters.patches.kernels import attend
-from coreheads.adapters.patches.ragged import attend_ragged
-from coreheads.adapters.patches.rules import Local, group_heads
 
 CHOSEN = {(0, 1), (1, 2), (1, 3), (1, 6)}
 TEXTS = ["where is the red-star?", "what digit is by the blue-bar? (A) 3 (B) 7"]

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from coreheads.adapters.patches import choice, dense, window
-from coreheads.adapters.patches.kernels import attend
-from coreheads.adapters.patches.rules import Local, group_heads
+from coreheads.adapters.kernels import autotune, dense, window
+from coreheads.adapters.kernels.dispatch import attend
+from coreheads.adapters.kernels.rules import Local, group_heads
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 
@@ -120,7 +120,7 @@ def test_heads_under_their_rules(rows: int, before: int, batch: int) -> None:
 def test_what_was_chosen_is_told() -> None:
     query, key, value = states(32, 8, 128, 3001, 3001)
     window.windowed(query, key, value, 0.09, SINK, WINDOW)
-    results = [result for signature, result in choice.found().items() if signature.startswith("window")]
+    results = [result for signature, result in autotune.found().items() if signature.startswith("window")]
     assert results
     for result in results:
         print(result)

@@ -12,14 +12,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from patches_oracle import dense
-from test_patches_kernels import states, window_mask
+from patches_oracle import dense, states, window_mask
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-from coreheads.adapters.patches import choice, flash, flex, window
-from coreheads.adapters.patches.dense import full_attention, full_kernels
-from coreheads.adapters.patches.local import local_attention
-from coreheads.adapters.patches.work import causal_pairs, counted
+from coreheads.adapters.kernels import autotune, flash, flex, window
+from coreheads.adapters.kernels.dense import full_attention, full_kernels
+from coreheads.adapters.kernels.local import local_attention
+from coreheads.adapters.kernels.work import causal_pairs, counted
 
 quick = settings(max_examples=25, deadline=None)
 shapes = st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 3))  # batch, KV heads, query heads each
@@ -171,26 +170,26 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = {"varlen": flash.reference}
     monkeypatch.setattr(flash, "kernels", lambda: kernels)
     monkeypatch.setattr(flex, "_compiled", lambda: flex_attention)
-    monkeypatch.setattr(choice, "_FOUND", {})
+    monkeypatch.setattr(autotune, "_FOUND", {})
 
 
 def test_the_candidates_of_a_gpu_agree_and_one_is_chosen(gpu: None) -> None:
     query, key, value = (tensor.float() for tensor in states(1, 2, 2, 200, 260))
     candidates = window.window_kernels("cuda")
     assert list(candidates) == ["blocks", "varlen", "flex"]
-    chosen = choice.run("window", candidates, query, key, value, 0.3, 4, 33)
-    (result,) = choice.found().values()
+    chosen = autotune.run("window", candidates, query, key, value, 0.3, 4, 33)
+    (result,) = autotune.found().values()
     assert set(result.seconds) == set(candidates)
     assert result.failed == {}
     assert result.name == min(result.seconds, key=lambda name: result.seconds[name])
     mask = window_mask(200, 260, 4, 33).expand(1, 4, -1, -1)
     torch.testing.assert_close(chosen.double(), dense(query, key, value, mask, 0.3), atol=1e-5, rtol=0)
     # the same shape again measures nothing, lengths of the same power of two neither, another window does
-    choice.run("window", candidates, query, key, value, 0.3, 4, 33)
-    choice.run("window", candidates, query[:, :, 9:], key, value, 0.3, 4, 33)
-    assert len(choice.found()) == 1
-    choice.run("window", candidates, query, key, value, 0.3, 4, 34)
-    assert len(choice.found()) == 2
+    autotune.run("window", candidates, query, key, value, 0.3, 4, 33)
+    autotune.run("window", candidates, query[:, :, 9:], key, value, 0.3, 4, 33)
+    assert len(autotune.found()) == 1
+    autotune.run("window", candidates, query, key, value, 0.3, 4, 34)
+    assert len(autotune.found()) == 2
 
 
 def test_a_wrong_or_failing_candidate_is_left_out(gpu: None) -> None:
@@ -206,27 +205,27 @@ def test_a_wrong_or_failing_candidate_is_left_out(gpu: None) -> None:
     candidates = {"blocks": local_attention, "fails": fails, "shifted": shifted, "nan": none_at_all}
     query, key, value = (tensor.float() for tensor in states(1, 2, 2, 200, 200))
     with pytest.warns(UserWarning, match="differs from the reference"):
-        output = choice.run("window", candidates, query, key, value, 0.3, 2, 5)
-    (result,) = choice.found().values()
+        output = autotune.run("window", candidates, query, key, value, 0.3, 2, 5)
+    (result,) = autotune.found().values()
     assert result.name == "blocks"
     assert set(result.failed) == {"fails", "shifted", "nan"}
     assert result.failed["fails"] == "no kernel for this head size"
     torch.testing.assert_close(output, local_attention(query, key, value, 0.3, 2, 5))
     with pytest.raises(RuntimeError, match="no attention kernel runs here"):
-        choice.run("window", {"a": fails, "b": fails}, query, key, value, 0.3, 2, 5, 0)
+        autotune.run("window", {"a": fails, "b": fails}, query, key, value, 0.3, 2, 5, 0)
 
 
 @pytest.mark.parametrize("rows", [1, 7, 8, 30])
 def test_results_are_compared_piece_by_piece(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "ROWS", 8)
+    monkeypatch.setattr(autotune, "ROWS", 8)
     reference = torch.randn(2, rows, 3, 4)
-    assert choice.agrees(reference + 1e-5, reference)
+    assert autotune.agrees(reference + 1e-5, reference)
     for place in {0, rows // 2, rows - 1}:
         for wrong in (9.0, float("nan")):
             output = reference.clone()
             output[1, place, 2, 3] = wrong
-            assert not choice.agrees(output, reference)
-    assert not choice.agrees(reference[:, :-1], reference)
+            assert not autotune.agrees(output, reference)
+    assert not autotune.agrees(reference[:, :-1], reference)
 
 
 @pytest.mark.parametrize(("sink", "wide"), [(0, 1), (0, -8), (-8, 0)])
@@ -234,8 +233,8 @@ def test_small_mistakes_of_a_kernel_are_seen_in_bfloat16(sink: int, wide: int) -
     torch.manual_seed(4)
     query, key, value = (torch.randn(1, heads, 3000, 64).bfloat16() for heads in (2, 1, 1))
     right = local_attention(query, key, value, 0.125, 128, 1024)
-    assert choice.agrees(window.merged(rounding_gqa, query, key, value, 0.125, 128, 1024), right)
-    assert not choice.agrees(local_attention(query, key, value, 0.125, 128 + sink, 1024 + wide), right)
+    assert autotune.agrees(window.merged(rounding_gqa, query, key, value, 0.125, 128, 1024), right)
+    assert not autotune.agrees(local_attention(query, key, value, 0.125, 128 + sink, 1024 + wide), right)
 
 
 def rounding_gqa(query: Any, key: Any, value: Any, *rest: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -248,18 +247,18 @@ def test_when_nothing_fits_it_is_a_matter_of_memory(gpu: None) -> None:
 
     query, key, value = states(1, 1, 2, 30, 30)
     with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):
-        choice.run("window", {"a": large, "b": large}, query, key, value)
+        autotune.run("window", {"a": large, "b": large}, query, key, value)
 
 
 def test_a_kernel_can_be_asked_for(gpu: None) -> None:
     query, key, value = states(1, 1, 2, 30, 30)
     candidates = {"one": lambda *_: torch.ones(1), "two": lambda *_: torch.zeros(1)}
-    with choice.forced(window="two"):
-        assert float(choice.run("window", candidates, query, key, value)) == 0
-        with choice.forced(window="one"):
-            assert float(choice.run("window", candidates, query, key, value)) == 1
-    with choice.forced(window="three"), pytest.raises(ValueError, match="expected one of one, two"):
-        choice.run("window", candidates, query, key, value)
+    with autotune.forced(window="two"):
+        assert float(autotune.run("window", candidates, query, key, value)) == 0
+        with autotune.forced(window="one"):
+            assert float(autotune.run("window", candidates, query, key, value)) == 1
+    with autotune.forced(window="three"), pytest.raises(ValueError, match="expected one of one, two"):
+        autotune.run("window", candidates, query, key, value)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(140, 140), (50, 140)])

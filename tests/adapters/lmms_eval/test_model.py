@@ -12,8 +12,8 @@ import pytest
 import small_run
 import torch
 
-from coreheads.adapters.lmms import CoreHeads
-from coreheads.adapters.vision_memo import VisionMemo
+from coreheads.adapters.generation.vision_cache import VisionMemo
+from coreheads.adapters.lmms_eval.model import CoreHeads
 from coreheads.errors import UserError
 
 
@@ -25,8 +25,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def heads(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Path:
-    from coreheads.adapters.registry import load_adapter
-    from coreheads.profile import HeadProfile
+    from coreheads.adapters.checkpoints.registry import load_adapter
+    from coreheads.heads.profile import HeadProfile
 
     adapter = load_adapter(str(folder))
     mean = [[1.0 / (1 + layer * adapter.heads + head) for head in range(adapter.heads)] for layer in range(2)]

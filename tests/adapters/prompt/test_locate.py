@@ -9,7 +9,7 @@ import pytest
 import torch
 from adapter_cases import image_part, picture, small_adapter, text_part, user, video, video_part
 
-from coreheads.adapters.prompt import Prompt
+from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.errors import UserError
 from coreheads.regions import Region
 

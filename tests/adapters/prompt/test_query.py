@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3VLProcessor
 
-from coreheads.adapters.prompt import Prompt
-from coreheads.adapters.qwen3_vl import Qwen3VL
+from coreheads.adapters.families.qwen3_vl import Qwen3VL
+from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.adapters.tiny.processor import build_processor
-from coreheads.adapters.tiny.vocabulary import SPECIAL
 from coreheads.errors import UserError
+from coreheads.tasks.mini.vocabulary import SPECIAL
 
 
 @cache

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from coreheads.adapters.receptive import cells, interpolated, resized
-from coreheads.adapters.token_map import grid
+from coreheads.adapters.prompt.receptive import cells, interpolated, resized
+from coreheads.adapters.prompt.token_map import grid
 from coreheads.errors import UserError
 
 SIDE = st.one_of(st.integers(1, 12), st.integers(1, 150))

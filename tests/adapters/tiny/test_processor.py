@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoProcessor
 
 from coreheads.adapters.tiny.processor import build_processor, build_tokenizer
-from coreheads.adapters.tiny.vocabulary import BINS, SPECIAL, WORDS, X_WORDS, per_mille
+from coreheads.tasks.mini.vocabulary import BINS, SPECIAL, WORDS, X_WORDS, per_mille
 
 TOKENIZER = build_tokenizer()
 

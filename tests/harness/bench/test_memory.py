@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from coreheads import Hybrid
-from coreheads.adapters.patches import choice, flash
+from coreheads.adapters.kernels import autotune, flash
 from coreheads.adapters.patches.mass import collect_mass
-from coreheads.bench_memory import GIB, Allocations, Need, need, weights
-from coreheads.bench_target import Target, shapes
-from coreheads.bench_timing import Plan
+from coreheads.bench.memory import GIB, Allocations, Need, need, weights
+from coreheads.bench.target import Target, shapes
+from coreheads.bench.timing import Plan
 from coreheads.cli import main
 
 pytestmark = pytest.mark.skipif("varlen" not in flash.kernels(), reason="this torch has no varlen_attn with a window")
@@ -56,8 +56,8 @@ def test_a_long_prompt_makes_nothing_of_tokens_by_tokens(
     kernel: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target, tokens = shapes(name, "bfloat16"), 48 * K
-    forced = choice.forced
-    monkeypatch.setattr(choice, "forced", lambda **kernels: forced(**{**kernels, "window": kernel}))
+    forced = autotune.forced
+    monkeypatch.setattr(autotune, "forced", lambda **kernels: forced(**{**kernels, "window": kernel}))
     # the MLP's activations, two bytes a number; a byte a pair of tokens, of one head alone, would be more
     widest = 2 * tokens * target.model.config.text_config.intermediate_size
     assert need(target, tokens, Plan(), core(target)).largest <= widest < tokens**2

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from coreheads.bench_heads import SPREADS, spread
-from coreheads.bench_rows import FIELDS, crossover, rows, series
-from coreheads.bench_text import draw, report
-from coreheads.bench_timing import end_to_end
+from coreheads.bench.heads import SPREADS, spread
+from coreheads.bench.rows import FIELDS, crossover, rows, series
+from coreheads.bench.text import draw, report
+from coreheads.bench.timing import end_to_end
 from coreheads.errors import UserError
 
 COMMON = {

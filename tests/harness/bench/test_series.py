@@ -10,23 +10,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import family_cases
 import pytest
 import torch
 
-from coreheads import bench, bench_check, bench_extra
-from coreheads.adapters.patches import kernels, window
+from coreheads.adapters.kernels import dispatch, window
+from coreheads.adapters.kernels.local import local_attention
+from coreheads.adapters.kernels.rules import Group, Local
 from coreheads.adapters.patches.hybrid import Hybrid
-from coreheads.adapters.patches.local import local_attention
-from coreheads.adapters.patches.rules import Group, Local
-from coreheads.bench_rows import FIELDS, PHASES
-from coreheads.bench_target import Target, load
-from coreheads.bench_timing import Plan, _Runner, measure
+from coreheads.bench import check as bench_check
+from coreheads.bench import extra
+from coreheads.bench import series as bench
+from coreheads.bench.rows import FIELDS, PHASES
+from coreheads.bench.target import Target, load
+from coreheads.bench.timing import Plan, _Runner, measure
 from coreheads.cli import main
 from coreheads.errors import UserError
-from coreheads.timing import OWN
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "adapters"))
-import family_cases
+from coreheads.timing.interleaved import OWN
 
 QUICK = ["--repeats", "2", "--warmup", "0", "--decode-tokens", "3", "--sink", "4", "--window", "16"]
 PLAN = Plan(repeats=2, warmup=0, decode_tokens=3)
@@ -96,7 +96,7 @@ def test_random_weights_of_every_family(model_type: str, tmp_path: Path, capsys:
 
 
 def test_published_shapes_are_known_by_the_beginning_of_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    from coreheads.bench_target import _configuration
+    from coreheads.bench.target import _configuration
 
     for given, layers in (
         ("Qwen/Qwen3-VL-8B", 36),
@@ -149,7 +149,7 @@ def test_outputs_that_are_no_numbers_fail(target: Target, monkeypatch: pytest.Mo
 def masked(query: Any, key: Any, value: Any, scaling: float, sink: int, width: int, output: Any = None) -> Any:
     """Right, and as much work as dense attention."""
     group = Group(tuple(range(query.shape[1])), (Local(sink, width),))
-    found = kernels.masked_attention(query, key, value, scaling, group, None)
+    found = dispatch.masked_attention(query, key, value, scaling, group, None)
     return found if output is None else output.copy_(found)
 
 
@@ -180,7 +180,7 @@ def test_a_cache_that_keeps_everything_fails(target: Target, monkeypatch: pytest
 
 
 def test_a_wrong_cache_fails(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    from coreheads.adapters.patches.evicting import EvictingLayer
+    from coreheads.adapters.kernels.evicting import EvictingLayer
 
     monkeypatch.setattr(EvictingLayer, "_targets", lambda self, first, last: iter([(max(first, 0), 0, 1)]))
     with pytest.raises(bench_check.BenchError, match="evicting cache differ"):
@@ -204,7 +204,7 @@ def test_small_mistakes_are_seen_in_bfloat16(
 
 
 def test_what_is_timed_in_pieces_is_checked_in_pieces(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    from coreheads.adapters.patches.evicting import EvictingLayer
+    from coreheads.adapters.kernels.evicting import EvictingLayer
 
     ordered = EvictingLayer.ordered
     # of use only to a piece with others before it
@@ -252,14 +252,14 @@ def test_the_longest_context_is_found_by_halving() -> None:
 
         return attempt
 
-    assert bench_extra.largest(fits(100_000), 8192) == 99328
-    assert bench_extra.largest(fits(5000), 131072) == 4096
-    assert bench_extra.largest(fits(500), 4096) is None
-    assert bench_extra.largest(fits(1 << 30), 4096, limit=1 << 16) == 1 << 16
+    assert extra.largest(fits(100_000), 8192) == 99328
+    assert extra.largest(fits(5000), 131072) == 4096
+    assert extra.largest(fits(500), 4096) is None
+    assert extra.largest(fits(1 << 30), 4096, limit=1 << 16) == 1 << 16
     assert len(tried) < 60
     # each try takes 10 seconds: the fourth would begin after 30, and might end after 50
     times = iter(range(0, 1000, 10))
-    assert bench_extra.largest(fits(1 << 30), 1024, seconds=60, clock=lambda: float(next(times))) == 2048
+    assert extra.largest(fits(1 << 30), 1024, seconds=60, clock=lambda: float(next(times))) == 2048
 
 
 def test_out_of_memory_ends_the_series(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,9 +284,9 @@ def test_kernels_that_do_not_fit_are_left_out(target: Target, monkeypatch: pytes
     fitting = {"eager"}
 
     def limited(self: _Runner, kernels: Mapping[str, str]) -> dict[str, float]:
-        if kernels["prefill"] not in fitting:
+        if dispatch["prefill"] not in fitting:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
-        return dense(self, kernels)
+        return dense(self, dispatch)
 
     monkeypatch.setattr(_Runner, "dense", limited)
     (entry,) = entries(target)
@@ -330,7 +330,7 @@ def test_prompts_shorter_than_a_picture_are_refused(target: Target) -> None:
 
 
 def test_heads_of_another_model_are_refused(small_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    heads = Path(__file__).parents[2] / "results" / "embedded" / "heads.json"
+    heads = Path(__file__).parents[3] / "results" / "embedded" / "heads.json"
     assert main(["bench", str(small_model), "--heads", str(heads)]) == 2
     assert "belongs to another model" in capsys.readouterr().err
 
@@ -342,8 +342,8 @@ def test_it_needs_torch_and_transformers_only(small_model: Path, tmp_path: Path)
         "others = ('lmms_eval', 'datasets', 'decord', 'pydantic', 'av', 'pypdfium2', 'typer')\n"
         "sys.modules.update(dict.fromkeys(others))\n"
         "from pathlib import Path\n"
-        "from coreheads.bench_run import Settings, run\n"
-        "from coreheads.bench_timing import Plan\n"
+        "from coreheads.bench.run import Settings, run\n"
+        "from coreheads.bench.timing import Plan\n"
         f"settings = Settings({str(small_model)!r}, [100], [0.2], ['clustered'], [(4, 16)],"
         f" Path({str(tmp_path / 'b.json')!r}), random_weights=True, device='cpu', plan=Plan(2, 0, 3))\n"
         "print(run(settings))\n"

@@ -13,15 +13,15 @@ import small_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coreheads.baseline import abbreviated, load_baseline
-from coreheads.check import check as compared
-from coreheads.check_findings import Finding, Report
-from coreheads.check_github import commands
-from coreheads.check_text import visible
+from coreheads.check.baseline import abbreviated, load_baseline
+from coreheads.check.compare import check as compared
+from coreheads.check.findings import Finding, Report
+from coreheads.check.github import commands
+from coreheads.check.junit import write_junit
+from coreheads.check.text import visible
 from coreheads.cli import main
 from coreheads.files import write_json
-from coreheads.junit import write_junit
-from coreheads.run_folder import RunFolder
+from coreheads.store.folder import RunFolder
 
 HYBRID = "made-up__long_task__hybrid__top__0.25"
 DENSE = "made-up__long_task__none"

@@ -7,9 +7,9 @@ from typing import Any
 import gate_cases as cases
 import pytest
 
-from coreheads import check_accuracy
-from coreheads.baseline import Baseline, CellTolerances, SpeedRecord
-from coreheads.check import compare
+from coreheads.check import accuracy
+from coreheads.check.baseline import Baseline, CellTolerances, SpeedRecord
+from coreheads.check.compare import compare
 
 HYBRID = "m__pages__hybrid__top__0.1"
 SEEDS = range(20)
@@ -43,7 +43,7 @@ def test_honest_runs_do_tip_answers(board: Baseline) -> None:
 
 def test_fewer_than_one_false_alarm_in_a_hundred(board: Baseline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over 1,000 honest runs. The intervals, which decide nothing, are left out: they take most of the time."""
-    monkeypatch.setattr(check_accuracy, "paired_delta", lambda *_: (0.0, 0.0, 0.0, 1.0))
+    monkeypatch.setattr(accuracy, "paired_delta", lambda *_: (0.0, 0.0, 0.0, 1.0))
     alarms = sum(bool(compare(cases.again(board, seed), board).failed) for seed in range(1000))
     assert alarms < 10
 
@@ -52,7 +52,7 @@ def test_alarms_are_as_rare_as_promised_at_the_tolerated_noise(
     board: Baseline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where as many answers tip as ``noise`` allows and no drop is tolerated, at most ``alpha`` of the runs fail."""
-    monkeypatch.setattr(check_accuracy, "paired_delta", lambda *_: (0.0, 0.0, 0.0, 1.0))
+    monkeypatch.setattr(accuracy, "paired_delta", lambda *_: (0.0, 0.0, 0.0, 1.0))
     strict = board.model_copy(
         update={"tolerances": board.tolerances.model_copy(update={"score_drop": 0.0, "noise": 0.0005})}
     )

@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from coreheads.cli import build_app
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def steps() -> list[str]:

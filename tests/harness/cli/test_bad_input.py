@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coreheads.cli import main
-from coreheads.config import default_path
+from coreheads.config.schema import default_path
 from coreheads.files import read_json, read_jsonl
 
 many = mutations.many

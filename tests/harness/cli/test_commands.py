@@ -57,7 +57,7 @@ def test_ctrl_c_says_that_the_command_resumes(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("coreheads.config.load_config", interrupted)
+    monkeypatch.setattr("coreheads.config.schema.load_config", interrupted)
     assert main(["run"]) == 130
     assert "the same command goes on" in capsys.readouterr().err
 
@@ -194,7 +194,7 @@ def test_manifest_of_another_version_is_refused(tmp_path: Path, capsys: pytest.C
 
 
 def test_default_configuration_is_the_one_in_the_package() -> None:
-    from coreheads.config import default_path, load_config
+    from coreheads.config.schema import default_path, load_config
 
     tree = yaml.safe_load(default_path().read_text())
     assert load_config().evaluate.tasks == tuple(tree["evaluate"]["tasks"])

@@ -9,11 +9,11 @@ from PIL import Image
 from profile_samples import make_profile, random_profile
 from typer.testing import CliRunner
 
-from coreheads import profile_text
 from coreheads.cli import heads
 from coreheads.errors import UserError
-from coreheads.figures_heads import head_map_png, write_head_map
-from coreheads.profile import HeadProfile
+from coreheads.heads.profile import HeadProfile
+from coreheads.report import profile_text
+from coreheads.report.figures.heads import head_map_png, write_head_map
 
 
 def call(*arguments: object) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import small_run
 
-from coreheads.cells import Cell, expand, file_name, select
-from coreheads.config import RunConfig, load_config
+from coreheads.config.cells import Cell, expand, file_name, select
+from coreheads.config.schema import RunConfig, load_config
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl
-from coreheads.samples import SampleFile
+from coreheads.store.samples import SampleFile
 
 
 def make(**cell: object) -> RunConfig:

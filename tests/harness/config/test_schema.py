@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from coreheads.cli import main
-from coreheads.config import default_path, load_config
+from coreheads.config.schema import default_path, load_config
 from coreheads.errors import UserError
 
 BASE: dict[str, Any] = {
@@ -27,7 +27,7 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_embedded_default_is_valid_and_names_real_tasks_and_patches() -> None:
-    from coreheads.preflight import check_names
+    from coreheads.run.preflight import check_names
 
     check_names(load_config())
     short = load_config(limit=8)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from coreheads.adapters import hub
+from coreheads.adapters.checkpoints import hub
 from coreheads.adapters.tiny import checkpoint_path
 from coreheads.cli import main
-from coreheads.doctor_model import examine_model
+from coreheads.doctor.model import examine_model
 
 
 @pytest.fixture(autouse=True)

@@ -15,14 +15,14 @@ from hypothesis.extra.numpy import arrays
 from profile_samples import make_profile, random_profile
 
 from coreheads.errors import UserError
-from coreheads.profile import HeadProfile
+from coreheads.heads.profile import HeadProfile
 
 MODEL = {"id": "else/where", "revision": "x", "model_type": "qwen3_vl", "layers": 6, "heads": 16, "kv_heads": 8}
 
 
 def test_importing_profiles_loads_no_torch() -> None:
     loaded = "{'torch', 'matplotlib', 'datasets'} & {*sys.modules}"
-    code = f"import sys, coreheads.profile, coreheads.profile_text; print({loaded})"
+    code = f"import sys, coreheads.heads.profile, coreheads.report.profile_text; print({loaded})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
 
 

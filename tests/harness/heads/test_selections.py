@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from profile_samples import make_profile
 
-from coreheads import selections
 from coreheads.errors import UserError
-from coreheads.heads import by_layer
-from coreheads.selections import Selection, resolve
+from coreheads.heads import selections
+from coreheads.heads.selections import Selection, resolve
+from coreheads.heads.types import by_layer
 
 shapes = st.tuples(st.integers(1, 8), st.integers(1, 12))
 scores = shapes.flatmap(lambda shape: arrays(np.float64, shape, elements=st.sampled_from([0.0, 0.25, 0.5, 1.0])))

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import small_run
 
-from coreheads import pooling
 from coreheads.cli import main
-from coreheads.rows import FIELDS, build_rows
-from coreheads.run_folder import RunFolder
+from coreheads.leaderboard.rows import FIELDS, build_rows
+from coreheads.stats import pooling
+from coreheads.store.folder import RunFolder
 
 DESIGN = [
     "model",

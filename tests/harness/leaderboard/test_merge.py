@@ -9,35 +9,20 @@ from typing import Any
 
 import pytest
 import small_run
+from small_run import change_manifest, on
 
-from coreheads import left_out
-from coreheads.cells import Cell
 from coreheads.cli import main
-from coreheads.config import RunConfig
+from coreheads.config.cells import Cell
+from coreheads.config.schema import RunConfig
 from coreheads.errors import UserError
 from coreheads.files import read_json, write_json
-from coreheads.front import by_axis
-from coreheads.leaderboard import build
-from coreheads.markdown import to_markdown
-from coreheads.merge import labels
-from coreheads.rows import build_rows
-from coreheads.run_folder import RunFolder
-
-
-def change_manifest(run: RunFolder, **changes: Any) -> RunFolder:
-    """Another start, command or machine of the last process, or (``config``) other settings."""
-    manifest = read_json(run.path / "manifest.json")
-    manifest["config"] |= changes.pop("config", {})
-    manifest["invocations"][-1] |= changes
-    write_json(run.path / "manifest.json", manifest)
-    return RunFolder.load(run.path)
-
-
-def on(run: RunFolder, device: str) -> RunFolder:
-    """The run as if it had been made on another machine."""
-    path = run.path / "timings.jsonl"
-    path.write_text("".join(json.dumps(json.loads(line) | {"device": device}) + "\n" for line in path.open()))
-    return change_manifest(run, machine={"device": "cpu", "name": device, "system": "x", "cores": 2})
+from coreheads.leaderboard import gaps
+from coreheads.leaderboard.build import build
+from coreheads.leaderboard.merge import labels
+from coreheads.leaderboard.rows import build_rows
+from coreheads.report.markdown import to_markdown
+from coreheads.report.pareto import by_axis
+from coreheads.store.folder import RunFolder
 
 
 def two(folder: Path, **changes: Any) -> list[RunFolder]:
@@ -221,8 +206,8 @@ def test_what_could_not_be_computed_is_said(tmp_path: Path, capsys: pytest.Captu
     reasons = {entry["what"]: entry["reason"] for entry in board["left_out"]}
     assert reasons == {
         "made-up on long_task: ablate: random 50 % off (2 draws)": "failed: out of memory at 9 <b> tokens",
-        "made-up on long_task: ablate: bottom 50 % off": left_out.NOTHING_SCORED,
-        "made-up on long_task: hybrid: top 25 % full": left_out.NO_DENSE,
+        "made-up on long_task: ablate: bottom 50 % off": gaps.NOTHING_SCORED,
+        "made-up on long_task: hybrid: top 25 % full": gaps.NO_DENSE,
     }
     assert all(f"Left out: {what} (run run): {reason}" in printed for what, reason in reasons.items())
     assert all(row["fraction"] != 0.5 for row in board["rows"])
@@ -254,8 +239,8 @@ def test_cells_that_were_asked_for_and_are_not_there_are_listed(finished_run: Pa
     assert RunConfig.model_validate(run.config).timed_tasks() == (small_run.REC,)
     entries = build([run])["left_out"]
     assert entries == [
-        {"run": "run", "what": f"small on {small_run.REC}: hybrid: top 25 % full", "reason": left_out.UNTIMED},
-        {"run": "run", "what": f"small on {small_run.PAGE}: hybrid: top 25 % full", "reason": left_out.UNFINISHED},
+        {"run": "run", "what": f"small on {small_run.REC}: hybrid: top 25 % full", "reason": gaps.UNTIMED},
+        {"run": "run", "what": f"small on {small_run.PAGE}: hybrid: top 25 % full", "reason": gaps.UNFINISHED},
     ]
 
 

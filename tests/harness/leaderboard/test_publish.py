@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 import small_run
 import yaml
-from test_merge import change_manifest, on
+from small_run import change_manifest, on
 
-from coreheads import publish as publishing
 from coreheads.cli import main
 from coreheads.errors import UserError
-from coreheads.example_files import Example, store
 from coreheads.files import read_json, read_jsonl
-from coreheads.leaderboard import build
-from coreheads.private import Shortener
-from coreheads.publish import publish
-from coreheads.run_folder import RunFolder
-from coreheads.run_lock import locked
+from coreheads.leaderboard import publish as publishing
+from coreheads.leaderboard.build import build
+from coreheads.leaderboard.publish import publish
+from coreheads.leaderboard.redact import Shortener
+from coreheads.report.example_files import Example, store
+from coreheads.store.folder import RunFolder
+from coreheads.store.lock import locked
 
 
 def plain(value: Any) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 
 import small_run
 
-from coreheads.cells import Cell
-from coreheads.rows import build_rows
+from coreheads.config.cells import Cell
+from coreheads.leaderboard.rows import build_rows
 
 COMMON: dict[str, Any] = {"model": "made-up", "task": "long_task", "patch": "hybrid", "selection": "top"}
 

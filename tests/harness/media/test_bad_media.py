@@ -12,12 +12,12 @@ import pytest
 from adapter_cases import picture
 from hypothesis import given
 
-from coreheads.adapters.images import open_image
-from coreheads.adapters.video import sample
 from coreheads.errors import UserError
-from coreheads.tasks.documents import BadSample, decode
-from coreheads.tasks.page_cache import PageCache
-from coreheads.tasks.pdf import pdf_pages
+from coreheads.media.images import open_image
+from coreheads.media.page_cache import PageCache
+from coreheads.media.pdf import pdf_pages
+from coreheads.media.video import sample
+from coreheads.tasks.reading.documents import BadSample, decode
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Pillow has to say of broken files
 

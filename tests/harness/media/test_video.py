@@ -12,9 +12,9 @@ import pytest
 from adapter_cases import small_adapter, text_part, user, video, video_part
 from transformers.video_utils import VideoMetadata
 
-from coreheads.adapters import video as videos
-from coreheads.adapters.video import Video, open_clip, sample
 from coreheads.errors import UserError
+from coreheads.media import video as videos
+from coreheads.media.video import Video, open_clip, sample
 
 
 def everything(total: int, fps: float) -> Sequence[int]:

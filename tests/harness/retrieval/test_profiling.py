@@ -13,14 +13,15 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from coreheads import profiling, scores
 from coreheads.cli import profile as profile_command
 from coreheads.errors import UserError
-from coreheads.profile import HeadProfile
-from coreheads.profiling import build_profile, profile_heads
-from coreheads.records import record_hash
+from coreheads.heads.profile import HeadProfile
 from coreheads.regions import Region
-from coreheads.scored_samples import NO_QUERY, NO_REGION, NOTHING_SEEN, score_task
+from coreheads.retrieval import profiling
+from coreheads.retrieval import registry as scores
+from coreheads.retrieval.fingerprint import record_hash
+from coreheads.retrieval.profiling import build_profile, profile_heads
+from coreheads.retrieval.scoring import NO_QUERY, NO_REGION, NOTHING_SEEN, score_task
 
 LAYERS, HEADS = 3, 4
 
@@ -270,10 +271,10 @@ class Found:
 
 
 def test_a_real_adapter_and_a_real_score() -> None:
-    from coreheads.adapters.qwen3_vl import Qwen3VL
+    from coreheads.adapters.families.qwen3_vl import Qwen3VL
     from coreheads.adapters.tiny.model import build_model
     from coreheads.adapters.tiny.processor import build_processor
-    from coreheads.ram import retrieval_attention_mass
+    from coreheads.retrieval.ram import retrieval_attention_mass
 
     torch.set_num_threads(1)
     model = build_model(seed=0, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2)
@@ -291,9 +292,9 @@ def test_a_real_adapter_and_a_real_score() -> None:
 
 def cli(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
     """Output of ``coreheads profile stand-in ...`` with the stand-ins in the places of adapters and scores."""
-    module = types.ModuleType("coreheads.adapters.registry")
+    module = types.ModuleType("coreheads.adapters.checkpoints.registry")
     module.load_adapter = lambda name, **settings: Adapter()  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "coreheads.adapters.registry", module)
+    monkeypatch.setitem(sys.modules, "coreheads.adapters.checkpoints.registry", module)
     app = typer.Typer()
     app.command()(profile_command.command)
     result = CliRunner().invoke(app, ["stand-in", "--score", "stand_in", *map(str, arguments)])

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patches_oracle import positions, prompt, tiny_model, vision_of
 
 from coreheads import Ablate, Hybrid, Region, UserError, retrieval_attention_mass
 from coreheads.adapters.patches.mass import collect_mass
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "adapters"))
-from patches_oracle import positions, prompt, tiny_model, vision_of
 
 TEXTS = ["where is the red-star?", "what digit is by the blue-bar? (A) 3 (B) 7"]
 

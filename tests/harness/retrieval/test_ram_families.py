@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from adapter_cases import image_part, mixed, picture, text_part, user, video, video_part
+from family_cases import FAMILIES, MOE, adapter
 from torch import Tensor
 
 from coreheads import Region, UserError, retrieval_attention_mass
-from coreheads.ram import retrieval_attention_masses
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "adapters"))
-from adapter_cases import image_part, mixed, picture, text_part, user, video, video_part
-from family_cases import FAMILIES, MOE, adapter
+from coreheads.retrieval.ram import retrieval_attention_masses
 
 ASKED = text_part("where is the red-star ?")
 CASES: dict[str, tuple[list[dict[str, Any]], list[Region]]] = {

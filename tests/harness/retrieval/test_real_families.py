@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 import trees
+from family_cases import FAMILIES, adapter
 
 from coreheads.adapters.patches.registry import make_patch
-from coreheads.cells import Cell
-from coreheads.evaluation import Evaluator
-from coreheads.profiling import profile_heads
-from coreheads.samples import SampleFile
+from coreheads.config.cells import Cell
+from coreheads.retrieval.profiling import profile_heads
+from coreheads.run.evaluator import Evaluator
+from coreheads.store.samples import SampleFile
 from coreheads.tasks import registry
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "adapters"))
-from family_cases import FAMILIES, adapter
 
 OPTIONS = {"coreheads_vidstg": {"frames": 4}, "coreheads_mmlongbench_doc": {"dpi": 36, "max_pages": 2}}
 

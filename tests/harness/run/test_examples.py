@@ -13,16 +13,19 @@ import small_run
 import torch
 from PIL import Image
 
-from coreheads import example_files, examples, figures_gaze, load_adapter, retrieval_attention_mass
-from coreheads.adapters.video import Video
+from coreheads import load_adapter, retrieval_attention_mass
 from coreheads.cli import main
-from coreheads.example_files import Example, image_path, store, stored
 from coreheads.files import read_json
-from coreheads.gaze import chosen_heads, look
-from coreheads.profile import HeadProfile
+from coreheads.heads.profile import HeadProfile
+from coreheads.media.video import Video
 from coreheads.regions import Region
+from coreheads.report import example_files
+from coreheads.report.example_files import Example, image_path, store, stored
+from coreheads.report.figures import attention
+from coreheads.retrieval.attention_map import chosen_heads, look
+from coreheads.retrieval.overlay import WIDTH, heat, on_view, picture, shown, views
+from coreheads.run import examples
 from coreheads.tasks import registry
-from coreheads.views import WIDTH, heat, on_view, picture, shown, views
 
 HEADS = {"layers": 2, "heads": 8, "kv_heads": 4, "model_type": "qwen3_vl", "revision": None}
 
@@ -61,7 +64,7 @@ def test_the_drawn_attention_on_the_target_is_ram(
             assert ram == pytest.approx(float(wanted[head]), abs=1e-5)
             every = views(gaze.prompt, gaze.regions)
             assert sum(on_view(gaze.prompt, view, row) for view in every) == pytest.approx(float(row.sum()), abs=1e-5)
-        text = figures_gaze.describe(gaze, task.query(doc))
+        text = attention.describe(gaze, task.query(doc))
         assert f"rank 15 of 16) pays {gaze.ram[3]:.2f}" in text
 
 
@@ -95,7 +98,7 @@ def test_a_video_shows_its_frames_and_when(adapter: Any) -> None:
 
 
 def test_gold_pictures_are_shown_first() -> None:
-    from coreheads.views import View
+    from coreheads.retrieval.overlay import View
 
     every = [
         View(number, 0, str(number), ((0, 0, 1, 1),) if number in (6, 7, 8, 9, 10) else ()) for number in range(12)
@@ -112,14 +115,14 @@ def test_pages_are_told_apart(adapter: Any, profile: HeadProfile) -> None:
     gaze = look(adapter, prompt, [Region(4)], profile)
     labels = [view.label for view in shown(views(prompt, gaze.regions))]
     assert labels == ["image 1 of 6", "image 3 of 6", "image 5 of 6", "image 6 of 6"]
-    image = Image.open(io.BytesIO(figures_gaze.png(gaze, "a $x$ <b> 星", "long title " * 30)))
+    image = Image.open(io.BytesIO(attention.png(gaze, "a $x$ <b> 星", "long title " * 30)))
     assert image.size[0] > 1000
     for size in (150_000, 60_000):
-        data = figures_gaze.jpeg(gaze, "red-star", "a title", size)
+        data = attention.jpeg(gaze, "red-star", "a title", size)
         assert len(data) <= size
         assert Image.open(io.BytesIO(data)).format == "JPEG"
     with pytest.raises(ValueError, match="expected at most 100"):
-        figures_gaze.jpeg(gaze, "red-star", "a title", 100)
+        attention.jpeg(gaze, "red-star", "a title", 100)
 
 
 def sample(profile: HeadProfile, folder: Path, *arguments: object) -> int:
@@ -199,7 +202,7 @@ def data_root(run: Path) -> str:
 def test_pictures_are_not_drawn_again_and_cost_no_run(
     adapter: Any, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from coreheads.config import RunConfig
+    from coreheads.config.schema import RunConfig
 
     shutil.copytree(finished_run, tmp_path / "run")
     run = tmp_path / "run"
@@ -210,7 +213,7 @@ def test_pictures_are_not_drawn_again_and_cost_no_run(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no memory\nat all")
 
-    monkeypatch.setattr(figures_gaze, "jpeg", broken)
+    monkeypatch.setattr(attention, "jpeg", broken)
     examples.draw_for_run(run, "small", adapter, known, config, said.append)
     assert said == []  # it is there
     image_path(run, "small", small_run.REC).with_suffix(".json").unlink()

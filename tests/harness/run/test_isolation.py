@@ -10,10 +10,10 @@ import pytest
 import small_run
 import torch
 
-from coreheads.adapters.base import Adapter
+from coreheads.adapters.families.base import Adapter
 from coreheads.cli import main
 from coreheads.files import read_json, read_jsonl
-from coreheads.run_folder import RunFolder
+from coreheads.store.folder import RunFolder
 
 Fault = Callable[[Sequence[Any], dict[str, Any]], None]
 DENSE, TOP, HYBRID = "none", "ablate__top__0.25", "hybrid-sink=4-window=32__top__0.25"
@@ -165,7 +165,7 @@ def test_a_model_that_does_not_fit_fails_its_cells_and_the_others_go_on(
 ) -> None:
     import transformers
 
-    from coreheads import profiling
+    from coreheads.retrieval import profiling
 
     first = True
 

@@ -9,8 +9,8 @@ import pytest
 import small_run
 
 from coreheads.cli import main
-from coreheads.costs import FILE, Costs, Work, duration
 from coreheads.files import read_json, write_json
+from coreheads.run.costs import FILE, Costs, Work, duration
 
 
 def plan(folder: Path, run: Path, capsys: pytest.CaptureFixture[str], **changes: object) -> str:

@@ -13,8 +13,8 @@ import pytest
 import small_run
 
 from coreheads.cli import main
-from coreheads.costs import Costs, Work
-from coreheads.progress import Reporter
+from coreheads.run.costs import Costs, Work
+from coreheads.run.progress import Reporter
 
 
 class Terminal(io.StringIO):
@@ -26,7 +26,7 @@ class Terminal(io.StringIO):
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock that stands still unless it is moved."""
     now = [100.0]
-    monkeypatch.setattr("coreheads.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("coreheads.run.progress.time.monotonic", lambda: now[0])
     return now
 
 

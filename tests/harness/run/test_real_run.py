@@ -12,7 +12,7 @@ from real_runs import DEV, config, run
 
 from coreheads.cli import main
 from coreheads.files import read_json, read_jsonl
-from coreheads.run_folder import RunFolder
+from coreheads.store.folder import RunFolder
 
 
 def test_bad_samples_are_counted_and_the_run_goes_on(small_model: Path, tmp_path: Path) -> None:

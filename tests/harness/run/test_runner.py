@@ -17,7 +17,7 @@ import small_run
 
 from coreheads.cli import main
 from coreheads.files import read_json, read_jsonl
-from coreheads.run_folder import RunFolder
+from coreheads.store.folder import RunFolder
 
 START = "import sys, torch; torch.set_num_threads(1); from coreheads.cli import main; sys.exit(main(sys.argv[1:]))"
 
@@ -156,7 +156,7 @@ def test_samples_of_other_records_are_refused(
 
 
 def _resolved(config: Path) -> dict[str, Any]:
-    from coreheads.config import load_config
+    from coreheads.config.schema import load_config
 
     return load_config(config).model_dump(mode="json")
 

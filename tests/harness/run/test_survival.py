@@ -15,7 +15,7 @@ import small_run
 
 from coreheads.cli import main
 from coreheads.files import TEMPORARY, append_jsonl, read_json, read_jsonl, write_json
-from coreheads.run_folder import RunFolder
+from coreheads.store.folder import RunFolder
 
 STRIDE = 9
 """Writes between two kills; prime to the writes of a cell, so that all kinds are met."""

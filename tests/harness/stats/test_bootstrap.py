@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from coreheads import resampling, statistics
+from coreheads.stats import bootstrap as resampling
+from coreheads.stats import significance
 
 
 def test_columns_share_the_draws_of_single_ones() -> None:
@@ -15,7 +16,7 @@ def test_columns_share_the_draws_of_single_ones() -> None:
     for column in range(7):
         alone = resampling.bootstrap_means([values[:, column : column + 1]], seed=4)
         assert (alone[0][0], alone[1][0]) == pytest.approx((low[column], high[column]))
-        drawn = statistics.bootstrap_mean_ci(values[:, column], seed=1)  # scipy's, another draw
+        drawn = significance.bootstrap_mean_ci(values[:, column], seed=1)  # scipy's, another draw
         assert drawn == pytest.approx((low[column], high[column]), abs=0.02)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from coreheads import pooling
+from coreheads.stats import pooling
 
 BOARDS, SAMPLES, DRAWS, A_DRAW = 2000, 128, 10, 8
 RIGHT, BROKEN, MENDED = 0.7, 0.1, 0.05

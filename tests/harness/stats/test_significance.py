@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coreheads import agreement, statistics
+from coreheads.heads import ranking
+from coreheads.stats import significance
 
 pytestmark = pytest.mark.usefixtures("little_garbage")
 
@@ -27,17 +28,17 @@ def flip_by_hand(differences: list[float]) -> float:
 
 def test_an_interval_is_that_of_resampled_means() -> None:
     values = np.random.default_rng(1).normal(3, 2, 40)
-    low, high = statistics.bootstrap_mean_ci(values, seed=5)
+    low, high = significance.bootstrap_mean_ci(values, seed=5)
     drawn = values[np.random.default_rng(9).integers(0, 40, (20_000, 40))].mean(axis=1)
     assert (low, high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.06)
-    assert statistics.bootstrap_mean_ci(values, seed=5) == (low, high)
-    assert statistics.bootstrap_mean_ci(values, seed=6) != (low, high)
+    assert significance.bootstrap_mean_ci(values, seed=5) == (low, high)
+    assert significance.bootstrap_mean_ci(values, seed=6) != (low, high)
 
 
 @settings(max_examples=60)
 @given(st.lists(numbers, min_size=1, max_size=8))
 def test_sign_flips_are_enumerated(differences: list[float]) -> None:
-    assert statistics.paired_p(differences) == pytest.approx(flip_by_hand(differences), abs=1e-9)
+    assert significance.paired_p(differences) == pytest.approx(flip_by_hand(differences), abs=1e-9)
 
 
 @given(st.integers(0, 8), st.integers(0, 8), st.integers(0, 5))
@@ -45,7 +46,7 @@ def test_binary_scores_get_the_exact_mcnemar_test(better: int, worse: int, same:
     differences = [1.0] * better + [-1.0] * worse + [0.0] * same
     if not differences:
         return
-    p = statistics.paired_p(differences)
+    p = significance.paired_p(differences)
     discordant = better + worse
     tail = sum(comb(discordant, k) for k in range(min(better, worse) + 1)) / 2**discordant
     assert p == pytest.approx(min(1.0, 2 * tail))
@@ -62,7 +63,7 @@ def test_binary_scores_get_the_exact_mcnemar_test(better: int, worse: int, same:
 )
 def test_mcnemar_published_examples(better: int, worse: int, same: int, published: float) -> None:
     differences = [1.0] * better + [-1.0] * worse + [0.0] * same
-    assert statistics.paired_p(differences) == pytest.approx(published, abs=5e-5)
+    assert significance.paired_p(differences) == pytest.approx(published, abs=5e-5)
 
 
 DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
@@ -71,62 +72,62 @@ DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 
 def test_sign_flips_of_darwins_maize(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fisher counted 863 of the 32,768 sums that reach the observed one."""
-    assert statistics.paired_p(DARWIN) == pytest.approx(2 * 863 / 32768, abs=0.01)  # 9,999 drawn
-    monkeypatch.setattr(statistics, "_FLIPS", 40_000)  # all of them
-    assert statistics.paired_p(DARWIN) == pytest.approx(2 * 863 / 32768, abs=1e-9)
+    assert significance.paired_p(DARWIN) == pytest.approx(2 * 863 / 32768, abs=0.01)  # 9,999 drawn
+    monkeypatch.setattr(significance, "_FLIPS", 40_000)  # all of them
+    assert significance.paired_p(DARWIN) == pytest.approx(2 * 863 / 32768, abs=1e-9)
     assert flip_by_hand(DARWIN) == pytest.approx(2 * 863 / 32768, abs=1e-9)
 
 
 def test_bootstrap_of_the_mouse_data() -> None:
     """Efron & Tibshirani 1993, chapter 2: the mean of seven survival times has a bootstrap standard error of 23.36."""
     mice = [94, 197, 16, 38, 99, 141, 23]
-    low, high = statistics.bootstrap_mean_ci(mice, resamples=50_000, level=0.6827)
+    low, high = significance.bootstrap_mean_ci(mice, resamples=50_000, level=0.6827)
     assert (high - low) / 2 == pytest.approx(23.36, rel=0.03)
 
 
 @pytest.mark.parametrize("values", [[], [1.0, float("nan")], [[1.0, 2.0]]])
 def test_unusable_values_are_refused(values: list[object]) -> None:
     with pytest.raises(ValueError, match="expected one or more finite numbers"):
-        statistics.bootstrap_mean_ci(values)  # type: ignore[arg-type]
+        significance.bootstrap_mean_ci(values)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected one or more finite numbers"):
-        statistics.paired_p(values)  # type: ignore[arg-type]
+        significance.paired_p(values)  # type: ignore[arg-type]
 
 
 def test_one_sample_or_equal_ones_have_no_width() -> None:
-    assert statistics.bootstrap_mean_ci([0.3]) == (0.3, 0.3)
-    assert statistics.bootstrap_mean_ci([1.0] * 50) == (1.0, 1.0)
-    assert statistics.paired_p([0.25]) == 1.0
-    assert statistics.paired_p([0.25, 0.0, -0.5]) == 1.0
+    assert significance.bootstrap_mean_ci([0.3]) == (0.3, 0.3)
+    assert significance.bootstrap_mean_ci([1.0] * 50) == (1.0, 1.0)
+    assert significance.paired_p([0.25]) == 1.0
+    assert significance.paired_p([0.25, 0.0, -0.5]) == 1.0
 
 
 def test_paired_delta() -> None:
     rng = np.random.default_rng(0)
     dense = rng.integers(0, 2, 200).astype(float)
     patched = np.where(rng.random(200) < 0.3, 0.0, dense)
-    delta, low, high, p = statistics.paired_delta(patched, dense)
+    delta, low, high, p = significance.paired_delta(patched, dense)
     assert delta == pytest.approx(patched.mean() - dense.mean())
     assert low < delta < high < 0
     assert 0 < p < 1e-6
-    assert statistics.paired_delta(dense, dense) == (0.0, 0.0, 0.0, 1.0)
+    assert significance.paired_delta(dense, dense) == (0.0, 0.0, 0.0, 1.0)
     with pytest.raises(ValueError, match="differ in number: 200 and 199"):
-        statistics.paired_delta(dense, dense[1:])
+        significance.paired_delta(dense, dense[1:])
 
 
 def test_pairing_is_what_makes_the_interval_narrow() -> None:
     rng = np.random.default_rng(0)
     base = rng.normal(0, 10, 100)
-    _, low, high, _ = statistics.paired_delta(base + 0.1 + rng.normal(0, 0.01, 100), base)
+    _, low, high, _ = significance.paired_delta(base + 0.1 + rng.normal(0, 0.01, 100), base)
     assert 0.09 < low < high < 0.11
 
 
 def test_holm_known_values() -> None:
     # the example of Wikipedia's article on the method: at 0.05 the first and the last are rejected
-    adjusted = statistics.holm([0.01, 0.04, 0.03, 0.005])
+    adjusted = significance.holm([0.01, 0.04, 0.03, 0.005])
     assert adjusted == pytest.approx([0.03, 0.06, 0.06, 0.02])
     # sorted: 0.01 * 4, 0.02 * 3, 0.03 * 2, 0.04 * 1, each at least the one before
-    assert statistics.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert statistics.holm([None, 0.5, None, 0.9]) == [None, 1.0, None, 1.0]
-    assert statistics.holm([]) == []
+    assert significance.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert significance.holm([None, 0.5, None, 0.9]) == [None, 1.0, None, 1.0]
+    assert significance.holm([]) == []
 
 
 @settings(max_examples=40)
@@ -138,50 +139,50 @@ def test_holm_rejects_as_the_step_down_procedure_does(p_values: list[float], alp
         if (len(p_values) - step) * p_values[place] > alpha:
             break
         rejected.add(int(place))
-    adjusted = statistics.holm(p_values)
+    adjusted = significance.holm(p_values)
     assert {place for place, p in enumerate(adjusted) if p is not None and p <= alpha} == rejected
 
 
 def test_spearman_known_values() -> None:
-    assert agreement.spearman([1, 2, 3, 4], [10, 20, 30, 40]) == 1
-    assert agreement.spearman([1, 2, 3, 4], [4, 3, 2, 1]) == -1
+    assert ranking.spearman([1, 2, 3, 4], [10, 20, 30, 40]) == 1
+    assert ranking.spearman([1, 2, 3, 4], [4, 3, 2, 1]) == -1
     # without ties 1 - 6 sum d^2 / (n (n^2 - 1)): d = 1, -1, 0, 0
-    assert agreement.spearman([1, 2, 3, 4], [2, 1, 3, 4]) == pytest.approx(0.8)
+    assert ranking.spearman([1, 2, 3, 4], [2, 1, 3, 4]) == pytest.approx(0.8)
     with pytest.raises(ValueError, match="3 with 2"):
-        agreement.spearman([1, 2, 3], [1, 2])
+        ranking.spearman([1, 2, 3], [1, 2])
 
 
 def test_jaccard() -> None:
-    assert agreement.jaccard(frozenset({(0, 0), (0, 1)}), frozenset({(0, 1), (0, 2)})) == pytest.approx(1 / 3)
-    assert agreement.jaccard(frozenset(), frozenset()) == 1
+    assert ranking.jaccard(frozenset({(0, 0), (0, 1)}), frozenset({(0, 1), (0, 2)})) == pytest.approx(1 / 3)
+    assert ranking.jaccard(frozenset(), frozenset()) == 1
 
 
 def test_split_half_is_high_for_signal_and_about_zero_for_noise() -> None:
     rng = np.random.default_rng(0)
     signal = rng.gamma(1, 1, 96) + rng.normal(0, 0.02, (40, 96))
     noise = rng.normal(0, 1, (40, 96))
-    assert (agreement.split_half_correlation([signal]) or 0) > 0.97
-    assert abs(agreement.split_half_correlation([noise], top=96) or 0) < 0.15
+    assert (ranking.split_half_correlation([signal]) or 0) > 0.97
+    assert abs(ranking.split_half_correlation([noise], top=96) or 0) < 0.15
     # leading heads of pure noise were picked for being high in the two halves together, never above chance
-    assert (agreement.split_half_correlation([noise]) or 0) < 0.1
+    assert (ranking.split_half_correlation([noise]) or 0) < 0.1
 
 
 def test_split_half_of_a_tiny_case_by_hand() -> None:
     # two samples: each half is one of them, whichever way they are split
     values = np.array([[3.0, 2.0, 1.0, 0.0], [2.0, 3.0, 1.0, 0.0]])
-    assert agreement.split_half_correlation([values], top=3) == pytest.approx(agreement.spearman([3, 2, 1], [2, 3, 1]))
+    assert ranking.split_half_correlation([values], top=3) == pytest.approx(ranking.spearman([3, 2, 1], [2, 3, 1]))
 
 
 def test_split_half_says_when_it_cannot_tell() -> None:
-    assert agreement.split_half_correlation([]) is None
-    assert agreement.split_half_correlation([np.ones((5, 4)), np.ones((1, 4))]) is None
-    assert agreement.split_half_correlation([np.ones((6, 4))]) is None
+    assert ranking.split_half_correlation([]) is None
+    assert ranking.split_half_correlation([np.ones((5, 4)), np.ones((1, 4))]) is None
+    assert ranking.split_half_correlation([np.ones((6, 4))]) is None
 
 
 def test_split_half_weighs_tasks_alike() -> None:
     rng = np.random.default_rng(0)
     task = rng.gamma(1, 1, (8, 30))
     many = np.concatenate([task] * 40)
-    assert agreement.split_half_correlation([task, many]) is not None
-    leading = agreement.order((task.mean(axis=0) + many.mean(axis=0)) / 2)
-    assert list(leading) == list(agreement.order(task.mean(axis=0)))
+    assert ranking.split_half_correlation([task, many]) is not None
+    leading = ranking.order((task.mean(axis=0) + many.mean(axis=0)) / 2)
+    assert list(leading) == list(ranking.order(task.mean(axis=0)))

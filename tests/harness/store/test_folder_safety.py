@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import small_run
 
-from coreheads.cells import Cell
 from coreheads.cli import main
+from coreheads.config.cells import Cell
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl, read_json, read_jsonl, write_json
-from coreheads.run_folder import RunFolder
+from coreheads.store.folder import RunFolder
 
 CELL = Cell("m", "t").to_json()
 OUTSIDE = ["../../secret", "/etc/passwd", "..", ".", "", "a/b", "a\\b", "a\0b", "x" * 300, "ä", "-", ".hidden", 7, None]

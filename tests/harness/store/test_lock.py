@@ -18,13 +18,13 @@ from typing import Any
 import psutil
 import pytest
 
-from coreheads import run_lock
 from coreheads.errors import UserError
-from coreheads.run_lock import Holder, locked
+from coreheads.store import lock
+from coreheads.store.lock import Holder, locked
 
 HOLD = (
     "import errno, fcntl, sys, pathlib\n"
-    "from coreheads.run_lock import locked\n"
+    "from coreheads.store.lock import locked\n"
     "def none(*_): raise OSError(errno.ENOLCK, 'none')\n"
     "if sys.argv[2] == 'file': fcntl.flock = none\n"
     "with locked(pathlib.Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
@@ -98,7 +98,7 @@ def test_a_file_of_another_machine_is_not_taken_away(tmp_path: Path, monkeypatch
     with locked(tmp_path) as died:  # the lock was free: nobody is there any more
         assert died is not None
         assert str(died) == "process 7 on elsewhere"
-    monkeypatch.setattr(run_lock, "_mount_options", lambda folder: {"rw", "local_lock=all"})
+    monkeypatch.setattr(lock, "_mount_options", lambda folder: {"rw", "local_lock=all"})
     (tmp_path / "run.pid").write_text(json.dumps(note))
     with pytest.raises(UserError, match=r"process 7 on elsewhere .*delete .*run\.pid"), locked(tmp_path):
         pytest.fail("another machine may be at work")

@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from coreheads import timing
+from coreheads.adapters.checkpoints.registry import load_adapter
+from coreheads.adapters.generation.structure import language_model
 from coreheads.adapters.patches.registry import make_patch
-from coreheads.adapters.registry import load_adapter
-from coreheads.adapters.structure import language_model
-from coreheads.speed import cache_of, ceiling_of, kv_ratio
-from coreheads.speed_rows import dense_speed, end_to_end, patched_speed
+from coreheads.timing import interleaved
+from coreheads.timing.cells import cache_of, ceiling_of, kv_ratio
+from coreheads.timing.speedup import dense_speed, end_to_end, patched_speed
 
 MESSAGES = [
     {
@@ -47,15 +47,15 @@ def test_all_variants_take_turns_and_nothing_is_left(adapter: Any, monkeypatch: 
     monkeypatch.setattr(type(adapter), "generate", noted)
     before = adapter.model.generation_config.eos_token_id
     variants = [
-        timing.Variant("patched", patch, cache_of(patch, adapter.model)),
-        timing.Variant("ceiling", ceiling_of(patch), cache_of(patch, adapter.model)),
+        interleaved.Variant("patched", patch, cache_of(patch, adapter.model)),
+        interleaved.Variant("ceiling", ceiling_of(patch), cache_of(patch, adapter.model)),
     ]
     prompt = adapter.prepare(MESSAGES)
-    result = timing.time_variants(
+    result = interleaved.time_variants(
         adapter, prompt, lambda: adapter.prepare(MESSAGES), variants, repeats=3, warmup=1, decode_tokens=2
     )
     # kernels are tried, then one warm-up and three repeats of three variants
-    assert len(turns) == 3 * (1 + timing.PROBES) + 3 + 9
+    assert len(turns) == 3 * (1 + interleaved.PROBES) + 3 + 9
     assert {tokens for _, tokens in turns} == {3}
     assert turns[-9][0] == {"packed": "coreheads"}.get(result["dense_kernel"], result["dense_kernel"])
     assert turns[-8][0] == "coreheads"
@@ -75,7 +75,7 @@ def test_dense_kernel_is_restored_after_a_failure(adapter: Any) -> None:
     seen = []
 
     def fail() -> None:
-        with timing.dense_kernel(adapter.model, "eager"):
+        with interleaved.dense_kernel(adapter.model, "eager"):
             seen.append(config._attn_implementation)
             raise RuntimeError("stop")
 
@@ -94,9 +94,12 @@ def test_of_equal_prefills_the_faster_decoding_wins(adapter: Any) -> None:
         prefill, decode = spent[config._attn_implementation]
         return {"prefill": prefill, "decode": decode}
 
-    assert timing.fastest_dense_kernel(adapter, run, 100) == ("packed", {"sdpa": 1.0, "eager": 3.0, "packed": 1.02})
+    assert interleaved.fastest_dense_kernel(adapter, run, 100) == (
+        "packed",
+        {"sdpa": 1.0, "eager": 3.0, "packed": 1.02},
+    )
     spent["coreheads"] = (1.1, 0.2)
-    assert timing.fastest_dense_kernel(adapter, run, 100)[0] == "sdpa"
+    assert interleaved.fastest_dense_kernel(adapter, run, 100)[0] == "sdpa"
     assert config._attn_implementation == "sdpa"
 
 
@@ -111,8 +114,8 @@ def test_what_patches_know_of_themselves(adapter: Any) -> None:
 
 
 def test_the_prompt_timed_is_the_one_of_median_length() -> None:
-    assert timing.nearest_to_median({0: 100, 1: 900, 2: 500, 3: 450, 4: 2000}, 1) == [2]
-    assert timing.nearest_to_median({5: 10, 4: 10}, 1) == [4]
+    assert interleaved.nearest_to_median({0: 100, 1: 900, 2: 500, 3: 450, 4: 2000}, 1) == [2]
+    assert interleaved.nearest_to_median({5: 10, 4: 10}, 1) == [4]
 
 
 def test_speed_rows_are_ratios_of_medians() -> None:

@@ -15,14 +15,14 @@ import pytest
 from numpy.typing import NDArray
 from small_data import SMALL
 
-from coreheads.adapters.tiny.vocabulary import NAMES
 from coreheads.errors import UserError
 from coreheads.tasks import registry
 from coreheads.tasks.mini import data, sprites
 from coreheads.tasks.mini.sizes import BENCHMARKS, BEYOND, SEED, SPLITS, Sizes, generator
+from coreheads.tasks.mini.vocabulary import NAMES
 from coreheads.tasks.mini.world import make_scene, render
 from coreheads.tasks.mini.writers.media import write_mp4, write_pdf
-from coreheads.tasks.sources import Source
+from coreheads.tasks.reading.sources import Source
 
 CELL = sprites.CELL
 MINI = [name for name in registry.names() if registry.get(name).is_mini]
@@ -110,7 +110,7 @@ def test_videos_and_pdfs_keep_every_pixel(tmp_path: Path) -> None:
     import av
     from PIL import Image
 
-    from coreheads.tasks.pdf import pdf_pages
+    from coreheads.media.pdf import pdf_pages
 
     rng = np.random.default_rng(5)
     pictures = render(make_scene(rng, 4, 8, 8, 20, stamped=True).kinds, rng)

@@ -12,12 +12,14 @@ import pytest
 import trees
 
 from coreheads.errors import UserError
-from coreheads.tasks import page_cache, parquet, registry
-from coreheads.tasks.documents import BadSample
+from coreheads.media import page_cache
+from coreheads.media.page_cache import PageCache
+from coreheads.media.pdf import page_count, pdf_pages
+from coreheads.tasks import registry
 from coreheads.tasks.mini.writers.media import write_pdf
-from coreheads.tasks.page_cache import PageCache
-from coreheads.tasks.parquet import parquet_cell, parquet_rows
-from coreheads.tasks.pdf import page_count, pdf_pages
+from coreheads.tasks.reading import parquet
+from coreheads.tasks.reading.documents import BadSample
+from coreheads.tasks.reading.parquet import parquet_cell, parquet_rows
 
 
 @pytest.fixture(autouse=True)
@@ -178,7 +180,7 @@ def test_a_broken_entry_is_drawn_anew(document: Path, tmp_path: Path) -> None:
     pages = pdf_pages(document, 100, cache=cache)
     for path in cache.folder.iterdir():
         path.write_bytes(path.read_bytes()[:20])
-    from coreheads.tasks import pdf
+    from coreheads.media import pdf
 
     pdf._pages.cache_clear()
     assert [page.tobytes() for page in pdf_pages(document, 100, cache=cache)] == [page.tobytes() for page in pages]
@@ -186,8 +188,8 @@ def test_a_broken_entry_is_drawn_anew(document: Path, tmp_path: Path) -> None:
 
 def test_two_processes_share_the_cache(document: Path, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from coreheads.tasks.pdf import pdf_pages;"
-        "from coreheads.tasks.page_cache import PageCache;"
+        "import sys; from pathlib import Path; from coreheads.media.pdf import pdf_pages;"
+        "from coreheads.media.page_cache import PageCache;"
         "cache = PageCache(Path(sys.argv[2]), max_bytes=20_000);"
         "[cache.trim() or pdf_pages(Path(sys.argv[1]), dpi, cache=cache) for dpi in range(72, 102, 3)]"
     )

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import trees
-from test_published_layouts import FAMILY, whole
+from trees import FAMILY, whole
 
 from coreheads.errors import UserError
 from coreheads.tasks import registry
-from coreheads.tasks.documents import BadSample
-from coreheads.tasks.fields import json_file, json_lines
+from coreheads.tasks.reading.documents import BadSample
+from coreheads.tasks.reading.fields import json_file, json_lines
 
 FILES = [
     ("coreheads_vidstg", "vidstg/annotations/test_annotations.json"),

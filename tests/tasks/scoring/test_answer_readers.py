@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from coreheads.errors import UserError
-from coreheads.tasks.boxes import read_box
 from coreheads.tasks.mlvu.scoring import read_option
 from coreheads.tasks.mmdocir.scoring import read_layouts, read_page, read_pages
 from coreheads.tasks.mmlongbench_doc.extraction import by_rules
+from coreheads.tasks.scoring.boxes import read_box
 from coreheads.tasks.vidstg.scoring import at_times, read_moment, read_tube
 
 

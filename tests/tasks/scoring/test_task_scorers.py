@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from coreheads.errors import UserError
 from coreheads.tasks import mmdocir, refcocog, vidstg
-from coreheads.tasks.boxes import iou, read_box
-from coreheads.tasks.families import written
+from coreheads.tasks.scoring.boxes import iou, read_box
+from coreheads.tasks.scoring.families import written
 from coreheads.tasks.vidstg.scoring import sampled_frames
 
 few = settings(max_examples=50)

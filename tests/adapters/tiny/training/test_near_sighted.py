@@ -7,11 +7,11 @@ import pytest
 import torch
 from packed_prompts import prompt_inputs
 
+from coreheads.adapters.generation.structure import attention_modules, language_model
 from coreheads.adapters.patches.hybrid import Hybrid
-from coreheads.adapters.structure import attention_modules, language_model
-from coreheads.adapters.tiny import forward
 from coreheads.adapters.tiny.model import build_model
-from coreheads.adapters.tiny.packing import Layout, make_batch
+from coreheads.adapters.tiny.training import forward
+from coreheads.adapters.tiny.training.packing import Layout, make_batch
 
 
 @pytest.mark.parametrize("kind", ["document", "video"])

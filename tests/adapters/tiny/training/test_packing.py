@@ -9,11 +9,11 @@ from packed_prompts import prompt_inputs
 from PIL import Image
 from transformers.video_utils import VideoMetadata
 
-from coreheads.adapters.structure import language_model
-from coreheads.adapters.tiny.forward import decoder_states, use_packed_attention
+from coreheads.adapters.generation.structure import language_model
 from coreheads.adapters.tiny.model import build_model
-from coreheads.adapters.tiny.packing import Layout, make_batch, patchify, prefix
 from coreheads.adapters.tiny.processor import build_processor
+from coreheads.adapters.tiny.training.forward import decoder_states, use_packed_attention
+from coreheads.adapters.tiny.training.packing import Layout, make_batch, patchify, prefix
 from coreheads.tasks.mini.world import render
 
 LAYOUTS = (

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from coreheads.adapters.structure import language_model
-from coreheads.adapters.tiny import train as training
-from coreheads.adapters.tiny.align import EntryState, cell_labels
-from coreheads.adapters.tiny.copying import CORE_GROUPS, initialise_copying
-from coreheads.adapters.tiny.curriculum import ALIGN, STAGES, Stage
-from coreheads.adapters.tiny.forward import decoder_states, use_packed_attention
+from coreheads.adapters.generation.structure import language_model
 from coreheads.adapters.tiny.model import build_model
-from coreheads.adapters.tiny.packing import Layout, make_batch
-from coreheads.adapters.tiny.vocabulary import NAMES
+from coreheads.adapters.tiny.training import train as training
+from coreheads.adapters.tiny.training.align import EntryState, cell_labels
+from coreheads.adapters.tiny.training.copying import CORE_GROUPS, initialise_copying
+from coreheads.adapters.tiny.training.curriculum import ALIGN, STAGES, Stage
+from coreheads.adapters.tiny.training.forward import decoder_states, use_packed_attention
+from coreheads.adapters.tiny.training.packing import Layout, make_batch
+from coreheads.tasks.mini.vocabulary import NAMES
 from coreheads.tasks.mini.world import make_scene
 
 SMALL = Layout("image", 1, 4, 4, 3, ("digit", "box"), 3, 2)

@@ -11,7 +11,7 @@ import browser
 import page_boards
 import pytest
 
-from coreheads import colours
+from coreheads.report import palette
 
 pytestmark = pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())
 
@@ -189,7 +189,7 @@ def test_charts_show_dense_the_front_and_the_ceiling(page: Any) -> None:
     assert "prefill speedup over the fastest dense kernel (x): 1;" in dense[0]
     # 48 heads of 96 and 32: 5 and 2 outlined
     strokes = "return [...document.querySelectorAll('#heads .mark-rect path')].map((p) => p.getAttribute('stroke'))"
-    assert page.execute_script(strokes).count(colours.KINDS["top"]) == 5 + 2
+    assert page.execute_script(strokes).count(palette.KINDS["top"]) == 5 + 2
 
 
 def luminance(colour: str) -> float:

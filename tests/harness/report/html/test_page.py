@@ -14,10 +14,14 @@ import pytest
 from PIL import Image
 from profile_samples import make_profile, random_profile
 
-from coreheads import display, example_files, figures, html, html_charts
-from coreheads.example_files import Example
-from coreheads.front import pareto
-from coreheads.markdown import to_markdown
+from coreheads.report import columns as display
+from coreheads.report import example_files
+from coreheads.report.example_files import Example
+from coreheads.report.figures import board as figures
+from coreheads.report.html import cards
+from coreheads.report.html import page as html
+from coreheads.report.markdown import to_markdown
+from coreheads.report.pareto import pareto
 
 
 class Reader(HTMLParser):
@@ -95,7 +99,7 @@ def test_markup_stays_text(tmp_path: Path) -> None:
 
 def test_inert_json_holds_what_was_put_in() -> None:
     value = {"<a>": ["</script>", "<!--", "]]>", "&lt;", "\u2028", 'quote"', "é", 1.5, None]}
-    text = html_charts.inert(value)
+    text = cards.inert(value)
     assert json.loads(text) == value
     assert not set("<>&\u2028") & set(text)
 

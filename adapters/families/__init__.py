@@ -1,0 +1,1 @@
+"""One module a model family: its vision tokens, their pixels, its positions."""

@@ -1,0 +1,1 @@
+"""The plug-in by which lmms-eval runs our models."""

@@ -1,0 +1,1 @@
+"""The program that trained the embedded model."""

@@ -1,0 +1,1 @@
+"""`coreheads bench`: dense against hybrid attention by phase and context length."""

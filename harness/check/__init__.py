@@ -1,0 +1,1 @@
+"""`coreheads check`: the gate that notices a regression."""

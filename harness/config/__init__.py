@@ -1,0 +1,1 @@
+"""What a YAML file may ask, and the cells that it asks for."""

@@ -1,0 +1,1 @@
+"""`coreheads doctor`: what this machine and a model can do together."""

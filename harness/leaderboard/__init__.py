@@ -1,0 +1,1 @@
+"""From stored cells to boards: rows, merging, publishing."""

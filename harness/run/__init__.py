@@ -1,0 +1,1 @@
+"""`coreheads run`: profile, evaluate and time every cell, whatever happens."""

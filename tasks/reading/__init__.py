@@ -1,0 +1,1 @@
+"""Published files to records: folders, the hub, archives, parquet, fields."""
