@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+_ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-fA-F]+>")
 
 
 class UserError(Exception):
@@ -13,10 +16,19 @@ class UserError(Exception):
     """
 
 
+class BadSample(UserError):
+    """One sample that cannot be used: it is counted as unscored, never as wrong, and the others go on."""
+
+
 def one_line(error: Exception) -> str:
     """The first line of an error's text, or its type where it has none."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def reason(error: Exception) -> str:
+    """An error's text on one line, without the address in memory of what it is about."""
+    return " ".join(_ADDRESS.sub("it", str(error)).split()) or type(error).__name__
 
 
 def brief(value: object) -> str:

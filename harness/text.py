@@ -1,4 +1,4 @@
-"""Text of models and data in other formats, where it must stay text."""
+"""Text for people and for files: of models and data, where it must stay text; of numbers; of names."""
 
 from __future__ import annotations
 
@@ -14,3 +14,26 @@ def markdown(text: Any) -> str:
     plain = " ".join(str(text).translate(TURNING).split())
     plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
     return re.sub(r"([\\`*\[\]|~])|(?<!\w)(_)|(_)(?!\w)", lambda found: "\\" + found.group(), plain)
+
+
+def file_name(text: str) -> str:
+    """``text`` with nothing a file system or a shell could stumble over, shortened without becoming ambiguous."""
+    safe = re.sub(r"[^A-Za-z0-9_.=+-]+", "-", text).strip("-.") or "unnamed"
+    if safe == text and len(safe) <= 150:
+        return safe
+    from hashlib import sha256
+
+    return f"{safe[:140]}-{sha256(text.encode()).hexdigest()[:8]}"
+
+
+def duration(seconds: float) -> str:
+    """For people: 40 s, 12 min, 3 h 05 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def gib(size: float) -> str:
+    """Bytes for people."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 / 10 else f"{size / 2**20:.1f} MiB"

@@ -9,12 +9,12 @@ from lmms_eval.api.metrics import mean
 from lmms_eval.api.task import ConfigurableMessagesTask
 from loguru import logger
 
-from coreheads.errors import UserError
+from coreheads.errors import BadSample, UserError
 from coreheads.regions import Region
 from coreheads.tasks import registry
 from coreheads.tasks.mlvu.scoring import m_avg as _m_avg
 from coreheads.tasks.mmlongbench_doc.scoring import accuracy_f1
-from coreheads.tasks.reading.documents import BadSample, Doc, text, user_turn
+from coreheads.tasks.reading.documents import Doc, text, user_turn
 from coreheads.tasks.scoring.means import macro as _macro
 
 _SETTINGS = ("split", "data_root", "family")

@@ -10,12 +10,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from coreheads.errors import UserError, expected_one_of, nearest
+from coreheads.errors import BadSample, UserError, expected_one_of, nearest
 from coreheads.regions import Region
 from coreheads.tasks import locations
 from coreheads.tasks.locations import Expected
 from coreheads.tasks.options import Option, complete
-from coreheads.tasks.reading.documents import BadSample, Doc, usable
+from coreheads.tasks.reading.documents import Doc, usable
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.splits import Split, chosen, distinct, drawn
 

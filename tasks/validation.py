@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from coreheads.errors import UserError
-from coreheads.tasks.reading.documents import BadSample, Doc
+from coreheads.errors import BadSample, UserError
+from coreheads.tasks.reading.documents import Doc
 from coreheads.tasks.registry import Task
 from coreheads.tasks.scoring.families import FAMILIES
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coreheads.adapters.checkpoints.embedded import EMBEDDED
+
 _SHAPE = ("layers", "heads", "kv_heads")
 
 
@@ -27,13 +29,12 @@ class LocalModel:
 def found() -> list[LocalModel]:
     """The embedded model first (whether or not its weights are there), then what the hub's cache holds."""
     from coreheads.adapters.checkpoints.registry import FAMILIES
-    from coreheads.adapters.tiny import checkpoint_path
 
-    embedded = checkpoint_path()
-    config = _read(embedded / "config.json")
-    weights = any(embedded.glob("*.safetensors")) if embedded.is_dir() else False
-    place = "embedded" if weights else "embedded, but its weights are missing"
-    models = [LocalModel("tiny", str(config.get("model_type", "")), *numbers(config), place)]
+    models = []
+    for name, folder in EMBEDDED.items():
+        config = _read(folder / "config.json")
+        place = "embedded" if any(folder.glob("*.safetensors")) else "embedded, but its weights are missing"
+        models.append(LocalModel(name, str(config.get("model_type", "")), *numbers(config), place))
     for name, folder in _cached():
         config = _read(folder / "config.json")
         if str(config.get("model_type")) in FAMILIES and any(folder.glob("*.safetensors")):
@@ -81,12 +82,10 @@ def described(name: str) -> dict[str, Any] | None:
     None where neither is known on this machine, or it says less than all.
     """
     from coreheads.adapters.checkpoints import published
-    from coreheads.adapters.checkpoints.registry import TINY
-    from coreheads.adapters.tiny import checkpoint_path
 
     config: dict[str, Any] = {}
     with suppress(OSError, RuntimeError):  # no name of a file; no home of that user
-        config = _read((checkpoint_path() if name == TINY else Path(name).expanduser()) / "config.json")
+        config = _read((EMBEDDED.get(name) or Path(name).expanduser()) / "config.json")
     config = config or dict(_cached_configs()).get(name) or (published.shape(name) if name in published.names() else {})
     text = config.get("text_config", config)
     if not isinstance(text, dict):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from coreheads.adapters.checkpoints import hub
+from coreheads.adapters.checkpoints.embedded import EMBEDDED
 from coreheads.adapters.generation.memory import is_out_of_memory
 from coreheads.errors import OutOfMemory, UserError, expected_one_of, one_line
 
@@ -41,12 +42,10 @@ def dtype(name: str) -> torch.dtype | str:
     return found
 
 
-def place(name: str, tiny: str) -> str:
+def place(name: str) -> str:
     """Where the checkpoint is: a folder's path, or a hub id. UserError for a folder that is missing or holds none."""
-    if name == tiny:
-        from coreheads.adapters.tiny import checkpoint_path
-
-        path = checkpoint_path()
+    if name in EMBEDDED:
+        path = EMBEDDED[name]
     else:
         path = Path(name).expanduser()
         looks_local = path.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1

@@ -22,9 +22,6 @@ FAMILIES = {
 }
 """model_type -> "module:class", imported when first needed."""
 
-TINY = "tiny"
-"""The id of the embedded model."""
-
 
 def family(model_type: str, where: str) -> type[Adapter]:
     """The adapter class for a model type; UserError names the type and the supported ones."""
@@ -66,7 +63,7 @@ def load_adapter(
     name = str(id_or_path)
     target = loading.device(device)
     number_type = loading.dtype(dtype)
-    place = loading.place(name, TINY)
+    place = loading.place(name)
     source = {
         "revision": revision,
         "trust_remote_code": trust_remote_code,

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from coreheads.adapters.checkpoints import loading, published
-from coreheads.adapters.checkpoints.registry import TINY, load_adapter
+from coreheads.adapters.checkpoints.embedded import TINY
+from coreheads.adapters.checkpoints.registry import load_adapter
 from coreheads.adapters.generation.structure import cache_argument, head_shape
 from coreheads.adapters.generation.vision_cache import VisionMemo
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS
@@ -128,7 +129,7 @@ def _configuration(name: str) -> tuple[str, Any]:
     if known:
         return known[0], published.config(known[0])
     if name == TINY or Path(name).expanduser().exists():
-        place = loading.place(name, TINY)
+        place = loading.place(name)
         return name, loading.config(name, place, trust_remote_code=False)
     return name, published.config(name)  # says which there are
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from coreheads.check.findings import WORST, Report, cells_of, headings
-from coreheads.run.progress import wide_console
+from coreheads.report.terminal import wide_console
 
 
 def show(report: Report, console: Console | None = None) -> None:

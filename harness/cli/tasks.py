@@ -58,7 +58,7 @@ def command(
 def _list(data_root: Path | None) -> None:
     from rich.table import Table
 
-    from coreheads.run.progress import wide_console
+    from coreheads.report.terminal import wide_console
     from coreheads.tasks import registry
 
     table = Table(
@@ -110,7 +110,7 @@ def _validate(name: str, data_root: Path | None, split: str, limit: int | None, 
     from rich.progress import Progress
     from rich.table import Table
 
-    from coreheads.run.progress import wide_console
+    from coreheads.report.terminal import wide_console
     from coreheads.tasks import registry
     from coreheads.tasks.validation import validate
 

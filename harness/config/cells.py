@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from coreheads.errors import UserError
 from coreheads.heads.selections import SEEDED, Selection
 from coreheads.heads.types import Head, Heads
+from coreheads.text import file_name
 
 if TYPE_CHECKING:
     from coreheads.config.schema import CellConfig, RunConfig
@@ -92,16 +92,6 @@ class Cell:
         values = {**record, "params": tuple(sorted(record["params"].items()))}
         values["heads"] = tuple((layer, head) for layer, head in record["heads"])
         return cls(**values)
-
-
-def file_name(text: str) -> str:
-    """``text`` with nothing a file system or a shell could stumble over, shortened without becoming ambiguous."""
-    safe = re.sub(r"[^A-Za-z0-9_.=+-]+", "-", text).strip("-.") or "unnamed"
-    if safe == text and len(safe) <= 150:
-        return safe
-    from hashlib import sha256
-
-    return f"{safe[:140]}-{sha256(text.encode()).hexdigest()[:8]}"
 
 
 def expand(config: RunConfig) -> list[Cell]:

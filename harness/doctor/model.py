@@ -11,7 +11,7 @@ from typing import Any
 
 from coreheads.doctor.environment import Check
 from coreheads.errors import UserError, one_line
-from coreheads.run.costs import gib
+from coreheads.text import gib
 
 CONTEXT = 32768
 """Tokens for which there must be room in the key-value cache, or all that the model takes where that is less."""
@@ -50,9 +50,8 @@ def _configuration(name: str, checks: list[Check]) -> tuple[Path | None, Any, bo
     """The checkpoint's folder on this machine (None: it has none), its configuration, and whether what the folder
     lacks cannot come from the hub."""
     from coreheads.adapters.checkpoints import hub, loading, published
-    from coreheads.adapters.checkpoints.registry import TINY
 
-    place = loading.place(name, TINY)
+    place = loading.place(name)
     if Path(place).is_dir():
         checks.append(Check("files", True, place))
         return Path(place), loading.config(name, place), True
@@ -85,9 +84,8 @@ def needed_bytes(name: str, dtype: str) -> tuple[int, int, int]:
     Nothing is downloaded; UserError where the shape would have to be.
     """
     from coreheads.adapters.checkpoints import hub, loading, published
-    from coreheads.adapters.checkpoints.registry import TINY
 
-    place = loading.place(name, TINY)
+    place = loading.place(name)
     folder = Path(place) if Path(place).is_dir() else hub.cached(name)
     config = loading.config(name, str(folder)) if folder is not None else published.config(name)
     count, number = _parameters(config, loading.dtype(dtype))

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from coreheads import environment
-from coreheads.config.cells import file_name
 from coreheads.errors import UserError
 from coreheads.files import read_json, write_json, write_text
 from coreheads.leaderboard import build as leaderboard
@@ -28,6 +27,7 @@ from coreheads.leaderboard import published_run
 from coreheads.leaderboard.redact import Shortener
 from coreheads.store.folder import RunFolder
 from coreheads.store.lock import locked
+from coreheads.text import file_name
 
 SCHEMA_VERSION = 1
 STAGE = ".coreheads-publish-"

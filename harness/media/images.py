@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from coreheads import limits
-from coreheads.errors import UserError
+from coreheads.errors import BadSample, UserError, reason
 
 
 def open_image(value: Image.Image | Path, where: str) -> Image.Image:
@@ -38,3 +39,22 @@ def _upright(picture: Image.Image) -> Image.Image:
     if 0 in picture.size:
         raise ValueError(f"it has {picture.width} x {picture.height} pixels")
     return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def decode(data: bytes, where: str) -> Image.Image:
+    """An RGB image of the bytes of an image file; BadSample names ``where`` for what is none."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            limits.check(picture.width * picture.height, limits.PICTURE_PIXELS, "pixels")
+            return picture.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BadSample(f"{where}: cannot be read as a picture ({reason(error)})") from None
+
+
+def picture_size(data: bytes, where: str) -> tuple[int, int]:
+    """Width and height of an image file in pixels, from its header; BadSample as for ``decode``."""
+    try:
+        with Image.open(io.BytesIO(data)) as header:
+            return header.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BadSample(f"{where}: cannot be read as a picture ({reason(error)})") from None

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coreheads import limits
+from coreheads.errors import BadSample
 from coreheads.media.page_cache import PageCache
-from coreheads.tasks.reading.documents import BadSample
 
 if TYPE_CHECKING:
     from PIL.Image import Image

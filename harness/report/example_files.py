@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from coreheads.config.cells import file_name
 from coreheads.errors import UserError
 from coreheads.files import read_json, write_bytes, write_json
+from coreheads.text import file_name
 
 SCHEMA_VERSION = 1
 FOLDER = Path("figures") / "examples"

@@ -11,9 +11,14 @@ from rich.table import Table
 
 from coreheads.report import columns as display
 from coreheads.report.findings import heads_sentences
-from coreheads.run.progress import wide_console
 
 Row = dict[str, Any]
+
+
+def wide_console() -> Console:
+    """Standard output; as wide as tables need where nothing says how wide it is."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
 
 
 def show(board: dict[str, Any], out: Path, console: Console | None = None) -> None:

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coreheads.errors import OutOfMemory, UserError
+from coreheads.errors import BadSample, OutOfMemory, UserError
 from coreheads.files import append_jsonl, cut_half_line, read_jsonl
 from coreheads.regions import Region
 from coreheads.retrieval.fingerprint import record_hash, records_hash
 from coreheads.retrieval.registry import head_score
-from coreheads.tasks.reading.documents import BadSample
 
 Scores = npt.NDArray[np.float32]
 

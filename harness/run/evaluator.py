@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from coreheads.config.cells import Cell
-from coreheads.errors import UserError
+from coreheads.errors import BadSample, UserError
 from coreheads.quiet import quiet, unwrapped
 from coreheads.store.samples import By, SampleFile
-from coreheads.tasks.reading.documents import BadSample
 
 
 class NothingScored(Exception):

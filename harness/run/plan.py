@@ -14,11 +14,12 @@ from coreheads.config.cells import Cell, expand
 from coreheads.config.schema import RunConfig
 from coreheads.errors import UserError
 from coreheads.report import columns as display
+from coreheads.report.terminal import wide_console
 from coreheads.run.availability import missing
-from coreheads.run.costs import Costs, Work, duration, gib, last_known
-from coreheads.run.progress import wide_console
+from coreheads.run.costs import Costs, Work, last_known
 from coreheads.run.workload import is_timed, works
 from coreheads.store.folder import RunFolder
+from coreheads.text import duration, gib
 
 
 def show_plan(config: RunConfig, console: Console | None = None) -> None:

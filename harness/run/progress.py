@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from coreheads.run.costs import Costs, Work, duration
+from coreheads.run.costs import Costs, Work
+from coreheads.text import duration
 
 EVERY_S = 30.0
 """Seconds between two lines of one step, where the output is a file or a pipe."""
@@ -159,9 +160,3 @@ class Step:
         done = "" if short else f"{self.done:,}/{self.total:,} {self.unit}"
         parts: list[Any] = [self._text, done, self._reporter.answers(), self.speed(), self._reporter.time_left(self)]
         return ", ".join(part for part in parts if part)
-
-
-def wide_console() -> Console:
-    """Standard output; as wide as tables need where nothing says how wide it is."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)

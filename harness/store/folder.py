@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from coreheads import environment
-from coreheads.config.cells import file_name
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl, cut_half_line, read_json, read_jsonl, sweep, write_json, write_text, writing
 from coreheads.store.lock import Holder, locked
 from coreheads.store.samples import SampleFile
+from coreheads.text import file_name
 
 SCHEMA_VERSION = 1
 FOLDERS = ("heads", "samples", "figures", "figures/examples", "errors")

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from coreheads.config.cells import Cell, file_name
+from coreheads.config.cells import Cell
 from coreheads.errors import UserError, brief
 from coreheads.heads.selections import KINDS
+from coreheads.text import file_name
 
 SCHEMA_VERSION = 1
 

@@ -6,9 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from coreheads.errors import UserError, brief
+from coreheads.errors import BadSample, UserError, brief
 from coreheads.regions import Region
-from coreheads.tasks.reading.documents import BadSample, Doc, bad_doc, fields_of, usable
+from coreheads.tasks.reading.documents import Doc, bad_doc, fields_of, usable
 from coreheads.tasks.reading.fields import field, items, json_file, said, words
 from coreheads.tasks.reading.sources import Source
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from coreheads.errors import BadSample
+from coreheads.media.images import decode
 from coreheads.regions import Region
-from coreheads.tasks.reading.documents import BadSample, Doc, bad_doc, decode, fields_of, usable
+from coreheads.tasks.reading.documents import Doc, bad_doc, fields_of, usable
 from coreheads.tasks.reading.fields import items, json_lines, numbers, whole, words
 from coreheads.tasks.reading.parquet import parquet_picture, parquet_rows
 from coreheads.tasks.reading.sources import Source

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from coreheads.errors import BadSample
 from coreheads.tasks.mmdocir import retrieval
 from coreheads.tasks.mmdocir.prompts import FIRST_PAGE, layout_prompt
 from coreheads.tasks.mmdocir.retrieval import aggregate, by_domain, expected, problems, query, records, regions
 from coreheads.tasks.mmdocir.scoring import layout_recall, read_layouts
-from coreheads.tasks.reading.documents import BadSample, Doc
+from coreheads.tasks.reading.documents import Doc
 from coreheads.tasks.scoring.boxes import area, fraction_of
 from coreheads.tasks.scoring.families import written
 

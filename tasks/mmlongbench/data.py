@@ -9,10 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from coreheads.errors import UserError, brief
+from coreheads.errors import BadSample, UserError, brief
 from coreheads.tasks.mmlongbench.scoring import MOST_CHOICES, check_answer
 from coreheads.tasks.mmlongbench.subtasks import Subtask
-from coreheads.tasks.reading.documents import BadSample, Doc, bad_doc, fields_of, usable
+from coreheads.tasks.reading.documents import Doc, bad_doc, fields_of, usable
 from coreheads.tasks.reading.fields import field, json_line, label, words
 from coreheads.tasks.reading.sources import Source
 

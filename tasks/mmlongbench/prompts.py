@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from coreheads.errors import BadSample
+from coreheads.media.images import decode
 from coreheads.tasks.mmlongbench import data
 from coreheads.tasks.mmlongbench.subtasks import SUBTASKS
-from coreheads.tasks.reading.documents import BadSample, Doc, decode, image, text
+from coreheads.tasks.reading.documents import Doc, image, text
 
 MARK = "<image>"
 """Stands in the records' texts for the next picture."""

@@ -8,11 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coreheads.errors import UserError, brief
+from coreheads.errors import BadSample, UserError, brief
 from coreheads.media.pdf import page_count, pdf_pages
 from coreheads.regions import Region
 from coreheads.tasks.mmdocir.data import ANNOTATIONS, layout, layout_regions
-from coreheads.tasks.reading.documents import BadSample, Doc, bad_doc, fields_of, usable
+from coreheads.tasks.reading.documents import Doc, bad_doc, fields_of, usable
 from coreheads.tasks.reading.fields import field, items, json_file, json_lines, said, words
 from coreheads.tasks.reading.parquet import parquet_rows
 from coreheads.tasks.reading.sources import Source

@@ -1,16 +1,13 @@
-"""What a task's records and messages look like, and the one error that concerns a single sample."""
+"""What a task's records and messages look like."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coreheads import limits
-from coreheads.errors import UserError
+from coreheads.errors import BadSample, reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,13 +19,6 @@ Every one has ``record_id``, ``root`` (the place of its benchmark, see ``tasks.r
 image, video or document that it is about; splits never divide one). A record that cannot be used has ``bad``, the
 reason, and nothing else need be in it.
 """
-
-
-_ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-fA-F]+>")
-
-
-class BadSample(UserError):
-    """One sample that cannot be used: it is counted as unscored, never as wrong, and the others go on."""
 
 
 @contextmanager
@@ -46,11 +36,6 @@ def fields_of(where: str) -> Iterator[None]:
         raise BadSample(f"{where}: {reason(error)}") from None
     except (TypeError, AttributeError, IndexError, ArithmeticError, RecursionError, MemoryError) as error:
         raise BadSample(f"{where}: a field is not as published ({reason(error)})") from None
-
-
-def reason(error: Exception) -> str:
-    """An error's text on one line, without the address in memory of what it is about."""
-    return " ".join(_ADDRESS.sub("it", str(error)).split()) or type(error).__name__
 
 
 def bad_doc(root: str, record_id: str, group: str, error: Exception) -> Doc:
@@ -94,26 +79,3 @@ def labelled(pictures: Mapping[str, Image]) -> list[dict[str, Any]]:
     for label, picture in pictures.items():
         parts += [text(f"{label}:"), image(picture)]
     return parts
-
-
-def decode(data: bytes, where: str) -> Image:
-    """An RGB image of the bytes of an image file; BadSample names ``where`` for what is none."""
-    from PIL import Image as Pillow
-
-    try:
-        with Pillow.open(io.BytesIO(data)) as picture:
-            limits.check(picture.width * picture.height, limits.PICTURE_PIXELS, "pixels")
-            return picture.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
-        raise BadSample(f"{where}: cannot be read as a picture ({reason(error)})") from None
-
-
-def picture_size(data: bytes, where: str) -> tuple[int, int]:
-    """Width and height of an image file in pixels, from its header; BadSample as for ``decode``."""
-    from PIL import Image as Pillow
-
-    try:
-        with Pillow.open(io.BytesIO(data)) as header:
-            return header.size
-    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
-        raise BadSample(f"{where}: cannot be read as a picture ({reason(error)})") from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from coreheads.tasks.reading.documents import BadSample
+from coreheads.errors import BadSample
 
 HUB = "hub:"
 

@@ -6,9 +6,10 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from coreheads.errors import UserError, brief
+from coreheads.errors import BadSample, UserError, brief
+from coreheads.media.images import decode, picture_size
 from coreheads.regions import Region
-from coreheads.tasks.reading.documents import BadSample, Doc, bad_doc, decode, fields_of, picture_size, usable
+from coreheads.tasks.reading.documents import Doc, bad_doc, fields_of, usable
 from coreheads.tasks.reading.fields import items, label, numbers, words
 from coreheads.tasks.reading.parquet import parquet_picture, parquet_rows
 from coreheads.tasks.reading.sources import Source

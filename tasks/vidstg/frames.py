@@ -6,8 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coreheads.errors import UserError
-from coreheads.tasks.reading.documents import BadSample, Doc
+from coreheads.errors import BadSample, UserError
+from coreheads.tasks.reading.documents import Doc
 from coreheads.tasks.vidstg.data import video_path
 from coreheads.tasks.vidstg.scoring import sampled_frames, thinned
 

@@ -16,13 +16,12 @@ import pytest
 
 from coreheads import limits
 from coreheads.config.parsing import load_yaml
-from coreheads.errors import UserError
+from coreheads.errors import BadSample, UserError
 from coreheads.files import read_json
-from coreheads.media.images import open_image
+from coreheads.media.images import decode, open_image
 from coreheads.media.pdf import page_count, pdf_pages
 from coreheads.media.video import open_clip, sample
 from coreheads.tasks.reading import archives
-from coreheads.tasks.reading.documents import BadSample, decode
 from coreheads.tasks.reading.fields import json_file
 from coreheads.tasks.reading.parquet import parquet_rows
 

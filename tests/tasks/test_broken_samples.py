@@ -12,8 +12,8 @@ from damage import Damage, cut, fill, parquet, records, remove, without
 from trees import FAMILY, whole
 
 from coreheads.cli import main
+from coreheads.errors import BadSample
 from coreheads.tasks import registry
-from coreheads.tasks.reading.documents import BadSample
 
 # ---- a sample cannot be used: (task, damage, how many are unscored, message)
 

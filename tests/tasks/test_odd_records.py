@@ -13,9 +13,9 @@ import trees
 from damage import Damage, parquet
 from trees import FAMILY, whole
 
-from coreheads.errors import UserError
+from coreheads.errors import BadSample, UserError
 from coreheads.tasks import registry
-from coreheads.tasks.reading.documents import BadSample, fields_of
+from coreheads.tasks.reading.documents import fields_of
 
 ROWS, PAGES = "refcocog/data/test-00000-of-00001.parquet", "mmdocir/MMDocIR_pages.parquet"
 

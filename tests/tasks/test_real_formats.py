@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from coreheads.errors import BadSample
 from coreheads.regions import Region
 from coreheads.tasks import registry
 from coreheads.tasks.mlvu import data as mlvu_data
 from coreheads.tasks.mmdocir import data as mmdocir_data
 from coreheads.tasks.mmlongbench_doc import data as mmlongbench_data
-from coreheads.tasks.reading.documents import BadSample
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.vidstg import data as vidstg_data
 

@@ -125,8 +125,9 @@ to the vision tokens that show it. The top 5 % of the {ram["heads"]} heads ({", 
 {steps} steps ({stages}), {MICRO_BATCHES} micro-batches a step, {training["seconds"] / 60:.0f} minutes on two shared CPU
 cores, linear layers in bfloat16. Data: scenes drawn afresh for every step by `coreheads.tasks.mini.world`, many
 questions about each packed into one row; loss on the answers' tokens only, plus the alignment loss below. Muon for
-the matrices, AdamW for the rest. Deterministic from the seed on the same software and number of workers; the shipped model was
-trained in two sittings, going on from the checkpoint at step 980, and has not been trained a second time to compare.
+the matrices, AdamW for the rest. Deterministic from the seed on the same software and number of workers; the shipped
+model was trained in two sittings, going on from the checkpoint at step 980, and has not been trained a second time to
+compare.
 
 What shaped the heads besides the answers' loss:
 - *Alignment*: before training on answers, and as an auxiliary loss during it (weight {STAGES[0].align} falling to

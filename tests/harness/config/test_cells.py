@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import small_run
 
-from coreheads.config.cells import Cell, expand, file_name, select
+from coreheads.config.cells import Cell, expand, select
 from coreheads.config.schema import RunConfig, load_config
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl
 from coreheads.store.samples import SampleFile
+from coreheads.text import file_name
 
 
 def make(**cell: object) -> RunConfig:

@@ -12,12 +12,11 @@ import pytest
 from adapter_cases import picture
 from hypothesis import given
 
-from coreheads.errors import UserError
-from coreheads.media.images import open_image
+from coreheads.errors import BadSample, UserError
+from coreheads.media.images import decode, open_image
 from coreheads.media.page_cache import PageCache
 from coreheads.media.pdf import pdf_pages
 from coreheads.media.video import sample
-from coreheads.tasks.reading.documents import BadSample, decode
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Pillow has to say of broken files
 

@@ -10,7 +10,8 @@ import small_run
 
 from coreheads.cli import main
 from coreheads.files import read_json, write_json
-from coreheads.run.costs import FILE, Costs, Work, duration
+from coreheads.run.costs import FILE, Costs, Work
+from coreheads.text import duration
 
 
 def plan(folder: Path, run: Path, capsys: pytest.CaptureFixture[str], **changes: object) -> str:

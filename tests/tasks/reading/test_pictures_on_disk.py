@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 import trees
 
-from coreheads.errors import UserError
+from coreheads.errors import BadSample, UserError
 from coreheads.media import page_cache
 from coreheads.media.page_cache import PageCache
 from coreheads.media.pdf import page_count, pdf_pages
 from coreheads.tasks import registry
 from coreheads.tasks.mini.writers.media import write_pdf
 from coreheads.tasks.reading import parquet
-from coreheads.tasks.reading.documents import BadSample
 from coreheads.tasks.reading.parquet import parquet_cell, parquet_rows
 
 

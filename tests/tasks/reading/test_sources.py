@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coreheads.cache import build_once
-from coreheads.errors import UserError
+from coreheads.errors import BadSample, UserError
 from coreheads.tasks import registry
 from coreheads.tasks.reading import archives, hub
-from coreheads.tasks.reading.documents import BadSample
 from coreheads.tasks.reading.sources import Source, matches
 from coreheads.tasks.splits import Split, chosen
 

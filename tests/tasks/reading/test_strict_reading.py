@@ -10,9 +10,8 @@ import pytest
 import trees
 from trees import FAMILY, whole
 
-from coreheads.errors import UserError
+from coreheads.errors import BadSample, UserError
 from coreheads.tasks import registry
-from coreheads.tasks.reading.documents import BadSample
 from coreheads.tasks.reading.fields import json_file, json_lines
 
 FILES = [

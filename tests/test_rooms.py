@@ -1,0 +1,109 @@
+"""Imports flow one way between rooms: a module imports its own room and those below it, wherever the import stands."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = {"coreheads.adapters": "adapters", "coreheads.tasks": "tasks", "coreheads": "harness"}
+
+LAYERS = (
+    ("coreheads", "coreheads.adapters"),
+    ("coreheads.media", "coreheads.heads", "coreheads.stats"),
+    ("coreheads.tasks.reading",),
+    ("coreheads.tasks.scoring",),
+    tuple(f"coreheads.tasks.{name}" for name in ("mmdocir", "mmlongbench", "mlvu", "refcocog", "vidstg")),
+    ("coreheads.tasks.mmlongbench_doc",),
+    ("coreheads.tasks.mini",),
+    ("coreheads.tasks",),
+    ("coreheads.adapters.prompt",),
+    ("coreheads.adapters.generation",),
+    ("coreheads.adapters.kernels", "coreheads.adapters.families"),
+    ("coreheads.adapters.patches",),
+    ("coreheads.adapters.checkpoints",),
+    ("coreheads.retrieval", "coreheads.config"),
+    ("coreheads.report",),
+    ("coreheads.store",),
+    ("coreheads.timing",),
+    ("coreheads.leaderboard",),
+    ("coreheads.check", "coreheads.doctor", "coreheads.adapters.lmms_eval", "coreheads.adapters.tiny"),
+    ("coreheads.run", "coreheads.bench"),
+    ("coreheads.cli",),
+)
+"""Rooms from low to high; rooms of one layer do not import each other. A package's own name is its root."""
+
+HEIGHT = {room: height for height, layer in enumerate(LAYERS) for room in layer}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the three packages by its name."""
+    found = {}
+    for package, folder in FOLDERS.items():
+        for path in (ROOT / folder).rglob("*.py"):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            found[".".join([package, *(part for part in parts if part != "__init__")])] = path
+    return found
+
+
+MODULES = modules()
+
+
+def room(module: str) -> str:
+    """The package's part that a module belongs to: its folder below the package, or the package's root."""
+    package = next(name for name in FOLDERS if f"{module}.".startswith(f"{name}."))
+    inner = module.removeprefix(package).strip(".").partition(".")[0]
+    return f"{package}.{inner}" if inner and (ROOT / FOLDERS[package] / inner).is_dir() else package
+
+
+def imported(code: str) -> Iterator[str]:
+    """Our modules that code imports, at the top or within a function; not those imported for types only."""
+    tree = ast.parse(code)
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    for_types = {id(inner) for block in blocks for inner in ast.walk(block)}
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            yield from {name if name in MODULES else node.module for name in names}
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def steps_up(module: str, code: str) -> list[str]:
+    """What a module imports from a room that is not below its own."""
+    here = room(module)
+    targets = [target for target in imported(code) if target.split(".")[0] == "coreheads"]
+    return [
+        f"{module} ({here}) imports {target} ({room(target)})"
+        for target in targets
+        if room(target) != here and HEIGHT[room(target)] >= HEIGHT[here]
+    ]
+
+
+def test_every_room_has_a_height_and_every_layer_is_a_room() -> None:
+    assert {room(module) for module in MODULES} == set(HEIGHT)
+
+
+def test_imports_flow_from_high_rooms_to_low_ones() -> None:
+    # the packages' own names only load lazily what they give
+    ours = {module: path for module, path in MODULES.items() if module not in FOLDERS}
+    assert [step for module, path in ours.items() for step in steps_up(module, path.read_text())] == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from coreheads.run.runner import run",
+        "def f():\n    from coreheads.run import runner",
+        "import coreheads.cli",
+        "from coreheads.leaderboard.build import build",
+    ],
+)
+def test_a_step_up_or_sideways_is_noticed(code: str) -> None:
+    assert steps_up("coreheads.store.folder", code)
+    assert not steps_up("coreheads.store.folder", "from coreheads import files\nfrom coreheads.heads.types import Head")
