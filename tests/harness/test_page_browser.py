@@ -13,7 +13,7 @@ import pytest
 
 from coreheads import colours
 
-pytestmark = pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())]
 
 
 @pytest.fixture(scope="module")
