@@ -54,7 +54,7 @@ def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
     environment.pop("HF_HUB_CACHE", None)
     return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False, timeout=300
+        [sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False, timeout=600
     )
 
 
