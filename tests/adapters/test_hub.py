@@ -58,7 +58,10 @@ def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES[1:]]
+
+
+@pytest.mark.parametrize("model_type", [FAMILIES[0], *SLOW])
 def test_a_published_name_loads_from_the_cache(home: Path, model_type: str) -> None:
     done = run(home, "-c", SCRIPT, NAMES[model_type], "frames" if model_type != "qwen3_vl" else "")
     assert done.returncode == 0, done.stderr[-2000:]

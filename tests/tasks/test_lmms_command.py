@@ -92,6 +92,7 @@ def test_the_printed_table_is_what_coreheads_run_gives(one_process: Table, root:
     assert ours["coreheads_mini_mlvu", "unscored"] == "0.0000"
 
 
+@pytest.mark.slow
 def test_two_processes_print_the_same_table(one_process: Table, yamls: Path) -> None:
     # without --multi_gpu accelerate starts one process where there is no GPU, whatever number is asked for
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
