@@ -9,11 +9,12 @@ SHORT := results/runs/short
 # the oldest transformers that is supported, in a second environment that takes all else from the first
 OLDEST := .venv-oldest
 
-.PHONY: help leaderboard test test-oldest lint types check baseline clean
+.PHONY: help leaderboard test quick test-oldest lint types check baseline clean
 
 help:
 	@echo "make leaderboard   set up and run the embedded benchmark (10 to 15 minutes); ARGS='--limit 8' for 2 minutes"
-	@echo "make test          set up and run the tests"
+	@echo "make test          set up and run all tests"
+	@echo "make quick         the tests without the slow ones, in under two minutes"
 	@echo "make test-oldest   the tests of adapters and RAM on the oldest supported transformers"
 	@echo "make lint types    ruff; mypy in strict mode"
 	@echo "make check         short embedded run against results/baseline.json (exit 1: a regression); CHECK='--junit FILE'"
@@ -36,6 +37,9 @@ leaderboard: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
+quick: $(VENV)/.ready
+	$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+
 $(OLDEST)/.ready: $(VENV)/.ready constraints-oldest.txt
 	$(PYTHON) -m venv --clear $(OLDEST)
 	$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" > $$(echo $(OLDEST)/lib/python3*/site-packages)/base.pth
@@ -43,8 +47,8 @@ $(OLDEST)/.ready: $(VENV)/.ready constraints-oldest.txt
 	@touch $@
 
 test-oldest: $(OLDEST)/.ready
-	$(OLDEST)/bin/python -m pytest -n 2 tests/adapters tests/harness/retrieval/test_ram.py tests/harness/retrieval/test_ram_families.py \
-		--ignore tests/adapters/lmms_eval --ignore tests/adapters/tiny $(ARGS)
+	$(OLDEST)/bin/python -m pytest -n 2 -m "not slow" tests/adapters tests/harness/retrieval/test_ram.py \
+		tests/harness/retrieval/test_ram_families.py --ignore tests/adapters/lmms_eval --ignore tests/adapters/tiny $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

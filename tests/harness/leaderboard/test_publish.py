@@ -99,7 +99,10 @@ def test_a_newer_run_of_the_machine_counts_and_the_older_is_kept(tmp_path: Path)
     assert "run two is newer and has it" in (site / "index.html").read_text()
 
 
-@pytest.mark.parametrize("broken", ["board", "copy", "move", "page"])
+SLOW = [pytest.param(broken, marks=pytest.mark.slow) for broken in ("board", "copy", "page")]
+
+
+@pytest.mark.parametrize("broken", ["move", *SLOW])
 def test_what_fails_leaves_the_old_site_as_it_was(tmp_path: Path, broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     site = tmp_path / "site"
     publish([small_run.fake_run(tmp_path / "run")], site)

@@ -56,6 +56,7 @@ def uninterrupted(small_model: Path, small_data: Path, tmp_path_factory: pytest.
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(uninterrupted: Path, small_model: Path, small_data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     path = small_run.write_config(tmp_path / "config.yaml", config(small_model, small_data, run))
@@ -115,6 +116,7 @@ def again(run: Path, tmp_path: Path) -> None:
     assert main(["run", str(small_run.write_config(tmp_path / "again.yaml", content)), "--quiet"]) == 0
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up(
     uninterrupted: Path, small_model: Path, small_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -195,7 +195,7 @@ def test_two_processes_share_the_cache(document: Path, tmp_path: Path) -> None:
     (tmp_path / "pages").mkdir()
     arguments = [sys.executable, "-c", program, str(document), str(tmp_path / "pages")]
     running = [subprocess.Popen(arguments, stderr=subprocess.PIPE) for _ in range(2)]
-    errors = [process.communicate(timeout=120)[1].decode() for process in running]
+    errors = [process.communicate(timeout=600)[1].decode() for process in running]
     assert [process.returncode for process in running] == [0, 0], errors
     assert not list((tmp_path / "pages").glob("*.tmp"))
 
