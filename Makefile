@@ -9,7 +9,7 @@ SHORT := results/runs/short
 # the oldest transformers that is supported, in a second environment that takes all else from the first
 OLDEST := .venv-oldest
 
-.PHONY: help leaderboard test quick test-oldest lint types check baseline clean
+.PHONY: help leaderboard test quick test-oldest lint types docs check baseline clean
 
 help:
 	@echo "make leaderboard   set up and run the embedded benchmark (10 to 15 minutes); ARGS='--limit 8' for 2 minutes"
@@ -17,6 +17,7 @@ help:
 	@echo "make quick         the tests without the slow ones, in under two minutes"
 	@echo "make test-oldest   the tests of adapters and RAM on the oldest supported transformers"
 	@echo "make lint types    ruff; mypy in strict mode"
+	@echo "make docs          the pages of docs/ and the API reference, into build/docs"
 	@echo "make check         short embedded run against results/baseline.json (exit 1: a regression); CHECK='--junit FILE'"
 	@echo "make baseline      write that baseline anew from a short embedded run"
 	@echo "make clean         remove the virtual environment and build folders"
@@ -54,11 +55,18 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# the three folders are one namespace only once installed: lay them out as installed for the type checker
-types: $(VENV)/.ready
-	@rm -rf build/types && mkdir -p build/types
-	@cp -r harness build/types/coreheads && cp -r adapters tasks build/types/coreheads/
-	$(BIN)/mypy build/types/coreheads
+# the three folders are one namespace only once installed: laid out as installed for tools that only read
+PACKAGE := build/package
+.PHONY: package
+package:
+	@rm -rf $(PACKAGE) && mkdir -p $(PACKAGE)
+	@cp -r harness $(PACKAGE)/coreheads && cp -r adapters tasks $(PACKAGE)/coreheads/
+
+types: $(VENV)/.ready package
+	$(BIN)/mypy $(PACKAGE)/coreheads
+
+docs: $(VENV)/.ready package
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 check: $(VENV)/.ready
 	$(BIN)/coreheads run --limit 8 --out $(SHORT) $(ARGS)
