@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from coreheads.errors import BadSample
 from coreheads.media.images import decode
 from coreheads.regions import Region
-from coreheads.tasks.reading.documents import Doc, bad_doc, fields_of, usable
+from coreheads.tasks.reading.documents import Doc, fields_of, read_doc, usable
 from coreheads.tasks.reading.fields import items, json_lines, numbers, whole, words
 from coreheads.tasks.reading.parquet import parquet_picture, parquet_rows
 from coreheads.tasks.reading.sources import Source
@@ -45,22 +45,20 @@ def _questions(source: Source, document: Any, line: int, where: str) -> list[Doc
     about: dict[str, Any] = document if isinstance(document, dict) else {}
     group = str(about.get("doc_name") or line)
     asked = about.get("questions")
-    docs: list[Doc] = []
-    for number in range(len(asked) if isinstance(asked, list) else 1):
-        record = f"{group}/{number}"
-        try:
-            with fields_of(where):
-                name, questions = words(document, "doc_name"), items(document, "questions")
-                first, last = numbers(document, "page_indices", 2)
-                if not isinstance(first + last, int) or not 0 <= first <= last:
-                    raise ValueError(f"page_indices is {[first, last]}, expected the first and the last row")
-                common = {"root": source.place, "group": name, "doc_name": name, "domain": words(document, "domain")}
-            with fields_of(f"{where}: question {number}"):
-                question = _question(questions[number], last - first + 1)
-            docs.append({"record_id": record, **common, "rows": [first, last + 1], **question})
-        except BadSample as error:
-            docs.append(bad_doc(source.place, record, group, error))
-    return docs
+
+    def read(number: int) -> dict[str, Any]:
+        name, questions = words(document, "doc_name"), items(document, "questions")
+        first, last = numbers(document, "page_indices", 2)
+        if not isinstance(first + last, int) or not 0 <= first <= last:
+            raise ValueError(f"page_indices is {[first, last]}, expected the first and the last row")
+        common = {"doc_name": name, "domain": words(document, "domain"), "rows": [first, last + 1]}
+        with fields_of(f"{where}: question {number}"):
+            return {**common, **_question(questions[number], last - first + 1)}
+
+    return [
+        read_doc(source.place, f"{group}/{number}", group, where, partial(read, number))
+        for number in range(len(asked) if isinstance(asked, list) else 1)
+    ]
 
 
 def _question(question: Any, count: int) -> dict[str, Any]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from coreheads.errors import BadSample, UserError, brief
 from coreheads.tasks.mmlongbench.scoring import MOST_CHOICES, check_answer
 from coreheads.tasks.mmlongbench.subtasks import Subtask
-from coreheads.tasks.reading.documents import Doc, bad_doc, fields_of, usable
+from coreheads.tasks.reading.documents import Doc, read_doc, usable
 from coreheads.tasks.reading.fields import field, json_line, label, words
 from coreheads.tasks.reading.sources import Source
 
@@ -35,22 +35,11 @@ def records(source: Source, name: str, subtask: Subtask, length: int) -> list[Do
         for place, (offset, line) in enumerate(_lines(stream)):
             record = f"{name}_{length}k/{place}"
             published = json_line(line, source.where(file), place + 1)
-            try:
-                with fields_of(f"{source.where(file)}: line {place + 1}"):
-                    docs.append(
-                        {
-                            "record_id": record,
-                            "root": source.place,
-                            "subtask": name,
-                            "length": length,
-                            "file": file,
-                            "offset": offset,
-                            "place": place,
-                            **_kept(published, subtask),
-                        }
-                    )
-            except BadSample as error:
-                docs.append(bad_doc(source.place, record, record, error) | {"subtask": name, "length": length})
+            where = f"{source.where(file)}: line {place + 1}"
+            doc = read_doc(source.place, record, record, where, partial(_kept, published, subtask))
+            if "bad" not in doc:
+                doc |= {"file": file, "offset": offset, "place": place}
+            docs.append({**doc, "subtask": name, "length": length})
     if not docs:
         raise UserError(f"{source.where(file)}: is empty, expected a JSON record a line")
     return docs

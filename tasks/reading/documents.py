@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,9 +38,22 @@ def fields_of(where: str) -> Iterator[None]:
         raise BadSample(f"{where}: a field is not as published ({reason(error)})") from None
 
 
-def bad_doc(root: str, record_id: str, group: str, error: Exception) -> Doc:
-    """The record of a sample that cannot be used."""
-    return {"record_id": record_id, "root": root, "group": group, "bad": str(error)}
+def read_doc(root: str, record_id: str, group: str, where: str, read: Callable[[], Mapping[str, Any]]) -> Doc:
+    """One record: what ``read`` gives of it, beside its place, id and group.
+
+    Args:
+        root: The place of its benchmark.
+        record_id: Its name in the benchmark.
+        group: What it is about, as far as is known of a record that cannot be used; ``read`` may know better.
+        where: What to call the record in a message.
+        read: Gives the other fields; whatever it raises is the record's ``bad``.
+    """
+    doc = {"record_id": record_id, "root": root, "group": group}
+    try:
+        with fields_of(where):
+            return {**doc, **read()}
+    except BadSample as error:
+        return {**doc, "bad": str(error)}
 
 
 def usable(doc: Mapping[str, Any]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from coreheads.errors import BadSample, UserError, brief
 from coreheads.regions import Box, Region
-from coreheads.tasks.reading.documents import Doc, bad_doc, fields_of, usable
-from coreheads.tasks.reading.fields import field, is_number, items, json_file, label, positive, whole, words
+from coreheads.tasks.reading.documents import Doc, fields_of, read_doc, usable
+from coreheads.tasks.reading.fields import field, is_number, items, json_file, json_list, label, positive, whole, words
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.boxes import fraction_of
 
@@ -37,11 +37,8 @@ def records(source: Source, split: str) -> list[Doc]:
     ``temporal_gt`` already one after it.
     """
     path = source.file(_annotations(split), "VidSTG's captions and questions")
-    content = json_file(path)
-    if not isinstance(content, list):
-        raise UserError(f"{path}: holds {type(content).__name__}, expected a list of records")
     docs: list[Doc] = []
-    for index, record in enumerate(content):
+    for index, record in enumerate(json_list(path)):
         docs += _samples(source, split, index, record, f"{path}: record {index}")
     return docs
 
@@ -51,26 +48,27 @@ def _samples(source: Source, split: str, index: int, record: Any, where: str) ->
     about: dict[str, Any] = record if isinstance(record, dict) else {}
     group = str(about.get("vid", index))
     sentences: list[tuple[str, Any]] = []
-    docs: list[Doc] = []
     for form, name in (("declarative", "captions"), ("interrogative", "questions")):
-        found = about.get(name)
-        sentences += [(form, sentence) for sentence in (found if isinstance(found, list) else [])]
-    for number, (form, sentence) in enumerate(sentences or [("", {})]):
-        # by position: 269 of the real test set's sentences stand twice with another target
-        common = {"record_id": f"{split}/{index}/{number}", "root": source.place, "group": group}
-        try:
-            with fields_of(where):
-                segment = _segment(record)
-                for name in ("captions", "questions"):
-                    items(record, name)
-            if not sentences:
-                return []
-            with fields_of(f"{where}, sentence {number}"):
-                said = {"target": whole(sentence, "target_id"), "description": words(sentence, "description")}
-            docs.append({**common, **segment, **said, "form": form, "vidor": VIDOR[split]})
-        except BadSample as error:
-            docs.append(bad_doc(source.place, common["record_id"], group, error) | ({"form": form} if form else {}))
-    return docs
+        listed = about.get(name)
+        sentences += [(form, sentence) for sentence in (listed if isinstance(listed, list) else [])]
+
+    def read(number: int, sentence: Any) -> dict[str, Any]:
+        segment = _segment(record)
+        for name in ("captions", "questions"):
+            items(record, name)
+        if not sentences:
+            return {}
+        with fields_of(f"{where}, sentence {number}"):
+            said = {"target": whole(sentence, "target_id"), "description": words(sentence, "description")}
+        return {**segment, **said, "vidor": VIDOR[split]}
+
+    # by position: 269 of the real test set's sentences stand twice with another target
+    docs = [
+        read_doc(source.place, f"{split}/{index}/{number}", group, where, partial(read, number, sentence))
+        | ({"form": form} if form else {})
+        for number, (form, sentence) in enumerate(sentences or [("", {})])
+    ]
+    return docs if sentences else [doc for doc in docs if "bad" in doc]
 
 
 def _segment(record: Any) -> dict[str, Any]:
