@@ -35,8 +35,8 @@ def records(source: Source, name: str, subtask: Subtask, length: int) -> list[Do
         for place, (offset, line) in enumerate(_lines(stream)):
             record = f"{name}_{length}k/{place}"
             published = json_line(line, source.where(file), place + 1)
-            where = f"{source.where(file)}: line {place + 1}"
-            doc = read_doc(source.place, record, record, where, partial(_kept, published, subtask))
+            at = f"{source.where(file)}: line {place + 1}"
+            doc = read_doc(source.place, record, record, at, partial(_kept, published, subtask))
             if "bad" not in doc:
                 doc |= {"file": file, "offset": offset, "place": place}
             docs.append({**doc, "subtask": name, "length": length})
@@ -94,6 +94,11 @@ def _line(root: str, file: str, offset: int) -> dict[str, Any]:
         return record
 
 
+def where(doc: Doc) -> str:
+    """What to call a record in a message."""
+    return f"{doc['root']}/{doc['file']}: line {doc['place'] + 1}"
+
+
 def content(doc: Doc) -> dict[str, Any]:
     """The record's whole line, context included."""
     usable(doc)
@@ -103,8 +108,7 @@ def content(doc: Doc) -> dict[str, Any]:
 def image_path(doc: Doc, name: str) -> Path:
     """An image's file; BadSample where it is missing."""
     if not isinstance(name, str) or not name.strip():
-        where = f"{doc['root']}/{doc['file']}: line {doc['place'] + 1}"
-        raise BadSample(f"{where}: names a picture {brief(name)}, expected a path below {IMAGES}")
+        raise BadSample(f"{where(doc)}: names a picture {brief(name)}, expected a path below {IMAGES}")
     return Source(doc["root"]).file(f"{IMAGES}/{name}", "a picture")
 
 
