@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from coreheads.errors import UserError, brief
 from coreheads.regions import Region
@@ -20,6 +20,18 @@ VIDEOS = "MLVU_Test/video"
 
 PREFIXES = ("", "MLVU/")
 """The dev set's json and video folders stand at the top, or in a folder MLVU as on the Hugging Face hub."""
+
+
+class Question(TypedDict):
+    """A usable record's fields, beside what every ``Doc`` has."""
+
+    video: str  # the file, below the root
+    duration: Any  # seconds, as published; null where the file has none
+    question: str
+    candidates: list[str]
+    answer: str  # the right candidate
+    right: int  # its index
+    question_type: str
 
 
 def expected_dev() -> list[tuple[str, str]]:
@@ -38,10 +50,7 @@ def expected_test() -> list[tuple[str, str]]:
 
 
 def records(source: Source) -> list[Doc]:
-    """One record a multiple-choice question of the dev set, task by task; open-ended tasks are left out.
-
-    ``answer`` is the option's text, as in the file, ``right`` its index.
-    """
+    """One record a multiple-choice question of the dev set, task by task; open-ended tasks are left out."""
     listed = ((prefix, source.names(f"{prefix}json/*.json")) for prefix in PREFIXES)
     prefix, files = next(((prefix, names) for prefix, names in listed if names), ("", []))
     if not files:
@@ -83,7 +92,7 @@ def _id(record: Any) -> Any:
 def _record(source: Source, where: str, record: str, videos: str, question: Any, answer: Any) -> Doc:
     video = str(question.get("video", record)) if isinstance(question, dict) else record
 
-    def read() -> dict[str, Any]:
+    def read() -> Question:
         options = [str(said(option, "candidates")) for option in items(question, "candidates")]
         right = _right(options, str(said(field(answer, "answer"), "answer")))
         return {

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from coreheads.errors import BadSample
+from coreheads.tasks.mmdocir.data import Layout
 from coreheads.tasks.mmdocir.retrieval import (
     FIRST_PAGE,
     aggregate,
@@ -17,7 +18,7 @@ from coreheads.tasks.mmdocir.retrieval import (
     records,
     regions,
 )
-from coreheads.tasks.mmdocir.scoring import layout_recall, read_layouts
+from coreheads.tasks.mmdocir.scoring import PageBox, layout_recall, read_layouts
 from coreheads.tasks.reading.documents import Doc
 from coreheads.tasks.scoring.boxes import area, fraction_of
 from coreheads.tasks.scoring.families import wording, written
@@ -42,9 +43,9 @@ def messages(doc: Doc) -> list[dict[str, Any]]:
     return pages_then(doc, prompt(doc))
 
 
-def _gold(doc: Doc) -> list[dict[str, Any]]:
+def _gold(doc: Doc) -> list[Layout]:
     """The gold boxes in points. BadSample where they cover nothing: then no recall is defined."""
-    gold: list[dict[str, Any]] = doc["layouts"]
+    gold: list[Layout] = doc["layouts"]
     if sum(area(item["bbox"]) for item in gold) <= 0:
         boxes = [item["bbox"] for item in gold]
         raise BadSample(
@@ -75,7 +76,7 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     sizes = {item["page"]: item["page_size"] for item in gold}
     width, height = gold[0]["page_size"]
     said = read_layouts(response, doc["family"], FIRST_PAGE)
-    points = []
+    points: list[PageBox] = []
     for item in said:
         wide, high = sizes.get(item["page"], (width, height))
         edges = zip(item["bbox"], (wide, high) * 2, strict=True)

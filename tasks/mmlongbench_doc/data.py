@@ -6,7 +6,7 @@ import ast
 import contextlib
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from coreheads.errors import BadSample, UserError, brief
 from coreheads.media.pdf import page_count, pdf_pages
@@ -29,6 +29,16 @@ FOLDERS = ("data/documents", "documents")
 """Where the PDFs lie: as in the code repository, as in the Hugging Face set."""
 
 
+class Question(TypedDict):
+    """A usable record's fields, beside what every ``Doc`` has."""
+
+    document: str  # file name of the PDF
+    question: str
+    answer: Any  # as published: a text, a number, or a list of them
+    answer_format: str  # Int, Float, Str, List or None
+    pages: list[int]  # of the evidence, from 0 (the file counts from 1); what cannot be a page is left out
+
+
 def expected() -> list[tuple[str, str]]:
     """The files that ``records`` and the media need, with what they are."""
     return [
@@ -42,10 +52,7 @@ def expected() -> list[tuple[str, str]]:
 
 
 def records(source: Source) -> list[Doc]:
-    """One record a question, in the order of the file.
-
-    ``pages`` counts from 0 (the file from 1); numbers that cannot be a page at all (0 in the file) are left out.
-    """
+    """One record a question, in the order of the file."""
     name, samples = _samples(source)
     docs = []
     for index, sample in enumerate(samples):
@@ -65,7 +72,7 @@ def _samples(source: Source) -> tuple[str, list[Any]]:
     return tables[0], [row for table in tables for row in parquet_rows(source.file(table, "questions"), FIELDS)]
 
 
-def _record(sample: Any) -> dict[str, Any]:
+def _record(sample: Any) -> Question:
     evidence = field(sample, "evidence_pages")
     pages = evidence if isinstance(evidence, list) else ast.literal_eval(evidence)
     if not isinstance(pages, list) or not all(isinstance(page, int) for page in pages):

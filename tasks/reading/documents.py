@@ -17,7 +17,8 @@ Doc = dict[str, Any]
 
 Every one has ``record_id``, ``root`` (the place of its benchmark, see ``tasks.reading.sources``) and ``group`` (the
 image, video or document that it is about; splits never divide one). A record that cannot be used has ``bad``, the
-reason, and nothing else need be in it.
+reason, and nothing else need be in it. A benchmark's own fields are declared in its ``data`` module, its tasks' options
+in the catalogue.
 """
 
 
@@ -38,7 +39,7 @@ def fields_of(where: str) -> Iterator[None]:
         raise BadSample(f"{where}: a field is not as published ({reason(error)})") from None
 
 
-def read_doc(root: str, record_id: str, group: str, where: str, read: Callable[[], Mapping[str, Any]]) -> Doc:
+def read_doc(root: str, record_id: str, group: str, where: str, read: Callable[[], Mapping[str, object]]) -> Doc:
     """One record: what ``read`` gives of it, beside its place, id and group.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from coreheads.errors import BadSample, UserError, brief
 from coreheads.media.images import decode, picture_size
@@ -26,16 +26,24 @@ EDGE = 1.5
 _COCO = re.compile(r"(COCO_[a-z]+\d+_\d{12})(?:_\d+)?\.jpg")
 
 
+class Expression(TypedDict):
+    """A usable record's fields, beside what every ``Doc`` has."""
+
+    question_id: str
+    expression: str
+    box: list[float]  # x0, y0, x1, y1 in pixels; the files have x, y, width, height
+    file_name: str  # as published: the image's, and a region's number
+    parquet: str  # the file that holds the image
+    row: int  # of that file, from 0
+
+
 def expected(split: str) -> list[tuple[str, str]]:
     """The files that ``records`` reads, with what they are."""
     return [(f"data/{split}-*.parquet", "regions with their images")]
 
 
 def records(source: Source, split: str) -> list[Doc]:
-    """One record an expression, in the order of the files; images stay unread.
-
-    ``box`` is x0, y0, x1, y1 in pixels, made here from the files' x, y, width, height.
-    """
+    """One record an expression, in the order of the files; images stay unread."""
     ((pattern, what),) = expected(split)
     names = source.names(pattern)
     if not names:
@@ -53,7 +61,7 @@ def _expressions(source: Source, split: str, name: str, row: int, region: dict[s
     group = image_name(str(region["file_name"]))
     answer = region["answer"]
 
-    def read(number: int) -> dict[str, Any]:
+    def read(number: int) -> Expression:
         x, y, width, height = numbers(region, "bbox", 4)
         if not (width > 0 and height > 0):
             raise ValueError(f"bbox is {region['bbox']}, expected x, y and a width and height above 0")
