@@ -107,3 +107,44 @@ def test_imports_flow_from_high_rooms_to_low_ones() -> None:
 def test_a_step_up_or_sideways_is_noticed(code: str) -> None:
     assert steps_up("coreheads.store.folder", code)
     assert not steps_up("coreheads.store.folder", "from coreheads import files\nfrom coreheads.heads.types import Head")
+
+
+OPENERS = ("Image.open", "Pillow.open", "av.open", "decord.VideoReader", "pdfium.PdfDocument", "pypdfium2.PdfDocument")
+WRITER = "coreheads.tasks.mini.writers.media"
+"""Writes the mini benchmarks' videos with PyAV."""
+
+
+def opened(code: str) -> list[str]:
+    """What code calls to open a picture, a video or a document."""
+    if not any(call.partition(".")[2] in code for call in OPENERS):
+        return []
+    calls = (ast.unparse(node.func) for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call))
+    return [call for call in calls if call in OPENERS]
+
+
+def test_only_media_opens_pictures_videos_and_documents() -> None:
+    assert all(HEIGHT["coreheads.media"] < HEIGHT[name] for name in HEIGHT if name.startswith("coreheads.tasks"))
+    openers = {module: opened(path.read_text()) for module, path in MODULES.items()}
+    assert {call for module, calls in openers.items() if room(module) == "coreheads.media" for call in calls} == {
+        "Image.open",
+        "Pillow.open",
+        "av.open",
+        "decord.VideoReader",
+        "pdfium.PdfDocument",
+    }
+    elsewhere = {name: calls for name, calls in openers.items() if calls and room(name) != "coreheads.media"}
+    assert elsewhere == {WRITER: ["av.open"]}
+    assert 'av.open(str(path), "w")' in MODULES[WRITER].read_text()
+
+
+def test_media_libraries_are_imported_where_media_are_opened_or_written() -> None:
+    versions = "coreheads.doctor.environment"
+    libraries = ("av", "decord", "pypdfium2")
+    importers = {
+        module
+        for module, path in MODULES.items()
+        if any(f"import {name}" in path.read_text() for name in libraries)
+        for name in imported(path.read_text())
+        if name.partition(".")[0] in libraries
+    }
+    assert {module for module in importers if room(module) != "coreheads.media"} <= {WRITER, versions}
