@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from coreheads.errors import UserError
 from coreheads.heads.selections import SEEDED, Selection
@@ -30,9 +30,6 @@ class Cell:
     was drawn with. heads: only for explicit selections. limit: how many samples (None: all). within: the first so
     many samples of the task are those that the dense model answers too (None: all).
     """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "allow_inf_nan": False, "extra": "forbid"}
-    """How strictly it is read back from a file."""
 
     model: str
     task: str

@@ -42,7 +42,7 @@ class RunFolder:
     @classmethod
     def load(cls, path: str | Path) -> RunFolder:
         """A stored run, for reading; nothing of it is written. UserError where there is none."""
-        from coreheads.store.schema import check_manifest
+        from coreheads.store.validation import check_manifest
 
         path = Path(path)
         if not path.is_dir():
@@ -169,7 +169,7 @@ class RunFolder:
             append_jsonl(self.place(name), *({"schema_version": SCHEMA_VERSION, **record} for record in records))
 
     def _last(self, name: str) -> dict[str, dict[str, Any]]:
-        from coreheads.store.schema import check_cell, check_timing
+        from coreheads.store.validation import check_cell, check_timing
 
         path = self.place(name)
         about = path.stat() if path.exists() else None

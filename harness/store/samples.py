@@ -27,7 +27,7 @@ class SampleFile:
     """
 
     def __init__(self, path: Path) -> None:
-        from coreheads.store.schema import check_sample
+        from coreheads.store.validation import check_sample
 
         self.path = path
         self.samples: dict[str, dict[str, Any]] = {}
