@@ -19,7 +19,7 @@ from typing import Any
 from coreheads import environment
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl, cut_half_line, read_json, read_jsonl, sweep, write_json, write_text, writing
-from coreheads.store.lock import Holder, locked
+from coreheads.store.lock import LockOwner, locked
 from coreheads.store.samples import SampleFile
 from coreheads.text import file_name
 
@@ -36,7 +36,7 @@ class RunFolder:
     def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
         self.path = path
         self.manifest = manifest
-        self.died: Holder | None = None
+        self.died: LockOwner | None = None
         self._read: dict[str, tuple[tuple[int, int], dict[str, dict[str, Any]]]] = {}
 
     @classmethod
