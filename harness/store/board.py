@@ -14,8 +14,8 @@ Interval = Sequence[float]
 """[low, high] of a 95 % interval."""
 
 
-class Row(TypedDict):
-    """One condition of one model on one task; the random draws of one control are pooled. Null: not measured."""
+class RowScore(TypedDict):
+    """What was done to the model, and what it scored."""
 
     model: str
     """The model's name; with its checkpoint where merged runs mean different ones by it."""
@@ -40,6 +40,11 @@ class Row(TypedDict):
     """Of no change, corrected (Holm) within model and task; in [0, 1]."""
     tokens_median: float
     """Median prompt length in tokens."""
+
+
+class Speed(TypedDict):
+    """How fast it was; null where that was not measured."""
+
     prefill_ms: float | None
     """Median milliseconds of the language model over the timed prompt."""
     prefill_speedup: float | None
@@ -65,6 +70,11 @@ class Row(TypedDict):
     """The dense attention that was fastest on this device: what speeds are compared with."""
     repeats: int | None
     """Interleaved repeats of the measurement."""
+
+
+class Row(RowScore, Speed):
+    """One condition of one model on one task; the random draws of one control are pooled."""
+
     device: str
     """In words; that of the speed where one was measured."""
     params: dict[str, Plain]

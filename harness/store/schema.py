@@ -163,6 +163,8 @@ class CellResult(TypedDict):
     """The first record that was answered without text; null where there is none."""
     tokens_median: NotRequired[Value | None]
     """Median prompt length in tokens; null without a scored sample."""
+    kv_bytes_ratio: NotRequired[Value | None]
+    """KV bytes kept over dense at ``tokens_median``; null where the patch keeps all or does not say."""
     seconds: NotRequired[Seconds | None]
     """How long the call that finished the cell took."""
 
@@ -172,8 +174,6 @@ class CellRecord(_Named, CellResult):
 
     heads: list[Pair]
     """The selected heads."""
-    kv_bytes_ratio: NotRequired[Value | None]
-    """KV bytes kept over dense at ``tokens_median``; null where the patch keeps all or does not say."""
 
 
 @_read
@@ -301,3 +301,30 @@ class Manifest(TypedDict):
     """Every process that worked on the run, the first one first."""
     published: NotRequired[Any]
     """A :class:`Published`, only in a published copy."""
+
+
+@_read
+class SpentRecord(TypedDict):
+    """What one kind of work has cost."""
+
+    kind: Literal["load", "profile", "answer", "time"]
+    """A model's loading (1 unit), finding heads (units are samples), answering (answers), timing (repeats)."""
+    model: str
+    task: str
+    """Empty for ``load``."""
+    patch: str
+    """Empty but for ``answer``."""
+    seconds: Seconds
+    units: Positive
+
+
+@_read
+class CostsRecord(TypedDict):
+    """``costs.json``: what the run's work has cost on a machine."""
+
+    schema_version: int
+    machine: str
+    """The device in words."""
+    spent: list[SpentRecord]
+    peak_bytes: dict[str, Count]
+    """Peak memory while a model ran, by its name in the run."""

@@ -2,47 +2,35 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from coreheads.errors import UserError, brief
-from coreheads.store.schema import (
-    SCHEMA_VERSION,
-    CellRecord,
-    FailureRecord,
-    Manifest,
-    SampleRecord,
-    TimingRecord,
-    UnscoredRecord,
-)
+from coreheads.store.schema import SCHEMA_VERSION
 
-_adapter = lru_cache(maxsize=None)(TypeAdapter)
+Stored = TypeVar("Stored")
 
 
-def check_manifest(content: Any, path: Path) -> Manifest:
-    return _checked(Manifest, content, f"{path}", "a manifest written by coreheads run")
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
-def check_cell(record: Any, path: Path, number: int) -> CellRecord | FailureRecord:
-    kind = FailureRecord if isinstance(record, dict) and "failed" in record else CellRecord
-    return _checked(kind, record, f"{path}: line {number}", "a cell written by coreheads run")
+def checked(kind: type[Stored], value: Any, where: str, what: str) -> Stored:
+    """The value itself where it is a record of this kind.
 
+    Args:
+        kind: A TypedDict of ``store.schema``.
+        value: What a file holds.
+        where: The file and line, as a message begins.
+        what: What was expected there, as a message ends: "a cell".
 
-def check_timing(record: Any, path: Path, number: int) -> TimingRecord | FailureRecord:
-    kind = FailureRecord if isinstance(record, dict) and "failed" in record else TimingRecord
-    return _checked(kind, record, f"{path}: line {number}", "a measurement written by coreheads run")
-
-
-def check_sample(line: Any, path: Path, number: int) -> SampleRecord | UnscoredRecord:
-    kind = UnscoredRecord if isinstance(line, dict) and "unscored" in line else SampleRecord
-    return _checked(kind, line, f"{path}: line {number}", "a sample written by coreheads run")
-
-
-def _checked(kind: Any, value: Any, where: str, what: str) -> Any:
-    """The value itself, or UserError that names the place, the field, its value and what was expected."""
+    Raises:
+        UserError: It is none; names the field, its value and what was expected.
+    """
+    what = f"{what} written by coreheads run"
     if not isinstance(value, dict):
         raise UserError(f"{where} is a {type(value).__name__}, expected {what}")
     try:
@@ -60,4 +48,4 @@ def _checked(kind: Any, value: Any, where: str, what: str) -> Any:
     if value["schema_version"] != SCHEMA_VERSION:
         version = value["schema_version"]
         raise UserError(f"{where}: schema_version is {version}, this version reads {SCHEMA_VERSION}")
-    return value
+    return value  # type: ignore[return-value]  # that is what was checked
