@@ -8,17 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from coreheads.errors import UserError
-from coreheads.heads.selections import SEEDED, Selection
+from coreheads.heads.selections import SEEDED, SIZED, Selection
 from coreheads.heads.types import Head, Heads
 from coreheads.text import file_name
 
 if TYPE_CHECKING:
     from coreheads.config.schema import CellConfig, RunConfig
     from coreheads.heads.profile import HeadProfile
-
-
-SIZED = SEEDED | {"top", "bottom"}
-"""Selections that take a fraction."""
 
 
 @dataclass(frozen=True)
