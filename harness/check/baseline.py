@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from coreheads.config.cells import Cell
 from coreheads.errors import UserError, nearest
@@ -23,6 +23,7 @@ from coreheads.heads.schema import to_text
 from coreheads.retrieval.fingerprint import records_hash
 from coreheads.store.folder import RunFolder
 from coreheads.timing.speedup import measured_together, patched_speed
+from coreheads.validation import validating
 
 SCHEMA_VERSION = 2
 
@@ -195,29 +196,24 @@ def abbreviated(response: str) -> str:
 
 def load_baseline(path: str | Path) -> Baseline:
     """A baseline file; UserError with one line a fault where it is none, or of another schema."""
-    from coreheads.config.messages import faults
-
     data = read_json(path)
     if not isinstance(data, dict) or not isinstance(data.get("cells"), dict):
         raise UserError(f"{path}: has no cells, expected a baseline made by coreheads check --update")
-    if data.get("schema_version") != SCHEMA_VERSION:
-        found = data.get("schema_version")
+    if (version := data.get("schema_version")) != SCHEMA_VERSION:
         raise UserError(
-            f"{path}: schema_version is {found!r}, this version reads {SCHEMA_VERSION}; make the baseline anew with "
+            f"{path}: schema_version is {version!r}, this version reads {SCHEMA_VERSION}; make the baseline anew with "
             "coreheads check RUN --update under another name and carry your tolerances over"
         )
-    try:
-        found = Baseline.model_validate_json(json.dumps(data))  # in JSON a list may stand for a tuple
-    except ValidationError as error:
-        raise UserError("\n".join(faults(error, Path(path), Baseline))) from None
-    names = [*found.cells, *(cell.condition for cell in found.cells.values())]
-    for pattern in found.tolerances.cells:
+    with validating(Baseline, path):
+        baseline = Baseline.model_validate_json(json.dumps(data))  # in JSON a list may stand for a tuple
+    names = [*baseline.cells, *(cell.condition for cell in baseline.cells.values())]
+    for pattern in baseline.tolerances.cells:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UserError(
                 f"{path}: tolerances.cells names {pattern!r}, which no cell of the baseline is called"
                 f"{nearest(pattern, names)}, expected a cell's name or a pattern such as *__hybrid*"
             )
-    return found
+    return baseline
 
 
 def save_baseline(path: Path, baseline: Baseline) -> None:
