@@ -67,7 +67,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _check(value: Any, place: str, counter: Iterator[int]) -> None:
-    """Whether a tree is plain and of bounded size; an alias counts as what it stands for, which is what readers meet."""
+    """ValueError for a tree that is not plain, or too large; an alias counts as what it stands for."""
     limits.check(next(counter), limits.CONFIG_VALUES, "values or more")
     if isinstance(value, dict | list):
         for key, part in value.items() if isinstance(value, dict) else enumerate(value):
