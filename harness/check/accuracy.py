@@ -12,8 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from coreheads.check.baseline import Baseline, CellRecord, Tolerances
+from coreheads.check.baseline import Baseline, CellRecord
 from coreheads.check.findings import Change, Finding
+from coreheads.check.tolerances import Tolerances
 from coreheads.stats.significance import holm, paired_delta
 
 SAME = 1e-6
@@ -85,18 +86,18 @@ def compare_accuracy(
 ) -> tuple[list[Finding], list[Change]]:
     """(findings, samples that got worse). reasons: why cells of the run failed, by name. unscored: by cell and record,
     why a sample of the run has no score."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     pairs: list[_Pairs] = []
     conditions: dict[str, list[_Pairs]] = defaultdict(list)
     for name, old in before.cells.items():
         new = now.cells.get(name)
         if new is None:
             text = f"the cell is missing{': ' + reasons[name] if name in reasons else ''}"
-            found.append(Finding("accuracy", name, _mean(old), None, False, text))
+            findings.append(Finding("accuracy", name, _mean(old), None, False, text))
             continue
         own = _pairs(name, old, new, before.tolerances.of(name))
-        found += _other_scorer(name, old, new)
-        found += _missing(name, old, new, unscored.get(name, {}))
+        findings += _other_scorer(name, old, new)
+        findings += _missing(name, old, new, unscored.get(name, {}))
         if own.before:
             own.one_sided()
             pairs.append(own)
@@ -112,12 +113,12 @@ def compare_accuracy(
     tails = holm([one.tail() for one in pairs])
     for one, tail in zip(pairs, tails, strict=True):
         assert tail is not None
-        found.append(one.finding(tail))
+        findings.append(one.finding(tail))
         if one.name in before.cells:
             significant = tail < one.tolerances.alpha
-            found += _aggregates(one.name, before.cells[one.name], now.cells[one.name], one.tolerances, significant)
+            findings += _aggregates(one.name, before.cells[one.name], now.cells[one.name], one.tolerances, significant)
     changes = [change for members in conditions.values() for one in members for change in one.changes]
-    return found, [change for change in changes if change.now < change.before]
+    return findings, [change for change in changes if change.now < change.before]
 
 
 def _pairs(name: str, old: CellRecord, new: CellRecord, tolerances: Tolerances) -> _Pairs:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from coreheads.check.accuracy import compare_accuracy
 from coreheads.check.baseline import Baseline, load_baseline, save_baseline, snapshot
-from coreheads.check.findings import Report, worst
+from coreheads.check.findings import Report
 from coreheads.check.heads import compare_heads
 from coreheads.check.speed import compare_speed
 from coreheads.leaderboard.gaps import gaps
@@ -35,9 +35,8 @@ def compare(
 ) -> Report:
     """All comparisons, regressions first; what the run has beyond the baseline is not judged. ``before`` says what is
     tolerated."""
-    found, worse = compare_accuracy(now, before, reasons or {}, unscored or {})
-    found += [*compare_heads(now.heads, before), *compare_speed(now, before)]
-    return Report(tuple(sorted(found, key=lambda finding: finding.ok)), tuple(worst(worse)))
+    findings, worse = compare_accuracy(now, before, reasons or {}, unscored or {})
+    return Report.of([*findings, *compare_heads(now.heads, before), *compare_speed(now, before)], worse)
 
 
 def update(run: RunFolder, path: Path) -> tuple[Report | None, list[str]]:

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 Kind = Literal["accuracy", "scorer", "ranking", "speed", "memory"]
 WORST = 10
 """Samples that are shown with both answers."""
 
+HEADINGS = ("", "what", "baseline", "now", "change", "p (paired)", "")
+"""Of :meth:`Finding.cells`."""
+SAMPLE_HEADINGS = ("cell", "sample", "score", "answer of the baseline", "answer now")
+"""Of :meth:`Change.cells`."""
+
 
 @dataclass(frozen=True)
 class Finding:
-    """One comparison. before, now: what was compared, None where it is missing. ok: False for a regression. text: what
-    moved, and by how much it may. ci: 95 % interval of the change. p: of no change, paired by sample, two-sided, not
-    corrected."""
+    """One comparison."""
 
     kind: Kind
     name: str
+    """Of the cell, the condition, or what of a model's heads was compared."""
     before: float | None
+    """In the baseline: a mean score, a correlation or overlap, or a ratio to dense; None where it is missing."""
     now: float | None
+    """The same in the run."""
     ok: bool
+    """False for a regression."""
     text: str
+    """What moved, and by how much it may."""
     ci: tuple[float, float] | None = None
+    """95 % interval of the change."""
     p: float | None = None
+    """Of no change, paired by sample, two-sided, not corrected."""
 
     @property
     def moved(self) -> bool:
@@ -33,19 +43,44 @@ class Finding:
             return self.before is not self.now
         return abs(self.before - self.now) > 5e-4
 
+    @property
+    def change(self) -> str:
+        """By how much it moved, with the interval; empty where one of the two is missing."""
+        if self.before is None or self.now is None:
+            return ""
+        interval = "" if self.ci is None else f" [{self.ci[0]:+.3f}, {self.ci[1]:+.3f}]"
+        return f"{self.now - self.before:+.3f}{interval}"
+
+    @property
+    def step(self) -> str:
+        """From what to what."""
+        return f"{_number(self.before)} -> {_number(self.now)}"
+
+    def cells(self, bad: str, good: str) -> tuple[str, ...]:
+        """As a table's row."""
+        p = "" if self.p is None else "<0.001" if self.p < 0.001 else f"{self.p:.3f}"
+        mark, what = good if self.ok else bad, f"{self.kind} {self.name}"
+        return mark, what, _number(self.before), _number(self.now), self.change, p, self.text
+
 
 @dataclass(frozen=True)
 class Change:
-    """A sample whose score changed: its scores and answers. near_tie: the first token was chosen by less than the
-    tolerated margin, which another rounding may tip."""
+    """A sample whose score changed."""
 
     cell: str
     record: str
     before: float
+    """Its score in the baseline, in units of the task's score."""
     now: float
     answer_before: str
     answer_now: str
     near_tie: bool
+    """The first token was chosen by less than the tolerated margin, which another rounding may tip."""
+
+    def cells(self, arrow: str) -> tuple[str, ...]:
+        """As a table's row."""
+        score = f"{self.before:.2f} {arrow} {self.now:.2f}{' (near-tie)' if self.near_tie else ''}"
+        return self.cell, self.record, score, self.answer_before, self.answer_now
 
 
 @dataclass(frozen=True)
@@ -54,6 +89,12 @@ class Report:
 
     findings: tuple[Finding, ...]
     worse: tuple[Change, ...]
+
+    @classmethod
+    def of(cls, findings: Iterable[Finding], worse: Iterable[Change]) -> Report:
+        """In order; of samples that lost as much, those that are no near-ties come first."""
+        worst = sorted(worse, key=lambda one: (one.now - one.before, one.near_tie, one.cell, one.record))
+        return cls(tuple(sorted(findings, key=lambda finding: finding.ok)), tuple(worst))
 
     @property
     def failed(self) -> list[Finding]:
@@ -72,36 +113,14 @@ class Report:
         still = len(self.findings) - len(self.shown)
         return f"{word} in {len(self.findings)} comparisons; {still} did not move at all"
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "schema_version": 1,
-            "ok": not self.failed,
-            "verdict": self.verdict,
-            "findings": [asdict(finding) for finding in self.findings],
-            "worse": [asdict(change) for change in self.worse],
-        }
+    @property
+    def worst_title(self) -> str:
+        """Above the samples that are shown."""
+        return f"Samples that lost most ({min(WORST, len(self.worse))} of {len(self.worse)})"
 
-
-def headings() -> tuple[str, ...]:
-    return ("", "what", "baseline", "now", "change", "p (paired)", "")
-
-
-def cells_of(finding: Finding, bad: str, good: str) -> tuple[str, ...]:
-    """A finding as a table's row: as text for every form of report."""
-    change = ""
-    if finding.before is not None and finding.now is not None:
-        change = f"{finding.now - finding.before:+.3f}"
-        if finding.ci is not None:
-            change += f" [{finding.ci[0]:+.3f}, {finding.ci[1]:+.3f}]"
-    p = "" if finding.p is None else "<0.001" if finding.p < 0.001 else f"{finding.p:.3f}"
-    mark = good if finding.ok else bad
-    what = f"{finding.kind} {finding.name}"
-    return mark, what, _number(finding.before), _number(finding.now), change, p, finding.text
-
-
-def worst(changes: Sequence[Change]) -> list[Change]:
-    """Those that lost most; of equal losses those that are no near-ties first."""
-    return sorted(changes, key=lambda change: (change.now - change.before, change.near_tie, change.cell, change.record))
+    def to_json(self) -> dict[str, object]:
+        """The report as a file: the fields of Finding and Change by their names."""
+        return {"schema_version": 1, "ok": not self.failed, "verdict": self.verdict, **asdict(self)}
 
 
 def _number(value: float | None) -> str:

@@ -5,9 +5,10 @@ Formats: https://docs.github.com/actions/reference/workflows-and-actions/workflo
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from coreheads.check.findings import WORST, Report, cells_of, headings
+from coreheads.check.findings import HEADINGS, SAMPLE_HEADINGS, WORST, Report
 from coreheads.text import markdown
 
 ANNOTATIONS = 10
@@ -15,53 +16,37 @@ ANNOTATIONS = 10
 
 
 def commands(report: Report) -> list[str]:
-    """Workflow commands: an error for each of the first regressions, one for those beyond, a notice where there is
-    none."""
+    """Workflow commands: an error for each of the first regressions, one for those beyond, a notice for none."""
     lines = []
     for finding in report.failed[: ANNOTATIONS - 1]:
-        _, what, before, now, change, _, text = cells_of(finding, "", "")
-        message = f"{before} -> {now}{f' ({change})' if change else ''}: {text}"
-        lines.append(f"::error title={_property(what)}::{_message(message)}")
+        title = _message(f"{finding.kind} {finding.name}").replace(":", "%3A").replace(",", "%2C")
+        change = f" ({finding.change})" if finding.change else ""
+        lines.append(f"::error title={title}::{_message(f'{finding.step}{change}: {finding.text}')}")
     more = len(report.failed) - len(lines)
     if more:
         lines.append(f"::error title=coreheads check::{more} more regressions, see the summary of this step")
     return lines or [f"::notice title=coreheads check::{_message(report.verdict)}"]
 
 
-def summary(report: Report) -> str:
-    """The comparison as GitHub-flavoured Markdown."""
+def append_summary(path: Path, report: Report) -> None:
+    """Add the comparison, in GitHub-flavoured Markdown, to the file that GITHUB_STEP_SUMMARY names; other steps may
+    have written to it."""
+    parts = [f"## coreheads check: {markdown(report.verdict)}"]
+    if report.shown:
+        parts.append(_table((finding.cells("❌", "✅") for finding in report.shown), HEADINGS))
+    if report.worse:
+        parts.append(f"### {report.worst_title}")
+        parts.append(_table((change.cells("→") for change in report.worse[:WORST]), SAMPLE_HEADINGS))
+    with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
+        stream.write("\n\n".join(parts) + "\n\n")
+
+
+def _table(rows: Iterable[Sequence[str]], headings: Sequence[str]) -> str:
     from tabulate import tabulate
 
-    parts = [f"## coreheads check: {markdown(report.verdict)}", ""]
-    if report.shown:
-        rows = [[markdown(text) for text in cells_of(finding, "❌", "✅")] for finding in report.shown]
-        parts += [tabulate(rows, headings(), tablefmt="github", disable_numparse=True), ""]
-    if report.worse:
-        parts += [f"### Samples that lost most ({min(WORST, len(report.worse))} of {len(report.worse)})", ""]
-        rows = [
-            [
-                markdown(change.cell),
-                markdown(change.record),
-                f"{change.before:.2f} → {change.now:.2f}{' (near-tie)' if change.near_tie else ''}",
-                markdown(change.answer_before),
-                markdown(change.answer_now),
-            ]
-            for change in report.worse[:WORST]
-        ]
-        names = ("cell", "sample", "score", "answer of the baseline", "answer now")
-        parts += [tabulate(rows, names, tablefmt="github", disable_numparse=True), ""]
-    return "\n".join(parts) + "\n"
-
-
-def append_summary(path: Path, report: Report) -> None:
-    """Add the summary to the file that GitHub names in GITHUB_STEP_SUMMARY; other steps may have written to it."""
-    with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
-        stream.write(summary(report))
+    shown = [[markdown(text) for text in row] for row in rows]
+    return tabulate(shown, headings, tablefmt="github", disable_numparse=True)
 
 
 def _message(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _message(text).replace(":", "%3A").replace(",", "%2C")

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from coreheads.check.baseline import Baseline, HeadsRecord, Tolerances
+from coreheads.check.baseline import Baseline, HeadsRecord
 from coreheads.check.findings import Finding
+from coreheads.check.tolerances import Tolerances
 from coreheads.heads.ranking import jaccard, spearman
 from coreheads.heads.selections import top
 from coreheads.heads.types import Heads

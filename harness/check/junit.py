@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from pathlib import Path
 from xml.etree import ElementTree
 
-from coreheads.check.findings import WORST, Change, Report, cells_of
+from coreheads.check.findings import WORST, Change, Report
 from coreheads.files import write_bytes
 
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -15,25 +14,16 @@ _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def write_junit(path: Path, report: Report) -> None:
     """One test case a comparison; a regression is a failure with its text and the samples that lost most."""
-    suite = ElementTree.Element(
-        "testsuite",
-        name="coreheads check",
-        tests=str(len(report.findings)),
-        failures=str(len(report.failed)),
-        errors="0",
-    )
-    worse: dict[str, list[Change]] = defaultdict(list)
-    for change in report.worse:
-        worse[change.cell].append(change)
+    counts = {"tests": str(len(report.findings)), "failures": str(len(report.failed)), "errors": "0"}
+    suite = ElementTree.Element("testsuite", {"name": "coreheads check", **counts})
     for finding in report.findings:
-        case = ElementTree.SubElement(
-            suite, "testcase", classname=f"coreheads.{finding.kind}", name=_clean(finding.name)
-        )
+        names = {"classname": f"coreheads.{finding.kind}", "name": _clean(finding.name)}
+        case = ElementTree.SubElement(suite, "testcase", names)
         if not finding.ok:
-            _, _, before, now, change_text, _, text = cells_of(finding, "", "")
-            moved = f"{before} -> {now} {change_text}".strip()
-            failure = ElementTree.SubElement(case, "failure", message=_clean(f"{moved}: {text}"))
-            failure.text = _clean("\n".join(_line(change) for change in worse[finding.name][:WORST]))
+            moved = f"{finding.step} {finding.change}".strip()
+            failure = ElementTree.SubElement(case, "failure", message=_clean(f"{moved}: {finding.text}"))
+            worse = [_line(change) for change in report.worse if change.cell == finding.name]
+            failure.text = _clean("\n".join(worse[:WORST]))
     write_bytes(path, ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coreheads.check.baseline import Baseline, SpeedRecord, Tolerances
+from coreheads.check.baseline import Baseline, SpeedRecord
 from coreheads.check.findings import Finding
+from coreheads.check.tolerances import Tolerances
 
 
 def compare_speed(now: Baseline, before: Baseline) -> Iterator[Finding]:

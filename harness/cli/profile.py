@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -68,7 +68,7 @@ def command(
     from coreheads.config.parsing import set_values
     from coreheads.errors import UserError
     from coreheads.files import writing
-    from coreheads.heads.schema import NORMALIZATIONS
+    from coreheads.heads.schema import Normalization
     from coreheads.report.profile_text import findings, origin
     from coreheads.retrieval.profiling import profile_heads
     from coreheads.retrieval.registry import head_score
@@ -76,8 +76,8 @@ def command(
     from coreheads.tasks import registry
 
     # everything that can be wrong is looked at before a model is loaded, which may take minutes
-    chosen = None if normalization == "none" else normalization
-    if chosen not in NORMALIZATIONS:
+    divisor = next((known for known in get_args(Normalization) if known == normalization), None)
+    if divisor is None and normalization != "none":
         raise UserError(f"--normalization is {normalization!r}, expected none, vision or lift")
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     settings: dict[str, Any] = {}
@@ -123,7 +123,7 @@ def command(
         data_root=data_root,
         options=options,
         score=score,
-        normalization=chosen,
+        normalization=divisor,
         cache_dir=partial,
     )
     with writing(out):

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from coreheads.errors import UserError
-from coreheads.heads.selections import SEEDED, Selection
+from coreheads.heads.selections import SEEDED, SIZED, Selection
 from coreheads.heads.types import Head, Heads
 from coreheads.text import file_name
 
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from coreheads.config.schema import CellConfig, RunConfig
     from coreheads.heads.profile import HeadProfile
     from coreheads.store.schema import StoredCell
-
-
-SIZED = SEEDED | {"top", "bottom"}
-"""Selections that take a fraction."""
 
 
 @dataclass(frozen=True)

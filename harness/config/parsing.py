@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +41,16 @@ def parsed(text: str) -> Any:
     try:
         tree = yaml.load(text, _Loader)  # a safe loader
     except yaml.YAMLError as error:
-        raise ValueError(f"is not YAML{_where(error)}") from None
+        mark = getattr(error, "problem_mark", None)
+        line = "" if mark is None else f", line {mark.line + 1}"
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise ValueError(f"is not YAML{line}: {problem}") from None
     except (ValueError, RecursionError, OverflowError) as error:
         raise ValueError(f"is not YAML of use ({one_line(error)})") from None
-    _count(tree, "", {}, ())
+    try:
+        _check(tree, "", count(1))
+    except RecursionError:
+        raise ValueError("holds itself, expected an end") from None
     return tree
 
 
@@ -58,40 +66,20 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _count(value: Any, place: str, known: dict[int, int], above: tuple[int, ...]) -> int:
-    """How many values there are in all; each alias counts, because whoever walks the tree meets what it stands for.
-
-    known: by the identity of those that were counted. above: the identities of what the value lies in.
-    """
-    if isinstance(value, str) and any(part == "\0" or "\ud800" <= part <= "\udfff" for part in value):
-        raise ValueError(f"{place or 'the value'} is {value[:80]!r}, expected text without null characters")
-    if value is None or isinstance(value, str | bool | int):
-        return 1
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"{place or 'the value'} is {value}, expected a finite number")
-        return 1
-    if not isinstance(value, dict | list):
-        raise ValueError(f"{place or 'the value'} is a {type(value).__name__}, expected a text, a number or a list")
-    if id(value) in above:
-        raise ValueError(f"{place or 'the value'} holds itself, expected an end")
-    if id(value) not in known:
-        inner = value.items() if isinstance(value, dict) else enumerate(value)
-        total = 1
-        for key, part in inner:
+def _check(value: Any, place: str, counter: Iterator[int]) -> None:
+    """ValueError for a tree that is not plain, or too large; an alias counts as what it stands for."""
+    limits.check(next(counter), limits.CONFIG_VALUES, "values or more")
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(value, dict) and not isinstance(key, str):
                 raise ValueError(f"{place or 'the file'} has the key {str(key)[:80]!r}, expected texts as keys")
-            total += _count(part, f"{place}.{key}".lstrip("."), known, (*above, id(value)))
-            limits.check(total, limits.CONFIG_VALUES, "values or more")
-        known[id(value)] = total
-    return known[id(value)]
-
-
-def _where(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
-    where = f", line {mark.line + 1}: {problem}" if mark is not None else f": {problem}"
-    return " ".join(where.split())
+            _check(part, f"{place}.{key}".lstrip("."), counter)
+    elif isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
+        raise ValueError(f"{place or 'the value'} is {value[:80]!r}, expected text without null characters")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{place or 'the value'} is {value}, expected a finite number")
+    elif not isinstance(value, str | bool | int | float | None):
+        raise ValueError(f"{place or 'the value'} is a {type(value).__name__}, expected a text, a number or a list")
 
 
 def set_values(
@@ -120,19 +108,16 @@ def set_values(
 
 
 def _put(tree: dict[str, Any], key: str, value: Any, flag: str) -> None:
-    parts = key.split(".")
+    *parents, last = key.split(".")
     node: Any = tree
-    for depth, part in enumerate(parts[:-1]):
+    for depth, part in enumerate(parents):
         if isinstance(node, dict):
             if node.get(part) is None:
                 node[part] = {}
             node = node[part]
         else:
-            node = node[_index(node, part, key, ".".join(parts[:depth]), flag)]
-    if isinstance(node, dict):
-        node[parts[-1]] = value
-    else:
-        node[_index(node, parts[-1], key, ".".join(parts[:-1]), flag)] = value
+            node = node[_index(node, part, key, ".".join(parents[:depth]), flag)]
+    node[last if isinstance(node, dict) else _index(node, last, key, ".".join(parents), flag)] = value
 
 
 def _index(node: Any, part: str, key: str, parent: str, flag: str) -> int:

@@ -8,17 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from coreheads.config.cells import SIZED
-from coreheads.config.messages import faults
 from coreheads.config.parsing import load_yaml, set_values
 from coreheads.errors import UserError, nearest
-from coreheads.heads.selections import SEEDED
+from coreheads.heads.selections import SEEDED, SIZED, Kind
+from coreheads.validation import validating
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
-Selection = Literal["top", "bottom", "random", "layer_matched", "none", "all", "explicit"]
 
 
 class _Section(BaseModel):
@@ -77,7 +75,7 @@ class CellConfig(_Section):
     """On which of the evaluated tasks; none named is all."""
     params: dict[str, Any] = {}
     """What the patch takes besides the heads: mode of ``ablate``; sink and window of ``hybrid``."""
-    selections: tuple[Selection, ...] = ()
+    selections: tuple[Kind, ...] = ()
     fractions: tuple[Fraction, ...] = ()
     draws: Annotated[int, Field(ge=1)] | None = None
     heads: tuple[tuple[int, int], ...] = ()
@@ -147,16 +145,13 @@ class RunConfig(_Section):
 
     @model_validator(mode="after")
     def _known_tasks(self) -> RunConfig:
-        for place, group in enumerate(self.cells):
-            for task in group.tasks:
+        named = {f"cells.{index}.tasks": group.tasks for index, group in enumerate(self.cells)}
+        named["timing.tasks"] = self.timed_tasks()
+        for field, tasks in named.items():
+            for task in tasks:
                 if task not in self.evaluate.tasks:
                     near = nearest(task, self.evaluate.tasks)
-                    raise ValueError(f"cells.{place}.tasks names {task!r}, which evaluate.tasks does not{near}")
-        if self.timing.tasks != "all":
-            for task in self.timing.tasks:
-                if task not in self.evaluate.tasks:
-                    near = nearest(task, self.evaluate.tasks)
-                    raise ValueError(f"timing.tasks names {task!r}, which evaluate.tasks does not{near}")
+                    raise ValueError(f"{field} names {task!r}, which evaluate.tasks does not{near}")
         return self
 
     @property
@@ -180,7 +175,7 @@ def shipped(name: str | Path) -> Path:
     if path.suffix or len(path.parts) > 1 or path.exists():
         return path
     if not known.is_file():
-        names = sorted(found.stem for found in default_path().parent.glob("*.yaml"))
+        names = sorted(file.stem for file in default_path().parent.glob("*.yaml"))
         near = nearest(path.name, names)
         raise UserError(f"{path}: no such file, expected a YAML configuration or one of {', '.join(names)}{near}")
     return known
@@ -204,7 +199,5 @@ def load_config(
             set_values(tree, (), shorter.items())
         set_values(tree, (), [("evaluate.limit", limit)])
     set_values(tree, changes, [(name, value) for name, value in values.items() if value is not None])
-    try:
+    with validating(RunConfig, source):
         return RunConfig.model_validate(tree)
-    except ValidationError as error:
-        raise UserError("\n".join(faults(error, source, RunConfig))) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 from coreheads.errors import UserError
 from coreheads.files import read_json, write_text
-from coreheads.heads import schema as profile_file
-from coreheads.heads import selections
+from coreheads.heads import schema, selections
 from coreheads.heads.ranking import order
-from coreheads.heads.schema import ModelIdentity, TaskRecord
+from coreheads.heads.schema import ModelIdentity, Normalization, ProfileRecord, Provenance, TaskRecord
 from coreheads.heads.types import Head, Heads
 
 Scores = npt.NDArray[np.float64]
@@ -28,16 +27,11 @@ _MUST_MATCH = ("model_type", "layers", "heads", "kv_heads")
 class HeadProfile:
     """Scores of all heads of one model's language model.
 
-    model: id, revision, model_type, layers, heads (query heads of a layer), kv_heads.
     mean, ci_low, ci_high: read-only float64 [layers, heads]; the mean over tasks of the tasks' means over
         their samples, and its 95 % bootstrap interval.
-    tasks: by name, the split, the number of samples that counted (n), a hash of the records, the task's
-        own mean [layers][heads], and how many samples were skipped for which reason.
-    score, normalization: which score, and what it was divided by (None, "vision" or "lift").
-    split_half: rank correlation of the leading heads between halves of the samples
-        (:func:`coreheads.heads.ranking.split_half_correlation`); None where it cannot be had.
-    provenance: versions, seed, dtype, attention implementation, date, command.
+    split_half: see :func:`coreheads.heads.ranking.split_half_correlation`.
     source: the file it was loaded from, for error messages.
+    The other fields are those of :class:`coreheads.heads.schema.ProfileRecord`.
     """
 
     model: ModelIdentity
@@ -46,9 +40,9 @@ class HeadProfile:
     ci_high: Scores
     tasks: Mapping[str, TaskRecord] = field(default_factory=dict)
     score: str = "ram"
-    normalization: str | None = None
+    normalization: Normalization | None = None
     split_half: float | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
     source: str = "head profile"
 
     def __post_init__(self) -> None:
@@ -56,39 +50,37 @@ class HeadProfile:
             array = np.array(getattr(self, name), dtype=np.float64)
             array.flags.writeable = False
             object.__setattr__(self, name, array)
-        profile_file.check(self.to_dict(), self.source)
+        schema.check(self.to_dict(), self.source)
 
     @classmethod
     def load(cls, path: str | Path) -> HeadProfile:
-        """Read heads.json; UserError naming the file and the field for anything that is missing or
-        malformed."""
+        """Read heads.json; UserError naming the file and the field for anything that is missing or malformed."""
         return cls.from_dict(read_json(path), str(path))
 
     @classmethod
     def from_dict(cls, data: Any, source: str = "head profile") -> HeadProfile:
         """What ``json.load`` gives for heads.json; ``source`` names it in errors."""
-        fields = profile_file.check(data, source)
-        kept = {key: value for key, value in fields.items() if key in cls.__dataclass_fields__}
+        kept: dict[str, Any] = {k: v for k, v in schema.check(data, source).items() if k in cls.__dataclass_fields__}
         return cls(**kept, source=source)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> ProfileRecord:
         """As in heads.json: plain JSON values."""
         return {
-            "schema_version": profile_file.SCHEMA_VERSION,
-            "model": dict(self.model),
+            "schema_version": schema.SCHEMA_VERSION,
+            "model": self.model.copy(),
             "score": self.score,
             "normalization": self.normalization,
             "split_half": self.split_half,
-            "provenance": dict(self.provenance),
+            "provenance": self.provenance.copy(),
             "mean": self.mean.tolist(),
             "ci_low": self.ci_low.tolist(),
             "ci_high": self.ci_high.tolist(),
-            "tasks": {name: dict(task) for name, task in self.tasks.items()},
+            "tasks": {name: task.copy() for name, task in self.tasks.items()},
         }
 
     def save(self, path: str | Path) -> Path:
         """Write heads.json at once, or not at all; numbers are kept to the last digit."""
-        return write_text(path, profile_file.to_text(self.to_dict()))
+        return write_text(path, schema.to_text(self.to_dict()))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -118,21 +110,15 @@ class HeadProfile:
         return selections.random(self.shape, fraction, seed)
 
     def layer_matched(self, heads: Heads, *, seed: int) -> Heads:
-        """Random heads with the same number in every layer as ``heads``, other heads where there are
-        enough."""
+        """Random heads with the same number in every layer as ``heads``, other heads where there are enough."""
         return selections.layer_matched(self.shape, heads, seed)
-
-    def explicit(self, heads: Iterable[Any]) -> Heads:
-        """Heads by name (``"L2H5"``) or [layer, head] pair, checked against the shape."""
-        return selections.explicit(heads, self.shape)
 
     def ranking(self) -> list[Head]:
         """All heads, highest first."""
         return [(int(index) // self.shape[1], int(index) % self.shape[1]) for index in order(self.mean)]
 
     def share(self, heads: Heads) -> float:
-        """What part of the sum of all heads' scores these heads hold, 0 to 1 (0 where the sum is not
-        positive)."""
+        """What part of the sum of all heads' scores these heads hold, 0 to 1 (0 where the sum is not positive)."""
         total = float(self.mean.sum())
         return sum(float(self.mean[head]) for head in sorted(heads)) / total if total > 0 else 0.0
 

@@ -1,152 +1,199 @@
-"""heads.json: its schema, the check of every field, and its text form (one layer a line)."""
+"""heads.json: what stands in it, the check of every field, and its text form (one layer a line).
+
+Checked by hand, because a profile is also read where nothing but torch, transformers and numpy is installed.
+"""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict, cast
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NotRequired, TypedDict, cast, get_args
 
-from coreheads.errors import UserError
+from coreheads.errors import UserError, brief
 
 SCHEMA_VERSION = 1
-NORMALIZATIONS = (None, "vision", "lift")
 
-_MODEL_NUMBERS = ("layers", "heads", "kv_heads")
-_LEVEL_FIELDS = ("mean", "ci_low", "ci_high")
+Normalization = Literal["vision", "lift"]
+"""What a score is divided by: the mass on all vision tokens, or the score of a uniform reader of them."""
+
+NORMALIZATIONS = (None, *get_args(Normalization))
+
+Matrix = list[list[float]]
+"""A number for every head, [layers][heads]."""
 
 
 class ModelIdentity(TypedDict):
     """Whose heads these are."""
 
     id: str
+    """Hub id or folder."""
     revision: str | None
+    """Of the hub repository; null where none was asked for."""
     model_type: str
+    """The family, as config.json of the checkpoint names it."""
     layers: int
+    """Of the language model."""
     heads: int
+    """Query heads of a layer."""
     kv_heads: int
+    """Key-value heads of a layer, a divisor of ``heads``."""
 
 
 class TaskRecord(TypedDict):
-    """What one task contributed. ``mean`` is [layers][heads] over its ``n`` samples."""
+    """What one task contributed."""
 
     split: str
     n: int
+    """Samples that counted, at least 1."""
     records_hash: str
-    mean: list[list[float]]
+    """SHA-256 (hex) of what these samples ask, see ``coreheads.retrieval.fingerprint``."""
+    mean: Matrix
+    """Of the scores of the ``n`` samples."""
     skipped: NotRequired[dict[str, int]]
+    """How many samples were left out, by reason."""
 
 
-def check(data: Any, source: str) -> dict[str, Any]:
-    """``data`` itself when it is a valid profile; otherwise UserError naming ``source``, the field and the
-    value."""
-    profile = _mapping(data, source, "the file")
-    version = _present(profile, "schema_version", source)
-    if version != SCHEMA_VERSION or isinstance(version, bool):
-        raise UserError(f"{source}: schema_version is {version!r}, expected {SCHEMA_VERSION}")
-    shape = _check_model(_mapping(_present(profile, "model", source), source, "model"), source)
-    _text(_present(profile, "score", source), source, "score")
-    if (value := _present(profile, "normalization", source)) not in NORMALIZATIONS:
-        raise UserError(f"{source}: normalization is {_short(value)}, expected null, 'vision' or 'lift'")
-    for name in _LEVEL_FIELDS:
-        _matrix(_present(profile, name, source), shape, source, name)
-    for layer in range(shape[0]):
-        for head in range(shape[1]):
-            low, high = profile["ci_low"][layer][head], profile["ci_high"][layer][head]
-            if low > high:
-                raise UserError(f"{source}: ci_low[{layer}][{head}] is {low}, above its ci_high, {high}")
-    half = _present(profile, "split_half", source)
-    if half is not None and not -1 <= _number(half, source, "split_half") <= 1:
-        raise UserError(f"{source}: split_half is {half}, expected null or a correlation between -1 and 1")
-    _mapping(_present(profile, "provenance", source), source, "provenance")
-    for name, task in _mapping(_present(profile, "tasks", source), source, "tasks").items():
-        _check_task(_mapping(task, source, f"tasks.{name}"), shape, source, f"tasks.{name}")
-    return cast(dict[str, Any], profile)
+class Provenance(TypedDict, total=False):
+    """How a profile was made; for people, so that every field may be missing."""
+
+    versions: dict[str, str | None]
+    """Of packages; null for those that are not installed."""
+    seed: int
+    """Of the intervals and of the halves."""
+    dtype: str
+    device: str
+    attn_implementation: str | None
+    """As transformers names it."""
+    date: str
+    """UTC, ISO 8601."""
+    command: str
+    interval: str
+    """What the intervals are, in words."""
+    split_half: str
+    """What the correlation of the halves is, in words."""
 
 
-def to_text(profile: Mapping[str, Any]) -> str:
-    """JSON text in which a list of numbers takes one line, so that a layer is a line and a diff can be
-    read."""
-    return _render(profile, "") + "\n"
+class ProfileRecord(TypedDict):
+    """The whole file. Other fields may stand beside these."""
+
+    schema_version: int
+    model: ModelIdentity
+    score: str
+    """Name of the head score, as in ``coreheads.retrieval.registry.SCORES``."""
+    normalization: Normalization | None
+    split_half: float | None
+    """Rank correlation of the leading heads between halves of the samples, -1 to 1; null where there is none."""
+    provenance: Provenance
+    mean: Matrix
+    """Over tasks, of the tasks' means."""
+    ci_low: Matrix
+    """Lower end of the 95 % interval of ``mean``."""
+    ci_high: Matrix
+    tasks: dict[str, TaskRecord]
+
+
+_OBJECT, _TEXT = "a JSON object", "a text"
+_NUMBER, _COUNT = "a finite number", "a whole number of at least 1"
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    _OBJECT: lambda value: isinstance(value, Mapping),
+    _TEXT: lambda value: isinstance(value, str) and value != "",
+    _NUMBER: lambda value: isinstance(value, int | float) and abs(value) <= sys.float_info.max,
+    _COUNT: lambda value: isinstance(value, int) and value >= 1,
+}
+
+
+def check(data: Any, source: str) -> ProfileRecord:
+    """``data`` itself when it is a valid profile; otherwise UserError naming ``source``, the field and the value."""
+    try:
+        _check(_checked(data, "the file", _OBJECT))
+    except ValueError as error:
+        raise UserError(f"{source}: {error}") from None
+    return cast(ProfileRecord, data)
+
+
+def to_text(record: Mapping[str, Any]) -> str:
+    """JSON text in which a list of numbers takes one line, so that a layer is a line and a diff can be read."""
+    return _render(record, "") + "\n"
 
 
 def _render(value: Any, indent: str) -> str:
     inner = indent + " "
     if isinstance(value, Mapping) and value:
-        names = [json.dumps(str(key), ensure_ascii=False) for key in value]
-        parts = [_render(part, inner) for part in value.values()]
-        lines = [f"{inner}{name}: {part}" for name, part in zip(names, parts, strict=True)]
+        lines = [f"{inner}{json.dumps(str(k), ensure_ascii=False)}: {_render(v, inner)}" for k, v in value.items()]
         return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
     if isinstance(value, list) and any(isinstance(part, list | Mapping) for part in value):
         return "[\n" + ",\n".join(inner + _render(part, inner) for part in value) + f"\n{indent}]"
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _check_model(model: Mapping[str, Any], source: str) -> tuple[int, int]:
-    for name in ("id", "model_type"):
-        _text(_present(model, name, source, "model."), source, f"model.{name}")
-    revision = _present(model, "revision", source, "model.")
-    if revision is not None:
-        _text(revision, source, "model.revision")
-    for name in _MODEL_NUMBERS:
-        _count(_present(model, name, source, "model."), source, f"model.{name}")
-    if model["heads"] % model["kv_heads"]:
-        kv_heads, heads = model["kv_heads"], model["heads"]
-        raise UserError(f"{source}: model.kv_heads is {kv_heads}, expected a divisor of model.heads, {heads}")
-    return model["layers"], model["heads"]
+def _check(profile: Mapping[str, Any]) -> None:
+    version = _field(profile, "schema_version")
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        raise ValueError(f"schema_version is {version!r}, expected {SCHEMA_VERSION}")
+    model = _field(profile, "model", _OBJECT)
+    for name, kind in (
+        ("id", _TEXT),
+        ("model_type", _TEXT),
+        ("layers", _COUNT),
+        ("heads", _COUNT),
+        ("kv_heads", _COUNT),
+    ):
+        _field(model, f"model.{name}", kind)
+    if _field(model, "model.revision") is not None:
+        _field(model, "model.revision", _TEXT)
+    shape = model["layers"], model["heads"]
+    if shape[1] % model["kv_heads"]:
+        raise ValueError(f"model.kv_heads is {model['kv_heads']}, expected a divisor of model.heads, {shape[1]}")
+    _field(profile, "score", _TEXT)
+    if (value := _field(profile, "normalization")) not in NORMALIZATIONS:
+        raise ValueError(f"normalization is {_short(value)}, expected null, 'vision' or 'lift'")
+    _, lows, highs = (_matrix(profile, name, shape) for name in ("mean", "ci_low", "ci_high"))
+    for layer, pairs in enumerate(zip(lows, highs, strict=True)):
+        for head, (low, high) in enumerate(zip(*pairs, strict=True)):
+            if low > high:
+                raise ValueError(f"ci_low[{layer}][{head}] is {low}, above its ci_high, {high}")
+    half = _field(profile, "split_half")
+    if half is not None and not -1 <= _field(profile, "split_half", _NUMBER) <= 1:
+        raise ValueError(f"split_half is {half}, expected null or a correlation between -1 and 1")
+    _field(profile, "provenance", _OBJECT)
+    for name, task in _field(profile, "tasks", _OBJECT).items():
+        _checked(task, f"tasks.{name}", _OBJECT)
+        for key, kind in (("split", _TEXT), ("records_hash", _TEXT), ("n", _COUNT)):
+            _field(task, f"tasks.{name}.{key}", kind)
+        _matrix(task, f"tasks.{name}.mean", shape)
+        skipped = f"tasks.{name}.skipped"
+        for reason, number in _checked(task.get("skipped", {}), skipped, _OBJECT).items():
+            _checked(number, f"{skipped}.{reason}", _COUNT)
 
 
-def _check_task(task: Mapping[str, Any], shape: tuple[int, int], source: str, name: str) -> None:
-    for key in ("split", "records_hash"):
-        _text(_present(task, key, source, f"{name}."), source, f"{name}.{key}")
-    _count(_present(task, "n", source, f"{name}."), source, f"{name}.n")
-    _matrix(_present(task, "mean", source, f"{name}."), shape, source, f"{name}.mean")
-    for reason, number in _mapping(task.get("skipped", {}), source, f"{name}.skipped").items():
-        _count(number, source, f"{name}.skipped.{reason}")
-
-
-def _matrix(rows: Any, shape: tuple[int, int], source: str, name: str) -> None:
+def _matrix(record: Mapping[str, Any], name: str, shape: tuple[int, int]) -> Matrix:
+    rows = _field(record, name)
     if not isinstance(rows, list) or len(rows) != shape[0]:
-        raise UserError(f"{source}: {name} is {_short(rows)}, expected {shape[0]} lists (model.layers)")
+        raise ValueError(f"{name} is {_short(rows)}, expected {shape[0]} lists (model.layers)")
     for layer, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != shape[1]:
-            place = f"{name}[{layer}]"
-            raise UserError(f"{source}: {place} is {_short(row)}, expected {shape[1]} numbers (model.heads)")
+            raise ValueError(f"{name}[{layer}] is {_short(row)}, expected {shape[1]} numbers (model.heads)")
         for head, value in enumerate(row):
-            _number(value, source, f"{name}[{layer}][{head}]")
+            _checked(value, f"{name}[{layer}][{head}]", _NUMBER)
+    return rows
 
 
-def _present(mapping: Mapping[str, Any], key: str, source: str, prefix: str = "") -> Any:
-    if key not in mapping:
-        raise UserError(f"{source}: field {prefix}{key} is missing")
-    return mapping[key]
+def _field(record: Mapping[str, Any], name: str, kind: str | None = None) -> Any:
+    """The field that the last part of ``name`` says. ValueError where it is missing, or not of the kind."""
+    key = name.rpartition(".")[2]
+    if key not in record:
+        raise ValueError(f"field {name} is missing")
+    return record[key] if kind is None else _checked(record[key], name, kind)
 
 
-def _mapping(value: Any, source: str, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise UserError(f"{source}: {name} is {_short(value)}, expected a JSON object")
+def _checked(value: Any, name: str, kind: str) -> Any:
+    if isinstance(value, bool) or not _KINDS[kind](value):
+        raise ValueError(f"{name} is {_short(value)}, expected {kind}")
     return value
-
-
-def _text(value: Any, source: str, name: str) -> None:
-    if not isinstance(value, str) or not value:
-        raise UserError(f"{source}: {name} is {_short(value)}, expected a text")
-
-
-def _number(value: Any, source: str, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{source}: {name} is {_short(value)}, expected a finite number")
-    return value
-
-
-def _count(value: Any, source: str, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UserError(f"{source}: {name} is {_short(value)}, expected a whole number of at least 1")
 
 
 def _short(value: Any) -> str:
     if isinstance(value, list):
         return f"a list of {len(value)}"
-    if isinstance(value, Mapping):
-        return "an object"
-    return repr(value) if len(repr(value)) <= 40 else repr(value)[:37] + "..."
+    return "an object" if isinstance(value, Mapping) else brief(value)

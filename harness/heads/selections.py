@@ -1,8 +1,7 @@
-"""Rules that pick heads: from a profile (top, bottom, layer-matched), from the model's shape (random), or
-by name.
+"""Rules that pick heads: from a profile (top, bottom, layer-matched), from the model's shape (random), or by name.
 
-One total order serves them all: highest score first, equal scores by (layer, head). ``top`` is its
-beginning and ``bottom`` its end, so the two share no head while they are at most half of all.
+One total order serves them all: highest score first, equal scores by (layer, head). ``top`` is its beginning and
+``bottom`` its end, so the two share no head while they are at most half of all.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +24,13 @@ Scores = npt.NDArray[np.float64]
 Shape = tuple[int, int]
 """(layers, query heads of a layer)."""
 
-KINDS = ("none", "all", "top", "bottom", "random", "layer_matched", "explicit")
-SEEDED = frozenset({"random", "layer_matched"})
+Kind = Literal["top", "all", "explicit", "none", "random", "layer_matched", "bottom"]
+"""The rules' names, in the order of a board's rows."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+SEEDED = frozenset[str]({"random", "layer_matched"})
 """Kinds that draw: a control needs several seeds."""
-_WITH_FRACTION = frozenset({"top", "bottom", "random", "layer_matched"})
+SIZED = SEEDED | {"top", "bottom"}
+"""Kinds that take a fraction."""
 
 
 class Ranked(Protocol):
@@ -71,8 +73,7 @@ def random(shape: Shape, fraction: float, seed: int = 0) -> Heads:
 def layer_matched(shape: Shape, heads: Heads, seed: int = 0) -> Heads:
     """Random heads, per layer as many as ``heads`` has there, from that layer's other heads.
 
-    Where a layer has too few others, they are drawn from all heads of the layer and may coincide with
-    ``heads``.
+    Where a layer has too few others, they are drawn from all heads of the layer and may coincide with ``heads``.
     """
     explicit(heads, shape)
     rng = np.random.default_rng(seed)
@@ -85,26 +86,24 @@ def layer_matched(shape: Shape, heads: Heads, seed: int = 0) -> Heads:
 
 
 def explicit(heads: Iterable[Any], shape: Shape | None = None) -> Heads:
-    """Heads given by name (``"L2H5"``) or as [layer, head] pairs from 0; UserError for none, or one
-    outside ``shape``."""
-    found = frozenset(_parse(head) for head in heads)
-    if not found:
+    """Heads by name (``"L2H5"``) or as [layer, head] pairs from 0; UserError for none, or one outside ``shape``."""
+    named = frozenset(_parse(head) for head in heads)
+    if not named:
         raise UserError("heads is empty, expected at least one head such as L2H5 or [2, 5]")
-    for layer, head in sorted(found):
+    for layer, head in sorted(named):
         if shape is not None and not (0 <= layer < shape[0] and 0 <= head < shape[1]):
             raise UserError(
                 f"head {head_name((layer, head))} does not exist: the model has layers 0 to {shape[0] - 1} "
                 f"and heads 0 to {shape[1] - 1}"
             )
-    return found
+    return named
 
 
 @dataclass(frozen=True)
 class Selection:
     """A rule and its parameters, as a run's configuration names it; :meth:`resolve` makes it heads.
 
-    fraction: of all heads of the language model; for top, bottom, random and layer_matched (which matches
-        the top).
+    fraction: of all heads of the language model; for ``SIZED`` kinds (layer_matched matches the top).
     seed: for random and layer_matched. heads: for explicit.
     """
 
@@ -116,29 +115,20 @@ class Selection:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UserError(f"selection is {self.kind!r}, {expected_one_of(self.kind, KINDS)}")
-        if self.kind in _WITH_FRACTION:
+        if self.kind in SIZED:
             if self.fraction is None:
                 raise UserError(f"selection {self.kind} has no fraction, expected one such as 0.05")
             head_count(self.fraction, 1)
         if self.kind == "explicit":
             object.__setattr__(self, "heads", explicit(self.heads))
 
-    @property
-    def name(self) -> str:
-        """For tables: ``top 5 %``, ``random 5 % seed 3``, ``explicit 4 heads``."""
-        if self.kind == "explicit":
-            return f"explicit {len(self.heads)} head{'s' if len(self.heads) > 1 else ''}"
-        if self.fraction is None or self.kind not in _WITH_FRACTION:
-            return self.kind
-        seed = f" seed {self.seed}" if self.kind in SEEDED else ""
-        return f"{self.kind.replace('_', '-')} {100 * self.fraction:g} %{seed}"
-
     def resolve(self, profile: Ranked | None, shape: Shape | None = None) -> Heads:
         """The heads. ``profile`` is needed by top, bottom and layer_matched; the others do with ``shape``."""
         if self.kind == "none":
             return frozenset()
         size = shape if profile is None else (profile.mean.shape[0], profile.mean.shape[1])
-        if size is None:
+        needs_profile = self.kind in SIZED - {"random"}
+        if size is None or (profile is None and needs_profile):
             raise UserError(f"selection {self.kind} needs a head profile (heads.json), none is given")
         if self.kind == "all":
             return every(size)
@@ -147,20 +137,11 @@ class Selection:
         assert self.fraction is not None  # __post_init__
         if self.kind == "random":
             return random(size, self.fraction, self.seed)
-        if profile is None:
-            raise UserError(f"selection {self.kind} needs a head profile (heads.json), none is given")
+        assert profile is not None  # see needs_profile
         if self.kind == "bottom":
             return bottom(profile.mean, self.fraction)
         leading = top(profile.mean, self.fraction)
         return leading if self.kind == "top" else layer_matched(size, leading, self.seed)
-
-
-def resolve(
-    kind: str, profile: Ranked | None, fraction: float | None = None, seed: int = 0, heads: Iterable[Any] = ()
-) -> Heads:
-    """``Selection(kind, fraction, seed, heads).resolve(profile)`` in one call."""
-    named = explicit(heads) if kind == "explicit" else frozenset()
-    return Selection(kind, fraction, seed, named).resolve(profile)
 
 
 def _heads(indices: Iterable[Any], width: int) -> Heads:

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from coreheads.config.cells import Cell
+from coreheads.heads.selections import KINDS
 from coreheads.stats import pooling
 from coreheads.stats.significance import holm
 from coreheads.store.folder import RunFolder
@@ -140,11 +141,10 @@ def _note(row: Row, group: list[dict[str, Any]], tops: dict[float, list[list[int
 
 def _order(row: Row) -> tuple[Any, ...]:
     patches = ("none", "hybrid", "ablate")
-    selections = (None, "top", "all", "explicit", "none", "random", "layer_matched", "bottom")
     return (
         patches.index(row["patch"]) if row["patch"] in patches else len(patches),
         row["patch"],
         str(row["params"]),
-        selections.index(row["selection"]),
+        (None, *KINDS).index(row["selection"]),
         row["fraction"] or 0.0,
     )

@@ -28,7 +28,7 @@ _NORMALIZED = {
 
 def origin(profile: HeadProfile) -> str:
     """Whose heads these are, what was measured, on what, and how: four to a dozen lines."""
-    model, made = profile.model, profile.provenance
+    model, made = profile.model, dict(profile.provenance)
     revision = f" at {model['revision']}" if model["revision"] else ""
     shape = f"{model['layers']} layers x {model['heads']} query heads = {profile.count}"
     meaning = _RAM if profile.score == "ram" else profile.score

@@ -1,13 +1,12 @@
-"""From benchmark records to a head profile: one forward pass a record, nothing but [layers, heads] kept of
-it."""
+"""From benchmark records to a head profile: one forward pass a record, nothing but [layers, heads] kept of it."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -15,16 +14,19 @@ from coreheads import environment
 from coreheads.errors import UserError
 from coreheads.heads import ranking
 from coreheads.heads.profile import HeadProfile
-from coreheads.heads.schema import NORMALIZATIONS, ModelIdentity, TaskRecord
+from coreheads.heads.schema import NORMALIZATIONS, ModelIdentity, Normalization
 from coreheads.retrieval.scoring import TaskScores, attention_implementation, score_task
 from coreheads.stats.bootstrap import RESAMPLES, bootstrap_means
+
+if TYPE_CHECKING:
+    from coreheads.adapters.families.base import Adapter
 
 Shown = Callable[[str, int], AbstractContextManager[Callable[[], object]]]
 """Shows how far a task is: called with its name and its number of records, gives what is called after each of them."""
 
 
 def profile_heads(
-    adapter: Any,
+    adapter: Adapter,
     task_names: Sequence[str],
     samples: int | None,
     split: str = "profile",
@@ -33,24 +35,30 @@ def profile_heads(
     data_root: str | Path | None = None,
     *,
     score: str = "ram",
-    normalization: str | None = None,
+    normalization: Normalization | None = None,
     cache_dir: str | Path | None = None,
-    command: str | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> HeadProfile:
     """Score every head of the language model on the first ``samples`` records of each task.
 
-    adapter: from ``load_adapter``. task_names: as `coreheads tasks` lists them; each weighs the same,
-    however many samples it has. samples: a task; None takes the whole split. split: of the task; judge the
-    heads on another one.
-    seed: of the bootstrap and of the halves. normalization: None, "vision" or "lift" (see ``coreheads.retrieval.ram``).
-    data_root: the folder that holds benchmark data; None is each task's own place. options: of tasks, by name.
-    progress: whether to show bars, or what shows them.
-    cache_dir: keeps the scores of single records, so that an interrupted call goes on where it stopped.
+    Records whose region touches no vision token, that have no query, or whose media cannot be used are skipped and
+    counted in the profile.
 
-    Records whose region touches no vision token, that have no query, or whose media cannot be used are skipped
-    and counted in the profile.
-    Raises UserError for an unknown task, one without ground-truth regions, or one of which nothing is left.
+    Args:
+        adapter: from ``load_adapter``.
+        task_names: as `coreheads tasks` lists them; each weighs the same, however many samples it has.
+        samples: a task; None takes the whole split.
+        split: of the task; judge the heads on another one.
+        seed: of the bootstrap and of the halves.
+        progress: whether to show bars, or what shows them.
+        data_root: the folder that holds benchmark data; None is each task's own place.
+        score: name of the head score.
+        normalization: see ``coreheads.retrieval.ram``.
+        cache_dir: keeps the scores of single records, so that an interrupted call goes on where it stopped.
+        options: of tasks, by name.
+
+    Raises:
+        UserError: an unknown task, one without ground-truth regions, or one of which nothing is left.
     """
     from coreheads.tasks import registry
 
@@ -83,20 +91,18 @@ def profile_heads(
                     advance=advance,
                 )
             )
-    return build_profile(adapter, scored, score=score, normalization=normalization, seed=seed, command=command)
+    return build_profile(adapter, scored, score=score, normalization=normalization, seed=seed)
 
 
 def build_profile(
-    adapter: Any,
+    adapter: Adapter,
     scored: Sequence[TaskScores],
     *,
     score: str = "ram",
-    normalization: str | None = None,
+    normalization: Normalization | None = None,
     seed: int = 0,
-    command: str | None = None,
 ) -> HeadProfile:
-    """The profile of these samples: the mean over tasks of the tasks' means, with intervals stratified by
-    task."""
+    """The profile of these samples: the mean over tasks of the tasks' means, with intervals stratified by task."""
     shape = scored[0].values.shape[1:]
     groups = [task.values.reshape(len(task.values), -1).astype(np.float64) for task in scored]
     means = [group.mean(axis=0) for group in groups]
@@ -106,7 +112,16 @@ def build_profile(
         mean=np.mean(means, axis=0).reshape(shape),
         ci_low=low.reshape(shape),
         ci_high=high.reshape(shape),
-        tasks={task.task: _record(task, mean.reshape(shape)) for task, mean in zip(scored, means, strict=True)},
+        tasks={
+            task.task: {
+                "split": task.split,
+                "n": len(task.values),
+                "records_hash": task.hash,
+                "skipped": dict(task.skipped),
+                "mean": mean.reshape(shape).tolist(),
+            }
+            for task, mean in zip(scored, means, strict=True)
+        },
         score=score,
         normalization=normalization,
         split_half=ranking.split_half_correlation(groups, seed=seed),
@@ -117,7 +132,7 @@ def build_profile(
             "device": str(adapter.device),
             "attn_implementation": attention_implementation(adapter),
             "date": environment.now(),
-            "command": command or environment.command_line(),
+            "command": environment.command_line(),
             "interval": f"95 % percentile bootstrap, stratified by task, {RESAMPLES} resamples",
             "split_half": f"mean Spearman correlation of the top {ranking.SPLIT_HALF_TOP} heads over "
             f"{ranking.SPLIT_HALF_SPLITS} random halves of the samples",
@@ -125,23 +140,10 @@ def build_profile(
     )
 
 
-def _record(task: TaskScores, mean: Any) -> TaskRecord:
-    return {
-        "split": task.split,
-        "n": len(task.values),
-        "records_hash": task.hash,
-        "skipped": dict(task.skipped),
-        "mean": mean.tolist(),
-    }
-
-
 def _shown(progress: bool | Shown) -> Shown:
-    return (_bar if progress else _silent) if isinstance(progress, bool) else progress
-
-
-@contextmanager
-def _silent(task: str, total: int) -> Iterator[Callable[[], object]]:
-    yield lambda: None
+    if not isinstance(progress, bool):
+        return progress
+    return _bar if progress else lambda task, total: nullcontext(lambda: None)
 
 
 @contextmanager

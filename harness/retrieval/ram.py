@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from coreheads.errors import UserError
+from coreheads.heads.schema import NORMALIZATIONS, Normalization
 from coreheads.regions import Region
-
-Normalization = Literal["vision", "lift"]
 
 
 class PromptLike(Protocol):
@@ -135,7 +134,7 @@ def _measure(
 
 
 def _check(prompt: PromptLike, normalization: Normalization | None) -> None:
-    if normalization is not None and normalization not in get_args(Normalization):
+    if normalization not in NORMALIZATIONS:
         raise UserError(f"RAM: normalization is {normalization!r}, expected None, 'vision' or 'lift'")
     if not len(prompt.query_tokens):
         raise UserError("RAM: the prompt has no query tokens, expected prepare(messages, query=...) with words of it")

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from coreheads.errors import UserError, expected_one_of
+from coreheads.heads.schema import Normalization
 from coreheads.regions import Region
 
 if TYPE_CHECKING:
@@ -17,11 +18,10 @@ SCORES = {"ram": "coreheads.retrieval.ram:retrieval_attention_mass"}
 
 
 class HeadScore(Protocol):
-    """Scores every head of the language model on one prompt: float32 [layers, heads], higher is more of a
-    CoRe head."""
+    """Scores every head of the language model on one prompt: float32 [layers, heads], higher is more of a CoRe head."""
 
     def __call__(
-        self, adapter: Any, prompt: Any, regions: Sequence[Region], *, normalization: str | None
+        self, adapter: Any, prompt: Any, regions: Sequence[Region], *, normalization: Normalization | None
     ) -> torch.Tensor: ...
 
 

@@ -1,24 +1,30 @@
-"""Head scores of single samples: computed record by record, kept on disk so that an interrupted job goes
-on."""
+"""Head scores of single samples: computed record by record, kept on disk so that an interrupted job goes on."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from coreheads.errors import BadSample, OutOfMemory, UserError
 from coreheads.files import append_jsonl, cut_half_line, read_jsonl
-from coreheads.regions import Region
+from coreheads.heads.schema import Matrix, Normalization
 from coreheads.retrieval.fingerprint import record_hash, records_hash
 from coreheads.retrieval.registry import head_score
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from coreheads.adapters.families.base import Adapter
+    from coreheads.adapters.prompt.prompt import Prompt
+    from coreheads.tasks.registry import Task
 
 Scores = npt.NDArray[np.float32]
 
@@ -28,87 +34,143 @@ NOTHING_SEEN = "region touches no vision token"
 UNUSABLE = "media or record cannot be used"
 
 
+class ScoredLine(TypedDict):
+    """A line of the file that keeps the scores of single records."""
+
+    schema_version: int
+    key: str
+    """SHA-256 (hex) of the record's content and of everything else that changes a score."""
+    record: str
+    scores: Matrix
+
+
 @dataclass
 class TaskScores:
-    """What one task's records say about every head.
-
-    values: float32 [n, layers, heads], one matrix for each record that counted.
-    records: [n] hashes of these records. skipped: reason -> number of records left out.
-    example: the first skipped record and why, for the log.
-    """
+    """What one task's records say about every head."""
 
     task: str
     split: str
     values: Scores
+    """Float32 [n, layers, heads], one matrix for each record that counted."""
     records: list[str]
+    """[n] hashes of these records."""
     skipped: Counter[str] = field(default_factory=Counter)
+    """Number of records left out, by reason."""
     example: str = ""
+    """The first of them and why, for the log."""
 
     @property
     def hash(self) -> str:
         return records_hash(self.records)
 
 
+class _Skipped(BadSample):
+    """A record that says nothing about heads."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(detail or reason)
+        self.reason = reason
+
+
 def score_task(
-    adapter: Any,
-    task: Any,
-    docs: Sequence[Mapping[str, Any]],
+    adapter: Adapter,
+    task: Task,
+    docs: Sequence[dict[str, Any]],
     *,
     split: str = "profile",
     score: str = "ram",
-    normalization: str | None = None,
+    normalization: Normalization | None = None,
     cache: Path | None = None,
     advance: Callable[[], object] = lambda: None,
 ) -> TaskScores:
     """Score every head on every record of one task, one forward pass a record.
 
-    adapter, task: as `load_adapter` and the task registry give them. docs: the task's records.
-    cache: a JSON-lines file to which each record's scores are appended, and from which they are taken when
-    the same record was scored with the same model and settings before. advance: called once a record.
+    Args:
+        adapter: from ``load_adapter``.
+        task: from the registry of tasks.
+        docs: the task's records.
+        split: where they come from, for messages.
+        score: name of the head score.
+        normalization: what it is divided by.
+        cache: a JSON-lines file to which each record's scores are appended, and from which they are taken when the
+            same record was scored with the same model and settings before.
+        advance: called once a record.
 
-    Raises UserError when no record can be scored, above all when the task has no ground-truth regions.
+    Raises:
+        UserError: no record can be scored, above all when the task has no ground-truth regions.
     """
-    score_of = head_score(score)
-    known = _read_cache(cache)
-    setting = _setting(adapter, score, normalization)
+    scorer = _Scorer(adapter, task, score, normalization, cache)
+    scored = TaskScores(task.name, split, np.empty(0, np.float32), [])
     values: list[Scores] = []
-    hashes: list[str] = []
-    skipped: Counter[str] = Counter()
-    example = ""
     for doc in docs:
         record_id = str(task.record_id(doc))
-        reason, detail, content, key = "", "", "", ""
         try:
-            regions: list[Region] = list(task.regions(doc))
-            query = task.query(doc)
-            reason = _unusable(regions, query)
-            if not reason:
-                messages = task.messages(doc)
-                content = record_hash(record_id, messages, query, regions)
-                key = hashlib.sha256(f"{setting} {content}".encode()).hexdigest()
-                if key not in known:
-                    prompt = _prepared(adapter, messages, query)
-                    reason, detail = _unseen(prompt, regions)
+            content, matrix = scorer(record_id, doc)
+            values.append(matrix)
+            scored.records.append(content)
         except BadSample as error:
-            reason, detail = UNUSABLE, str(error)
-        if not reason and key not in known:
-            with _named(task.name, record_id, prompt):
-                matrix = score_of(adapter, prompt, regions, normalization=normalization)
-                known[key] = _checked(matrix, (adapter.layers, adapter.heads))
-                _write_cache(cache, key, record_id, known[key])
-        if reason:
-            skipped[reason] += 1
-            example = example or f"record {record_id}: {detail or reason}"
-        else:
-            values.append(known[key])
-            hashes.append(content)
+            scored.skipped[error.reason if isinstance(error, _Skipped) else UNUSABLE] += 1
+            scored.example = scored.example or f"record {record_id}: {error}"
         advance()
     if not values:
-        raise UserError(_nothing_scored(task.name, split, skipped, example))
-    return TaskScores(task.name, split, np.stack(values), hashes, skipped, example)
+        raise UserError(_nothing_scored(scored))
+    scored.values = np.stack(values)
+    return scored
 
 
-def _prepared(adapter: Any, messages: Any, query: str) -> Any:
+@dataclass
+class _Scorer:
+    """Scores single records of a task, each once."""
+
+    adapter: Adapter
+    task: Task
+    score: str
+    normalization: Normalization | None
+    cache: Path | None
+
+    def __post_init__(self) -> None:
+        self._score, self._known = head_score(self.score), _read_cache(self.cache)
+        described = {
+            **self.adapter.describe(),
+            "dtype": str(self.adapter.dtype),
+            "attn_implementation": attention_implementation(self.adapter),
+            "score": self.score,
+            "normalization": self.normalization,
+        }
+        self._setting = repr(sorted((str(key), str(value)) for key, value in described.items()))
+        """Everything besides the record that changes a score."""
+
+    def __call__(self, record_id: str, doc: dict[str, Any]) -> tuple[str, Scores]:
+        """(hash of the record, scores [layers, heads]). BadSample where it says nothing about heads."""
+        task, regions, query = self.task, list(self.task.regions(doc)), self.task.query(doc)
+        if not regions:
+            raise _Skipped(NO_REGION)
+        if not (query and query.strip()):
+            raise _Skipped(NO_QUERY)
+        messages = task.messages(doc)
+        content = record_hash(record_id, messages, query, regions)
+        key = hashlib.sha256(f"{self._setting} {content}".encode()).hexdigest()
+        if key not in self._known:
+            prompt = _prepared(self.adapter, messages, query)
+            if not len(prompt.query_tokens):
+                raise _Skipped(NO_QUERY, "the query is not found among the prompt's tokens")
+            if not len(prompt.locate(regions)):
+                raise _Skipped(NOTHING_SEEN, str(prompt.explain(regions)))
+            with _named(task.name, record_id, prompt):
+                matrix = self._score(self.adapter, prompt, regions, normalization=self.normalization)
+                self._known[key] = _checked(matrix, (self.adapter.layers, self.adapter.heads))
+            self._keep(key, record_id)
+        return content, self._known[key]
+
+    def _keep(self, key: str, record_id: str) -> None:
+        if self.cache is not None:
+            # the shortest decimal that reads back as the same float32
+            rows = [[float(str(value)) for value in row] for row in self._known[key]]
+            line: ScoredLine = {"schema_version": 1, "key": key, "record": record_id, "scores": rows}
+            append_jsonl(self.cache, line)
+
+
+def _prepared(adapter: Adapter, messages: list[dict[str, Any]], query: str) -> Prompt:
     """The prompt; BadSample where its media cannot be used, or the model does not take so many tokens."""
     from coreheads.adapters.generation.structure import beyond_context
 
@@ -122,23 +184,8 @@ def _prepared(adapter: Any, messages: Any, query: str) -> Any:
     return prompt
 
 
-def _unusable(regions: Sequence[Region], query: str | None) -> str:
-    if not regions:
-        return NO_REGION
-    return "" if query and query.strip() else NO_QUERY
-
-
-def _unseen(prompt: Any, regions: Sequence[Region]) -> tuple[str, str]:
-    """(reason, detail) when the prompt leaves nothing to measure, else two empty texts."""
-    if len(prompt.query_tokens) == 0:
-        return NO_QUERY, "the query is not found among the prompt's tokens"
-    if len(prompt.locate(regions)) == 0:
-        return NOTHING_SEEN, str(prompt.explain(regions))
-    return "", ""
-
-
-def _checked(matrix: Any, shape: tuple[int, int]) -> Scores:
-    scores = np.asarray(matrix.detach().cpu().float().numpy(), dtype=np.float32)
+def _checked(matrix: Tensor, shape: tuple[int, int]) -> Scores:
+    scores: Scores = matrix.detach().cpu().float().numpy()
     if scores.shape != shape:
         raise ValueError(f"scores are {scores.shape}, expected {shape}")
     if not np.isfinite(scores).all():
@@ -149,7 +196,7 @@ def _checked(matrix: Any, shape: tuple[int, int]) -> Scores:
 
 
 @contextmanager
-def _named(task: str, record_id: str, prompt: Any) -> Iterator[None]:
+def _named(task: str, record_id: str, prompt: Prompt) -> Iterator[None]:
     """Say of which record an error speaks."""
     from coreheads.adapters.generation.memory import is_out_of_memory
 
@@ -164,37 +211,25 @@ def _named(task: str, record_id: str, prompt: Any) -> Iterator[None]:
         raise OutOfMemory(text) from None
 
 
-def _nothing_scored(task: str, split: str, skipped: Mapping[str, int], example: str) -> str:
-    total = sum(skipped.values())
+def _nothing_scored(scored: TaskScores) -> str:
+    task, split, skipped, total = scored.task, scored.split, scored.skipped, scored.skipped.total()
     if not total:
         return f"task {task}: split {split} has no records to profile on"
-    if skipped.get(NO_REGION, 0) == total:
+    if skipped[NO_REGION] == total:
         return (
             f"task {task}: none of its {total} records has a ground-truth region, and RAM needs them "
             "(it measures attention to the target); profile on a task that has regions, see `coreheads tasks`"
         )
     reasons = ", ".join(f"{reason}: {number}" for reason, number in sorted(skipped.items()))
-    return f"task {task}: all {total} records of split {split} were skipped ({reasons}); {example}"
+    return f"task {task}: all {total} records of split {split} were skipped ({reasons}); {scored.example}"
 
 
-def attention_implementation(adapter: Any) -> str | None:
+def attention_implementation(adapter: Adapter) -> str | None:
     """The kernel that the language model's attention runs on, as transformers names it."""
     config = getattr(adapter.model, "config", None)
     text = getattr(config, "text_config", None) or config
     name: str | None = getattr(text, "_attn_implementation", None)
     return name
-
-
-def _setting(adapter: Any, score: str, normalization: str | None) -> str:
-    """Everything besides the record that changes a score."""
-    described = {
-        **adapter.describe(),
-        "dtype": str(adapter.dtype),
-        "attn_implementation": attention_implementation(adapter),
-        "score": score,
-        "normalization": normalization,
-    }
-    return repr(sorted((str(key), str(value)) for key, value in described.items()))
 
 
 def _read_cache(cache: Path | None) -> dict[str, Scores]:
@@ -205,10 +240,3 @@ def _read_cache(cache: Path | None) -> dict[str, Scores]:
         return {line["key"]: np.array(line["scores"], dtype=np.float32) for line in read_jsonl(cache)}
     except (TypeError, KeyError, ValueError):
         raise UserError(f"{cache}: a line has no key or scores, expected head scores; delete the file") from None
-
-
-def _write_cache(cache: Path | None, key: str, record_id: str, scores: Scores) -> None:
-    if cache is not None:
-        # the shortest decimal that reads back as the same float32
-        rows = [[float(str(value)) for value in row] for row in scores]
-        append_jsonl(cache, {"schema_version": 1, "key": key, "record": record_id, "scores": rows})

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from coreheads.check.baseline import Baseline, CellRecord, HeadsRecord, SpeedRecord, Tolerances
+from coreheads.check.baseline import Baseline, CellRecord, HeadsRecord, SpeedRecord
+from coreheads.check.tolerances import Tolerances
 
 TASKS = ("pictures", "pages", "videos")
 SAMPLES, DRAWS, A_DRAW = 128, 3, 16

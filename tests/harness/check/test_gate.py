@@ -8,8 +8,9 @@ import gate_cases as cases
 import pytest
 
 from coreheads.check import accuracy
-from coreheads.check.baseline import Baseline, CellTolerances, SpeedRecord
+from coreheads.check.baseline import Baseline, SpeedRecord
 from coreheads.check.compare import compare
+from coreheads.check.tolerances import CellTolerances
 
 HYBRID = "m__pages__hybrid__top__0.1"
 SEEDS = range(20)

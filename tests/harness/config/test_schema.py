@@ -119,7 +119,11 @@ def test_a_model_is_named_by_its_id_or_the_last_part_of_its_path(tmp_path: Path)
         ("cells.0.fractions=[2]", "cells.0.fractions.0 is 2, expected less than or equal to 1"),
         ("cells.0.fractions=[]", "need fractions"),
         ("cells.0.selections=[]", "needs selections"),
-        ("cells.0.selections=[best]", "cells.0.selections.0 is 'best', expected 'top', 'bottom'"),
+        (
+            "cells.0.selections=[best]",
+            "cells.0.selections.0 is 'best', expected 'top', 'all', 'explicit', 'none', 'random', "
+            "'layer_matched' or 'bottom'",
+        ),
         ("cells.0.selections=[explicit]", "selection is empty"),
         ("cells.0.tasks=[c]", "cells.0.tasks names 'c'"),
         ("timing.tasks=[c]", "timing.tasks names 'c'"),

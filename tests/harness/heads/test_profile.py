@@ -56,7 +56,6 @@ def test_selections_of_a_profile() -> None:
     assert profile.ranking()[:5] == sorted(top, key=lambda head: -profile.mean[head])
     assert not top & profile.bottom(0.5)
     assert profile.layer_matched(top, seed=1) == profile.layer_matched(top, seed=1)
-    assert profile.explicit(["L0H1"]) == {(0, 1)}
     with pytest.raises(UserError, match="fraction is 2"):
         profile.top(2)
 

@@ -13,6 +13,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from coreheads import environment
 from coreheads.cli import profile as profile_command
 from coreheads.errors import UserError
 from coreheads.heads.profile import HeadProfile
@@ -120,7 +121,7 @@ def registry_of(monkeypatch: pytest.MonkeyPatch, *tasks: Task) -> None:
 
 def test_a_profile_is_the_mean_over_tasks_of_their_means(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     registry_of(monkeypatch, Task("many", docs(12)), Task("few", [{"number": n} for n in (100, 101)]))
-    profile = profile_heads(Adapter(), ["many", "few"], 10, score="stand_in", progress=False, command="a command")
+    profile = profile_heads(Adapter(), ["many", "few"], 10, score="stand_in", progress=False)
     values = [stand_in_score(None, Prompt(n, ""), [], normalization=None).numpy() for n in (*range(10), 100, 101)]
     expected = (np.mean(values[:10], axis=0, dtype=np.float64) + np.mean(values[10:], axis=0, dtype=np.float64)) / 2
     np.testing.assert_allclose(profile.mean, expected, rtol=1e-6)
@@ -138,7 +139,7 @@ def test_a_profile_is_the_mean_over_tasks_of_their_means(monkeypatch: pytest.Mon
     assert (made["dtype"], made["attn_implementation"], made["command"], made["seed"]) == (
         "float32",
         "sdpa",
-        "a command",
+        environment.command_line(),
         0,
     )
     assert {"torch", "transformers", "coreheads"} <= set(made["versions"])

@@ -1,0 +1,61 @@
+"""What pydantic finds wrong, a line a fault: file, field, value, what was expected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from coreheads.errors import UserError, brief, nearest
+
+
+@contextmanager
+def validating(model: type[BaseModel], source: str | Path, most: int | None = None) -> Iterator[None]:
+    """Turn what pydantic says of ``model`` within the block into a UserError.
+
+    Args:
+        model: what is validated; its fields are suggested for unknown ones.
+        source: the file, and the line where it has many records.
+        most: how many faults are named; None is all.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        locations = [fault["loc"] for fault in faults]
+        # a list whose elements are wrong is also reported as too short: say only what is wrong inside
+        own = [fault for fault in faults if not any(_inside(one, fault["loc"]) for one in locations)]
+        raise UserError("\n".join(f"{source}: {_text(fault, model)}" for fault in own[:most])) from None
+
+
+def _inside(location: tuple[Any, ...], outer: tuple[Any, ...]) -> bool:
+    return len(location) > len(outer) and location[: len(outer)] == outer
+
+
+def _text(fault: Any, model: type[BaseModel]) -> str:
+    field = ".".join(str(part) for part in fault["loc"])
+    kind, text = fault["type"], str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    if kind == "missing":
+        return f"{field} is missing"
+    if kind == "extra_forbidden":
+        return f"{field} is not a known field{nearest(fault['loc'][-1], _fields(model, fault['loc'][:-1]))}"
+    if kind == "value_error":
+        return f"{field}: {text}" if field else text
+    near = nearest(fault["input"], re.findall("'([^']+)'", fault["ctx"]["expected"])) if kind == "literal_error" else ""
+    return f"{field or 'the file'} is {brief(fault['input'])}, expected {text}{near}"
+
+
+def _fields(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """Names of the fields that the section at this location may have; none where it is no section."""
+    schema = model.model_json_schema()
+    node: Any = schema
+    for part in (*location, None):
+        if isinstance(node, dict) and "$ref" in node:
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+        if part is not None and isinstance(node, dict):
+            node = node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part)
+    return list(node.get("properties", ())) if isinstance(node, dict) else []
