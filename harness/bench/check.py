@@ -18,7 +18,8 @@ from coreheads.adapters.generation.cache import RoomyCache
 from coreheads.adapters.generation.chunked_prefill import chunked_prefill
 from coreheads.adapters.kernels.autotune import relative_errors
 from coreheads.adapters.kernels.work import causal_pairs, counted
-from coreheads.adapters.patches.base import Patch, Step
+from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.patches.hooks import Step
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.bench.target import Target, Workload
 
