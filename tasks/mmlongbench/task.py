@@ -28,7 +28,7 @@ def _asked_for(options: Mapping[str, Any]) -> list[tuple[str, Subtask, int]]:
 
 def archives(options: Mapping[str, Any]) -> list[str]:
     """The published archives that hold what is read."""
-    return ["0_mmlb_data", *sorted({subtask.images for _, subtask, _ in _asked_for(options)})]
+    return ["0_mmlb_data", *sorted({SUBTASKS[name].images for name in options["subtasks"] or SUBTASKS})]
 
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
