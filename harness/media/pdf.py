@@ -39,12 +39,12 @@ def _pages(path: str, stamp: tuple[int, int], dpi: int, most: int | None, cache:
     if not count:
         raise BadSample(f"{path}: has no pages, expected a PDF with at least one")
     shown = range(count if most is None else min(count, most))
-    found = {page: cache.get(f"{key}-{dpi}-{page}") for page in shown}
-    missing = [page for page, picture in found.items() if picture is None]
+    pictures = {page: cache.get(f"{key}-{dpi}-{page}") for page in shown}
+    missing = [page for page, picture in pictures.items() if picture is None]
     for page, picture in zip(missing, _rendered(path, dpi, missing), strict=True):
         cache.put(f"{key}-{dpi}-{page}", picture)
-        found[page] = picture
-    return tuple(picture for picture in found.values() if picture is not None)
+        pictures[page] = picture
+    return tuple(picture for picture in pictures.values() if picture is not None)
 
 
 def _rendered(path: str, dpi: int, pages: list[int]) -> list[Image]:

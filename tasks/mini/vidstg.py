@@ -53,11 +53,11 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
         sides = (doc["width"], doc["height"]) * 2
         pixels = [edge * side for edge, side in zip(box, sides, strict=True)]
         boxes = dict.fromkeys(frames, pixels)
-    found = score_tube(doc["span"], data.tube(doc), span, boxes, frames)
+    scored = score_tube(doc["span"], data.tube(doc), span, boxes, frames)
     return {
-        "m_tiou": found["tiou"],
-        "m_viou": found["viou"],
-        "viou_0.3": found["viou_0.3"],
-        "viou_0.5": found["viou_0.5"],
+        "m_tiou": scored["tiou"],
+        "m_viou": scored["viou"],
+        "viou_0.3": scored["viou_0.3"],
+        "viou_0.5": scored["viou_0.5"],
         "unparsed": float(moment is None),
     }

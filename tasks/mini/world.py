@@ -176,10 +176,10 @@ def position_in_tokens(scene: Scene, thing: Thing) -> int:
 def askable(scene: Scene, *, digit: bool = False, beyond: int = 0, before: int = 0) -> Sequence[Thing]:
     """Things to ask about: with a digit if ``digit``; every cell more than ``beyond`` vision tokens from the end and
     at least ``before`` from the beginning, so that neither a window nor sinks reach it."""
-    found = []
+    things = []
     for thing in scene.things:
         picture, row, column = min(thing.cells())
         first = (picture * scene.rows + row) * scene.columns + column
         if (not digit or thing.digit is not None) and position_in_tokens(scene, thing) >= beyond and first >= before:
-            found.append(thing)
-    return found
+            things.append(thing)
+    return things

@@ -81,9 +81,9 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
         wide, high = sizes.get(item["page"], (width, height))
         edges = zip(item["bbox"], (wide, high) * 2, strict=True)
         points.append({"page": item["page"], "bbox": [edge * side for edge, side in edges]})
-    found = {f"layout_recall_{rank}": min(1.0, layout_recall(points[:rank], gold)) for rank in RANKS}
+    recalls = {f"layout_recall_{rank}": min(1.0, layout_recall(points[:rank], gold)) for rank in RANKS}
     covered = [area(fraction_of(item["bbox"], 1, 1)) for item in said[: max(RANKS)]]
-    return {**found, "area": sum(covered) / len(covered) if covered else 0.0, "unparsed": float(not said)}
+    return {**recalls, "area": sum(covered) / len(covered) if covered else 0.0, "unparsed": float(not said)}
 
 
 def details(doc: Doc, response: str) -> dict[str, Any]:

@@ -43,8 +43,8 @@ def target(doc: Doc) -> str:
 
 def scores(doc: Doc, response: str) -> dict[str, float]:
     said = read_pages(response, FIRST_PAGE)
-    found = {f"recall_{rank}": page_recall(said[:rank], doc["pages"]) for rank in RANKS}
-    return {**found, "unparsed": float(not said)}
+    recalls = {f"recall_{rank}": page_recall(said[:rank], doc["pages"]) for rank in RANKS}
+    return {**recalls, "unparsed": float(not said)}
 
 
 def details(doc: Doc, response: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def regions(doc: Doc) -> list[Region]:
 
 
 def problems(doc: Doc) -> list[str]:
-    return [found for found in map(data.layout_problem, doc["layouts"]) if found]
+    return [problem for problem in map(data.layout_problem, doc["layouts"]) if problem]
 
 
 def by_domain(doc: Doc, scores: Mapping[str, float], names: Sequence[str]) -> dict[str, Any]:

@@ -82,9 +82,9 @@ def _flat(answers: Any) -> list[str]:
 def yes_or_no(text: str) -> int | None:
     """1 for yes, 0 for no, by the last of these words; a whole number stands for itself; else None."""
     words = squeezed(text)
-    found = _WORD.findall(words)
-    if found:
-        return int(found[-1] == "yes")
+    answers = _WORD.findall(words)
+    if answers:
+        return int(answers[-1] == "yes")
     return int(words) if words.isdigit() else None
 
 
@@ -92,9 +92,9 @@ def choice(text: str) -> int | None:
     """Index of the letter A to J that is answered: after "answer is" or "Answer:", else the last that stands alone."""
     line = " ".join(text.split())
     for pattern in _CHOICES:
-        found = pattern.search(line)
-        if found:
-            return ord(found[1]) - ord("A")
+        match = pattern.search(line)
+        if match:
+            return ord(match[1]) - ord("A")
     letters = _LETTER.findall(line)
     return ord(letters[-1]) - ord("A") if letters else None
 

@@ -57,11 +57,11 @@ def regions(doc: Doc) -> list[Region]:
     layout = SUBTASKS[doc["subtask"]].layout
     with fields_of(data.where(doc)):
         if layout == "pages":
-            return [Region(media=place) for place in data.gold_pages(record)]
+            return [Region(media=index) for index in data.gold_pages(record)]
         if layout == "documents":
             return []
         shown = record["ctxs"] if layout == "haystack" else record["image_list"]
-        return [Region(media=place) for place in data.needles(record, shown)]
+        return [Region(media=index) for index in data.needles(record, shown)]
 
 
 def problems(doc: Doc) -> list[str]:

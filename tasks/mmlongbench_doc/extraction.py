@@ -35,9 +35,9 @@ def by_rules(response: str, answer_format: str) -> str:
     if _UNANSWERABLE.fullmatch(said):
         return NOT_ANSWERABLE
     if answer_format in ("Int", "Float"):
-        found = _NUMBER.findall(said)
-        if len(found) == 1:
-            return re.sub(r"[\s,$+]", "", found[0]) if answer_format == "Int" else found[0].replace(",", "").strip()
+        numbers = _NUMBER.findall(said)
+        if len(numbers) == 1:
+            return re.sub(r"[\s,$+]", "", numbers[0]) if answer_format == "Int" else numbers[0].replace(",", "").strip()
     return said.removesuffix(".").strip()
 
 

@@ -54,12 +54,12 @@ def regions(doc: Doc) -> list[Region]:
 def problems(doc: Doc) -> list[str]:
     count = page_count(data.document(doc))
     beyond = [page + 1 for page in doc["pages"] if page >= count]
-    found = [f"evidence_pages has {beyond} of {count} pages"] if beyond else []
+    odd = [f"evidence_pages has {beyond} of {count} pages"] if beyond else []
     if doc["answer"] != NOT_ANSWERABLE and not doc["pages"]:
-        found.append("answerable, but evidence_pages names no page")
+        odd.append("answerable, but evidence_pages names no page")
     if doc["answer"] == NOT_ANSWERABLE and doc["pages"]:
-        found.append("not answerable, but evidence_pages names pages")
-    return found
+        odd.append("not answerable, but evidence_pages names pages")
+    return odd
 
 
 def target(doc: Doc) -> str:

@@ -46,8 +46,8 @@ def place(source: Source) -> Path:
 
 
 def _parts(source: Source, name: str) -> list[Path]:
-    found = [file for file in source.names(f"{name}*") if file == name or _ENDING.fullmatch(file[len(name) :])]
-    return [source.file(file, "an archive") for file in sorted(found)]
+    names = [file for file in source.names(f"{name}*") if file == name or _ENDING.fullmatch(file[len(name) :])]
+    return [source.file(file, "an archive") for file in sorted(names)]
 
 
 def _place(files: Sequence[Path], folder: Path, name: str, source: Source) -> None:
@@ -116,16 +116,16 @@ class Joined(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes; fewer only at the end."""
-        found = bytearray()
-        while size < 0 or len(found) < size:
+        content = bytearray()
+        while size < 0 or len(content) < size:
             if self._stream is None:
                 if not self._left:
                     break
                 self._stream = self._left.pop(0).open("rb")
-            data = self._stream.read(size - len(found) if size >= 0 else -1)
+            data = self._stream.read(size - len(content) if size >= 0 else -1)
             if not data:
                 self._stream.close()
                 self._stream = None
-            found += data
-        self._advance(len(found))
-        return bytes(found)
+            content += data
+        self._advance(len(content))
+        return bytes(content)

@@ -64,6 +64,6 @@ def target(doc: Doc) -> str:
 
 
 def scores(doc: Doc, response: str) -> dict[str, float]:
-    found = score(response, doc["box"], data.size(doc), doc["family"])
+    scored = score(response, doc["box"], data.size(doc), doc["family"])
     unparsed = read_box(response, doc["family"]) is None
-    return {"acc_0.5": found["acc_0.5"], "iou": found["iou"], "unparsed": float(unparsed)}
+    return {"acc_0.5": scored["acc_0.5"], "iou": scored["iou"], "unparsed": float(unparsed)}

@@ -50,5 +50,5 @@ def read_box(response: str, family: str) -> Box | None:
     if match is None:
         normalised((0, 0, 0, 0), family)  # an unknown family is refused whatever was answered
         return None
-    found = [float(number) for number in match.groups() if number is not None]
-    return normalised(found, family) if all(math.isfinite(number) for number in found) else None
+    corners = [float(number) for number in match.groups() if number is not None]
+    return normalised(corners, family) if all(math.isfinite(number) for number in corners) else None

@@ -102,15 +102,15 @@ def read_tube(response: str, family: str) -> tuple[Span, dict[float, Box]] | Non
 def at_times(boxes: Mapping[float, Box], times: Sequence[float]) -> list[Box]:
     """The boxes at other times: straight lines between neighbours, the nearest box beyond the first and the last."""
     known = sorted(boxes)
-    found = []
+    interpolated = []
     for time in times:
-        place = bisect_left(known, time)
-        before, after = known[max(0, place - 1)], known[min(place, len(known) - 1)]
+        index = bisect_left(known, time)
+        before, after = known[max(0, index - 1)], known[min(index, len(known) - 1)]
         share = min(1.0, max(0.0, (time - before) / (after - before))) if after > before else 0.0
         pairs = zip(boxes[before], boxes[after], strict=True)
         x0, y0, x1, y1 = (left + share * (right - left) for left, right in pairs)
-        found.append((x0, y0, x1, y1))
-    return found
+        interpolated.append((x0, y0, x1, y1))
+    return interpolated
 
 
 def read_moment(response: str, family: str) -> tuple[int, int, Box] | None:

@@ -63,8 +63,8 @@ def regions(doc: Doc) -> list[Region]:
     """The target's box in every shown frame of its span; each frame is one picture of the prompt."""
     boxes = data.tube(doc)
     return [
-        Region(media=place, box=data.box_of(doc, boxes[frame]))
-        for place, frame in enumerate(frames.shown_frames(doc, doc["frames"]))
+        Region(media=index, box=data.box_of(doc, boxes[frame]))
+        for index, frame in enumerate(frames.shown_frames(doc, doc["frames"]))
         if frame in boxes
     ]
 
@@ -92,10 +92,10 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
         span = (first + said[0][0] * fps, first + said[0][1] * fps)
         if said[1]:
             sides = (doc["width"], doc["height"]) * 2
-            found = at_times(said[1], [frames.seconds(doc, frame) for frame in scored])
+            interpolated = at_times(said[1], [frames.seconds(doc, frame) for frame in scored])
             boxes = {
                 frame: [edge * side for edge, side in zip(box, sides, strict=True)]
-                for frame, box in zip(scored, found, strict=True)
+                for frame, box in zip(scored, interpolated, strict=True)
             }
     result = score_tube(doc["span"], data.tube(doc), span, boxes, scored)
     values = {name: result[key] for name, key in METRICS.items()}
