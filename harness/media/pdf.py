@@ -25,10 +25,16 @@ def page_count(path: Path) -> int:
 
 
 def pdf_pages(path: Path, dpi: int, most: int | None = None, cache: PageCache | None = None) -> tuple[Image, ...]:
-    """The first ``most`` pages (None: all) of a PDF as RGB images of ``dpi`` pixels an inch.
+    """Pages of a PDF as RGB images; neighbouring samples about one document get the very same ones.
 
-    Neighbouring samples about one document get the very same images. cache: where rendered pages are kept; None is
-    the user's own. BadSample for a file that is missing, no PDF or empty.
+    Args:
+        path: The PDF.
+        dpi: Pixels an inch.
+        most: So many pages, from the first on; None: all.
+        cache: Where rendered pages are kept; None is the user's own.
+
+    Raises:
+        BadSample: The file is missing, no PDF or empty.
     """
     return _pages(str(path), _stamp(path), dpi, most, cache or PageCache())
 

@@ -79,9 +79,14 @@ def sample(
 ) -> Sampled:
     """Frames of a video, or of its part [start, end) in seconds.
 
-    ``rule(total, fps)`` picks the indices among ``total`` frames; of a part, it sees only the part's frames.
-    Frame i is at i / fps seconds. Raises UserError for a file that is missing or cannot be decoded, and for a
-    part without a frame.
+    Args:
+        source: A video in memory, or its file. Frame i is at i / fps seconds.
+        rule: (number of frames, frames a second) to the indices that are shown; of a part it sees only the part's.
+        start: Seconds; None is the beginning.
+        end: Seconds; None is the end.
+
+    Raises:
+        UserError: The file is missing or cannot be decoded, or the part has no frame.
     """
     clip = open_clip(source)
     name = source if isinstance(source, Path) else "video"

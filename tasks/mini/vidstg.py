@@ -8,6 +8,7 @@ from typing import Any
 from coreheads.tasks.mini.prompts import FAMILY, PUBLISHED, name_in, query
 from coreheads.tasks.reading.documents import Doc, text, user_turn, video
 from coreheads.tasks.reading.sources import Source
+from coreheads.tasks.scoring.boxes import scaled
 from coreheads.tasks.scoring.families import written
 from coreheads.tasks.vidstg import data
 from coreheads.tasks.vidstg.data import regions
@@ -50,9 +51,7 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     if moment is not None:
         start, end, box = moment
         span = (start * doc["fps"], end * doc["fps"])
-        sides = (doc["width"], doc["height"]) * 2
-        pixels = [edge * side for edge, side in zip(box, sides, strict=True)]
-        boxes = dict.fromkeys(frames, pixels)
+        boxes = dict.fromkeys(frames, scaled(box, doc["width"], doc["height"]))
     scored = score_tube(doc["span"], data.tube(doc), span, boxes, frames)
     return {
         "m_tiou": scored["tiou"],

@@ -90,9 +90,17 @@ def make_scene(
 ) -> Scene:
     """Draw a scene.
 
-    things: how many to place (fewer where no room is found); stamped: pictures carry 0, 1, 2, ... or, if shuffled,
-    different numbers in any order; big: share of 2 x 2 things; digits: share of small
-    things with a digit; fill: share of the free cells that hold a distractor.
+    Args:
+        rng: Of this scene alone.
+        pictures: How many.
+        rows: Of cells in a picture.
+        columns: Of cells in a picture.
+        things: How many to place; fewer where there is no room.
+        stamped: Pictures carry 0, 1, 2, ...
+        shuffled: They carry different numbers in any order.
+        big: Share of things of 2 x 2 cells.
+        digits: Share of small things with a digit.
+        fill: Share of the free cells that hold a distractor.
     """
     if stamped and pictures > sprites.STAMPS:
         raise ValueError(f"{pictures} pictures, but stamps reach only to {sprites.STAMPS - 1}")

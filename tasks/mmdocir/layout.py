@@ -20,7 +20,7 @@ from coreheads.tasks.mmdocir.retrieval import (
 )
 from coreheads.tasks.mmdocir.scoring import PageBox, layout_recall, read_layouts
 from coreheads.tasks.reading.documents import Doc
-from coreheads.tasks.scoring.boxes import area, fraction_of
+from coreheads.tasks.scoring.boxes import area, fraction_of, scaled
 from coreheads.tasks.scoring.families import wording, written
 
 __all__ = ["aggregate", "expected", "problems", "query", "records", "regions"]
@@ -74,13 +74,11 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     """
     gold = _gold(doc)
     sizes = {item["page"]: item["page_size"] for item in gold}
-    width, height = gold[0]["page_size"]
     said = read_layouts(response, doc["family"], FIRST_PAGE)
     points: list[PageBox] = []
     for item in said:
-        wide, high = sizes.get(item["page"], (width, height))
-        edges = zip(item["bbox"], (wide, high) * 2, strict=True)
-        points.append({"page": item["page"], "bbox": [edge * side for edge, side in edges]})
+        size = sizes.get(item["page"], gold[0]["page_size"])
+        points.append({"page": item["page"], "bbox": list(scaled(item["bbox"], *size))})
     recalls = {f"layout_recall_{rank}": min(1.0, layout_recall(points[:rank], gold)) for rank in RANKS}
     covered = [area(fraction_of(item["bbox"], 1, 1)) for item in said[: max(RANKS)]]
     return {**recalls, "area": sum(covered) / len(covered) if covered else 0.0, "unparsed": float(not said)}

@@ -33,11 +33,17 @@ _LETTER = re.compile(r"\b[A-J]\b")
 
 
 def score(response: str, answer: Any, metric: str, answer_format: str | None = None, place: int = 0) -> float:
-    """0 to 1, by the sub-task's metric: docqa, binary, choice, count or contains.
+    """0 to 1, by the sub-task's metric.
 
-    answer: text, texts, counts or an index, as the file has it. place: the record's number in its file; officially
-    unreadable yes-or-no answers are filled in by turns in the order of evaluation, here by this number, so that a
-    score does not depend on what else was asked.
+    Officially unreadable yes-or-no answers are filled in by turns in the order of evaluation, here by the record's
+    number, so that a score does not depend on what else was asked.
+
+    Args:
+        response: The model's.
+        answer: Text, texts, counts or an index, as the file has it.
+        metric: docqa, binary, choice, count or contains.
+        answer_format: Of document questions, see ``docqa.FORMATS``.
+        place: The record's number in its file.
     """
     if metric == "docqa":
         return docqa(str(answer), parsed_answer(response), str(answer_format))

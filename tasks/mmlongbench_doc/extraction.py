@@ -52,8 +52,14 @@ INSTRUCTION = (
 def by_model(question: str, response: str, model: str, url: str | None) -> str:
     """The short answer as another model reads it, over an OpenAI-compatible interface.
 
-    url: of the interface, None for OpenAI's own; its key is where the openai package looks for it. UserError where
-    the model cannot be asked.
+    Args:
+        question: The task's.
+        response: The evaluated model's.
+        model: Name of the one that is asked.
+        url: Of the interface; None is OpenAI's own. The key is where the openai package looks for it.
+
+    Raises:
+        UserError: The model cannot be asked.
     """
     from openai import OpenAIError
 

@@ -24,9 +24,14 @@ _ENDING = re.compile(r"\.(?:tar(?:\.gz)?(?:\.part-\w+)?|tgz|zip)$")
 def unpacked(source: Source, names: Iterable[str]) -> Path:
     """A folder with what the hub's archives of these names hold, each unpacked when it is first asked for.
 
-    A name is the archive's without ``.tar.gz`` and the like (its parts are joined in order), or a plain file's. An
-    archive unpacks into the folder that it lies in. Needs room for the archive and its content. UserError where there
-    is no such archive or it is broken.
+    An archive unpacks into the folder that it lies in; there must be room for the archive and its content.
+
+    Args:
+        source: A data set of the hub.
+        names: Each an archive's without ``.tar.gz`` and the like (its parts are joined in order), or a plain file's.
+
+    Raises:
+        UserError: There is no such archive, or it is broken.
     """
     root = place(source)
     for name in names:

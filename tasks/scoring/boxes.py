@@ -39,6 +39,12 @@ def fraction_of(box: Sequence[float], width: float, height: float) -> Box:
     return x0, y0, x1, y1
 
 
+def scaled(box: Sequence[float], width: float, height: float) -> Box:
+    """A box in 0..1 in the units of ``width`` and ``height``."""
+    x0, y0, x1, y1 = box
+    return x0 * width, y0 * height, x1 * width, y1 * height
+
+
 def read_box(response: str, family: str) -> Box | None:
     """The first box of a response, normalised to 0..1; None where there is none.
 

@@ -9,6 +9,7 @@ from typing import Any
 from coreheads.regions import Region
 from coreheads.tasks.reading.documents import Doc, labelled, text, user_turn
 from coreheads.tasks.reading.sources import Source
+from coreheads.tasks.scoring.boxes import scaled
 from coreheads.tasks.scoring.families import wording, written
 from coreheads.tasks.vidstg import data, frames
 from coreheads.tasks.vidstg.scoring import at_times, read_tube, score_tube
@@ -91,12 +92,8 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
         first, fps = doc["segment"][0], doc["fps"]
         span = (first + said[0][0] * fps, first + said[0][1] * fps)
         if said[1]:
-            sides = (doc["width"], doc["height"]) * 2
-            interpolated = at_times(said[1], [frames.seconds(doc, frame) for frame in scored])
-            boxes = {
-                frame: [edge * side for edge, side in zip(box, sides, strict=True)]
-                for frame, box in zip(scored, interpolated, strict=True)
-            }
+            shown = at_times(said[1], [frames.seconds(doc, frame) for frame in scored])
+            boxes = {f: scaled(box, doc["width"], doc["height"]) for f, box in zip(scored, shown, strict=True)}
     result = score_tube(doc["span"], data.tube(doc), span, boxes, scored)
     values = {name: result[key] for name, key in METRICS.items()}
     apart = {f"{name}_{doc['form']}": value for name, value in values.items()}
