@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.tasks.mini.prompts import FAMILY, PUBLISHED, name_in, query
-from coreheads.tasks.reading.documents import Doc, text, user_turn, video
+from coreheads.tasks.reading.documents import Doc, Messages, text, user_turn, video
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.boxes import scaled
 from coreheads.tasks.scoring.families import written
@@ -30,7 +30,7 @@ def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]
     return docs
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     first, end = doc["segment"]
     part = (None, None) if [first, end] == [0, doc["frame_count"]] else (first / doc["fps"], end / doc["fps"])
     return user_turn(video(data.video_path(doc), *part), text(doc["prompt"]))

@@ -19,7 +19,7 @@ from coreheads.tasks.mmdocir.retrieval import (
     regions,
 )
 from coreheads.tasks.mmdocir.scoring import PageBox, layout_recall, read_layouts
-from coreheads.tasks.reading.documents import Doc
+from coreheads.tasks.reading.documents import Doc, Messages
 from coreheads.tasks.scoring.boxes import area, fraction_of, scaled
 from coreheads.tasks.scoring.families import wording, written
 
@@ -38,7 +38,7 @@ def prompt(doc: Doc) -> str:
     return PROMPT.format(question=doc["question"], coordinates=wording(doc["family"]))
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     _gold(doc)  # what cannot be scored need not be asked
     return pages_then(doc, prompt(doc))
 

@@ -17,7 +17,7 @@ from coreheads.tasks.mmdocir.retrieval import (
     regions,
 )
 from coreheads.tasks.mmdocir.scoring import page_recall, read_pages
-from coreheads.tasks.reading.documents import Doc
+from coreheads.tasks.reading.documents import Doc, Messages
 
 __all__ = ["aggregate", "expected", "problems", "query", "records", "regions"]
 
@@ -33,7 +33,7 @@ def prompt(doc: Doc) -> str:
     return PROMPT.format(question=doc["question"])
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     return pages_then(doc, prompt(doc))
 
 

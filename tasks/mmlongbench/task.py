@@ -10,7 +10,7 @@ from coreheads.tasks.mmlongbench import data
 from coreheads.tasks.mmlongbench.prompts import MARK, parts
 from coreheads.tasks.mmlongbench.scoring import readable, score
 from coreheads.tasks.mmlongbench.subtasks import SUBTASKS, Subtask
-from coreheads.tasks.reading.documents import Doc, fields_of, user_turn
+from coreheads.tasks.reading.documents import Doc, Messages, fields_of, user_turn
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.means import macro
 
@@ -40,7 +40,7 @@ def prompt(doc: Doc) -> str:
     return str(words[-1])
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     record = data.content(doc)
     with fields_of(data.where(doc)):
         return user_turn(*parts(doc, record))

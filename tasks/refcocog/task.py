@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.errors import UserError
-from coreheads.tasks.reading.documents import Doc, image, text, user_turn
+from coreheads.tasks.reading.documents import Doc, Messages, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.refcocog import data
 from coreheads.tasks.refcocog.data import regions
@@ -47,7 +47,7 @@ def prompt(doc: Doc) -> str:
     return PROMPTS[family_of(doc["family"])].format(expression=doc["expression"], coordinates=coordinates)
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     return user_turn(image(data.picture(doc)), text(prompt(doc)))
 
 

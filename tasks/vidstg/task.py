@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.regions import Region
-from coreheads.tasks.reading.documents import Doc, labelled, text, user_turn
+from coreheads.tasks.reading.documents import Doc, Messages, labelled, text, user_turn
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.boxes import scaled
 from coreheads.tasks.scoring.families import wording, written
@@ -48,7 +48,7 @@ def prompt(doc: Doc) -> str:
     return PROMPT.format(sentence=sentence, what=WHAT[doc["form"]], coordinates=wording(doc["family"]))
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     data.tube(doc)  # what cannot be scored need not be asked
     shown = frames.shown_frames(doc, doc["frames"])
     labels = [f"{frames.seconds(doc, frame):.2f} s" for frame in shown]
