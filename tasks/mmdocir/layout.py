@@ -6,18 +6,9 @@ import json
 from typing import Any
 
 from coreheads.errors import BadSample
+from coreheads.tasks.mmdocir import retrieval
 from coreheads.tasks.mmdocir.data import Layout
-from coreheads.tasks.mmdocir.retrieval import (
-    FIRST_PAGE,
-    aggregate,
-    by_domain,
-    expected,
-    pages_then,
-    problems,
-    query,
-    records,
-    regions,
-)
+from coreheads.tasks.mmdocir.retrieval import aggregate, expected, problems, query, records, regions
 from coreheads.tasks.mmdocir.scoring import PageBox, layout_recall, read_layouts
 from coreheads.tasks.reading.documents import Doc, Messages
 from coreheads.tasks.scoring.boxes import area, fraction_of, scaled
@@ -40,7 +31,7 @@ def prompt(doc: Doc) -> str:
 
 def messages(doc: Doc) -> Messages:
     _gold(doc)  # what cannot be scored need not be asked
-    return pages_then(doc, prompt(doc))
+    return retrieval.pages_then(doc, prompt(doc))
 
 
 def _gold(doc: Doc) -> list[Layout]:
@@ -58,7 +49,7 @@ def target(doc: Doc) -> str:
     return json.dumps(
         [
             {
-                "page": item["page"] + FIRST_PAGE,
+                "page": item["page"] + retrieval.FIRST_PAGE,
                 "bbox_2d": written(fraction_of(item["bbox"], *item["page_size"]), doc["family"]),
             }
             for item in doc["layouts"]
@@ -74,7 +65,7 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     """
     gold = _gold(doc)
     sizes = {item["page"]: item["page_size"] for item in gold}
-    said = read_layouts(response, doc["family"], FIRST_PAGE)
+    said = read_layouts(response, doc["family"], retrieval.FIRST_PAGE)
     points: list[PageBox] = []
     for item in said:
         size = sizes.get(item["page"], gold[0]["page_size"])
@@ -85,4 +76,4 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
 
 
 def details(doc: Doc, response: str) -> dict[str, Any]:
-    return by_domain(doc, scores(doc, response), [f"layout_recall_{rank}" for rank in RANKS])
+    return retrieval.by_domain(doc, scores(doc, response), [f"layout_recall_{rank}" for rank in RANKS])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
 import sys
@@ -70,7 +69,7 @@ def _place(files: Sequence[Path], folder: Path, name: str, source: Source) -> No
             total = sum(file.stat().st_size for file in files)
             with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
                 job = bar.add_task(f"unpacking {name}", total=total)
-                stream = Joined(files, lambda count: bar.advance(job, count))
+                stream: Any = _Joined(files, lambda count: bar.advance(job, count))
                 with tarfile.open(fileobj=stream, mode="r|*") as archive:
                     _extract_tar(archive, folder, _room(files))
         else:
@@ -108,29 +107,19 @@ def _extract_tar(archive: tarfile.TarFile, folder: Path, room: int) -> None:
         archive.extract(member, folder, filter="data")
 
 
-class Joined(io.RawIOBase):
-    """Files read one after the other as one stream: the parts of a split archive. ``advance`` is told of every byte."""
+class _Joined:
+    """The parts of a split archive, read one after the other as one stream; ``advance`` is told of every byte."""
 
-    def __init__(self, files: Sequence[Path], advance: Callable[[int], object] = lambda count: None) -> None:
-        self._left = list(files)
+    def __init__(self, files: Sequence[Path], advance: Callable[[int], object]) -> None:
+        self._streams = [file.open("rb") for file in files]
         self._advance = advance
-        self._stream: Any = None
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to ``size`` bytes; fewer only at the end."""
-        content = bytearray()
-        while size < 0 or len(content) < size:
-            if self._stream is None:
-                if not self._left:
-                    break
-                self._stream = self._left.pop(0).open("rb")
-            data = self._stream.read(size - len(content) if size >= 0 else -1)
-            if not data:
-                self._stream.close()
-                self._stream = None
-            content += data
+    def read(self, size: int) -> bytes:
+        """``size`` bytes; fewer only at the end."""
+        content = b""
+        while self._streams and len(content) < size:
+            content += self._streams[0].read(size - len(content))
+            if len(content) < size:
+                self._streams.pop(0).close()
         self._advance(len(content))
-        return bytes(content)
+        return content
