@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from coreheads.tasks.registry import Task
 
 DataRoot = Annotated[Path | None, typer.Option(help="The folder that holds benchmark data, <folder>/<benchmark>/...")]
 Split = Annotated[str, typer.Option(help="Of the task.")]
@@ -75,7 +78,7 @@ def _list(data_root: Path | None) -> None:
     typer.echo('The same tasks in lmms-eval: lmms-eval --model coreheads --include_path "$(coreheads tasks --path)"')
 
 
-def _here(task: Any, data_root: Path | None) -> str:
+def _here(task: Task, data_root: Path | None) -> str:
     """How much of what the task reads is on this machine."""
     files = [file for file in task.expected(data_root) if not file.optional]
     there = sum(file.present for file in files)
@@ -95,8 +98,8 @@ def _show(name: str, data_root: Path | None, split: str, option: list[str] | Non
     typer.echo(f"What split {split} reads:")
     for file in task.expected(data_root, split, options):
         count = file.count() if file.present else None
-        found = "" if count is None else f": {count} there"
-        typer.echo(f"  {'there  ' if file.present else 'missing'}  {file.path}  ({file.what}{found})")
+        there = "" if count is None else f": {count} there"
+        typer.echo(f"  {'there  ' if file.present else 'missing'}  {file.path}  ({file.what}{there})")
     if task.is_mini:
         typer.echo("What is missing is made on first use.")
     else:
@@ -121,22 +124,22 @@ def _validate(name: str, data_root: Path | None, split: str, limit: int | None, 
             job = bar.add_task(f"checking {name}", total=total)
             return lambda: bar.advance(job)
 
-        found = validate(task, split, limit, data_root, _options(option), start)
-    if found.counts:
+        findings = validate(task, split, limit, data_root, _options(option), start)
+    if findings.counts:
         table = Table(title=name, title_justify="left")
         for column in ("finding", "what", "records", "first"):
             table.add_column(column, overflow="fold")  # a file's name is of no use when it is cut
-        for (kind, text), count in found.counts.most_common():
-            table.add_row(kind, text, str(count), found.examples[kind, text])
+        for (kind, text), count in findings.counts.most_common():
+            table.add_row(kind, text, str(count), findings.examples[kind, text])
         wide_console().print(table)
     typer.echo(
-        f"{found.checked} records of split {split} looked at, {found.unscored} that would be counted as unscored, "
-        f"{sum(found.counts.values()) - found.unscored} other findings."
+        f"{findings.checked} records of split {split} looked at, {findings.unscored} that would be counted as "
+        f"unscored, {sum(findings.counts.values()) - findings.unscored} other findings."
     )
-    if found.without_regions and not task.no_regions:
-        typer.echo(f"{found.without_regions} of them name no region that is shown: heads are not looked for there.")
-    if found.counts:
-        raise typer.Exit(2 if found.unscored == found.checked else 1)
+    if findings.without_regions and not task.no_regions:
+        typer.echo(f"{findings.without_regions} of them name no region that is shown: heads are not looked for there.")
+    if findings.counts:
+        raise typer.Exit(2 if findings.unscored == findings.checked else 1)
 
 
 def _options(option: list[str] | None) -> dict[str, object]:

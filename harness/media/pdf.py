@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from coreheads import limits
 from coreheads.errors import BadSample
@@ -25,10 +27,16 @@ def page_count(path: Path) -> int:
 
 
 def pdf_pages(path: Path, dpi: int, most: int | None = None, cache: PageCache | None = None) -> tuple[Image, ...]:
-    """The first ``most`` pages (None: all) of a PDF as RGB images of ``dpi`` pixels an inch.
+    """Pages of a PDF as RGB images; neighbouring samples about one document get the very same ones.
 
-    Neighbouring samples about one document get the very same images. cache: where rendered pages are kept; None is
-    the user's own. BadSample for a file that is missing, no PDF or empty.
+    Args:
+        path: The PDF.
+        dpi: Pixels an inch.
+        most: So many pages, from the first on; None: all.
+        cache: Where rendered pages are kept; None is the user's own.
+
+    Raises:
+        BadSample: The file is missing, no PDF or empty.
     """
     return _pages(str(path), _stamp(path), dpi, most, cache or PageCache())
 
@@ -39,30 +47,40 @@ def _pages(path: str, stamp: tuple[int, int], dpi: int, most: int | None, cache:
     if not count:
         raise BadSample(f"{path}: has no pages, expected a PDF with at least one")
     shown = range(count if most is None else min(count, most))
-    found = {page: cache.get(f"{key}-{dpi}-{page}") for page in shown}
-    missing = [page for page, picture in found.items() if picture is None]
+    pictures = {page: cache.get(f"{key}-{dpi}-{page}") for page in shown}
+    missing = [page for page, picture in pictures.items() if picture is None]
     for page, picture in zip(missing, _rendered(path, dpi, missing), strict=True):
         cache.put(f"{key}-{dpi}-{page}", picture)
-        found[page] = picture
-    return tuple(picture for picture in found.values() if picture is not None)
+        pictures[page] = picture
+    return tuple(picture for picture in pictures.values() if picture is not None)
 
 
 def _rendered(path: str, dpi: int, pages: list[int]) -> list[Image]:
-    import pypdfium2 as pdfium
-
     if not pages:
         return []
+    with _opened(path, "page cannot be rendered ({})") as document:
+        sizes = [document[page].get_size() for page in pages]
+        for width, height in sizes:
+            limits.check(width * height * (dpi / 72) ** 2, limits.PICTURE_PIXELS, "pixels on a page")
+        total = sum(width * height for width, height in sizes) * (dpi / 72) ** 2
+        limits.check(total, limits.PDF_PIXELS, "pixels on all pages")
+        return [document[page].render(scale=dpi / 72).to_pil().convert("RGB") for page in pages]
+
+
+@contextmanager
+def _opened(path: str, fault: str) -> Iterator[Any]:
+    """The document, while no other thread uses PDFium; BadSample for what is none, and for any ``fault`` within."""
+    import pypdfium2 as pdfium
+
     with _PDFIUM:
-        document = pdfium.PdfDocument(path)
         try:
-            sizes = [document[page].get_size() for page in pages]
-            for width, height in sizes:
-                limits.check(width * height * (dpi / 72) ** 2, limits.PICTURE_PIXELS, "pixels on a page")
-            total = sum(width * height for width, height in sizes) * (dpi / 72) ** 2
-            limits.check(total, limits.PDF_PIXELS, "pixels on all pages")
-            return [document[page].render(scale=dpi / 72).to_pil().convert("RGB") for page in pages]
+            document = pdfium.PdfDocument(path)
+        except pdfium.PdfiumError as error:
+            raise BadSample(f"{path}: cannot be read as a PDF ({error})") from None
+        try:
+            yield document
         except (pdfium.PdfiumError, ValueError) as error:
-            raise BadSample(f"{path}: page cannot be rendered ({error})") from None
+            raise BadSample(f"{path}: {fault.format(error)}") from None
         finally:
             document.close()
 
@@ -78,8 +96,6 @@ def _stamp(path: Path) -> tuple[int, int]:
 @lru_cache(maxsize=256)
 def _about(path: str, size: int, changed: int) -> tuple[str, int]:
     """(hash of the content, number of pages)."""
-    import pypdfium2 as pdfium
-
     try:
         limits.check_file(Path(path), limits.PDF_BYTES)
         key = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]
@@ -87,15 +103,6 @@ def _about(path: str, size: int, changed: int) -> tuple[str, int]:
         raise BadSample(f"{path}: cannot be opened ({error.strerror}), expected a PDF") from None
     except ValueError as error:
         raise BadSample(f"{path}: {error}") from None
-    with _PDFIUM:
-        try:
-            document = pdfium.PdfDocument(path)
-        except pdfium.PdfiumError as error:
-            raise BadSample(f"{path}: cannot be read as a PDF ({error})") from None
-        try:
-            limits.check(len(document), limits.PDF_PAGES, "pages")
-            return key, len(document)
-        except ValueError as error:
-            raise BadSample(f"{path}: {error}") from None
-        finally:
-            document.close()
+    with _opened(path, "{}") as document:
+        limits.check(len(document), limits.PDF_PAGES, "pages")
+        return key, len(document)

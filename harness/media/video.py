@@ -37,8 +37,8 @@ class Video:
     def __post_init__(self) -> None:
         frames = self.frames
         if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
-            found = f"{frames.dtype} {type(frames).__name__}" if hasattr(frames, "dtype") else type(frames).__name__
-            raise UserError(f"video: frames are a {found}, expected a uint8 ndarray")
+            kind = f"{frames.dtype} {type(frames).__name__}" if hasattr(frames, "dtype") else type(frames).__name__
+            raise UserError(f"video: frames are a {kind}, expected a uint8 ndarray")
         if frames.ndim != 4 or 0 in frames.shape or frames.shape[3] != 3:
             raise UserError(f"video: frames have shape {frames.shape}, expected [T, H, W, 3] without a 0")
         if isinstance(self.fps, bool) or not isinstance(self.fps, Real) or not 0 < self.fps < math.inf:
@@ -79,9 +79,14 @@ def sample(
 ) -> Sampled:
     """Frames of a video, or of its part [start, end) in seconds.
 
-    ``rule(total, fps)`` picks the indices among ``total`` frames; of a part, it sees only the part's frames.
-    Frame i is at i / fps seconds. Raises UserError for a file that is missing or cannot be decoded, and for a
-    part without a frame.
+    Args:
+        source: A video in memory, or its file. Frame i is at i / fps seconds.
+        rule: (number of frames, frames a second) to the indices that are shown; of a part it sees only the part's.
+        start: Seconds; None is the beginning.
+        end: Seconds; None is the end.
+
+    Raises:
+        UserError: The file is missing or cannot be decoded, or the part has no frame.
     """
     clip = open_clip(source)
     name = source if isinstance(source, Path) else "video"
@@ -204,16 +209,16 @@ def _open_pyav(path: Path) -> Clip:
 
     def read(indices: Sequence[int]) -> Frames:
         wanted = set(indices)
-        found = {}
+        decoded = {}
         with av.open(str(path)) as container:
             for index, frame in enumerate(container.decode(video=0)):
                 if index in wanted:
                     # turned upright as the file says, counted counter-clockwise as decord turns it, too
-                    found[index] = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
-                if len(found) == len(wanted):
+                    decoded[index] = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+                if len(decoded) == len(wanted):
                     break
-        if missing := sorted(wanted - found.keys()):
+        if missing := sorted(wanted - decoded.keys()):
             raise UserError(f"{path}: frame {missing[0]} of {total} cannot be decoded")
-        return np.stack([found[index] for index in indices])
+        return np.stack([decoded[index] for index in indices])
 
     return Clip(int(total), float(rate), read, size)

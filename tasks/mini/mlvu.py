@@ -9,7 +9,7 @@ from coreheads.tasks.mini.prompts import query, samples, within
 from coreheads.tasks.mlvu import data, task
 from coreheads.tasks.mlvu.data import regions
 from coreheads.tasks.mlvu.task import aggregate, details
-from coreheads.tasks.reading.documents import Doc, text, user_turn, video
+from coreheads.tasks.reading.documents import Doc, Messages, text, user_turn, video
 from coreheads.tasks.reading.sources import Source
 
 __all__ = ["aggregate", "details", "query", "regions"]
@@ -28,7 +28,7 @@ def _options(candidates: Sequence[str]) -> str:
     return " ".join(f"({task.letter(index)}) {option}" for index, option in enumerate(candidates))
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     return user_turn(video(data.video_path(doc)), text(doc["prompt"]))
 
 

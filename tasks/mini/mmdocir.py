@@ -9,7 +9,7 @@ from coreheads.regions import Region
 from coreheads.tasks.mini.prompts import query, samples, within
 from coreheads.tasks.mmdocir import data
 from coreheads.tasks.mmdocir.scoring import page_recall, read_page
-from coreheads.tasks.reading.documents import Doc, image, text, user_turn
+from coreheads.tasks.reading.documents import Doc, Messages, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
 
 __all__ = ["query"]
@@ -23,7 +23,7 @@ def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]
     return samples(data.records(source.within(split)), split)
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     return user_turn(*(image(page) for page in data.pages(doc)), text(doc["prompt"]))
 
 

@@ -10,7 +10,7 @@ from coreheads.tasks.mmlongbench_doc import data
 from coreheads.tasks.mmlongbench_doc.data import regions
 from coreheads.tasks.mmlongbench_doc.scoring import score_answer
 from coreheads.tasks.mmlongbench_doc.task import aggregate
-from coreheads.tasks.reading.documents import Doc, image, text, user_turn
+from coreheads.tasks.reading.documents import Doc, Messages, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
 
 __all__ = ["aggregate", "query", "regions"]
@@ -24,7 +24,7 @@ def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]
     return samples(data.records(source.within(split)), split)
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     return user_turn(*(image(page) for page in data.pages(doc)), text(doc["prompt"]))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.tasks.mini.prompts import FAMILY, PUBLISHED, name_in, query
-from coreheads.tasks.reading.documents import Doc, image, text, user_turn
+from coreheads.tasks.reading.documents import Doc, Messages, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.refcocog import data, task
 from coreheads.tasks.refcocog.data import regions
@@ -25,7 +25,7 @@ def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]
     return [doc | {"prompt": f"where is the {doc['expression']}?", "query": name_in(doc["expression"])} for doc in docs]
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     return user_turn(image(data.picture(doc)), text(doc["prompt"]))
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.tasks.mini.prompts import FAMILY, PUBLISHED, name_in, query
-from coreheads.tasks.reading.documents import Doc, text, user_turn, video
+from coreheads.tasks.reading.documents import Doc, Messages, text, user_turn, video
 from coreheads.tasks.reading.sources import Source
+from coreheads.tasks.scoring.boxes import scaled
 from coreheads.tasks.scoring.families import written
 from coreheads.tasks.vidstg import data
 from coreheads.tasks.vidstg.data import regions
@@ -29,7 +30,7 @@ def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]
     return docs
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     first, end = doc["segment"]
     part = (None, None) if [first, end] == [0, doc["frame_count"]] else (first / doc["fps"], end / doc["fps"])
     return user_turn(video(data.video_path(doc), *part), text(doc["prompt"]))
@@ -50,14 +51,12 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     if moment is not None:
         start, end, box = moment
         span = (start * doc["fps"], end * doc["fps"])
-        sides = (doc["width"], doc["height"]) * 2
-        pixels = [edge * side for edge, side in zip(box, sides, strict=True)]
-        boxes = dict.fromkeys(frames, pixels)
-    found = score_tube(doc["span"], data.tube(doc), span, boxes, frames)
+        boxes = dict.fromkeys(frames, scaled(box, doc["width"], doc["height"]))
+    scored = score_tube(doc["span"], data.tube(doc), span, boxes, frames)
     return {
-        "m_tiou": found["tiou"],
-        "m_viou": found["viou"],
-        "viou_0.3": found["viou_0.3"],
-        "viou_0.5": found["viou_0.5"],
+        "m_tiou": scored["tiou"],
+        "m_viou": scored["viou"],
+        "viou_0.3": scored["viou_0.3"],
+        "viou_0.5": scored["viou_0.5"],
         "unparsed": float(moment is None),
     }

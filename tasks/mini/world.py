@@ -90,9 +90,17 @@ def make_scene(
 ) -> Scene:
     """Draw a scene.
 
-    things: how many to place (fewer where no room is found); stamped: pictures carry 0, 1, 2, ... or, if shuffled,
-    different numbers in any order; big: share of 2 x 2 things; digits: share of small
-    things with a digit; fill: share of the free cells that hold a distractor.
+    Args:
+        rng: Of this scene alone.
+        pictures: How many.
+        rows: Of cells in a picture.
+        columns: Of cells in a picture.
+        things: How many to place; fewer where there is no room.
+        stamped: Pictures carry 0, 1, 2, ...
+        shuffled: They carry different numbers in any order.
+        big: Share of things of 2 x 2 cells.
+        digits: Share of small things with a digit.
+        fill: Share of the free cells that hold a distractor.
     """
     if stamped and pictures > sprites.STAMPS:
         raise ValueError(f"{pictures} pictures, but stamps reach only to {sprites.STAMPS - 1}")
@@ -176,10 +184,10 @@ def position_in_tokens(scene: Scene, thing: Thing) -> int:
 def askable(scene: Scene, *, digit: bool = False, beyond: int = 0, before: int = 0) -> Sequence[Thing]:
     """Things to ask about: with a digit if ``digit``; every cell more than ``beyond`` vision tokens from the end and
     at least ``before`` from the beginning, so that neither a window nor sinks reach it."""
-    found = []
+    things = []
     for thing in scene.things:
         picture, row, column = min(thing.cells())
         first = (picture * scene.rows + row) * scene.columns + column
         if (not digit or thing.digit is not None) and position_in_tokens(scene, thing) >= beyond and first >= before:
-            found.append(thing)
-    return found
+            things.append(thing)
+    return things

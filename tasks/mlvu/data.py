@@ -127,11 +127,11 @@ def video_path(doc: Doc) -> Path:
 @lru_cache(maxsize=8)
 def _regions(root: str) -> dict[tuple[str, str], list[Region]]:
     path = Path(root) / REGIONS
-    found: dict[tuple[str, str], list[Region]] = {}
+    by_question: dict[tuple[str, str], list[Region]] = {}
     for entry in json_file(path) if path.is_file() else []:
         region = Region(media=0, box=tuple(entry["box"]), start=entry["start"], end=entry["end"])
-        found.setdefault((entry["video"], entry["question"]), []).append(region)
-    return found
+        by_question.setdefault((entry["video"], entry["question"]), []).append(region)
+    return by_question
 
 
 def regions(doc: Doc) -> list[Region]:

@@ -8,7 +8,7 @@ from typing import Any
 from coreheads.regions import Region
 from coreheads.tasks.mlvu import data
 from coreheads.tasks.mlvu.scoring import m_avg, read_option
-from coreheads.tasks.reading.documents import Doc, text, user_turn, video
+from coreheads.tasks.reading.documents import Doc, Messages, text, user_turn, video
 from coreheads.tasks.reading.sources import Source
 
 PROMPT = "{question}\n{options}\nWatch the whole video, then answer with the letter of the right option only."
@@ -31,7 +31,7 @@ def letter(index: int) -> str:
     return chr(ord("A") + index)
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     return user_turn(video(data.video_path(doc)), text(prompt(doc)))
 
 

@@ -115,8 +115,8 @@ def _pages(root: str, name: str, first: int, end: int) -> tuple[Image, ...]:
     path = Source(root).file(PAGES, "page images")
     names = _row_names(path)
     if set(names[first:end]) != {name} or end > len(names):
-        found = next((other for other in names[first:end] if other != name), f"a file of {len(names)} rows")
-        raise BadSample(f"{path}: rows {first} to {end - 1} are of {found}, expected {name}")
+        other_name = next((other for other in names[first:end] if other != name), f"a file of {len(names)} rows")
+        raise BadSample(f"{path}: rows {first} to {end - 1} are of {other_name}, expected {name}")
     return tuple(
         decode(parquet_picture(path, row, PICTURE), f"{path}: row {row}, {PICTURE}") for row in range(first, end)
     )
@@ -127,15 +127,15 @@ def layout_regions(layouts: Sequence[Layout], shown: int | None = None) -> list[
 
     Boxes are cut at the page's edge; those without an area, and those on pages from ``shown`` on, are left out.
     """
-    found = []
+    regions = []
     for layout in layouts:
         with fields_of(f"layout {layout}"):
             width, height = (float(side) for side in layout["page_size"])
             box = fraction_of([float(edge) for edge in layout["bbox"]], width, height)
             page = int(layout["page"])
         if (shown is None or page < shown) and box[2] > box[0] and box[3] > box[1]:
-            found.append(Region(media=page, box=box))
-    return found
+            regions.append(Region(media=page, box=box))
+    return regions
 
 
 def layout_problem(layout: Layout) -> str:

@@ -6,21 +6,12 @@ import json
 from typing import Any
 
 from coreheads.errors import BadSample
+from coreheads.tasks.mmdocir import retrieval
 from coreheads.tasks.mmdocir.data import Layout
-from coreheads.tasks.mmdocir.retrieval import (
-    FIRST_PAGE,
-    aggregate,
-    by_domain,
-    expected,
-    pages_then,
-    problems,
-    query,
-    records,
-    regions,
-)
+from coreheads.tasks.mmdocir.retrieval import aggregate, expected, problems, query, records, regions
 from coreheads.tasks.mmdocir.scoring import PageBox, layout_recall, read_layouts
-from coreheads.tasks.reading.documents import Doc
-from coreheads.tasks.scoring.boxes import area, fraction_of
+from coreheads.tasks.reading.documents import Doc, Messages
+from coreheads.tasks.scoring.boxes import area, fraction_of, scaled
 from coreheads.tasks.scoring.families import wording, written
 
 __all__ = ["aggregate", "expected", "problems", "query", "records", "regions"]
@@ -38,9 +29,9 @@ def prompt(doc: Doc) -> str:
     return PROMPT.format(question=doc["question"], coordinates=wording(doc["family"]))
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     _gold(doc)  # what cannot be scored need not be asked
-    return pages_then(doc, prompt(doc))
+    return retrieval.pages_then(doc, prompt(doc))
 
 
 def _gold(doc: Doc) -> list[Layout]:
@@ -58,7 +49,7 @@ def target(doc: Doc) -> str:
     return json.dumps(
         [
             {
-                "page": item["page"] + FIRST_PAGE,
+                "page": item["page"] + retrieval.FIRST_PAGE,
                 "bbox_2d": written(fraction_of(item["bbox"], *item["page_size"]), doc["family"]),
             }
             for item in doc["layouts"]
@@ -74,17 +65,15 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     """
     gold = _gold(doc)
     sizes = {item["page"]: item["page_size"] for item in gold}
-    width, height = gold[0]["page_size"]
-    said = read_layouts(response, doc["family"], FIRST_PAGE)
+    said = read_layouts(response, doc["family"], retrieval.FIRST_PAGE)
     points: list[PageBox] = []
     for item in said:
-        wide, high = sizes.get(item["page"], (width, height))
-        edges = zip(item["bbox"], (wide, high) * 2, strict=True)
-        points.append({"page": item["page"], "bbox": [edge * side for edge, side in edges]})
-    found = {f"layout_recall_{rank}": min(1.0, layout_recall(points[:rank], gold)) for rank in RANKS}
+        size = sizes.get(item["page"], gold[0]["page_size"])
+        points.append({"page": item["page"], "bbox": list(scaled(item["bbox"], *size))})
+    recalls = {f"layout_recall_{rank}": min(1.0, layout_recall(points[:rank], gold)) for rank in RANKS}
     covered = [area(fraction_of(item["bbox"], 1, 1)) for item in said[: max(RANKS)]]
-    return {**found, "area": sum(covered) / len(covered) if covered else 0.0, "unparsed": float(not said)}
+    return {**recalls, "area": sum(covered) / len(covered) if covered else 0.0, "unparsed": float(not said)}
 
 
 def details(doc: Doc, response: str) -> dict[str, Any]:
-    return by_domain(doc, scores(doc, response), [f"layout_recall_{rank}" for rank in RANKS])
+    return retrieval.by_domain(doc, scores(doc, response), [f"layout_recall_{rank}" for rank in RANKS])

@@ -5,19 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from coreheads.tasks.mmdocir.retrieval import (
-    FIRST_PAGE,
-    aggregate,
-    by_domain,
-    expected,
-    pages_then,
-    problems,
-    query,
-    records,
-    regions,
-)
+from coreheads.tasks.mmdocir import retrieval
+from coreheads.tasks.mmdocir.retrieval import aggregate, expected, problems, query, records, regions
 from coreheads.tasks.mmdocir.scoring import page_recall, read_pages
-from coreheads.tasks.reading.documents import Doc
+from coreheads.tasks.reading.documents import Doc, Messages
 
 __all__ = ["aggregate", "expected", "problems", "query", "records", "regions"]
 
@@ -33,19 +24,19 @@ def prompt(doc: Doc) -> str:
     return PROMPT.format(question=doc["question"])
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
-    return pages_then(doc, prompt(doc))
+def messages(doc: Doc) -> Messages:
+    return retrieval.pages_then(doc, prompt(doc))
 
 
 def target(doc: Doc) -> str:
-    return json.dumps([page + FIRST_PAGE for page in doc["pages"]])
+    return json.dumps([page + retrieval.FIRST_PAGE for page in doc["pages"]])
 
 
 def scores(doc: Doc, response: str) -> dict[str, float]:
-    said = read_pages(response, FIRST_PAGE)
-    found = {f"recall_{rank}": page_recall(said[:rank], doc["pages"]) for rank in RANKS}
-    return {**found, "unparsed": float(not said)}
+    said = read_pages(response, retrieval.FIRST_PAGE)
+    recalls = {f"recall_{rank}": page_recall(said[:rank], doc["pages"]) for rank in RANKS}
+    return {**recalls, "unparsed": float(not said)}
 
 
 def details(doc: Doc, response: str) -> dict[str, Any]:
-    return by_domain(doc, scores(doc, response), [f"recall_{rank}" for rank in RANKS])
+    return retrieval.by_domain(doc, scores(doc, response), [f"recall_{rank}" for rank in RANKS])

@@ -7,7 +7,7 @@ from typing import Any
 
 from coreheads.regions import Region
 from coreheads.tasks.mmdocir import data
-from coreheads.tasks.reading.documents import Doc, labelled, text, user_turn
+from coreheads.tasks.reading.documents import Doc, Messages, labelled, text, user_turn
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.means import macro
 
@@ -23,7 +23,7 @@ def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]
     return [doc | {"max_pages": options["max_pages"]} for doc in data.records(source)]
 
 
-def pages_then(doc: Doc, question: str) -> list[dict[str, Any]]:
+def pages_then(doc: Doc, question: str) -> Messages:
     """One message: every page up to the budget after its label, then the question."""
     pages = data.pages(doc, doc["max_pages"])
     labels = {f"Page {number}": page for number, page in enumerate(pages, FIRST_PAGE)}
@@ -43,7 +43,7 @@ def regions(doc: Doc) -> list[Region]:
 
 
 def problems(doc: Doc) -> list[str]:
-    return [found for found in map(data.layout_problem, doc["layouts"]) if found]
+    return [problem for problem in map(data.layout_problem, doc["layouts"]) if problem]
 
 
 def by_domain(doc: Doc, scores: Mapping[str, float], names: Sequence[str]) -> dict[str, Any]:

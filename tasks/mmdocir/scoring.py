@@ -56,16 +56,16 @@ def read_layouts(response: str, family: str, first: int = 1) -> list[PageBox]:
     Entries without a page or a box are left out, and so is a box that was given already: a retriever cannot return
     one layout twice.
     """
-    found: list[PageBox] = []
+    boxes: list[PageBox] = []
     for value in json_values(response):
         for entry in value if isinstance(value, list) else [value]:
             corners = box_of(entry) if isinstance(entry, dict) else None
             page = number(entry.get("page")) if isinstance(entry, dict) else None
             if corners is not None and page is not None:
                 item: PageBox = {"page": int(page) - first, "bbox": list(normalised(corners, family))}
-                if item not in found:
-                    found.append(item)
-    return found
+                if item not in boxes:
+                    boxes.append(item)
+    return boxes
 
 
 def read_page(response: str) -> int | None:

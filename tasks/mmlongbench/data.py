@@ -124,27 +124,27 @@ def image_path(doc: Doc, name: str) -> Path:
 
 def page_of(path: str) -> int | None:
     """The page, from 0, that a file name stands for; None where it names none."""
-    found = _PAGE.search(path)
-    if found:
-        return int(found[1])
-    found = _SLIDE.search(path)
-    return int(found[1]) - 1 if found else None
+    match = _PAGE.search(path)
+    if match:
+        return int(match[1])
+    match = _SLIDE.search(path)
+    return int(match[1]) - 1 if match else None
 
 
 def gold_pages(record: Mapping[str, Any]) -> list[int]:
-    """Places in ``page_list`` of the answer's pages. ``ans_page_list`` counts pages of the document from 0."""
+    """Indices in ``page_list`` of the answer's pages. ``ans_page_list`` counts pages of the document from 0."""
     wanted = set(record["ans_page_list"])
     return [
-        place
-        for place, path in enumerate(record["page_list"])
+        index
+        for index, path in enumerate(record["page_list"])
         if page_of(path) in wanted and Path(path).parent.name == record["doc_name"]
     ]
 
 
 def needles(record: Mapping[str, Any], shown: list[str]) -> list[int]:
-    """Places in ``shown`` of the pictures that ``positive_ctxs`` names; its paths may lack the leading folder."""
+    """Indices in ``shown`` of the pictures that ``positive_ctxs`` names; its paths may lack the leading folder."""
     names = [item.get("image") if isinstance(item, dict) else item for item in record.get("positive_ctxs") or []]
     wanted = [name for name in names if isinstance(name, str) and name]
     return [
-        place for place, path in enumerate(shown) if any(path == name or path.endswith(f"/{name}") for name in wanted)
+        index for index, path in enumerate(shown) if any(path == name or path.endswith(f"/{name}") for name in wanted)
     ]

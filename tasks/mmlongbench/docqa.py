@@ -74,8 +74,8 @@ def _kind(part: Any) -> str:
 
 def parsed_answer(response: str) -> str:
     """What follows the first "Answer:", less a second one, or the whole response."""
-    found = _ANSWER.search(response)
-    said = response[found.end() if found else 0 :].strip()
+    match = _ANSWER.search(response)
+    said = response[match.end() if match else 0 :].strip()
     again = _ANSWER.match(said)
     return said[again.end() if again else 0 :].strip()
 
@@ -104,8 +104,8 @@ def bare(text: str) -> str:
 
 
 def _numbers(text: str) -> list[float]:
-    found = [float(match) for match in _NUMBER.findall(text)]
-    return [number for number in found if math.isfinite(number)]
+    numbers = [float(match) for match in _NUMBER.findall(text)]
+    return [number for number in numbers if math.isfinite(number)]
 
 
 def _close(truth: float, said: float) -> bool:

@@ -10,7 +10,7 @@ from coreheads.errors import BadSample
 from coreheads.media.images import decode
 from coreheads.tasks.mmlongbench import data
 from coreheads.tasks.mmlongbench.subtasks import SUBTASKS
-from coreheads.tasks.reading.documents import Doc, image, text
+from coreheads.tasks.reading.documents import Doc, Part, image, text
 
 MARK = "<image>"
 """Stands in the records' texts for the next picture."""
@@ -28,7 +28,7 @@ ENDING = 'Write "Answer:" before your answer.'
 LETTER = "Answer with the letter of the right picture."
 
 
-def parts(doc: Doc, record: dict[str, Any]) -> list[dict[str, Any]]:
+def parts(doc: Doc, record: dict[str, Any]) -> list[Part]:
     """The content of the one message. BadSample where pictures are missing or their number is wrong."""
     subtask = SUBTASKS[doc["subtask"]]
     question = ASK[subtask.layout].format(question=record["question"], document=record.get("doc_name", ""))
@@ -49,7 +49,7 @@ def parts(doc: Doc, record: dict[str, Any]) -> list[dict[str, Any]]:
     return list(interleaved(doc, [context, f"\n\n{question}{options}\n{ending}"], pictures))
 
 
-def interleaved(doc: Doc, texts: Sequence[str], pictures: Iterator[str]) -> Iterator[dict[str, Any]]:
+def interleaved(doc: Doc, texts: Sequence[str], pictures: Iterator[str]) -> Iterator[Part]:
     """Texts with each mark replaced by the next picture, all of which must be used up."""
     used, where = 0, data.where(doc)
     for words in texts:
@@ -73,6 +73,6 @@ def page_label(path: str) -> str:
     return f"Document {Path(path).parent.name}, page {'?' if number is None else number + 1}:"
 
 
-def _picture(doc: Doc, name: str) -> dict[str, Any]:
+def _picture(doc: Doc, name: str) -> Part:
     path = data.image_path(doc, name)
     return image(decode(path.read_bytes(), str(path)))

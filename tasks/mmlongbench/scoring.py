@@ -33,11 +33,17 @@ _LETTER = re.compile(r"\b[A-J]\b")
 
 
 def score(response: str, answer: Any, metric: str, answer_format: str | None = None, place: int = 0) -> float:
-    """0 to 1, by the sub-task's metric: docqa, binary, choice, count or contains.
+    """0 to 1, by the sub-task's metric.
 
-    answer: text, texts, counts or an index, as the file has it. place: the record's number in its file; officially
-    unreadable yes-or-no answers are filled in by turns in the order of evaluation, here by this number, so that a
-    score does not depend on what else was asked.
+    Officially unreadable yes-or-no answers are filled in by turns in the order of evaluation, here by the record's
+    number, so that a score does not depend on what else was asked.
+
+    Args:
+        response: The model's.
+        answer: Text, texts, counts or an index, as the file has it.
+        metric: docqa, binary, choice, count or contains.
+        answer_format: Of document questions, see ``docqa.FORMATS``.
+        place: The record's number in its file.
     """
     if metric == "docqa":
         return docqa(str(answer), parsed_answer(response), str(answer_format))
@@ -82,9 +88,9 @@ def _flat(answers: Any) -> list[str]:
 def yes_or_no(text: str) -> int | None:
     """1 for yes, 0 for no, by the last of these words; a whole number stands for itself; else None."""
     words = squeezed(text)
-    found = _WORD.findall(words)
-    if found:
-        return int(found[-1] == "yes")
+    answers = _WORD.findall(words)
+    if answers:
+        return int(answers[-1] == "yes")
     return int(words) if words.isdigit() else None
 
 
@@ -92,9 +98,9 @@ def choice(text: str) -> int | None:
     """Index of the letter A to J that is answered: after "answer is" or "Answer:", else the last that stands alone."""
     line = " ".join(text.split())
     for pattern in _CHOICES:
-        found = pattern.search(line)
-        if found:
-            return ord(found[1]) - ord("A")
+        match = pattern.search(line)
+        if match:
+            return ord(match[1]) - ord("A")
     letters = _LETTER.findall(line)
     return ord(letters[-1]) - ord("A") if letters else None
 

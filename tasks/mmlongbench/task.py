@@ -10,7 +10,7 @@ from coreheads.tasks.mmlongbench import data
 from coreheads.tasks.mmlongbench.prompts import MARK, parts
 from coreheads.tasks.mmlongbench.scoring import readable, score
 from coreheads.tasks.mmlongbench.subtasks import SUBTASKS, Subtask
-from coreheads.tasks.reading.documents import Doc, fields_of, user_turn
+from coreheads.tasks.reading.documents import Doc, Messages, fields_of, user_turn
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.means import macro
 
@@ -28,7 +28,7 @@ def _asked_for(options: Mapping[str, Any]) -> list[tuple[str, Subtask, int]]:
 
 def archives(options: Mapping[str, Any]) -> list[str]:
     """The published archives that hold what is read."""
-    return ["0_mmlb_data", *sorted({subtask.images for _, subtask, _ in _asked_for(options)})]
+    return ["0_mmlb_data", *sorted({SUBTASKS[name].images for name in options["subtasks"] or SUBTASKS})]
 
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
@@ -40,7 +40,7 @@ def prompt(doc: Doc) -> str:
     return str(words[-1])
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     record = data.content(doc)
     with fields_of(data.where(doc)):
         return user_turn(*parts(doc, record))
@@ -57,11 +57,11 @@ def regions(doc: Doc) -> list[Region]:
     layout = SUBTASKS[doc["subtask"]].layout
     with fields_of(data.where(doc)):
         if layout == "pages":
-            return [Region(media=place) for place in data.gold_pages(record)]
+            return [Region(media=index) for index in data.gold_pages(record)]
         if layout == "documents":
             return []
         shown = record["ctxs"] if layout == "haystack" else record["image_list"]
-        return [Region(media=place) for place in data.needles(record, shown)]
+        return [Region(media=index) for index in data.needles(record, shown)]
 
 
 def problems(doc: Doc) -> list[str]:

@@ -118,16 +118,16 @@ def _layouts(root: str) -> dict[tuple[str, str], tuple[str, Any]]:
     for place in places:
         with contextlib.suppress(BadSample):
             path = path or place.file(ANNOTATIONS, "MMDocIR's annotations")
-    found: dict[tuple[str, str], tuple[str, Any]] = {}
+    layouts: dict[tuple[str, str], tuple[str, Any]] = {}
     try:
         for line, entry in json_lines(path) if path else ():
             with fields_of(f"{path}: line {line}"):
                 for question in items(entry, "questions"):
                     asked = words(entry, "doc_name"), words(question, "Q")
-                    found[asked] = f"{path}: line {line}", field(question, "layout_mapping")
+                    layouts[asked] = f"{path}: line {line}", field(question, "layout_mapping")
     except BadSample as error:
         raise UserError(str(error)) from None
-    return found
+    return layouts
 
 
 def regions(doc: Doc, most: int | None = None) -> list[Region]:

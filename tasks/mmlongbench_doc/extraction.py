@@ -35,9 +35,9 @@ def by_rules(response: str, answer_format: str) -> str:
     if _UNANSWERABLE.fullmatch(said):
         return NOT_ANSWERABLE
     if answer_format in ("Int", "Float"):
-        found = _NUMBER.findall(said)
-        if len(found) == 1:
-            return re.sub(r"[\s,$+]", "", found[0]) if answer_format == "Int" else found[0].replace(",", "").strip()
+        numbers = _NUMBER.findall(said)
+        if len(numbers) == 1:
+            return re.sub(r"[\s,$+]", "", numbers[0]) if answer_format == "Int" else numbers[0].replace(",", "").strip()
     return said.removesuffix(".").strip()
 
 
@@ -52,8 +52,14 @@ INSTRUCTION = (
 def by_model(question: str, response: str, model: str, url: str | None) -> str:
     """The short answer as another model reads it, over an OpenAI-compatible interface.
 
-    url: of the interface, None for OpenAI's own; its key is where the openai package looks for it. UserError where
-    the model cannot be asked.
+    Args:
+        question: The task's.
+        response: The evaluated model's.
+        model: Name of the one that is asked.
+        url: Of the interface; None is OpenAI's own. The key is where the openai package looks for it.
+
+    Raises:
+        UserError: The model cannot be asked.
     """
     from openai import OpenAIError
 

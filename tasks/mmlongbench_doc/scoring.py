@@ -19,13 +19,18 @@ _EXACT = (
 
 
 def score_answer(answer: Any, prediction: Any, answer_format: str) -> float:
-    """0 to 1: how well ``prediction`` gives ``answer``; answer_format: Int, Float, Str, None or List.
+    """0 to 1: how well ``prediction`` gives ``answer``.
 
     Int: whole numbers agree (of "7.9" and 7, because the prediction is cut). Float: within 1 %, or equal when rounded,
     as the number itself, a hundredth or a hundredfold of the truth. Str and None: ANLS (0 at 0.5 or less, so partial
     credit above), but equality for addresses, dates, numbers, "page ...". List: the worst ANLS of the sorted items, or
     equality when the first is a number or such; 0 when the lengths differ. What cannot be read scores 0, as in the
     official run. Lists are read as literals, never evaluated.
+
+    Args:
+        answer: As published.
+        prediction: The short answer that was extracted from the response.
+        answer_format: Int, Float, Str, None or List.
     """
     try:
         if answer_format == "Int":

@@ -10,7 +10,7 @@ from coreheads.media.pdf import page_count
 from coreheads.regions import Region
 from coreheads.tasks.mmlongbench_doc import data, extraction
 from coreheads.tasks.mmlongbench_doc.scoring import NOT_ANSWERABLE, accuracy_f1, score_answer
-from coreheads.tasks.reading.documents import Doc, labelled, text, user_turn
+from coreheads.tasks.reading.documents import Doc, Messages, labelled, text, user_turn
 from coreheads.tasks.reading.sources import Source
 
 PROMPT = (
@@ -38,7 +38,7 @@ def prompt(doc: Doc) -> str:
     return PROMPT.format(question=doc["question"])
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     pages = data.pages(doc, doc["dpi"], doc["max_pages"])
     return user_turn(*labelled({f"Page {number}": page for number, page in enumerate(pages, 1)}), text(prompt(doc)))
 
@@ -54,12 +54,12 @@ def regions(doc: Doc) -> list[Region]:
 def problems(doc: Doc) -> list[str]:
     count = page_count(data.document(doc))
     beyond = [page + 1 for page in doc["pages"] if page >= count]
-    found = [f"evidence_pages has {beyond} of {count} pages"] if beyond else []
+    odd = [f"evidence_pages has {beyond} of {count} pages"] if beyond else []
     if doc["answer"] != NOT_ANSWERABLE and not doc["pages"]:
-        found.append("answerable, but evidence_pages names no page")
+        odd.append("answerable, but evidence_pages names no page")
     if doc["answer"] == NOT_ANSWERABLE and doc["pages"]:
-        found.append("not answerable, but evidence_pages names pages")
-    return found
+        odd.append("not answerable, but evidence_pages names pages")
+    return odd
 
 
 def target(doc: Doc) -> str:

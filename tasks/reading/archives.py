@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
 import sys
@@ -24,9 +23,14 @@ _ENDING = re.compile(r"\.(?:tar(?:\.gz)?(?:\.part-\w+)?|tgz|zip)$")
 def unpacked(source: Source, names: Iterable[str]) -> Path:
     """A folder with what the hub's archives of these names hold, each unpacked when it is first asked for.
 
-    A name is the archive's without ``.tar.gz`` and the like (its parts are joined in order), or a plain file's. An
-    archive unpacks into the folder that it lies in. Needs room for the archive and its content. UserError where there
-    is no such archive or it is broken.
+    An archive unpacks into the folder that it lies in; there must be room for the archive and its content.
+
+    Args:
+        source: A data set of the hub.
+        names: Each an archive's without ``.tar.gz`` and the like (its parts are joined in order), or a plain file's.
+
+    Raises:
+        UserError: There is no such archive, or it is broken.
     """
     root = place(source)
     for name in names:
@@ -46,8 +50,8 @@ def place(source: Source) -> Path:
 
 
 def _parts(source: Source, name: str) -> list[Path]:
-    found = [file for file in source.names(f"{name}*") if file == name or _ENDING.fullmatch(file[len(name) :])]
-    return [source.file(file, "an archive") for file in sorted(found)]
+    names = [file for file in source.names(f"{name}*") if file == name or _ENDING.fullmatch(file[len(name) :])]
+    return [source.file(file, "an archive") for file in sorted(names)]
 
 
 def _place(files: Sequence[Path], folder: Path, name: str, source: Source) -> None:
@@ -65,7 +69,7 @@ def _place(files: Sequence[Path], folder: Path, name: str, source: Source) -> No
             total = sum(file.stat().st_size for file in files)
             with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
                 job = bar.add_task(f"unpacking {name}", total=total)
-                stream = Joined(files, lambda count: bar.advance(job, count))
+                stream: Any = _Joined(files, lambda count: bar.advance(job, count))
                 with tarfile.open(fileobj=stream, mode="r|*") as archive:
                     _extract_tar(archive, folder, _room(files))
         else:
@@ -103,29 +107,19 @@ def _extract_tar(archive: tarfile.TarFile, folder: Path, room: int) -> None:
         archive.extract(member, folder, filter="data")
 
 
-class Joined(io.RawIOBase):
-    """Files read one after the other as one stream: the parts of a split archive. ``advance`` is told of every byte."""
+class _Joined:
+    """The parts of a split archive, read one after the other as one stream; ``advance`` is told of every byte."""
 
-    def __init__(self, files: Sequence[Path], advance: Callable[[int], object] = lambda count: None) -> None:
-        self._left = list(files)
+    def __init__(self, files: Sequence[Path], advance: Callable[[int], object]) -> None:
+        self._streams = [file.open("rb") for file in files]
         self._advance = advance
-        self._stream: Any = None
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to ``size`` bytes; fewer only at the end."""
-        found = bytearray()
-        while size < 0 or len(found) < size:
-            if self._stream is None:
-                if not self._left:
-                    break
-                self._stream = self._left.pop(0).open("rb")
-            data = self._stream.read(size - len(found) if size >= 0 else -1)
-            if not data:
-                self._stream.close()
-                self._stream = None
-            found += data
-        self._advance(len(found))
-        return bytes(found)
+    def read(self, size: int) -> bytes:
+        """``size`` bytes; fewer only at the end."""
+        content = b""
+        while self._streams and len(content) < size:
+            content += self._streams[0].read(size - len(content))
+            if len(content) < size:
+                self._streams.pop(0).close()
+        self._advance(len(content))
+        return content

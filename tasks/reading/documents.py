@@ -22,6 +22,13 @@ in the catalogue.
 """
 
 
+Part = dict[str, Any]
+"""A text, an image or a video of a message, in the chat format of lmms-eval and transformers."""
+
+Messages = list[dict[str, Any]]
+"""A prompt in that format."""
+
+
 @contextmanager
 def fields_of(where: str) -> Iterator[None]:
     """Turn a field that is missing or of a wrong type into a BadSample that names record and field."""
@@ -63,33 +70,33 @@ def usable(doc: Mapping[str, Any]) -> None:
         raise BadSample(str(doc["bad"]))
 
 
-def user_turn(*content: dict[str, Any]) -> list[dict[str, Any]]:
-    """One message of the chat format of lmms-eval and transformers."""
+def user_turn(*content: Part) -> Messages:
+    """A prompt of one message."""
     return [{"role": "user", "content": list(content)}]
 
 
-def text(words: str) -> dict[str, Any]:
+def text(words: str) -> Part:
     return {"type": "text", "text": words}
 
 
-def image(picture: Image) -> dict[str, Any]:
+def image(picture: Image) -> Part:
     return {"type": "image", "url": picture}
 
 
-def video(path: Path, start: float | None = None, end: float | None = None) -> dict[str, Any]:
+def video(path: Path, start: float | None = None, end: float | None = None) -> Part:
     """A video, or its part from ``start`` to ``end`` seconds.
 
     A part is named twice: start_time and end_time are lmms-eval's words, start and end our adapters'.
     """
-    content: dict[str, Any] = {"type": "video", "url": str(path)}
+    content: Part = {"type": "video", "url": str(path)}
     if start is not None or end is not None:
         content |= {"start_time": start, "end_time": end, "start": start, "end": end}
     return content
 
 
-def labelled(pictures: Mapping[str, Image]) -> list[dict[str, Any]]:
+def labelled(pictures: Mapping[str, Image]) -> list[Part]:
     """Pictures in turn, each after its label, such as "Page 7"."""
-    parts: list[dict[str, Any]] = []
+    parts: list[Part] = []
     for label, picture in pictures.items():
         parts += [text(f"{label}:"), image(picture)]
     return parts

@@ -41,12 +41,12 @@ def names(repository: str, revision: str | None) -> tuple[str, ...]:
     from huggingface_hub import HfApi
 
     try:
-        found = _asked(repository, lambda: HfApi().list_repo_files(repository, repo_type="dataset", revision=revision))
+        listed = _asked(repository, lambda: HfApi().list_repo_files(repository, repo_type="dataset", revision=revision))
     except UserError:
-        found = _cached(repository, revision)
-        if not found:
+        listed = _cached(repository, revision)
+        if not listed:
             raise
-    return tuple(sorted(found))
+    return tuple(sorted(listed))
 
 
 def count(repository: str, revision: str | None, pattern: str) -> int:

@@ -39,9 +39,15 @@ def _parquet(path: Path) -> Iterator[Any]:
 
 
 def parquet_rows(path: Path, columns: list[str], unread: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The named columns of a parquet file, as one dict a row; UserError names a column that is not there.
+    """Columns of a parquet file as one dict a row.
 
-    unread: columns that must be there, too, but are not read.
+    Args:
+        path: The file.
+        columns: Those that are read.
+        unread: Those that must be there, too, but are not read.
+
+    Raises:
+        UserError: No parquet, a column that is not there, or more bytes than are read as a whole.
     """
     wanted = [*columns, *unread]
     with _parquet(path) as file:

@@ -41,10 +41,10 @@ class Source:
 
     def file(self, name: str, what: str) -> Path:
         """The file on this machine; BadSample names it and ``what`` was expected where it is not there."""
-        found = hub.fetch(*self.repository, name) if self.is_hub else self._local(name, what)
-        if found is None:
+        path = hub.fetch(*self.repository, name) if self.is_hub else self._local(name, what)
+        if path is None:
             raise BadSample(f"{self.where(name)}: not there, expected {what}")
-        return found
+        return path
 
     def _local(self, name: str, what: str) -> Path | None:
         path = Path(self.place) / name

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from coreheads.tasks.scoring.boxes import iou, read_box
+from coreheads.tasks.scoring.boxes import iou, read_box, scaled
 
 THRESHOLD = 0.5
 
 
 def score(response: str, gold_box: Sequence[float], size: tuple[int, int], family: str) -> dict[str, float]:
-    """{"iou", "acc_0.5"} of the first box in ``response``.
+    """How well the first box of a response fits.
 
-    gold_box: x0, y0, x1, y1 in pixels (the files hold x, y, width, height); size: the image's width and height in
-    pixels; family: whose coordinates the response uses, see ``read_box``. IoU of exactly 0.5 counts as right, as in
-    InternVL's and Google's evaluation (Google's counts boxes with one pixel more on each side; InternVL's, and we, do
-    not); a response without a box is wrong.
+    IoU of exactly 0.5 counts as right, as in InternVL's and Google's evaluation (Google's counts boxes with one pixel
+    more on each side; InternVL's, and we, do not); a response without a box is wrong.
+
+    Args:
+        response: The model's.
+        gold_box: x0, y0, x1, y1 in pixels (the files hold x, y, width, height).
+        size: The image's width and height in pixels.
+        family: Whose coordinates the response uses, see ``read_box``.
+
+    Returns:
+        ``iou`` in 0..1 and ``acc_0.5``, 0 or 1.
     """
     box = read_box(response, family)
     if box is None:
         return {"iou": 0.0, "acc_0.5": 0.0}
-    width, height = size
-    overlap = iou((box[0] * width, box[1] * height, box[2] * width, box[3] * height), gold_box)
+    overlap = iou(scaled(box, *size), gold_box)
     return {"iou": overlap, "acc_0.5": float(overlap >= THRESHOLD)}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.errors import UserError
-from coreheads.tasks.reading.documents import Doc, image, text, user_turn
+from coreheads.tasks.reading.documents import Doc, Messages, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.refcocog import data
 from coreheads.tasks.refcocog.data import regions
@@ -47,7 +47,7 @@ def prompt(doc: Doc) -> str:
     return PROMPTS[family_of(doc["family"])].format(expression=doc["expression"], coordinates=coordinates)
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     return user_turn(image(data.picture(doc)), text(prompt(doc)))
 
 
@@ -64,6 +64,6 @@ def target(doc: Doc) -> str:
 
 
 def scores(doc: Doc, response: str) -> dict[str, float]:
-    found = score(response, doc["box"], data.size(doc), doc["family"])
+    scored = score(response, doc["box"], data.size(doc), doc["family"])
     unparsed = read_box(response, doc["family"]) is None
-    return {"acc_0.5": found["acc_0.5"], "iou": found["iou"], "unparsed": float(unparsed)}
+    return {"acc_0.5": scored["acc_0.5"], "iou": scored["iou"], "unparsed": float(unparsed)}

@@ -15,17 +15,17 @@ _ANSWER = re.compile(r"answer\s*:", re.IGNORECASE)
 def json_values(response: str) -> Iterator[Any]:
     """The outermost JSON objects and arrays of a response, in order; what is no JSON is passed over."""
     decoder = json.JSONDecoder()
-    place = 0
-    while place < len(response):
-        if response[place] in "[{":
+    position = 0
+    while position < len(response):
+        if response[position] in "[{":
             try:
-                value, place = decoder.raw_decode(response, place)
+                value, position = decoder.raw_decode(response, position)
             except (ValueError, RecursionError):
-                place += 1
+                position += 1
                 continue
             yield value
         else:
-            place += 1
+            position += 1
 
 
 def number(value: Any) -> float | None:
@@ -36,18 +36,18 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        found = float(value)
+        finite = float(value)
     except OverflowError:
         return None
-    return found if math.isfinite(found) else None
+    return finite if math.isfinite(finite) else None
 
 
 def numbers(value: Any, count: int) -> list[float] | None:
     """A list of exactly ``count`` finite numbers, else None."""
     if not isinstance(value, list) or len(value) != count:
         return None
-    found = [number(part) for part in value]
-    return None if any(part is None for part in found) else [part for part in found if part is not None]
+    values = [number(part) for part in value]
+    return None if any(part is None for part in values) else [part for part in values if part is not None]
 
 
 def box_of(item: Any) -> list[float] | None:
@@ -59,5 +59,5 @@ def box_of(item: Any) -> list[float] | None:
 
 def after_answer(response: str) -> str:
     """What follows the last "Answer:", or the whole response."""
-    ends = [found.end() for found in _ANSWER.finditer(response)]
+    ends = [match.end() for match in _ANSWER.finditer(response)]
     return response[ends[-1] if ends else 0 :].strip()

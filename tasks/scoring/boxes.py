@@ -39,6 +39,12 @@ def fraction_of(box: Sequence[float], width: float, height: float) -> Box:
     return x0, y0, x1, y1
 
 
+def scaled(box: Sequence[float], width: float, height: float) -> Box:
+    """A box in 0..1 in the units of ``width`` and ``height``."""
+    x0, y0, x1, y1 = box
+    return x0 * width, y0 * height, x1 * width, y1 * height
+
+
 def read_box(response: str, family: str) -> Box | None:
     """The first box of a response, normalised to 0..1; None where there is none.
 
@@ -50,5 +56,5 @@ def read_box(response: str, family: str) -> Box | None:
     if match is None:
         normalised((0, 0, 0, 0), family)  # an unknown family is refused whatever was answered
         return None
-    found = [float(number) for number in match.groups() if number is not None]
-    return normalised(found, family) if all(math.isfinite(number) for number in found) else None
+    corners = [float(number) for number in match.groups() if number is not None]
+    return normalised(corners, family) if all(math.isfinite(number) for number in corners) else None

@@ -112,10 +112,10 @@ def _segment(record: Any) -> Segment:
 @lru_cache(maxsize=4096)
 def _find(root: str, folder: str, vid: str, ending: str) -> Path:
     source = Source(root)
-    found = source.names(f"{folder}/*/{vid}{ending}")
-    if not found:
+    names = source.names(f"{folder}/*/{vid}{ending}")
+    if not names:
         raise BadSample(f"{source.where(f'{folder}/*/{vid}{ending}')}: not there, expected a file of VidOR")
-    return source.file(found[0], "a file of VidOR")
+    return source.file(names[0], "a file of VidOR")
 
 
 def video_path(doc: Doc) -> Path:

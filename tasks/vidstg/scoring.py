@@ -46,9 +46,8 @@ def score_tube(
     pred_boxes: Mapping[int, Sequence[float]],
     frames: Sequence[int],
 ) -> dict[str, float]:
-    """{"tiou", "viou", "viou_0.3", "viou_0.5"}.
+    """How well a span and its boxes fit the true ones, by temporal and by spatio-temporal IoU.
 
-    Spans are [start, end) in native frames, boxes {frame: x0, y0, x1, y1 in pixels}, ``frames`` the sampled ones.
     tIoU compares the spans; vIoU is the sum of the boxes' IoU over the sampled frames that both spans hold, divided
     by the number of sampled frames that either holds; viou_0.3 and viou_0.5 are 1 when vIoU is greater, not equal.
     A frame without a predicted box adds nothing.
@@ -57,6 +56,16 @@ def score_tube(
     spans are counted. TubeDETR's released evaluator cuts the union at the earlier of the two ends (it takes a minimum
     where the definition takes a maximum), which leaves out the part of one span beyond the other's end and can only
     raise vIoU; the definition is followed here.
+
+    Args:
+        gt_span: [start, end) in native frames.
+        gt_boxes: By frame, x0, y0, x1, y1 in pixels.
+        pred_span: As ``gt_span``.
+        pred_boxes: As ``gt_boxes``.
+        frames: The sampled frames, ascending.
+
+    Returns:
+        ``tiou`` and ``viou`` in 0..1; ``viou_0.3`` and ``viou_0.5``, 0 or 1.
     """
     start, end = max(gt_span[0], pred_span[0]), min(gt_span[1], pred_span[1])
     both = max(0.0, end - start)
@@ -102,15 +111,15 @@ def read_tube(response: str, family: str) -> tuple[Span, dict[float, Box]] | Non
 def at_times(boxes: Mapping[float, Box], times: Sequence[float]) -> list[Box]:
     """The boxes at other times: straight lines between neighbours, the nearest box beyond the first and the last."""
     known = sorted(boxes)
-    found = []
+    interpolated = []
     for time in times:
-        place = bisect_left(known, time)
-        before, after = known[max(0, place - 1)], known[min(place, len(known) - 1)]
+        index = bisect_left(known, time)
+        before, after = known[max(0, index - 1)], known[min(index, len(known) - 1)]
         share = min(1.0, max(0.0, (time - before) / (after - before))) if after > before else 0.0
         pairs = zip(boxes[before], boxes[after], strict=True)
         x0, y0, x1, y1 = (left + share * (right - left) for left, right in pairs)
-        found.append((x0, y0, x1, y1))
-    return found
+        interpolated.append((x0, y0, x1, y1))
+    return interpolated
 
 
 def read_moment(response: str, family: str) -> tuple[int, int, Box] | None:

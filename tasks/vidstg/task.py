@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.regions import Region
-from coreheads.tasks.reading.documents import Doc, labelled, text, user_turn
+from coreheads.tasks.reading.documents import Doc, Messages, labelled, text, user_turn
 from coreheads.tasks.reading.sources import Source
+from coreheads.tasks.scoring.boxes import scaled
 from coreheads.tasks.scoring.families import wording, written
 from coreheads.tasks.vidstg import data, frames
 from coreheads.tasks.vidstg.scoring import at_times, read_tube, score_tube
@@ -47,7 +48,7 @@ def prompt(doc: Doc) -> str:
     return PROMPT.format(sentence=sentence, what=WHAT[doc["form"]], coordinates=wording(doc["family"]))
 
 
-def messages(doc: Doc) -> list[dict[str, Any]]:
+def messages(doc: Doc) -> Messages:
     data.tube(doc)  # what cannot be scored need not be asked
     shown = frames.shown_frames(doc, doc["frames"])
     labels = [f"{frames.seconds(doc, frame):.2f} s" for frame in shown]
@@ -63,8 +64,8 @@ def regions(doc: Doc) -> list[Region]:
     """The target's box in every shown frame of its span; each frame is one picture of the prompt."""
     boxes = data.tube(doc)
     return [
-        Region(media=place, box=data.box_of(doc, boxes[frame]))
-        for place, frame in enumerate(frames.shown_frames(doc, doc["frames"]))
+        Region(media=index, box=data.box_of(doc, boxes[frame]))
+        for index, frame in enumerate(frames.shown_frames(doc, doc["frames"]))
         if frame in boxes
     ]
 
@@ -91,12 +92,8 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
         first, fps = doc["segment"][0], doc["fps"]
         span = (first + said[0][0] * fps, first + said[0][1] * fps)
         if said[1]:
-            sides = (doc["width"], doc["height"]) * 2
-            found = at_times(said[1], [frames.seconds(doc, frame) for frame in scored])
-            boxes = {
-                frame: [edge * side for edge, side in zip(box, sides, strict=True)]
-                for frame, box in zip(scored, found, strict=True)
-            }
+            shown = at_times(said[1], [frames.seconds(doc, frame) for frame in scored])
+            boxes = {f: scaled(box, doc["width"], doc["height"]) for f, box in zip(scored, shown, strict=True)}
     result = score_tube(doc["span"], data.tube(doc), span, boxes, scored)
     values = {name: result[key] for name, key in METRICS.items()}
     apart = {f"{name}_{doc['form']}": value for name, value in values.items()}

@@ -1,11 +1,13 @@
-"""One small set of mini data for all tests of the tasks."""
+"""Data for all tests of the tasks: mini data, trees in published layouts, slices of the real sets."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import trees
 from small_data import SMALL
 
 from coreheads.tasks.mini import data
@@ -34,3 +36,14 @@ def fixtures() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("COREHEADS_FIXTURES does not name a folder with slices of the real benchmarks")
     return Path(folder)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes the small tree of a real task in its published layout, and gives the data root."""
+
+    def write(name: str) -> Path:
+        trees.WRITERS[name](tmp_path)
+        return tmp_path
+
+    return write

@@ -58,7 +58,7 @@ def write(root: Path, split: str, questions: int, advance: Callable[[int], None]
     _parquet(folder / "MMDocIR_layouts.parquet", layouts)
 
 
-def place(scene: Scene, thing: Thing, points: float) -> dict[str, Any]:
+def layout_item(scene: Scene, thing: Thing, points: float) -> dict[str, Any]:
     """An item of layout_mapping: the page from 0, the box in PDF points, origin top left."""
     x, y, side = thing.pixels
     return {
@@ -75,7 +75,7 @@ def question(scene: Scene, thing: Thing, words: str, answer: str, points: float)
         "A": answer,
         "page_id": [thing.picture],
         "type": "['Figure']",
-        "layout_mapping": [place(scene, thing, points)],
+        "layout_mapping": [layout_item(scene, thing, points)],
     }
 
 
@@ -93,7 +93,7 @@ def _page(name: str, number: int, picture: Picture) -> dict[str, Any]:
 
 def _layout(scene: Scene, name: str, thing: Thing, number: int, pictures: Any) -> dict[str, Any]:
     x, y, side = thing.pixels
-    spot = place(scene, thing, POINTS)
+    item = layout_item(scene, thing, POINTS)
     return {
         "doc_name": name,
         "domain": DOMAIN,
@@ -105,8 +105,8 @@ def _layout(scene: Scene, name: str, thing: Thing, number: int, pictures: Any) -
         "text": "",
         "ocr_text": "",
         "vlm_text": "",
-        "bbox": spot["bbox"],
-        "page_size": spot["page_size"],
+        "bbox": item["bbox"],
+        "page_size": item["page_size"],
     }
 
 

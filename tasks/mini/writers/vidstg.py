@@ -50,7 +50,7 @@ def _pairs(things: list[Thing]) -> list[tuple[Thing, Thing]]:
     seconds: dict[int, list[Thing]] = {}
     for thing in things:
         seconds.setdefault(thing.picture, []).append(thing)
-    return [next(pairwise(found)) for found in seconds.values() if len(found) > 1]
+    return [next(pairwise(shown)) for shown in seconds.values() if len(shown) > 1]
 
 
 def _common(scene: Scene, vid: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Scorers of short answers against hand-computed cases, other ways to compute the same, and for any input."""
+"""MMLongBench-Doc's scores against hand-computed cases, and the short answer that rules find."""
 
 from __future__ import annotations
 
@@ -7,17 +7,32 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from box_cases import few
+from hypothesis import given
 from hypothesis import strategies as st
 
-from coreheads.errors import UserError
-from coreheads.tasks.mlvu import scoring as mlvu
 from coreheads.tasks.mmlongbench_doc import scoring as mmlongbench_doc
+from coreheads.tasks.mmlongbench_doc.extraction import by_rules
 from coreheads.tasks.mmlongbench_doc.scoring import anls, edit_distance
 
-few = settings(max_examples=50)
 
-# ---- MMLongBench-Doc
+@pytest.mark.parametrize(
+    ("response", "answer_format", "prediction"),
+    [
+        ("Answer: 8", "Int", "8"),
+        ("There are 8 references.", "Int", "8"),
+        ("There are 8 of 9.", "Int", "There are 8 of 9"),
+        ("1,200", "Int", "1200"),
+        ("The answer is **18.29%**.", "Float", "18.29%"),
+        ("I looked at page 3. Answer: red\n\nBecause of page 3.", "Str", "red"),
+        ("not answerable.", "Str", "Not answerable"),
+        ("Answer: The question is not answerable", "None", "Not answerable"),
+        ("Answer: ['a', 'b']", "List", "['a', 'b']"),
+        ("", "Str", ""),
+    ],
+)
+def test_extraction_by_rules(response: str, answer_format: str, prediction: str) -> None:
+    assert by_rules(response, answer_format) == prediction
 
 
 @pytest.mark.parametrize(
@@ -98,17 +113,6 @@ def test_accuracy_f1_by_hand() -> None:
     assert mmlongbench_doc.accuracy_f1(rows) == (0.5, 0.5)
     assert mmlongbench_doc.accuracy_f1([]) == (0.0, 0.0)
     assert mmlongbench_doc.accuracy_f1(rows[2:3]) == (1.0, 0.0)
-
-
-# ---- MLVU
-
-
-def test_m_avg_is_over_the_types_present() -> None:
-    rows = [{"question_type": "a", "score": score} for score in (1, 1, 1, 0)]
-    assert mlvu.m_avg([*rows, {"question_type": "b", "score": 0}]) == pytest.approx((0.75 + 0) / 2)
-    assert mlvu.m_avg(rows) == 0.75
-    with pytest.raises(UserError):
-        mlvu.m_avg([])
 
 
 def test_nan_never_scores() -> None:

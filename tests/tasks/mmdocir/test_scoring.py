@@ -1,0 +1,80 @@
+"""MMDocIR's scores against hand-computed cases and counted pixels, and what is read off an answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from box_cases import boxes, few, pixels
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coreheads.errors import UserError
+from coreheads.tasks.mmdocir import scoring as mmdocir
+from coreheads.tasks.mmdocir.scoring import read_layouts, read_page, read_pages
+
+
+@pytest.mark.parametrize(
+    ("response", "page"), [("#7", 7), ("7", 7), (" # 7 ", 7), ("#12", 12), ("page", None), ("", None)]
+)
+def test_read_page(response: str, page: int | None) -> None:
+    assert read_page(response) == page
+
+
+@pytest.mark.parametrize(
+    ("response", "pages"),
+    [("[7, 3]", [6, 2]), ("Pages 7, 3 and 7", [6, 2]), ("page 12.", [11]), ("none", []), ("", [])],
+)
+def test_read_pages(response: str, pages: list[int]) -> None:
+    assert read_pages(response) == pages
+
+
+def test_read_layouts() -> None:
+    box = {"page": 2, "bbox_2d": [0, 0, 500, 1000]}
+    said = json.dumps([box, box, {"page": "3", "box": [1, 2, 3, 4]}, {"page": 1}, {"bbox_2d": [1, 2, 3, 4]}, 7])
+    assert read_layouts(f"Here: {said}", "qwen") == [
+        {"page": 1, "bbox": [0.0, 0.0, 0.5, 1.0]},
+        {"page": 2, "bbox": [0.001, 0.002, 0.003, 0.004]},
+    ]
+    assert read_layouts('{"page": 1, "bbox": [0, 0, 1, 1]}', "llava") == [{"page": 0, "bbox": [0, 0, 1, 1]}]
+    assert read_layouts("page 1", "qwen") == []
+
+
+def test_page_recall() -> None:
+    assert mmdocir.page_recall([3], [3]) == 1.0
+    assert mmdocir.page_recall([1, 2, 3], [3, 4]) == 0.5
+    assert mmdocir.page_recall([3, 3], [3, 4]) == 0.5
+    assert mmdocir.page_recall([], [3]) == 0.0
+    with pytest.raises(UserError):
+        mmdocir.page_recall([1], [])
+
+
+def test_layout_recall_by_hand() -> None:
+    gold = [{"page": 1, "bbox": [0, 0, 10, 10]}]
+    upper = {"page": 1, "bbox": [0, 0, 10, 5]}
+    assert mmdocir.layout_recall([upper], gold) == 0.5
+    assert mmdocir.layout_recall([{**upper, "page": 2}], gold) == 0.0
+    # as in the official script, what is covered twice counts twice
+    assert mmdocir.layout_recall([upper, upper, gold[0]], gold) == 2.0
+    # the published set has a box without width
+    assert mmdocir.layout_recall([upper], [{"page": 1, "bbox": [300, 100, 300, 450]}]) == 0.0
+
+
+@few
+@given(st.lists(st.tuples(st.integers(0, 1), boxes()), max_size=4), st.tuples(st.integers(0, 1), boxes()))
+def test_layout_recall_counts_pixels(predicted: Any, gold: Any) -> None:
+    found = mmdocir.layout_recall(
+        [{"page": page, "bbox": box} for page, box in predicted], [{"page": gold[0], "bbox": gold[1]}]
+    )
+    covered = sum(len(pixels(box) & pixels(gold[1])) for page, box in predicted if page == gold[0])
+    assert found == pytest.approx(covered / len(pixels(gold[1])) if pixels(gold[1]) else 0.0)
+
+
+@few
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=5), st.lists(st.integers(0, 9), max_size=9))
+def test_page_recall_is_bounded_and_grows_with_k(gold: list[int], said: list[int]) -> None:
+    values = [mmdocir.page_recall(said[:k], gold) for k in range(len(said) + 1)]
+    assert values == sorted(values)
+    assert 0.0 <= values[0] <= values[-1] <= 1.0
+    assert mmdocir.page_recall(gold, gold) == 1.0

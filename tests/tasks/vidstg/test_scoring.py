@@ -1,0 +1,140 @@
+"""VidSTG's score against hand-computed cases and sets of pixels, and what is read off an answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from box_cases import boxes, few, pixels
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coreheads.tasks.vidstg import scoring as vidstg
+from coreheads.tasks.vidstg.scoring import at_times, read_moment, read_tube, sampled_frames
+
+
+@pytest.mark.parametrize(
+    ("response", "span", "times"),
+    [
+        ('{"start": 1, "end": 2.5, "boxes": [{"time": 1, "bbox_2d": [100, 200, 300, 400]}]}', (1.0, 2.5), [1.0]),
+        ('```json\n[{"start": "1 s", "end": "2 s", "boxes": []}]\n```', (1.0, 2.0), []),
+        ('Sure: {"start": 1, "end": 2} and more', (1.0, 2.0), []),
+        ('{"start": 1, "end": 2, "boxes": [7, {"time": 1}, {"time": null, "box": [1, 2, 3, 4]}]}', (1.0, 2.0), []),
+        ('{"start": 1}', None, []),
+        ('{"start": "soon", "end": "later"}', None, []),
+        ("from 1 to 2", None, []),
+        ('{"start": 1, "end": 2', None, []),
+        ('{"start": 1e999, "end": 2}', None, []),
+    ],
+)
+def test_read_tube(response: str, span: Any, times: list[float]) -> None:
+    found = read_tube(response, "qwen")
+    if span is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found[0] == span
+        assert sorted(found[1]) == times
+        assert all(box == (0.1, 0.2, 0.3, 0.4) for box in found[1].values())
+
+
+def test_boxes_between_the_given_ones_lie_on_a_line() -> None:
+    boxes = {1.0: (0.0, 0.0, 0.2, 0.2), 3.0: (0.4, 0.2, 0.6, 0.4)}
+    found = at_times(boxes, [0.0, 1.0, 2.0, 3.0, 9.0])
+    assert found[0] == found[1] == boxes[1.0]
+    assert found[2] == pytest.approx((0.2, 0.1, 0.4, 0.3))
+    assert found[3] == found[4] == boxes[3.0]
+
+
+@pytest.mark.parametrize(
+    ("response", "moment"),
+    [
+        ("#7 #8 (313, 188) (375, 250)", (7, 8, (0.313, 0.188, 0.375, 0.25))),
+        (" # 7  # 8 ( 313, 188 ) (375, 250)", (7, 8, (0.313, 0.188, 0.375, 0.25))),
+        ("#7#8[313, 188, 375, 250]", (7, 8, (0.313, 0.188, 0.375, 0.25))),
+        ("#7 (313, 188) (375, 250)", None),
+        ("#7 #8 (313, 188)", None),
+        ("(313, 188) (375, 250) #7 #8", None),
+    ],
+)
+def test_read_moment(response: str, moment: Any) -> None:
+    assert read_moment(response, "qwen") == moment
+
+
+def test_sampling_opens_a_frame_a_slot() -> None:
+    # 10 native frames a second, 5 slots: every second frame
+    assert sampled_frames(0, 10, 10.0) == [0, 2, 4, 6, 8]
+    assert sampled_frames(3, 10, 10.0) == [3, 4, 6, 8]
+    assert sampled_frames(0, 4, 2.0) == [0, 1, 2, 3]
+    assert len(sampled_frames(0, 30 * 60, 30.0)) == 200
+    assert sampled_frames(0, 30 * 60, 30.0)[:2] == [0, 6]
+
+
+def test_tube_by_hand() -> None:
+    frames = list(range(10))
+    gt = dict.fromkeys(range(2, 6), (0, 0, 10, 10))
+    said = dict.fromkeys(range(10), (0, 0, 10, 5))
+    found = vidstg.score_tube((2, 6), gt, (4, 8), said, frames)
+    # spans share 2 of 6 frames, boxes half of their area
+    assert found["tiou"] == pytest.approx(2 / 6)
+    assert found["viou"] == pytest.approx(2 * 0.5 / 6)
+    assert found["viou_0.3"] == 0.0
+
+
+def test_thresholds_are_strict() -> None:
+    gt = dict.fromkeys(range(4), (0, 0, 10, 10))
+    half = dict.fromkeys(range(4), (0, 0, 10, 5))
+    found = vidstg.score_tube((0, 4), gt, (0, 4), half, range(4))
+    assert found == {"tiou": 1.0, "viou": 0.5, "viou_0.3": 1.0, "viou_0.5": 0.0}
+
+
+def test_the_end_is_not_part_of_a_span() -> None:
+    gt = {0: (0, 0, 1, 1)}
+    assert vidstg.score_tube((0, 1), gt, (1, 2), {1: (0, 0, 1, 1)}, [0, 1])["tiou"] == 0.0
+
+
+@st.composite
+def tubes(draw: st.DrawFn) -> tuple[tuple[int, int], dict[int, tuple[int, int, int, int]]]:
+    start = draw(st.integers(0, 8))
+    end = draw(st.integers(start + 1, 10))
+    return (start, end), {frame: draw(boxes()) for frame in range(start, end)}
+
+
+@few
+@given(tubes(), tubes(), st.integers(1, 3))
+def test_tube_against_sets(gt: Any, said: Any, step: int) -> None:
+    frames = list(range(0, 10, step))
+    found = vidstg.score_tube(gt[0], gt[1], said[0], said[1], frames)
+    mine, other = set(range(*gt[0])), set(range(*said[0]))
+    assert found["tiou"] == pytest.approx(len(mine & other) / len(mine | other))
+    seen = [frame for frame in frames if frame in mine | other]
+    total = sum(
+        len(pixels(gt[1][frame]) & pixels(said[1][frame])) / (len(pixels(gt[1][frame]) | pixels(said[1][frame])) or 1)
+        for frame in seen
+        if frame in mine & other
+    )
+    assert found["viou"] == pytest.approx(total / len(seen) if seen else 0.0)
+    assert 0.0 <= found["viou"] <= 1.0
+
+
+@few
+@given(tubes())
+def test_the_true_tube_scores_one(gt: Any) -> None:
+    found = vidstg.score_tube(gt[0], gt[1], gt[0], gt[1], range(10))
+    flat = sum(not pixels(box) for box in gt[1].values())
+    assert found["tiou"] == 1.0
+    assert found["viou"] == pytest.approx(1 - flat / len(gt[1]))
+
+
+@few
+@given(tubes(), tubes(), st.integers(0, 10))
+def test_a_longer_wrong_span_never_helps(gt: Any, said: Any, more: int) -> None:
+    """Beyond the true end nothing can be gained; TubeDETR's released minimum would not notice."""
+    (start, end), boxes = gt
+    right = vidstg.score_tube((start, end), boxes, (start, end), boxes, range(20))
+    longer = vidstg.score_tube((start, end), boxes, (start, end + more), boxes, range(20))
+    assert longer["viou"] <= right["viou"] + 1e-9
+    assert longer["tiou"] <= right["tiou"] + 1e-9
+    one = vidstg.score_tube(gt[0], gt[1], said[0], said[1], range(10))["tiou"]
+    other = vidstg.score_tube(said[0], said[1], gt[0], gt[1], range(10))["tiou"]
+    assert one == pytest.approx(other)
