@@ -14,7 +14,7 @@ from coreheads.adapters.kernels.evicting import EvictingCache
 from coreheads.adapters.kernels.rules import Local, Nothing, Rule
 from coreheads.adapters.patches.base import Patch, as_heads, check_heads, pairs
 from coreheads.errors import UserError, expected_one_of
-from coreheads.heads.types import Heads
+from coreheads.heads.types import SINK, WINDOW, Heads
 
 Granularity = Literal["query", "kv"]
 
@@ -34,8 +34,8 @@ class Hybrid(Patch):
     name: ClassVar[str] = "hybrid"
 
     heads: Heads
-    sink: int = 4
-    window: int = 1024
+    sink: int = SINK
+    window: int = WINDOW
     local: bool = True
     granularity: Granularity = "query"
 
