@@ -19,8 +19,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from coreheads.bench.check import BenchError
-from coreheads.bench.run import Settings, run
-from coreheads.bench.timing import Plan
+from coreheads.bench.run import run
+from coreheads.bench.settings import Plan, Settings
 from coreheads.errors import UserError
 
 RESULTS = Path(__file__).parent.parent / "results" / "gpu"

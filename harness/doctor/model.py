@@ -30,10 +30,10 @@ def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> l
     checks: list[Check] = []
     try:
         target = loading.device(device)
-        number_type = loading.dtype(dtype)
+        loading.dtype(dtype)
         folder, config, whole = _configuration(name, checks)
         checks.append(_family(name, config))
-        need = _memory(config, number_type, checks)
+        need = _memory(config, dtype, checks)
         checks.append(_room(target, need))
         if folder is not None:
             checks += [_weights(folder, whole), _processor(folder, whole)]
@@ -84,55 +84,36 @@ def needed_bytes(name: str, dtype: str) -> tuple[int, int, int]:
     Nothing is downloaded; UserError where the shape would have to be.
     """
     from coreheads.adapters.checkpoints import hub, loading, published
+    from coreheads.doctor.memory import cache_bytes, empty_model, weight_bytes
 
     place = loading.place(name)
     folder = Path(place) if Path(place).is_dir() else hub.cached(name)
     config = loading.config(name, str(folder)) if folder is not None else published.config(name)
-    count, number = _parameters(config, loading.dtype(dtype))
-    tokens = min(CONTEXT, int(config.text_config.max_position_embeddings))
-    return count * number.itemsize, tokens * _token_bytes(config.text_config, number), tokens
+    number = loading.dtype_of(config, dtype)
+    tokens = _cache_tokens(config)
+    return weight_bytes(empty_model(config, number)), cache_bytes(config, number, tokens), tokens
 
 
-def _memory(config: Any, dtype: Any, checks: list[Check]) -> int:
+def _cache_tokens(config: Any) -> int:
+    return min(CONTEXT, int(config.text_config.max_position_embeddings))
+
+
+def _memory(config: Any, dtype: str, checks: list[Check]) -> int:
     """Bytes of the weights and of the key-value cache of CONTEXT tokens."""
-    count, number = _parameters(config, dtype)
-    weights = count * number.itemsize
-    text = config.text_config
-    token = _token_bytes(text, number)
-    name = str(number).removeprefix("torch.")
+    from coreheads.adapters.checkpoints import loading
+    from coreheads.doctor.memory import cache_bytes, empty_model, weight_bytes
+
+    number = loading.dtype_of(config, dtype)
+    model = empty_model(config, number)
+    count, weights = sum(parameter.numel() for parameter in model.parameters()), weight_bytes(model)
+    token = cache_bytes(config, number)
     number_of = f"{count / 1e9:.2f} billion" if count >= 1e8 else f"{count / 1e6:.2f} million"
+    name = str(number).removeprefix("torch.")
     checks.append(Check("weights", True, f"{number_of} parameters, {gib(weights)} in {name}"))
-    most = text.max_position_embeddings
+    most = config.text_config.max_position_embeddings
     sizes = ", ".join(f"{gib(token * tokens)} at {tokens:,} tokens" for tokens in _CONTEXTS if tokens <= most)
     checks.append(Check("KV cache", True, f"{token / 1024:.0f} KiB a token" + (f": {sizes}" if sizes else "")))
-    need: int = weights + token * min(CONTEXT, int(most))
-    return need
-
-
-def _token_bytes(text: Any, number: Any) -> int:
-    """Of the key-value cache, a token."""
-    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    size: int = 2 * text.num_hidden_layers * text.num_key_value_heads * width * number.itemsize
-    return size
-
-
-def _parameters(config: Any, dtype: Any) -> tuple[int, Any]:
-    """(number of parameters, torch dtype that they are loaded in)."""
-    import torch
-    from transformers import AutoModelForImageTextToText
-
-    from coreheads.quiet import quiet
-
-    try:
-        with quiet(), torch.device("meta"):
-            model = AutoModelForImageTextToText.from_config(config)
-            model.tie_weights()
-    except Exception as error:  # numbers that make no model
-        raise UserError(f"config.json: describes no model that can be built ({one_line(error)})") from error
-    number = dtype if isinstance(dtype, torch.dtype) else getattr(config, "dtype", None) or torch.float32
-    # a tied embedding is one parameter under two names
-    count: int = sum({id(parameter): parameter.numel() for parameter in model.parameters()}.values())
-    return count, number
+    return weights + token * _cache_tokens(config)
 
 
 def _room(device: Any, need: int) -> Check:

@@ -4,37 +4,36 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from coreheads.bench.heads import SPREADS, spread
-from coreheads.bench.rows import FIELDS, crossover, rows, series
-from coreheads.bench.text import draw, report
-from coreheads.bench.timing import end_to_end
+from coreheads.bench.rows import Condition, Row, crossover, rows, series
+from coreheads.bench.text import draw, picture, report
 from coreheads.errors import UserError
+from coreheads.timing.speedup import end_to_end
 
-COMMON = {
+COMMON: Condition = {
     "model": "a/b", "weights": "random", "device": "x", "dtype": "float32", "context": 1024, "batch": 1,
-    "selection": "top", "fraction": 0.05, "sink": 4, "window": 64, "repeats": 11,
+    "selection": "top", "fraction": 0.05, "sink": 4, "window": 64,
+    "kv_bytes_ratio": 0.25, "peak_memory_ratio": None, "repeats": 11,
 }  # fmt: skip
 KERNELS = {"prefill": "sdpa", "decode": "packed"}
 
 
-def made(context: int = 1024, dense: float = 3.0, hybrid: float = 1.5) -> list[dict[str, Any]]:
+def made(context: int = 1024, dense: float = 3.0, hybrid: float = 1.5) -> list[Row]:
     def times(prefill: float) -> dict[str, list[float]]:
         return {"prefill": [prefill] * 10 + [50.0], "decode": [0.1] * 11, "vision": [], "preprocess": []}
 
     found = [times(dense), times(hybrid), times(1.0)]
     for part in found:
         part["end_to_end"] = end_to_end(part, 10)
-    memory = {"kv_bytes_ratio": 0.25, "peak_memory_ratio": None}
-    return rows({**COMMON, "context": context}, *found, KERNELS, memory)
+    return rows({**COMMON, "context": context}, *found, KERNELS)
 
 
 def test_rows_are_ratios_of_medians() -> None:
     prefill, decode, whole = made()
-    assert tuple(prefill) == FIELDS
+    assert tuple(prefill) == tuple(Row.__annotations__)
     assert (prefill["phase"], decode["phase"], whole["phase"]) == ("prefill", "decode", "end_to_end")
     assert (prefill["dense_ms"], prefill["hybrid_ms"], prefill["speedup"]) == (3000, 1500, 2)
     assert (prefill["ceiling"], prefill["ceiling_share"]) == (3, pytest.approx(2 / 3))
@@ -71,7 +70,9 @@ def test_report_and_picture(tmp_path: Path) -> None:
     assert "Not measured: preprocess, vision" in text
     length = math.exp(math.log(1024) + math.log(4) * 0.5 / 1.5)
     assert f"faster from about {length:,.0f} tokens on" in text
-    assert draw(both, tmp_path / "b.png").stat().st_size > 5000
+    drawn = draw(both, tmp_path / "b.png")
+    assert drawn is not None
+    assert drawn.stat().st_size > 5000
     (line,) = series(both, "prefill").values()
     assert [row["context"] for row in line] == [1024, 4096]
     assert "Peak memory was not measured" in text
@@ -80,6 +81,21 @@ def test_report_and_picture(tmp_path: Path) -> None:
     assert "0.62" in on_gpu
     assert "Peak memory was not measured" not in on_gpu
     assert report([], details).startswith("Nothing was measured")
+
+
+def test_what_the_picture_says() -> None:
+    both = [*made(1024, 1.0, 2.0), *made(4096, 3.0, 1.5)]
+    spec = picture(both)
+    assert spec["title"]["text"] == "a/b, random weights; x, float32"
+    assert [panel["title"] for panel in spec["hconcat"]] == ["prefill", "decoding, a token", "end to end"]
+    prefill = spec["hconcat"][0]
+    points = [(point["tokens"], point["kind"], point["y"]) for point in prefill["data"]["values"]]
+    assert points == [(1024, "hybrid", 0.5), (1024, "ceiling", 1), (4096, "hybrid", 2), (4096, "ceiling", 3)]
+    assert prefill["data"]["values"][0]["row"]["speedup_ci"] == [0.5, 0.5]
+    assert prefill["encoding"]["color"]["scale"]["domain"] == ["b, top 5 % of heads, sink 4, window 64"]
+    length = math.exp(math.log(1024) + math.log(4) * 0.5 / 1.5)
+    crossings = [layer["data"]["values"] for layer in prefill["layer"] if "data" in layer][1:]
+    assert [[mark["text"] for mark in marks] for marks in crossings] == [[f"{length:,.0f}"]] * 2
 
 
 @pytest.mark.parametrize("shape", [(36, 32, 8), (64, 64, 8), (28, 28, 4), (6, 16, 8), (2, 8, 4)])
