@@ -1,6 +1,6 @@
 """The reference benchmark on one GPU, in parts of less than ten minutes each.
 
-It needs torch, transformers and what `coreheads bench` needs (tabulate, matplotlib), and downloads nothing: weights
+It needs torch, transformers and tabulate (for pictures altair and vl-convert-python), and downloads nothing: weights
 are random, shapes are those of the published checkpoints. Without network, with setuptools 77 or newer:
 
     pip install --no-deps --no-build-isolation .

@@ -49,6 +49,6 @@ def run(settings: Settings, say: Callable[[str], None] = print) -> str:
     if rows:
         with writing(settings.out):
             picture = text.draw(rows, settings.out.with_suffix(".png"))
-        written += f", {picture}" if picture else "\nNo picture: it needs vl-convert-python, which is not installed."
+        written += f", {picture}" if picture else "\nNo picture: altair and vl-convert-python are not installed."
     parts = [text.report(rows, details), extra.report(details.get("ram", []), details.get("longest", {})), written]
     return "\n".join(filter(None, parts))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from coreheads.bench.rows import PHASES, Row, crossover, series
 from coreheads.bench.series import Details
 from coreheads.files import write_bytes
+
+if TYPE_CHECKING:
+    import altair as alt
 
 COLOURS = ("#c23b0e", "#2b6cb0", "#0f766e", "#8b5cf6", "#b45309", "#6b7280")
 DRAWN = {"prefill": "prefill", "decode": "decoding, a token", "end_to_end": "end to end"}
@@ -55,9 +58,7 @@ def _table(rows: Sequence[Row]) -> str:
         "repeats": lambda row: str(row["repeats"]),
     }
     if any(row["peak_memory_ratio"] is not None for row in rows):
-        columns["peak memory"] = lambda row: (
-            "" if row["peak_memory_ratio"] is None else f"{row['peak_memory_ratio']:.2f}"
-        )
+        columns["peak memory"] = lambda row: _ratio(row["peak_memory_ratio"])
     ordered = sorted(rows, key=lambda row: (row["context"], PHASES.index(row["phase"])))
     return tabulate(
         [[show(row) for show in columns.values()] for row in ordered],
@@ -79,80 +80,62 @@ def _number(milliseconds: float) -> str:
 def draw(rows: Sequence[Row], path: Path) -> Path | None:
     """Speedup over context length, a panel a phase, with intervals, ceilings (dotted) and the crossover.
 
-    None where the package that draws is not installed: the benchmark needs torch and transformers only.
+    None where a package that draws is not installed: the benchmark needs torch and transformers only.
     """
     try:
+        import altair as alt
         import vl_convert
     except ImportError:
         return None
-    return write_bytes(path, vl_convert.vegalite_to_png(picture(rows), scale=2))
-
-
-def picture(rows: Sequence[Row]) -> dict[str, Any]:
-    """A Vega-Lite specification."""
     first = rows[0]
     weights = ", random weights" if first["weights"] == "random" else ""
-    return {
-        "title": {"text": f"{first['model']}{weights}; {first['device']}, {first['dtype']}", "anchor": "middle"},
-        "hconcat": [_panel(rows, phase) for phase in DRAWN if series(rows, phase)],
-        "config": {"view": {"stroke": None}, "legend": {"orient": "bottom", "columns": 1, "labelLimit": 600}},
-        "background": "white",
-    }
+    title = alt.Title(f"{first['model']}{weights}; {first['device']}, {first['dtype']}", anchor="middle")
+    panels = alt.hconcat(*(panel(rows, phase) for phase in DRAWN if series(rows, phase)), title=title)
+    styled = panels.configure_view(stroke=None).configure_legend(orient="bottom", columns=1, labelLimit=600)
+    return write_bytes(path, vl_convert.vegalite_to_png(styled.to_json(), scale=2))
 
 
-def _panel(rows: Sequence[Row], phase: str) -> dict[str, Any]:
+def panel(rows: Sequence[Row], phase: str) -> alt.LayerChart | alt.FacetChart:
+    """The chart of one phase."""
+    import altair as alt
+
     lines = series(rows, phase)
     values = [
-        {"name": name, "tokens": row["context"], "row": row, "kind": kind, "y": y}
+        {"name": name, "tokens": row["context"], "kind": kind, "y": y, "low": ci[0], "high": ci[1]}
         for name, line in lines.items()
         for row in line
-        for kind, y in (("hybrid", row["speedup"]), ("ceiling", row["ceiling"]))
+        for kind, y, ci in (("hybrid", row["speedup"], row["speedup_ci"]), ("ceiling", row["ceiling"], [None] * 2))
     ]
     crossings = [
-        {"tokens": length, "name": name, "text": f"{length:,.0f}"}
+        {"name": name, "tokens": length, "text": f"{length:,.0f}"}
         for name, line in lines.items()
         if (length := crossover([(row["context"], row["speedup"]) for row in line])[0]) is not None
     ]
-    x = {
-        "field": "tokens",
-        "type": "quantitative",
-        "scale": {"type": "log", "base": 2, "nice": False},
-        "title": "tokens of the prompt",
-        "axis": {
-            "values": sorted({row["context"] for row in rows}),
-            "labelExpr": "datum.value % 1024 ? format(datum.value, ',') : datum.value / 1024 + 'k'",
-            "labelFlush": False,
-        },
-    }
-    y = {"field": "y", "type": "quantitative", "title": "speedup over the fastest dense kernel"}
-    dashes = {"domain": ["hybrid", "ceiling", "dense"], "range": [[1, 0], [2, 3], [6, 4]]}
-    dash = {"field": "kind", "scale": dashes, "title": None}
-    hybrid = {"filter": "datum.kind == 'hybrid'"}
-    interval = {"y": {**y, "field": "row.speedup_ci[0]"}, "y2": {"field": "row.speedup_ci[1]"}}
-    return {
-        "title": DRAWN[phase],
-        "width": 340,
-        "height": 230,
-        "data": {"values": values},
-        "encoding": {
-            "x": x,
-            "y": y,
-            "color": {"field": "name", "scale": {"domain": list(lines), "range": COLOURS}, "title": None},
-        },
-        "layer": [
-            {"mark": "line", "encoding": {"strokeDash": dash}},
-            {"mark": {"type": "point", "filled": True, "size": 40, "opacity": 1}, "transform": [hybrid]},
-            {"mark": "rule", "transform": [hybrid], "encoding": interval},
-            {
-                "data": {"values": [{"y": 1, "kind": "dense"}]},
-                "mark": "rule",
-                "encoding": {"x": None, "color": {"value": "#111111"}, "strokeDash": dash},
-            },
-            {"data": {"values": crossings}, "mark": {"type": "rule", "opacity": 0.6}, "encoding": {"y": None}},
-            {
-                "data": {"values": crossings},
-                "mark": {"type": "text", "angle": 270, "align": "left", "baseline": "bottom", "dx": 4, "dy": -2},
-                "encoding": {"y": {"value": 230}, "text": {"field": "text"}},
-            },
-        ],
-    }
+    axis = alt.Axis(
+        values=sorted({row["context"] for row in rows}),
+        labelExpr="datum.value % 1024 ? format(datum.value, ',') : datum.value / 1024 + 'k'",
+        labelFlush=False,
+    )
+    scale = alt.Scale(type="log", base=2, nice=False)
+    x = alt.X("tokens:Q", title="tokens of the prompt", scale=scale, axis=axis)
+    y = alt.Y("y:Q", title="speedup over the fastest dense kernel")
+    colour = alt.Color("name:N", title=None, scale=alt.Scale(domain=list(lines), range=COLOURS))
+    dashes = alt.Scale(domain=["hybrid", "ceiling", "dense"], range=[[1, 0], [2, 3], [6, 4]])
+    dash = alt.StrokeDash("kind:N", title=None, scale=dashes)
+    points = alt.Chart(alt.InlineData(values)).encode(x=x, y=y, color=colour)
+    hybrid = points.transform_filter("datum.kind == 'hybrid'")
+    dense = alt.Chart(alt.InlineData([{"y": 1, "kind": "dense"}]))
+    crossed = alt.Chart(alt.InlineData(crossings)).encode(x=x, color=colour)
+    return alt.layer(
+        points.mark_line().encode(strokeDash=dash),
+        hybrid.mark_point(filled=True, size=40, opacity=1),
+        hybrid.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"),
+        dense.mark_rule(color="#111111").encode(y=y, strokeDash=dash),
+        crossed.mark_rule(opacity=0.6),
+        crossed.mark_text(angle=270, align="left", baseline="bottom", dx=4, dy=-2).encode(
+            y=alt.value(230), text="text:N"
+        ),
+        title=DRAWN[phase],
+        width=340,
+        height=230,
+    )

@@ -9,8 +9,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import psutil
+import torch
+
+from coreheads.adapters.checkpoints import hub, loading, published
+from coreheads.adapters.checkpoints.registry import family
 from coreheads.doctor.environment import Check
+from coreheads.doctor.memory import cache_bytes, empty_model, weight_bytes
 from coreheads.errors import UserError, one_line
+from coreheads.quiet import quiet
 from coreheads.text import gib
 
 CONTEXT = 32768
@@ -25,12 +32,10 @@ def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> l
 
     device, dtype: as ``load_adapter`` takes them. The last finding is the verdict.
     """
-    from coreheads.adapters.checkpoints import loading
-
     checks: list[Check] = []
     try:
         target = loading.device(device)
-        loading.dtype(dtype)
+        loading.dtype(dtype)  # a wrong one is told before anything is looked for
         folder, config, whole = _configuration(name, checks)
         checks.append(_family(name, config))
         need = _memory(config, dtype, checks)
@@ -49,8 +54,6 @@ def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> l
 def _configuration(name: str, checks: list[Check]) -> tuple[Path | None, Any, bool]:
     """The checkpoint's folder on this machine (None: it has none), its configuration, and whether what the folder
     lacks cannot come from the hub."""
-    from coreheads.adapters.checkpoints import hub, loading, published
-
     place = loading.place(name)
     if Path(place).is_dir():
         checks.append(Check("files", True, place))
@@ -68,8 +71,6 @@ def _configuration(name: str, checks: list[Check]) -> tuple[Path | None, Any, bo
 
 
 def _family(name: str, config: Any) -> Check:
-    from coreheads.adapters.checkpoints.registry import family
-
     adapter = family(config.model_type, name)
     text = config.text_config
     shape = f"{text.num_hidden_layers} layers x {text.num_attention_heads} heads, {text.num_key_value_heads} KV heads"
@@ -83,9 +84,6 @@ def needed_bytes(name: str, dtype: str) -> tuple[int, int, int]:
 
     Nothing is downloaded; UserError where the shape would have to be.
     """
-    from coreheads.adapters.checkpoints import hub, loading, published
-    from coreheads.doctor.memory import cache_bytes, empty_model, weight_bytes
-
     place = loading.place(name)
     folder = Path(place) if Path(place).is_dir() else hub.cached(name)
     config = loading.config(name, str(folder)) if folder is not None else published.config(name)
@@ -100,9 +98,6 @@ def _cache_tokens(config: Any) -> int:
 
 def _memory(config: Any, dtype: str, checks: list[Check]) -> int:
     """Bytes of the weights and of the key-value cache of CONTEXT tokens."""
-    from coreheads.adapters.checkpoints import loading
-    from coreheads.doctor.memory import cache_bytes, empty_model, weight_bytes
-
     number = loading.dtype_of(config, dtype)
     model = empty_model(config, number)
     count, weights = sum(parameter.numel() for parameter in model.parameters()), weight_bytes(model)
@@ -116,36 +111,29 @@ def _memory(config: Any, dtype: str, checks: list[Check]) -> int:
     return weights + token * _cache_tokens(config)
 
 
-def _room(device: Any, need: int) -> Check:
-    import psutil
-    import torch
-
+def _room(device: torch.device, need: int) -> Check:
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     text = f"{gib(need)} for weights and cache, {gib(free)} free on {device}; activations come on top"
     return Check("memory", need < free, text)
 
 
 def _weights(folder: Path, whole: bool) -> Check:
-    from coreheads.adapters.checkpoints import hub
-
-    found = hub.weights(folder)
-    if found.broken:
-        return Check("weight files", False, f"damaged: {', '.join(found.broken)}")
-    if found.missing:
+    files = hub.weights(folder)
+    if files.broken:
+        return Check("weight files", False, f"damaged: {', '.join(files.broken)}")
+    if files.missing:
         more = "" if whole else f"; {_LATER}"
-        return Check("weight files", not whole, f"not there: {', '.join(found.missing)}{more}")
-    return Check("weight files", True, gib(found.bytes))
+        return Check("weight files", not whole, f"not there: {', '.join(files.missing)}{more}")
+    return Check("weight files", True, gib(files.bytes))
 
 
 def _processor(folder: Path, whole: bool) -> Check:
     from transformers import AutoProcessor
 
-    from coreheads.quiet import quiet
-
     try:
         with quiet():
-            found = AutoProcessor.from_pretrained(folder)
+            processor = AutoProcessor.from_pretrained(folder)
     except Exception as error:  # a broken processor is a finding, whatever it raises
         return Check("processor", not whole, one_line(error) if whole else f"not there; {_LATER}")
-    template = "" if found.chat_template else ", without a chat template"
-    return Check("processor", not template, f"{type(found).__name__}{template}")
+    template = "" if processor.chat_template else ", without a chat template"
+    return Check("processor", not template, f"{type(processor).__name__}{template}")

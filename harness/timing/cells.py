@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass, replace
+from statistics import median
 from typing import Any
 
 from coreheads import environment
 from coreheads.config.cells import Cell
-from coreheads.timing.interleaved import Variant, nearest_to_median, time_variants
+from coreheads.timing.interleaved import Variant, time_variants
 
 
 def time_cells(
@@ -84,3 +85,9 @@ def ceiling_of(patch: Any) -> Any:
 def kv_ratio(patch: Any, model: Any, tokens: int) -> float | None:
     """KV bytes kept over dense at so many tokens; None where the patch keeps all or does not say."""
     return float(patch.kv_ratio(model, tokens)) if hasattr(patch, "kv_ratio") else None
+
+
+def nearest_to_median(tokens: Mapping[int, int], count: int) -> list[int]:
+    """The ``count`` keys whose values lie nearest to the median value; equal distances by key."""
+    middle = median(tokens.values())
+    return sorted(tokens, key=lambda key: (abs(tokens[key] - middle), key))[:count]

@@ -245,9 +245,3 @@ def seconds_of(run: Callable[[], object], device: torch.device) -> float:
     started = clock.now()
     run()
     return clock.now() - started
-
-
-def nearest_to_median(tokens: Mapping[int, int], count: int) -> list[int]:
-    """The ``count`` keys whose values lie nearest to the median value; equal distances by key."""
-    middle = median(tokens.values())
-    return sorted(tokens, key=lambda key: (abs(tokens[key] - middle), key))[:count]

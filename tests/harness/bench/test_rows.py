@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from coreheads.bench.heads import SPREADS, spread
 from coreheads.bench.rows import Condition, Row, crossover, rows, series
-from coreheads.bench.text import draw, picture, report
+from coreheads.bench.text import draw, panel, report
 from coreheads.errors import UserError
 from coreheads.timing.speedup import end_to_end
 
@@ -85,17 +86,23 @@ def test_report_and_picture(tmp_path: Path) -> None:
 
 def test_what_the_picture_says() -> None:
     both = [*made(1024, 1.0, 2.0), *made(4096, 3.0, 1.5)]
-    spec = picture(both)
-    assert spec["title"]["text"] == "a/b, random weights; x, float32"
-    assert [panel["title"] for panel in spec["hconcat"]] == ["prefill", "decoding, a token", "end to end"]
-    prefill = spec["hconcat"][0]
-    points = [(point["tokens"], point["kind"], point["y"]) for point in prefill["data"]["values"]]
+    spec = panel(both, "decode").to_dict()
+    assert spec["title"] == "decoding, a token"
+    spec = panel(both, "prefill").to_dict()
+    lines, _, intervals, dense, *crossings = spec["layer"]
+
+    def values(layer: dict[str, Any]) -> list[dict[str, Any]]:
+        shown: list[dict[str, Any]] = spec["datasets"][layer["data"]["name"]]
+        return shown
+
+    points = [(point["tokens"], point["kind"], point["y"]) for point in values(lines)]
     assert points == [(1024, "hybrid", 0.5), (1024, "ceiling", 1), (4096, "hybrid", 2), (4096, "ceiling", 3)]
-    assert prefill["data"]["values"][0]["row"]["speedup_ci"] == [0.5, 0.5]
-    assert prefill["encoding"]["color"]["scale"]["domain"] == ["b, top 5 % of heads, sink 4, window 64"]
+    assert [(point["low"], point["high"]) for point in values(intervals)[::2]] == [(0.5, 0.5), (2, 2)]
+    assert values(dense) == [{"y": 1, "kind": "dense"}]
+    assert lines["encoding"]["color"]["scale"]["domain"] == ["b, top 5 % of heads, sink 4, window 64"]
     length = math.exp(math.log(1024) + math.log(4) * 0.5 / 1.5)
-    crossings = [layer["data"]["values"] for layer in prefill["layer"] if "data" in layer][1:]
-    assert [[mark["text"] for mark in marks] for marks in crossings] == [[f"{length:,.0f}"]] * 2
+    for layer in crossings:
+        assert [mark["text"] for mark in values(layer)] == [f"{length:,.0f}"]
 
 
 @pytest.mark.parametrize("shape", [(36, 32, 8), (64, 64, 8), (28, 28, 4), (6, 16, 8), (2, 8, 4)])

@@ -177,7 +177,7 @@ def test_it_needs_torch_and_transformers_only(small_model: Path, tmp_path: Path)
     """As on a machine where nothing else is installed; an old typer is, a new one needs pydantic itself."""
     program = (
         "import sys\n"
-        "others = ('lmms_eval', 'datasets', 'decord', 'pydantic', 'av', 'pypdfium2', 'typer', 'vl_convert')\n"
+        "others = ('lmms_eval', 'datasets', 'decord', 'pydantic', 'av', 'pypdfium2', 'typer', 'altair')\n"
         "sys.modules.update(dict.fromkeys(others))\n"
         "from pathlib import Path\n"
         "from coreheads.bench.run import Settings, run\n"
@@ -189,6 +189,6 @@ def test_it_needs_torch_and_transformers_only(small_model: Path, tmp_path: Path)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "Weights were random" in done.stdout
-    assert "No picture: it needs vl-convert-python, which is not installed." in done.stdout
+    assert "No picture: altair and vl-convert-python are not installed." in done.stdout
     assert json.loads((tmp_path / "b.json").read_text())["rows"]
     assert not (tmp_path / "b.png").exists()

@@ -13,7 +13,7 @@ from coreheads.adapters.checkpoints.registry import load_adapter
 from coreheads.adapters.generation.structure import language_model
 from coreheads.adapters.patches.registry import make_patch
 from coreheads.timing import interleaved
-from coreheads.timing.cells import cache_of, ceiling_of, kv_ratio
+from coreheads.timing.cells import cache_of, ceiling_of, kv_ratio, nearest_to_median
 from coreheads.timing.speedup import dense_speed, end_to_end, patched_speed
 
 MESSAGES = [
@@ -133,8 +133,8 @@ def test_what_patches_know_of_themselves(adapter: Any) -> None:
 
 
 def test_the_prompt_timed_is_the_one_of_median_length() -> None:
-    assert interleaved.nearest_to_median({0: 100, 1: 900, 2: 500, 3: 450, 4: 2000}, 1) == [2]
-    assert interleaved.nearest_to_median({5: 10, 4: 10}, 1) == [4]
+    assert nearest_to_median({0: 100, 1: 900, 2: 500, 3: 450, 4: 2000}, 1) == [2]
+    assert nearest_to_median({5: 10, 4: 10}, 1) == [4]
 
 
 def test_speed_rows_are_ratios_of_medians() -> None:
