@@ -46,7 +46,7 @@ class Part:
 def _parts() -> dict[str, Part]:
     """Long prompts and large models a selection, or a selection and a fraction, at a time."""
     small, large, largest = (QWEN.format(size) for size in ("4B", "8B", "32B"))
-    found = {
+    parts = {
         "4b": Part(small, (8 * K, 32 * K)),
         "4b-64k": Part(small, (64 * K,)),
         "8b": Part(large, (8 * K, 32 * K)),
@@ -55,18 +55,18 @@ def _parts() -> dict[str, Part]:
         "internvl-8b": Part(INTERN, (8 * K, 32 * K)),
     }
     for spread in ("clustered", "scattered"):
-        found[f"32b-{spread}"] = Part(largest, (32 * K,), (spread,), note="peak of 76 GiB: 80 GB hold it just so")
+        parts[f"32b-{spread}"] = Part(largest, (32 * K,), (spread,), note="peak of 76 GiB: 80 GB hold it just so")
         for percent in (5, 10):
             one = {"selections": (spread,), "fractions": (percent / 100,)}
-            found[f"4b-128k-{spread}-{percent}"] = Part(small, (128 * K,), **one)
-            found[f"8b-128k-{spread}-{percent}"] = Part(large, (128 * K,), **one)
+            parts[f"4b-128k-{spread}-{percent}"] = Part(small, (128 * K,), **one)
+            parts[f"8b-128k-{spread}-{percent}"] = Part(large, (128 * K,), **one)
     one = {"selections": ("clustered",), "fractions": (0.05,)}
-    found["32b-64k"] = Part(largest, (64 * K,), **one, note="peak of 90 GiB: needs more than 80 GB")
-    found["8b-chunked"] = Part(large, (128 * K,), **one, plan=Plan(prefill_chunk=16 * K), note="in pieces of 16k")
-    found["8b-ram"] = Part(large, (8 * K,), **one, ram=True, note="what RAM costs, beside eager attention too")
-    found["8b-ram-128k"] = Part(large, (128 * K,), **one, plan=Plan(repeats=4), ram=True, note="what RAM costs")
-    found["8b-fit"] = Part(large, (8 * K,), **one, plan=Plan(repeats=2), longest=True, note="the longest context")
-    return found
+    parts["32b-64k"] = Part(largest, (64 * K,), **one, note="peak of 90 GiB: needs more than 80 GB")
+    parts["8b-chunked"] = Part(large, (128 * K,), **one, plan=Plan(prefill_chunk=16 * K), note="in pieces of 16k")
+    parts["8b-ram"] = Part(large, (8 * K,), **one, ram=True, note="what RAM costs, beside eager attention too")
+    parts["8b-ram-128k"] = Part(large, (128 * K,), **one, plan=Plan(repeats=4), ram=True, note="what RAM costs")
+    parts["8b-fit"] = Part(large, (8 * K,), **one, plan=Plan(repeats=2), longest=True, note="the longest context")
+    return parts
 
 
 PARTS = _parts()
@@ -75,7 +75,7 @@ PARTS = _parts()
 def settings(name: str, tiny: Path | None) -> Settings:
     """What ``coreheads bench MODEL --random-weights --sink 128 --window 1024 --fraction 0.05,0.1`` measures."""
     part = PARTS[name]
-    found = Settings(
+    asked = Settings(
         part.model,
         list(part.contexts),
         list(part.fractions),
@@ -89,13 +89,13 @@ def settings(name: str, tiny: Path | None) -> Settings:
         longest=part.longest,
     )
     if tiny is None:
-        return found
+        return asked
     plan = replace(part.plan, repeats=2, warmup=0, decode_tokens=3)
     if plan.prefill_chunk is not None:
         plan = replace(plan, prefill_chunk=100)
     short = [context // 256 for context in part.contexts]
     return replace(
-        found, model=str(tiny), contexts=short, patterns=[(4, 16)], device="cpu", plan=plan, out=tiny / f"{name}.json"
+        asked, model=str(tiny), contexts=short, patterns=[(4, 16)], device="cpu", plan=plan, out=tiny / f"{name}.json"
     )
 
 

@@ -141,8 +141,7 @@ def _configuration(name: str) -> tuple[str, Any]:
     if known:
         return known[0], published.config(known[0])
     if name == TINY or Path(name).expanduser().exists():
-        place = loading.place(name)
-        return name, loading.config(name, place, trust_remote_code=False)
+        return name, loading.config(name, loading.place(name), trust_remote_code=False)
     return name, published.config(name)  # says which there are
 
 

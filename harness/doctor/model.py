@@ -54,10 +54,10 @@ def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> l
 def _configuration(name: str, checks: list[Check]) -> tuple[Path | None, Any, bool]:
     """The checkpoint's folder on this machine (None: it has none), its configuration, and whether what the folder
     lacks cannot come from the hub."""
-    place = loading.place(name)
-    if Path(place).is_dir():
-        checks.append(Check("files", True, place))
-        return Path(place), loading.config(name, place), True
+    path = loading.place(name)
+    if Path(path).is_dir():
+        checks.append(Check("files", True, path))
+        return Path(path), loading.config(name, path), True
     folder, problem = hub.cached(name), hub.unreachable(name)
     if folder is not None:
         checks.append(Check("files", True, str(folder)))
@@ -84,8 +84,8 @@ def needed_bytes(name: str, dtype: str) -> tuple[int, int, int]:
 
     Nothing is downloaded; UserError where the shape would have to be.
     """
-    place = loading.place(name)
-    folder = Path(place) if Path(place).is_dir() else hub.cached(name)
+    path = Path(loading.place(name))
+    folder = path if path.is_dir() else hub.cached(name)
     config = loading.config(name, str(folder)) if folder is not None else published.config(name)
     number = loading.dtype_of(config, dtype)
     tokens = _cache_tokens(config)
