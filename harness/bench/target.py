@@ -33,7 +33,6 @@ from coreheads.errors import UserError
 
 if TYPE_CHECKING:
     from coreheads.adapters.families.base import Adapter
-    from coreheads.adapters.prompt.prompt import Prompt
 
 SIDES = (1024, 512, 256, 128, 64)
 """Pixels of a picture's side: the largest of which a prompt holds several. A processor may resize them."""
@@ -161,7 +160,7 @@ def _random_prompt(model: Any, tokens: int, batch: int) -> Workload:
 def _pictures(adapter: Adapter, tokens: int, batch: int) -> Workload:
     from PIL import Image
 
-    def prepare(count: int) -> Prompt:
+    def prepare(count: int) -> Any:
         pictures = [{"type": "image", "image": picture.copy()} for _ in range(count)]
         return adapter.prepare([{"role": "user", "content": [*pictures, {"type": "text", "text": "where is it?"}]}])
 
@@ -184,6 +183,4 @@ def _pictures(adapter: Adapter, tokens: int, batch: int) -> Workload:
     after = int(positions.max()) + 1
     further = torch.arange(after, after + fill, device=positions.device)
     inputs["position_ids"] = torch.cat([positions, further.expand(*positions.shape[:-1], -1)], -1)
-    return Workload(
-        tokens, inputs, after + fill, len(prompt.vision_tokens), lambda: float(prepare(count).preprocess_s or 0)
-    )
+    return Workload(tokens, inputs, after + fill, len(prompt.vision_tokens), lambda: float(prepare(count).preprocess_s))

@@ -27,7 +27,7 @@ QUICK = 5.0
 EQUAL = 1.03
 """Kernels nearer to each other than this are equally fast: it is what three repeats can tell."""
 OWN = "packed"
-"""The project's own dense attention: on a GPU the fastest kernel that ``adapters.patches.dense`` finds, in decoding the
+"""The project's own dense attention: on a GPU the fastest kernel that ``adapters.kernels.dense`` finds, in decoding the
 query heads of a KV head as rows of one product."""
 EAGER_TOKENS = 2048
 """Longest prompt at which eager attention is tried: it holds heads x tokens x tokens scores."""
@@ -59,7 +59,7 @@ class Timed:
 def time_variants(
     adapter: Adapter,
     prompt: Prompt,
-    prepare: Callable[[], Prompt],
+    prepare: Callable[[], Any],  # a Prompt whose preprocessing was timed
     variants: Sequence[Variant],
     repeats: int = 10,
     warmup: int = 1,
@@ -75,7 +75,7 @@ def time_variants(
         decode_tokens: How many tokens every run decodes after the first, whatever the answer.
         advance: Called after every repeat.
     """
-    preprocess = [float(prepare().preprocess_s or 0) for _ in range(repeats)]
+    preprocess = [float(prepare().preprocess_s) for _ in range(repeats)]
     memo = VisionMemo()
 
     def run(variant: Variant) -> dict[str, float]:
