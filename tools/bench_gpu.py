@@ -1,6 +1,6 @@
 """The reference benchmark on one GPU, in parts of less than ten minutes each.
 
-It needs torch, transformers and what `coreheads bench` needs (tabulate, matplotlib), and downloads nothing: weights
+It needs torch, transformers and tabulate (for pictures altair and vl-convert-python), and downloads nothing: weights
 are random, shapes are those of the published checkpoints. Without network, with setuptools 77 or newer:
 
     pip install --no-deps --no-build-isolation .
@@ -15,12 +15,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from coreheads.bench.check import BenchError
-from coreheads.bench.run import Settings, run
-from coreheads.bench.timing import Plan
+from coreheads.bench.run import run
+from coreheads.bench.settings import Plan, Settings
 from coreheads.errors import UserError
 
 RESULTS = Path(__file__).parent.parent / "results" / "gpu"
@@ -29,74 +30,61 @@ LLAVA = "llava-hf/llava-onevision-qwen2-7b-ov-hf"
 K = 1024
 
 
-@dataclass(frozen=True)
-class Part:
-    """One call: a model, its context lengths, and what is measured besides."""
-
-    model: str
-    contexts: tuple[int, ...]
-    selections: tuple[str, ...] = ("clustered", "scattered")
-    fractions: tuple[float, ...] = (0.05, 0.1)
-    plan: Plan = field(default_factory=Plan)
-    ram: bool = False
-    longest: bool = False
-    note: str = ""
+NOTES = {
+    "32b-clustered": "peak of 76 GiB: 80 GB hold it just so",
+    "32b-scattered": "peak of 76 GiB: 80 GB hold it just so",
+    "32b-64k": "peak of 90 GiB: needs more than 80 GB",
+    "8b-chunked": "in pieces of 16k",
+    "8b-ram": "what RAM costs, beside eager attention too",
+    "8b-ram-128k": "what RAM costs",
+    "8b-fit": "the longest context",
+}
 
 
-def _parts() -> dict[str, Part]:
-    """Long prompts and large models a selection, or a selection and a fraction, at a time."""
+def _parts() -> dict[str, Settings]:
+    """What ``coreheads bench MODEL --random-weights --sink 128 --window 1024 --fraction 0.05,0.1`` measures.
+
+    Long prompts and large models a selection, or a selection and a fraction, at a time.
+    """
+    parts = {}
+
+    def add(name: str, model: str, *contexts: int, **more: Any) -> None:
+        asked = {"fractions": [0.05, 0.1], "selections": ["clustered", "scattered"], "patterns": [(128, 1024)], **more}
+        out = RESULTS / f"{name}.json"
+        parts[name] = Settings(model, list(contexts), out=out, random_weights=True, device="cuda", **asked)
+
     small, large, largest = (QWEN.format(size) for size in ("4B", "8B", "32B"))
-    found = {
-        "4b": Part(small, (8 * K, 32 * K)),
-        "4b-64k": Part(small, (64 * K,)),
-        "8b": Part(large, (8 * K, 32 * K)),
-        "8b-64k": Part(large, (64 * K,)),
-        "llava-7b": Part(LLAVA, (8 * K, 32 * K)),
-        "internvl-8b": Part(INTERN, (8 * K, 32 * K)),
-    }
+    for name, model in (("4b", small), ("8b", large)):
+        add(name, model, 8 * K, 32 * K)
+        add(f"{name}-64k", model, 64 * K)
+    add("llava-7b", LLAVA, 8 * K, 32 * K)
+    add("internvl-8b", INTERN, 8 * K, 32 * K)
     for spread in ("clustered", "scattered"):
-        found[f"32b-{spread}"] = Part(largest, (32 * K,), (spread,), note="peak of 76 GiB: 80 GB hold it just so")
+        add(f"32b-{spread}", largest, 32 * K, selections=[spread])
         for percent in (5, 10):
-            one = {"selections": (spread,), "fractions": (percent / 100,)}
-            found[f"4b-128k-{spread}-{percent}"] = Part(small, (128 * K,), **one)
-            found[f"8b-128k-{spread}-{percent}"] = Part(large, (128 * K,), **one)
-    one = {"selections": ("clustered",), "fractions": (0.05,)}
-    found["32b-64k"] = Part(largest, (64 * K,), **one, note="peak of 90 GiB: needs more than 80 GB")
-    found["8b-chunked"] = Part(large, (128 * K,), **one, plan=Plan(prefill_chunk=16 * K), note="in pieces of 16k")
-    found["8b-ram"] = Part(large, (8 * K,), **one, ram=True, note="what RAM costs, beside eager attention too")
-    found["8b-ram-128k"] = Part(large, (128 * K,), **one, plan=Plan(repeats=4), ram=True, note="what RAM costs")
-    found["8b-fit"] = Part(large, (8 * K,), **one, plan=Plan(repeats=2), longest=True, note="the longest context")
-    return found
+            one = {"selections": [spread], "fractions": [percent / 100]}
+            add(f"4b-128k-{spread}-{percent}", small, 128 * K, **one)
+            add(f"8b-128k-{spread}-{percent}", large, 128 * K, **one)
+    one = {"selections": ["clustered"], "fractions": [0.05]}
+    add("32b-64k", largest, 64 * K, **one)
+    add("8b-chunked", large, 128 * K, **one, plan=Plan(prefill_chunk=16 * K))
+    add("8b-ram", large, 8 * K, **one, ram=True)
+    add("8b-ram-128k", large, 128 * K, **one, plan=Plan(repeats=4), ram=True)
+    add("8b-fit", large, 8 * K, **one, plan=Plan(repeats=2), longest=True)
+    return parts
 
 
 PARTS = _parts()
 
 
-def settings(name: str, tiny: Path | None) -> Settings:
-    """What ``coreheads bench MODEL --random-weights --sink 128 --window 1024 --fraction 0.05,0.1`` measures."""
+def shrunk(name: str, folder: Path) -> Settings:
+    """The part's flow on the CPU with the configuration in ``folder`` and short prompts."""
     part = PARTS[name]
-    found = Settings(
-        part.model,
-        list(part.contexts),
-        list(part.fractions),
-        list(part.selections),
-        [(128, 1024)],
-        RESULTS / f"{name}.json",
-        random_weights=True,
-        device="cuda",
-        plan=part.plan,
-        ram=part.ram,
-        longest=part.longest,
-    )
-    if tiny is None:
-        return found
-    plan = replace(part.plan, repeats=2, warmup=0, decode_tokens=3)
-    if plan.prefill_chunk is not None:
-        plan = replace(plan, prefill_chunk=100)
-    short = [context // 256 for context in part.contexts]
-    return replace(
-        found, model=str(tiny), contexts=short, patterns=[(4, 16)], device="cpu", plan=plan, out=tiny / f"{name}.json"
-    )
+    chunk = None if part.plan.prefill_chunk is None else 100
+    plan = replace(part.plan, repeats=2, warmup=0, decode_tokens=3, prefill_chunk=chunk)
+    contexts = [context // 256 for context in part.contexts]
+    out = folder / f"{name}.json"
+    return replace(part, model=str(folder), contexts=contexts, patterns=[(4, 16)], device="cpu", plan=plan, out=out)
 
 
 def main() -> int:
@@ -109,7 +97,7 @@ def main() -> int:
     if arguments.list or not names:
         for name, part in PARTS.items():
             lengths = ", ".join(f"{context // K}k" for context in part.contexts)
-            print(f"{name:24} {part.model} at {lengths}{'; ' + part.note if part.note else ''}")
+            print(f"{name:24} {part.model} at {lengths}{'; ' + NOTES[name] if name in NOTES else ''}")
         return 0
     for name in names:
         if name not in PARTS:
@@ -118,7 +106,7 @@ def main() -> int:
     for name in names:
         started = time.perf_counter()
         try:
-            print(run(settings(name, arguments.tiny)), flush=True)
+            print(run(shrunk(name, arguments.tiny) if arguments.tiny else PARTS[name]), flush=True)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2

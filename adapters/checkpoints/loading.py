@@ -42,6 +42,15 @@ def dtype(name: str) -> torch.dtype | str:
     return found
 
 
+def dtype_of(config: Any, name: str) -> torch.dtype:
+    """The torch dtype of that name; "auto" is the checkpoint's own, and bfloat16 where its configuration names none."""
+    chosen = dtype(name)
+    if isinstance(chosen, torch.dtype):
+        return chosen
+    own: torch.dtype | None = config.dtype or config.text_config.dtype
+    return own or torch.bfloat16
+
+
 def place(name: str) -> str:
     """Where the checkpoint is: a folder's path, or a hub id. UserError for a folder that is missing or holds none."""
     if name in EMBEDDED:

@@ -15,7 +15,7 @@ from coreheads.adapters.kernels.evicting import EvictingCache
 from coreheads.adapters.kernels.rules import Local, Nothing, Rule
 from coreheads.adapters.patches.base import HeadPatch
 from coreheads.errors import UserError
-from coreheads.heads.types import Heads
+from coreheads.heads.types import SINK, WINDOW, Heads
 
 Granularity = Literal["query", "kv"]
 
@@ -40,8 +40,8 @@ class Hybrid(HeadPatch):
 
     name: ClassVar[str] = "hybrid"
 
-    sink: int = 4
-    window: int = 1024
+    sink: int = SINK
+    window: int = WINDOW
     local: bool = True
     granularity: Granularity = "query"
 

@@ -7,21 +7,19 @@ the kernels were given are counted; decoding over the evicting cache is compared
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar, TypedDict
 
 import torch
 from torch import Tensor
 
-from coreheads.adapters.generation.cache import PreallocatedCache
-from coreheads.adapters.generation.chunked_prefill import chunked_prefill
 from coreheads.adapters.kernels.autotune import relative_errors
 from coreheads.adapters.kernels.work import causal_pairs, counted
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.hooks import Step
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.bench.target import Target, Workload
+from coreheads.doctor.memory import cache_bytes
 
 ROWS = 24
 """Rows of every layer that are compared, beside those at the pattern's edges."""
@@ -43,6 +41,19 @@ class BenchError(Exception):
     """What was measured is not what it says: the benchmark must not be believed. One line."""
 
 
+class Checked(TypedDict):
+    """What was compared and counted at one context length."""
+
+    row_error: float
+    """Of sampled rows of attention's output, the largest relative error, see TOLERANCE."""
+    decode_error: float
+    """Of the logits over the evicting cache, see LOGITS."""
+    work: dict[str, int]
+    """Pairs of queries and keys that kernels were given in prefill, by kind of kernel."""
+    kv_bytes: int
+    """Kept in the evicting cache."""
+
+
 class RowCheck(Patch):
     """Compares sampled rows of every layer's heads with a dense masked softmax on the same queries and keys."""
 
@@ -55,7 +66,7 @@ class RowCheck(Patch):
         drawn = torch.randint(0, tokens, (ROWS,), generator=torch.Generator().manual_seed(tokens)).tolist()
         self.rows = torch.tensor(sorted({row for row in [*edges, *drawn] if 0 <= row < tokens}))
         self.errors: dict[int, float] = {}
-        self._output: dict[int, Tensor] = {}
+        self._expected: dict[int, Tensor] = {}
         self._first = 0
 
     def observe(self, step: Step) -> None:
@@ -64,22 +75,22 @@ class RowCheck(Patch):
             return
         total, count = step.key.shape[2], step.query.shape[2]
         self._first = total - count
-        mine = self._mine(count)
-        self._output[step.layer] = masked_softmax(self.hybrid, step, mine.to(step.query.device))
+        self._expected[step.layer] = masked_softmax(self.hybrid, step, self._within(count).to(step.query.device))
 
     def edit_output(self, layer: int, output: Tensor, rows: list[int]) -> Tensor:
         """Compare; the output stays as it is."""
-        mine = (self._mine(output.shape[1]) - self._first).to(output.device)
-        expected = self._output.pop(layer)
-        if len(mine):
-            got = output[0, mine].to(expected.dtype)
+        own = (self._within(output.shape[1]) - self._first).to(output.device)
+        expected = self._expected.pop(layer)
+        if len(own):
+            got = output[0, own].to(expected.dtype)
             single = (got - expected).abs().amax() / expected.abs().amax()
             error = float(torch.maximum(relative_errors(got, expected).mean(0).amax(), single))
             if not error <= self.errors.get(layer, 0.0):  # also when it is no number
                 self.errors[layer] = error
         return output
 
-    def _mine(self, count: int) -> Tensor:
+    def _within(self, count: int) -> Tensor:
+        """Those of the rows that are among the ``count`` now computed."""
         return self.rows[(self.rows >= self._first) & (self.rows < self._first + count)]
 
 
@@ -102,92 +113,69 @@ def masked_softmax(hybrid: Hybrid, step: Step, rows: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def check(target: Target, workload: Workload, name: str, patch: Hybrid, prefill_chunk: int | None) -> dict[str, Any]:
-    """Run the prompt as it will be timed, over the evicting cache and over a plain one, one after the other, and raise
-    BenchError for wrong outputs or work that was not saved; gives what was found."""
+def check(target: Target, workload: Workload, name: str, patch: Hybrid, prefill_chunk: int | None) -> Checked:
+    """Run the prompt as it will be timed, over the evicting cache and over a plain one, one after the other.
+
+    Raises:
+        BenchError: Outputs are wrong, or work is not saved.
+    """
     patch = patch.on(target.model)
     rows = RowCheck(patch, workload.tokens)
     with target.remembering(), patch(target.model):
-        short = patch.cache(target.model)
-        evicting = _logits(target, workload, short, prefill_chunk)
-        kept = short.bytes()
-        del short
-        work: dict[str, int] = {}
-        cache = PreallocatedCache(target.shape[0], workload.tokens + STEPS + 1)
-        plain = _logits(target, workload, cache, prefill_chunk, rows, work)
+        evicting = patch.cache(target.model)
+        short = [target.prefill(evicting, workload, prefill_chunk), *_decode(target, workload, evicting)]
+        kept = evicting.bytes()
+        del evicting
+        plain = target.cache(workload.tokens + STEPS + 1)
+        with counted() as work, rows(target.model):
+            whole = [target.prefill(plain, workload, prefill_chunk)]
+        whole += _decode(target, workload, plain)
     worst = _largest(rows.errors.values())
-    difference = _largest(
-        float((one - other).square().mean().sqrt() / other.square().mean().sqrt())
-        for one, other in zip(evicting, plain, strict=True)
-    )
-    where = f"{name} at {workload.tokens} tokens"
-    if not worst <= TOLERANCE[target.dtype]:
+    difference = _largest(map(_relative_difference, short, whole))
+    where, dtype = f"{name} at {workload.tokens} tokens", target.model.dtype
+    if not worst <= TOLERANCE[dtype]:
         raise BenchError(
             f"{where}: hybrid attention differs from the masked reference by {worst:.2g} of a row's output, "
-            f"allowed are {TOLERANCE[target.dtype]:.2g}"
+            f"allowed are {TOLERANCE[dtype]:.2g}"
         )
-    if not difference <= LOGITS[target.dtype]:
+    if not difference <= LOGITS[dtype]:
         raise BenchError(
             f"{where}: logits over the evicting cache differ by {difference:.2g} from those over a plain cache, "
-            f"allowed are {LOGITS[target.dtype]:.2g}"
+            f"allowed are {LOGITS[dtype]:.2g}"
         )
-    _check_work(target, workload, where, patch, work)
-    _check_bytes(target, workload, where, patch, kept)
-    return {"row_error": worst, "decode_error": difference, "work": work, "kv_bytes": kept}
-
-
-def _largest(errors: Iterable[float]) -> float:
-    """NaN where one of them is, or none is there: Python's own maximum may pass over it."""
-    found = torch.tensor(list(errors), dtype=torch.float64)
-    return float(found.amax()) if len(found) else float("nan")
-
-
-def _logits(
-    target: Target,
-    workload: Workload,
-    cache: Any,
-    prefill_chunk: int | None,
-    rows: RowCheck | None = None,
-    work: dict[str, int] | None = None,
-) -> list[Tensor]:
-    """Float32 logits after the prompt and after each of STEPS tokens; the prefill's work is added to ``work``."""
-    with ExitStack() as stack:
-        counts = stack.enter_context(counted())
-        if rows is not None:
-            stack.enter_context(rows(target.model))
-        if prefill_chunk is not None:
-            stack.enter_context(chunked_prefill(target.model, prefill_chunk))
-        found = [target.forward(cache, **workload.inputs).float()]
-    if work is not None:
-        work.update(counts)
-    positions = workload.inputs["position_ids"][..., -1:]
-    for number in range(STEPS):
-        token = torch.full((positions.shape[-2], 1), 5 + number, device=target.device)
-        place = torch.full_like(positions, workload.after + number)
-        found.append(target.forward(cache, input_ids=token, position_ids=place).float())
-    return found
-
-
-def _check_work(target: Target, workload: Workload, where: str, patch: Hybrid, work: Mapping[str, int]) -> None:
-    """The pairs given to kernels must be those of the selected heads and a band for the others."""
-    layers, heads, _ = target.shape
-    batch = workload.inputs["input_ids"].shape[0]
-    pairs = batch * causal_pairs(workload.tokens, workload.tokens)
-    reach = -(-patch.sink // BLOCK) * BLOCK + patch.window + 2 * BLOCK
-    band = batch * (FILLED * workload.tokens + BLOCK) * min(workload.tokens + BLOCK, reach)
-    most = len(patch.heads) * pairs + layers * heads * band
+    most = _most_pairs(target, workload, patch)
     if sum(work.values()) > most:
         raise BenchError(
             f"{where}: attention was given {sum(work.values()):.3g} pairs of queries and keys, "
             f"expected at most {most:.3g}: the work of the sparse heads does not shrink"
         )
-
-
-def _check_bytes(target: Target, workload: Workload, where: str, patch: Hybrid, kept: int) -> None:
-    layers, _, kv_heads = target.shape
-    width = target.model.model.language_model.layers[0].self_attn.head_dim
-    batch = workload.inputs["input_ids"].shape[0]
-    dense = 2 * layers * kv_heads * batch * (workload.tokens + STEPS) * width * target.dtype.itemsize
-    most = patch.kv_ratio(target.model, workload.tokens + STEPS) * dense
+    tokens = workload.tokens + STEPS
+    most = patch.kv_ratio(target.model, tokens) * cache_bytes(target.model.config, dtype, tokens) * workload.batch
     if kept > most * (1 + 1e-9):
         raise BenchError(f"{where}: the KV cache keeps {kept} bytes, expected at most {most:.0f}")
+    return {"row_error": worst, "decode_error": difference, "work": work, "kv_bytes": kept}
+
+
+def _decode(target: Target, workload: Workload, cache: Any) -> list[Tensor]:
+    """Logits after each of STEPS tokens."""
+    return [target.forward(cache, **workload.next_token(number, 5 + number)) for number in range(STEPS)]
+
+
+def _relative_difference(one: Tensor, other: Tensor) -> float:
+    one, other = one.float(), other.float()
+    return float((one - other).square().mean().sqrt() / other.square().mean().sqrt())
+
+
+def _largest(errors: Iterable[float]) -> float:
+    """NaN where one of them is, or none is there: Python's own maximum may pass over it."""
+    every = torch.tensor(list(errors), dtype=torch.float64)
+    return float(every.amax()) if len(every) else float("nan")
+
+
+def _most_pairs(target: Target, workload: Workload, patch: Hybrid) -> float:
+    """What kernels may be given: the pairs of the selected heads, and a band for the others."""
+    layers, heads, _ = target.shape
+    pairs = causal_pairs(workload.tokens, workload.tokens)
+    reach = -(-patch.sink // BLOCK) * BLOCK + patch.window + 2 * BLOCK
+    band = (FILLED * workload.tokens + BLOCK) * min(workload.tokens + BLOCK, reach)
+    return workload.batch * (len(patch.heads) * pairs + layers * heads * band)

@@ -8,17 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import torch
 
-from coreheads.adapters.generation.cache import PreallocatedCache
-from coreheads.adapters.generation.clock import Clock
+from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.bench.target import Target, Workload
 from coreheads.bench.timing import FEW, SLOW
 from coreheads.retrieval.ram import attention_mass
 from coreheads.stats.bootstrap import ratio_of_medians_ci
-from coreheads.timing.interleaved import EAGER_TOKENS, OWN, dense_kernel, peak_memory
+from coreheads.timing.interleaved import EAGER_TOKENS, OWN, dense_kernel, seconds_of, take_turns
 
 if TYPE_CHECKING:
     from coreheads.bench.series import Entry
@@ -35,75 +34,100 @@ EAGER_TOKENS_GPU = 8192
 """Longest prompt at which eager attention is tried on a GPU."""
 
 
+class Prefill(TypedDict):
+    """A prefill over the plain one."""
+
+    seconds: float
+    """Median."""
+    repeats: int
+    time_ratio: float
+    """Of the medians, to the plain prefill."""
+    time_ratio_ci: list[float]
+    """95 %, [low, high]."""
+    peak_bytes: int | None
+    """Most bytes allocated; null where the device is no GPU."""
+    peak_ratio: float | None
+
+
+class RamCost(TypedDict):
+    """What RAM costs at one context length."""
+
+    context: int
+    """Tokens of the prompt."""
+    rows: int
+    """Query rows measured."""
+    targets: int
+    """Target tokens."""
+    plain: Prefill
+    """Prefill alone."""
+    ram: Prefill
+    """With the attention mass of the query rows beside it."""
+    eager: NotRequired[Prefill]
+    """By eager attention that gives all its weights, where that fits."""
+
+
 def ram_cost(
     target: Target, contexts: Sequence[int], repeats: int, say: Callable[[str], None] = lambda line: None
-) -> list[dict[str, Any]]:
-    """Per context: prefill alone, with the attention mass of QUERY_ROWS rows beside it, and with eager attention that
-    gives all its weights, where that fits; in turns, in one process.
-
-    Seconds are medians; the ratios are to the plain prefill; peak bytes None where they cannot be had.
-    """
-    found = []
+) -> list[RamCost]:
+    """Measure per context, in turns in one process; a context at which RAM does not fit ends the series."""
+    costs: list[RamCost] = []
     for context in sorted(contexts):
         workload = target.workload(context)
         runs: dict[str, Callable[[], object]] = {
             "plain": partial(_plain, target, workload),
             "ram": partial(_ram, target, workload),
         }
-        if context <= (EAGER_TOKENS_GPU if target.device.type == "cuda" else EAGER_TOKENS):
+        if context <= (EAGER_TOKENS_GPU if target.model.device.type == "cuda" else EAGER_TOKENS):
             runs["eager"] = partial(_eager, target, workload)
         with target.remembering():
-            seconds, peaks = _turns(target, runs, repeats)
-        if "plain" not in seconds:
+            prefills = _prefills(target.model.device, runs, repeats)
+        if not {"plain", "ram"} <= set(prefills):
             say(f"RAM at {context:,} tokens: does not fit into memory")
             break
-        entry: dict[str, Any] = {"context": context, "rows": QUERY_ROWS, "targets": TARGETS}
-        for name, times in seconds.items():
-            ratio, low, high = ratio_of_medians_ci(times, seconds["plain"])
-            entry[name] = {
-                "seconds": median(times),
-                "repeats": len(times),
-                "time_ratio": ratio,
-                "time_ratio_ci": [low, high],
-                "peak_bytes": peaks[name],
-                "peak_ratio": _ratio(peaks[name], peaks["plain"]),
-            }
-        found.append(entry)
-        say(f"RAM at {context:,} tokens: {entry['ram']['time_ratio']:.2f}x the time of a plain prefill")
-    return found
+        cost = RamCost(context=context, rows=QUERY_ROWS, targets=TARGETS, plain=prefills["plain"], ram=prefills["ram"])
+        if "eager" in prefills:
+            cost["eager"] = prefills["eager"]
+        costs.append(cost)
+        say(f"RAM at {context:,} tokens: {cost['ram']['time_ratio']:.2f}x the time of a plain prefill")
+    return costs
 
 
-def _turns(
-    target: Target, runs: dict[str, Callable[[], object]], repeats: int
-) -> tuple[dict[str, list[float]], dict[str, int | None]]:
-    clock = Clock(target.device, on=True)
-    seconds: dict[str, list[float]] = {}
-    peaks: dict[str, int | None] = {}
+def _prefills(device: torch.device, runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, Prefill]:
+    """Of those that fit, where the plain one does."""
+    fitting: dict[str, Callable[[], dict[str, float]]] = {}
     longest = 0.0
-    for name in list(runs):
+    for name, run in runs.items():
         try:
-            started = clock.now()
-            runs[name]()
-            longest = max(longest, clock.now() - started)
-            with peak_memory(target.device) as peak:
-                runs[name]()
-            peaks[name] = peak()
+            longest = max(longest, seconds_of(run, device))
+            fitting[name] = partial(_timed, run, device)
         except torch.OutOfMemoryError:
-            del runs[name]
             torch.cuda.empty_cache()
-    for repeat in range(repeats if longest <= SLOW else min(repeats, FEW)):
-        names = list(runs)
-        for name in names[repeat % len(names) :] + names[: repeat % len(names)] if names else []:
-            started = clock.now()
-            runs[name]()
-            seconds.setdefault(name, []).append(clock.now() - started)
-    return seconds, peaks
+    if "plain" not in fitting:
+        return {}
+    times, peaks = take_turns(fitting, device, repeats if longest <= SLOW else min(repeats, FEW), warmup=1)
+    prefills = {}
+    for name, phases in times.items():
+        ratio, low, high = ratio_of_medians_ci(phases["prefill"], times["plain"]["prefill"])
+        peak, plain = peaks[name], peaks["plain"]
+        prefills[name] = Prefill(
+            seconds=median(phases["prefill"]),
+            repeats=len(phases["prefill"]),
+            time_ratio=ratio,
+            time_ratio_ci=[low, high],
+            peak_bytes=peak,
+            peak_ratio=peak / plain if peak and plain else None,
+        )
+    return prefills
+
+
+def _timed(run: Callable[[], object], device: torch.device) -> dict[str, float]:
+    return {"prefill": seconds_of(run, device)}
 
 
 @torch.inference_mode()
 def _plain(target: Target, workload: Workload) -> None:
     # the same kernel on both sides: a GPU has several, of which patches take the fastest
-    with dense_kernel(target.model, OWN) if target.device.type == "cuda" else nullcontext():
+    with dense_kernel(target.model, OWN) if target.model.device.type == "cuda" else nullcontext():
         target.model(**workload.inputs, use_cache=False, logits_to_keep=1)
 
 
@@ -126,13 +150,11 @@ def longest(
 
     The search ends at steps of SHORTEST tokens, or when a variant has taken SEARCH seconds.
     """
-    if target.device.type != "cuda":
+    if target.model.device.type != "cuda":
         say("The longest context is looked for on a GPU only")
         return {}
-    variants: dict[str, Callable[[int], None]] = {"dense": lambda tokens: _answer(target, tokens, None)}
-    for entry in compared:
-        variants[entry.name] = partial(_answer, target, patch=entry.patch)
-    return {name: largest(run, start) for name, run in variants.items()}
+    patches: dict[str, Hybrid | None] = {"dense": None, **{entry.name: entry.patch for entry in compared}}
+    return {name: largest(partial(_answer, target, patch), start) for name, patch in patches.items()}
 
 
 def largest(
@@ -167,33 +189,27 @@ def largest(
 
 
 @torch.inference_mode()
-def _answer(target: Target, tokens: int, patch: Any = None) -> None:
+def _answer(target: Target, patch: Hybrid | None, tokens: int) -> None:
     """Prefill and one decoded token."""
     workload = target.workload(tokens)
-    cache = PreallocatedCache(target.shape[0], tokens + 1) if patch is None else patch.cache(target.model)
-    positions = torch.full_like(workload.inputs["position_ids"][..., -1:], workload.after)
-    token = torch.zeros(1, 1, dtype=torch.long, device=target.device)
+    cache = target.cache(tokens + 1, patch)
     with target.remembering(), nullcontext() if patch is None else patch(target.model):
-        target.forward(cache, **workload.inputs)
-        target.forward(cache, input_ids=token, position_ids=positions)
+        target.prefill(cache, workload)
+        target.forward(cache, **workload.next_token(0))
 
 
-def report(details: Mapping[str, Any]) -> str:
+def report(costs: Sequence[RamCost], longest: Mapping[str, int | None]) -> str:
     """Both in words, where they were measured."""
     lines = []
-    for entry in details.get("ram", []):
-        for name in ("ram", "eager"):
-            if name in entry:
-                part = entry[name]
-                what = "with RAM" if name == "ram" else "with eager attention and its weights"
-                peak = "" if part["peak_ratio"] is None else f", {part['peak_ratio']:.2f}x its peak memory"
-                low, high = part["time_ratio_ci"]
-                ratio = f"{part['time_ratio']:.2f}x [{low:.2f}, {high:.2f}]"
-                lines.append(f"{entry['context']:,} tokens, prefill {what}: {ratio} the time of a plain one{peak}")
-    for name, tokens in details.get("longest", {}).items():
+    for cost in costs:
+        parts = {"with RAM": cost["ram"], "with eager attention and its weights": cost.get("eager")}
+        for what, part in parts.items():
+            if part is None:
+                continue
+            peak = "" if part["peak_ratio"] is None else f", {part['peak_ratio']:.2f}x its peak memory"
+            low, high = part["time_ratio_ci"]
+            ratio = f"{part['time_ratio']:.2f}x [{low:.2f}, {high:.2f}]"
+            lines.append(f"{cost['context']:,} tokens, prefill {what}: {ratio} the time of a plain one{peak}")
+    for name, tokens in longest.items():
         lines.append(f"longest context, {name}: {'none' if tokens is None else f'at least {tokens:,} tokens'}")
     return "\n".join(lines)
-
-
-def _ratio(part: int | None, whole: int | None) -> float | None:
-    return part / whole if part and whole else None

@@ -9,27 +9,24 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from coreheads.adapters.generation.cache import PreallocatedCache
-from coreheads.adapters.generation.chunked_prefill import chunked_prefill
 from coreheads.adapters.kernels import autotune, flash
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.bench.series import Entry
+from coreheads.bench.settings import Plan
 from coreheads.bench.target import Target
-from coreheads.bench.timing import Plan
+from coreheads.doctor.memory import weight_bytes
 from coreheads.errors import UserError
+from coreheads.limits import GIB
 from coreheads.timing.interleaved import OWN, dense_kernel
 
 KERNEL = "varlen"
-GIB = 1 << 30
 STEPS = 2
 """Tokens decoded after the prompt: buffers that grow have grown by then."""
 
@@ -74,31 +71,20 @@ class Need:
 
 
 def need(target: Target, tokens: int, plan: Plan, patch: Hybrid | None = None) -> Need:
-    """Of a model on the meta device (``bench_target.shapes``); dense attention without ``patch``.
+    """Of a model on the meta device (``target.shapes``); dense attention without ``patch``.
 
     UserError where this torch has no kernel that tells its shapes.
     """
     if KERNEL not in flash.kernels():
         raise UserError(f"--dry-run needs torch 2.11 or newer (varlen_attn with a window), this is {torch.__version__}")
-    inputs = target.workload(tokens, plan.batch).inputs
-    with torch.inference_mode(), ExitStack() as stack:
-        stack.enter_context(autotune.forced(full=KERNEL, window=KERNEL))
-        stack.enter_context(dense_kernel(target.model, OWN) if patch is None else patch(target.model))
-        counted = stack.enter_context(Allocations())
-        cache: Any = PreallocatedCache(target.shape[0], tokens + STEPS) if patch is None else patch.cache(target.model)
-        with ExitStack() as inner:
-            if plan.prefill_chunk is not None:
-                inner.enter_context(chunked_prefill(target.model, plan.prefill_chunk))
-            target.forward(cache, **inputs)
+    workload = target.workload(tokens, plan.batch)
+    attention = dense_kernel(target.model, OWN) if patch is None else patch(target.model)
+    with torch.inference_mode(), autotune.forced(full=KERNEL, window=KERNEL), attention, Allocations() as counted:
+        cache = target.cache(tokens + STEPS, patch)
+        target.prefill(cache, workload, plan.prefill_chunk)
         for step in range(STEPS):
-            place = torch.full_like(inputs["position_ids"][..., -1:], tokens + step)
-            target.forward(cache, input_ids=inputs["input_ids"][:, :1], position_ids=place)
+            target.forward(cache, **workload.next_token(step))
         return Need(counted.peak, counted.now, counted.largest)
-
-
-def weights(target: Target) -> int:
-    """Bytes of the model's parameters."""
-    return sum(part.numel() * part.element_size() for part in target.model.parameters())
 
 
 def report(
@@ -111,21 +97,19 @@ def report(
     """A table of GiB: weights, and at the peak of every context and variant, weights included."""
     from tabulate import tabulate
 
-    own, lines = weights(target), []
-    variants: list[tuple[str, Callable[[int], Need]]] = [("dense", lambda tokens: need(target, tokens, plan))]
-    for entry in compared:
-        variants.append((entry.name, partial(need, target, plan=plan, patch=entry.patch)))
+    weights, lines = weight_bytes(target.model), []
+    patches: dict[str, Hybrid | None] = {"dense": None, **{entry.name: entry.patch for entry in compared}}
     for tokens in sorted(contexts):
-        for name, count in variants:
-            found = count(tokens)
-            lines.append([f"{tokens:,}", name, *(f"{size / GIB:.1f}" for size in (own + found.peak, found.cache))])
+        for name, patch in patches.items():
+            counted = need(target, tokens, plan, patch)
+            lines.append([f"{tokens:,}", name, f"{(weights + counted.peak) / GIB:.1f}", f"{counted.cache / GIB:.1f}"])
         say(f"{tokens:,} tokens: counted")
     pieces = "" if plan.prefill_chunk is None else f", in pieces of {plan.prefill_chunk:,} tokens"
-    head = f"{target.name}, {str(target.dtype).removeprefix('torch.')}, batch {plan.batch}{pieces}"
+    head = f"{target.name}, {str(target.model.dtype).removeprefix('torch.')}, batch {plan.batch}{pieces}"
     table = tabulate(lines, headers=["tokens", "attention", "peak, GiB", "KV cache, GiB"], disable_numparse=True,
                      colalign=("right", "left", "right", "right"))  # fmt: skip
     return (
-        f"{head}: weights {own / GIB:.1f} GiB.\n"
+        f"{head}: weights {weights / GIB:.1f} GiB.\n"
         "Nothing was run. Memory is counted from shapes for a prompt of text, weights included;\n"
         f"a GPU's context, workspaces and gaps come on top.\n\n{table}"
     )

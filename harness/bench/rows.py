@@ -1,76 +1,108 @@
-"""bench.json: one row for a model, selection, pattern, context length and phase; and the crossover length."""
+"""What bench.json holds: one row for a condition, a context length and a phase; and the crossover length."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
+from typing import TypedDict
 
 from coreheads.stats.bootstrap import bootstrap_median_ci, ratio_of_medians_ci
 
 SCHEMA_VERSION = 1
 
-FIELDS = (
-    "model", "weights", "device", "dtype", "phase", "context", "batch", "selection", "fraction", "sink", "window",
-    "dense_kernel", "dense_ms", "dense_ci", "hybrid_ms", "hybrid_ci", "speedup", "speedup_ci", "ceiling",
-    "ceiling_share", "kv_bytes_ratio", "peak_memory_ratio", "repeats",
-)  # fmt: skip
-"""Times are milliseconds, of a token for decode; intervals are 95 %, [low, high]; null where not measured."""
-
 PHASES = ("preprocess", "vision", "prefill", "decode", "end_to_end")
 SAME_FOR_ALL = ("preprocess", "vision")
 """Phases that hybrid attention does not touch: one measurement stands for dense and hybrid."""
 
-Row = dict[str, Any]
 Times = Mapping[str, Sequence[float]]
+"""Seconds of every repeat by phase; ``decode`` is a token's."""
 
 
-def rows(
-    common: Row, dense: Times, hybrid: Times, ceiling: Times, dense_kernel: Mapping[str, str], memory: Row
-) -> list[Row]:
-    """The rows of one selection at one context length, a phase each; a phase without times has none.
+class Condition(TypedDict):
+    """What was run, the same for all phases. Null: not measured."""
 
-    common: the fields that all of them share. dense, hybrid, ceiling: seconds by phase, measured in turns.
-    memory: kv_bytes_ratio and peak_memory_ratio.
+    model: str
+    """A hub id, a folder, or ``tiny``."""
+    weights: str
+    """``loaded`` from a checkpoint or ``random``."""
+    device: str
+    """The device in words."""
+    dtype: str
+    """Of the weights, as float32."""
+    context: int
+    """Tokens of the prompt."""
+    batch: int
+    """Prompts at a time."""
+    selection: str
+    """Which heads attend fully: ``top`` of a profile, ``clustered`` or ``scattered``."""
+    fraction: float
+    """Of all heads of the language model, in (0, 1]."""
+    sink: int
+    """First tokens that every head sees."""
+    window: int
+    """Last tokens that every head sees."""
+    kv_bytes_ratio: float
+    """Bytes of the key-value cache after the prompt, hybrid over dense."""
+    peak_memory_ratio: float | None
+    """Most bytes allocated during a run, hybrid over dense; null where the device is no GPU."""
+    repeats: int
+    """Measurements of every phase and variant."""
+
+
+class Row(Condition):
+    """One phase. Times are medians in milliseconds; intervals are 95 %, [low, high]; null where not measured."""
+
+    phase: str
+    """One of PHASES."""
+    dense_kernel: str | None
+    """The fastest dense kernel of this device, by which dense ran; null for the phases that are the same for all."""
+    dense_ms: float
+    """A token's for decode."""
+    dense_ci: list[float]
+    hybrid_ms: float
+    hybrid_ci: list[float]
+    speedup: float
+    """Dense over hybrid."""
+    speedup_ci: list[float]
+    ceiling: float | None
+    """The speedup with the other heads' attention left out; null for the phases that are the same for all."""
+    ceiling_share: float | None
+    """``speedup`` over ``ceiling``."""
+
+
+def rows(condition: Condition, dense: Times, hybrid: Times, ceiling: Times, kernels: Mapping[str, str]) -> list[Row]:
+    """The rows of one condition, a phase each; a phase without times has none.
+
+    Args:
+        condition: What the rows share.
+        dense, hybrid, ceiling: Measured in turns.
+        kernels: Dense kernels of prefill and decode.
     """
-    found = []
-    for phase in PHASES:
-        if not dense.get(phase):
-            continue
-        above, below = dense[phase], hybrid[phase]
-        speedup, low, high = ratio_of_medians_ci(above, below)
-        row = {
-            **common,
-            "phase": phase,
-            "dense_kernel": _kernel(phase, dense_kernel),
-            "dense_ms": 1000 * median(above),
-            "dense_ci": _ms(bootstrap_median_ci(above)),
-            "hybrid_ms": 1000 * median(below),
-            "hybrid_ci": _ms(bootstrap_median_ci(below)),
-            "speedup": speedup,
-            "speedup_ci": [low, high],
-            "ceiling": None,
-            "ceiling_share": None,
-            **memory,
-        }
-        if phase not in SAME_FOR_ALL:
-            row["ceiling"] = ratio_of_medians_ci(above, ceiling[phase])[0]
-            row["ceiling_share"] = speedup / row["ceiling"]
-        found.append({name: row[name] for name in FIELDS})
-    return found
+    return [_row(condition, phase, dense, hybrid, ceiling, kernels) for phase in PHASES if dense.get(phase)]
 
 
-def _kernel(phase: str, kernels: Mapping[str, str]) -> str | None:
-    if phase in SAME_FOR_ALL:
-        return None
-    if phase == "end_to_end":
-        return "+".join(dict.fromkeys(kernels.values()))
-    return kernels[phase]
-
-
-def _ms(interval: tuple[float, float]) -> list[float]:
-    return [1000 * edge for edge in interval]
+def _row(
+    condition: Condition, phase: str, dense: Times, hybrid: Times, ceiling: Times, kernels: Mapping[str, str]
+) -> Row:
+    speedup, low, high = ratio_of_medians_ci(dense[phase], hybrid[phase])
+    kernel, limit = None, None
+    if phase not in SAME_FOR_ALL:
+        kernel = kernels.get(phase, "+".join(dict.fromkeys(kernels.values())))
+        limit, _, _ = ratio_of_medians_ci(dense[phase], ceiling[phase])
+    return {
+        **condition,
+        "phase": phase,
+        "dense_kernel": kernel,
+        "dense_ms": 1000 * median(dense[phase]),
+        "dense_ci": [1000 * edge for edge in bootstrap_median_ci(dense[phase])],
+        "hybrid_ms": 1000 * median(hybrid[phase]),
+        "hybrid_ci": [1000 * edge for edge in bootstrap_median_ci(hybrid[phase])],
+        "speedup": speedup,
+        "speedup_ci": [low, high],
+        "ceiling": limit,
+        "ceiling_share": None if limit is None else speedup / limit,
+    }
 
 
 def crossover(points: Sequence[tuple[int, float]]) -> tuple[float | None, str]:
@@ -94,14 +126,14 @@ def crossover(points: Sequence[tuple[int, float]]) -> tuple[float | None, str]:
 
 def series(rows: Sequence[Row], phase: str) -> dict[str, list[Row]]:
     """The rows of a phase by what was run, each by ascending context."""
-    found: dict[str, list[Row]] = {}
-    for row in sorted((row for row in rows if row["phase"] == phase), key=lambda row: int(row["context"])):
-        found.setdefault(title(row), []).append(row)
-    return found
+    lines: dict[str, list[Row]] = {}
+    for row in sorted((row for row in rows if row["phase"] == phase), key=lambda row: row["context"]):
+        lines.setdefault(title(row), []).append(row)
+    return lines
 
 
 def title(row: Row) -> str:
     """A model, a selection and a pattern in words."""
-    name = str(row["model"]).rsplit("/", 1)[-1]
-    heads = f"{row['selection']} {100 * row['fraction']:g} % of heads" if row["fraction"] else str(row["selection"])
+    name = row["model"].rsplit("/", 1)[-1]
+    heads = f"{row['selection']} {100 * row['fraction']:g} % of heads" if row["fraction"] else row["selection"]
     return f"{name}, {heads}, sink {row['sink']}, window {row['window']}"

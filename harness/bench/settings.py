@@ -1,45 +1,87 @@
-"""What the options of ``coreheads bench`` mean; UserError names the option, the value and what was expected."""
+"""What ``coreheads bench`` is asked for; UserError names the option, the value and what was expected."""
 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from coreheads.bench.heads import SPREADS
 from coreheads.errors import UserError
 
+if TYPE_CHECKING:
+    from coreheads.adapters.patches.hybrid import Granularity
+    from coreheads.heads.profile import HeadProfile
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How often and how much. prefill_chunk: tokens of a prompt computed at a time, None: all."""
+
+    repeats: int = 10
+    warmup: int = 1
+    decode_tokens: int = 16
+    batch: int = 1
+    prefill_chunk: int | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured, and where it is written.
+
+    heads: a head profile, needed by the selection "top". patterns: (sink, window). dtype: "auto" is the checkpoint's
+    own; None is bfloat16 on a GPU, else float32. out: bench.json; details and a picture go beside it. ram, longest:
+    also measure what RAM costs, and the longest context that fits.
+    """
+
+    model: str
+    contexts: list[int]
+    fractions: list[float]
+    selections: list[str]
+    patterns: list[tuple[int, int]]
+    out: Path
+    heads: HeadProfile | None = None
+    random_weights: bool = False
+    device: str = "auto"
+    dtype: str | None = None
+    granularity: Granularity = "query"
+    plan: Plan = field(default_factory=Plan)
+    threads: int | None = None
+    ram: bool = False
+    longest: bool = False
+
 
 def lengths(text: str) -> list[int]:
     """``"8k,32768"`` -> [8192, 32768]; k is 1,024."""
-    found = []
-    for part in _parts("--context", text):
+
+    def tokens(part: str) -> int | None:
         match = re.fullmatch(r"(\d+)(k?)", part, re.IGNORECASE)
-        if match is None or int(match[1]) < 1:
-            raise UserError(f"--context: {part!r}, expected a number of tokens such as 8192 or 8k")
-        found.append(int(match[1]) * (1024 if match[2] else 1))
-    return sorted(set(found))
+        return int(match[1]) * (1024 if match[2] else 1) or None if match else None
+
+    return sorted(set(_values("--context", text, tokens, "a number of tokens such as 8192 or 8k")))
 
 
 def fractions(text: str) -> list[float]:
     """``"0.05,0.1"`` -> [0.05, 0.1]."""
-    found = []
-    for part in _parts("--fraction", text):
+
+    def share(part: str) -> float | None:
         try:
             number = float(part)
         except ValueError:
-            number = 0.0
-        if not 0 < number <= 1:
-            raise UserError(f"--fraction: {part!r}, expected numbers above 0 and at most 1 (0.05 means 5 %)")
-        found.append(number)
-    return list(dict.fromkeys(found))
+            return None
+        return number if 0 < number <= 1 else None
+
+    expected = "numbers above 0 and at most 1 (0.05 means 5 %)"
+    return list(dict.fromkeys(_values("--fraction", text, share, expected)))
 
 
 def patterns(sink: str, window: str) -> list[tuple[int, int]]:
     """(sink, window) pairs; one sink goes with every window, and the other way round."""
-    sinks, windows = (
-        [_whole(name, part, least) for part in _parts(name, text)]
-        for name, text, least in (("--sink", sink, 0), ("--window", window, 1))
-    )
+    sinks, windows = _wholes("--sink", sink, 0), _wholes("--window", window, 1)
     count = max(len(sinks), len(windows))
     for name, numbers in (("--sink", sinks), ("--window", windows)):
         if len(numbers) not in (1, count):
@@ -51,32 +93,34 @@ def selections(text: str | None, profile: bool) -> list[str]:
     """Names of selections; by default the top of a profile, else both spreads."""
     if text is None:
         return ["top"] if profile else list(SPREADS)
-    names = _parts("--selection", text)
     known = (*(("top",) if profile else ()), *SPREADS)
-    for name in names:
-        if name not in known:
-            more = "" if profile else "; top needs --heads FILE"
-            raise UserError(f"--selection: {name!r}, expected {', '.join(known)}{more}")
-    return names
+    expected = ", ".join(known) + ("" if profile else "; top needs --heads FILE")
+    return _values("--selection", text, lambda name: name if name in known else None, expected)
 
 
-def granularity(text: str) -> Literal["query", "kv"]:
+def granularity(text: str) -> Granularity:
     """``query`` or ``kv``."""
-    if text == "query":
-        return "query"
-    if text == "kv":
-        return "kv"
-    raise UserError(f"--granularity: {text!r}, expected query or kv")
+    if text not in ("query", "kv"):
+        raise UserError(f"--granularity: {text!r}, expected query or kv")
+    return "kv" if text == "kv" else "query"
 
 
-def _parts(option: str, text: str) -> list[str]:
+def _wholes(option: str, text: str, least: int) -> list[int]:
+    def whole(part: str) -> int | None:
+        return int(part) if part.isdigit() and int(part) >= least else None
+
+    return _values(option, text, whole, f"a whole number of at least {least}")
+
+
+def _values(option: str, text: str, parse: Callable[[str], Value | None], expected: str) -> list[Value]:
+    """The values between commas, at least one; ``parse`` gives None for what is none."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts:
         raise UserError(f"{option}: {text!r}, expected at least one value")
-    return parts
-
-
-def _whole(option: str, text: str, least: int) -> int:
-    if not text.isdigit() or int(text) < least:
-        raise UserError(f"{option}: {text!r}, expected a whole number of at least {least}")
-    return int(text)
+    values = []
+    for part in parts:
+        value = parse(part)
+        if value is None:
+            raise UserError(f"{option}: {part!r}, expected {expected}")
+        values.append(value)
+    return values

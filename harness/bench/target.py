@@ -8,23 +8,31 @@ pixels for as many vision tokens. Speed depends on shapes, not on values.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from transformers.cache_utils import Cache
 
 from coreheads.adapters.checkpoints import loading, published
 from coreheads.adapters.checkpoints.embedded import TINY
 from coreheads.adapters.checkpoints.registry import load_adapter
+from coreheads.adapters.generation.cache import PreallocatedCache
+from coreheads.adapters.generation.chunked_prefill import chunked_prefill
 from coreheads.adapters.generation.structure import cache_argument, head_shape
 from coreheads.adapters.generation.vision_cache import VisionMemo
+from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS
 from coreheads.bench.vision import synthetic_vision
+from coreheads.doctor.memory import empty_model
 from coreheads.errors import UserError
+
+if TYPE_CHECKING:
+    from coreheads.adapters.families.base import Adapter
 
 SIDES = (1024, 512, 256, 128, 64)
 """Pixels of a picture's side: the largest of which a prompt holds several. A processor may resize them."""
@@ -42,38 +50,48 @@ class Workload:
     """
 
     tokens: int
-    inputs: dict[str, Any]
+    inputs: dict[str, Tensor]
     after: int
     vision_tokens: int = 0
     prepare: Callable[[], float] | None = None
     vision: Callable[[], object] | None = None
 
+    @property
+    def batch(self) -> int:
+        return self.inputs["input_ids"].shape[0]
+
+    def next_token(self, number: int, token: int = 0) -> dict[str, Tensor]:
+        """Inputs of the ``number``-th token after the prompt, counted from 0, the same one in every row."""
+        positions = self.inputs["position_ids"][..., -1:]
+        return {
+            "input_ids": torch.full((self.batch, 1), token, device=positions.device),
+            "position_ids": torch.full_like(positions, self.after + number),
+        }
+
 
 @dataclass
 class Target:
-    """A model on its device. weights: "loaded" or "random"."""
+    """A model on its device. weights: "loaded", "random", or "none" on the meta device."""
 
     name: str
     weights: str
-    model: Any
-    adapter: Any = None
+    model: Any  # transformers' models have no types
+    adapter: Adapter | None = None
     memo: VisionMemo = field(default_factory=VisionMemo)
 
-    @property
-    def device(self) -> torch.device:
-        found: torch.device = next(self.model.parameters()).device
-        return found
-
-    @property
-    def dtype(self) -> torch.dtype:
-        found: torch.dtype = next(self.model.parameters()).dtype
-        return found
-
-    def forward(self, cache: Any, **inputs: Any) -> Tensor:
+    def forward(self, cache: Any, **inputs: Tensor) -> Tensor:
         """Logits of the last token, [batch, 1, vocabulary]."""
-        inputs[self._cache_name] = cache
-        logits: Tensor = self.model(**inputs, use_cache=True, logits_to_keep=1).logits
+        logits: Tensor = self.model(**inputs, **{self._cache_name: cache}, use_cache=True, logits_to_keep=1).logits
         return logits
+
+    def prefill(self, cache: Any, workload: Workload, chunk: int | None = None) -> Tensor:
+        """Logits after the prompt, [batch, 1, vocabulary]; chunk: tokens computed at a time, None: all."""
+        with nullcontext() if chunk is None else chunked_prefill(self.model, chunk):
+            return self.forward(cache, **workload.inputs)
+
+    def cache(self, tokens: int, patch: Hybrid | None = None) -> Cache:
+        """The cache of the patch, or one with room for so many tokens."""
+        return PreallocatedCache(self.shape[0], tokens) if patch is None else patch.cache(self.model)
 
     @cached_property
     def _cache_name(self) -> str:
@@ -84,13 +102,15 @@ class Target:
         """(layers, query heads, KV heads)."""
         return head_shape(self.model)
 
-    def remembering(self) -> Any:
+    def remembering(self) -> AbstractContextManager[None]:
         """Inside the block the vision tower answers from memory for pixels that it has seen."""
         return nullcontext() if self.adapter is None else self.memo.active(self.adapter.vision_modules)
 
     def workload(self, tokens: int, batch: int = 1) -> Workload:
         """A prompt of exactly so many tokens, ``batch`` times."""
-        return _random_prompt(self, tokens, batch) if self.adapter is None else _pictures(self, tokens, batch)
+        if self.adapter is None:
+            return _random_prompt(self.model, tokens, batch)
+        return _pictures(self.adapter, tokens, batch)
 
 
 def load(name: str, random_weights: bool, device: str, dtype: str) -> Target:
@@ -100,27 +120,18 @@ def load(name: str, random_weights: bool, device: str, dtype: str) -> Target:
         return Target(name, "loaded", adapter.model, adapter)
     from transformers import AutoModelForImageTextToText
 
-    found, config = _configuration(name)
-    target, number_type = loading.device(device), loading.dtype(dtype)
-    if isinstance(number_type, str):
-        number_type = torch.bfloat16
-    with torch.device(target), torch.random.fork_rng(devices=[]):
+    full_name, config = _configuration(name)
+    on, number = loading.device(device), loading.dtype_of(config, dtype)
+    with torch.device(on), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = AutoModelForImageTextToText.from_config(config, dtype=number_type)
-    return Target(found, "random", model.to(device=target, dtype=number_type).eval())
+        model = AutoModelForImageTextToText.from_config(config, dtype=number)
+    return Target(full_name, "random", model.to(device=on, dtype=number).eval())
 
 
 def shapes(name: str, dtype: str) -> Target:
     """A model of which only the shapes are there, on the meta device; UserError for one that is not known."""
-    from transformers import AutoModelForImageTextToText
-
-    found, config = _configuration(name)
-    number_type = loading.dtype(dtype)
-    if isinstance(number_type, str):
-        number_type = torch.bfloat16
-    with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(config, dtype=number_type)
-    return Target(found, "none", model.eval())
+    full_name, config = _configuration(name)
+    return Target(full_name, "none", empty_model(config, loading.dtype_of(config, dtype)))
 
 
 def _configuration(name: str) -> tuple[str, Any]:
@@ -129,28 +140,25 @@ def _configuration(name: str) -> tuple[str, Any]:
     if known:
         return known[0], published.config(known[0])
     if name == TINY or Path(name).expanduser().exists():
-        place = loading.place(name)
-        return name, loading.config(name, place, trust_remote_code=False)
+        return name, loading.config(name, loading.place(name), trust_remote_code=False)
     return name, published.config(name)  # says which there are
 
 
-def _random_prompt(target: Target, tokens: int, batch: int) -> Workload:
-    config = target.model.config
-    special = {getattr(config, name, None) for name in ("image_token_id", "video_token_id")}
+def _random_prompt(model: Any, tokens: int, batch: int) -> Workload:
+    config = model.config
     generator = torch.Generator().manual_seed(tokens)
     ids = torch.randint(0, config.text_config.vocab_size, (1, tokens), generator=generator)
-    for token in special - {None}:
-        ids[ids == token] = 0
-    positions = torch.arange(tokens)[None].expand(batch, -1)
-    inputs = {"input_ids": ids.expand(batch, -1), "position_ids": positions}
-    vision_tokens, vision = synthetic_vision(target.model, int(tokens * (1 - TEXT_SHARE)))
-    return Workload(tokens, _on(inputs, target.device), tokens, vision_tokens, None, vision)
+    for name in ("image_token_id", "video_token_id"):
+        if (token := getattr(config, name, None)) is not None:
+            ids[ids == token] = 0
+    inputs = {"input_ids": ids, "position_ids": torch.arange(tokens)[None]}
+    inputs = {name: value.expand(batch, -1).to(model.device) for name, value in inputs.items()}
+    vision_tokens, vision = synthetic_vision(model, int(tokens * (1 - TEXT_SHARE)))
+    return Workload(tokens, inputs, tokens, vision_tokens, vision=vision)
 
 
-def _pictures(target: Target, tokens: int, batch: int) -> Workload:
+def _pictures(adapter: Adapter, tokens: int, batch: int) -> Workload:
     from PIL import Image
-
-    adapter = target.adapter
 
     def prepare(count: int) -> Any:
         pictures = [{"type": "image", "image": picture.copy()} for _ in range(count)]
@@ -175,14 +183,4 @@ def _pictures(target: Target, tokens: int, batch: int) -> Workload:
     after = int(positions.max()) + 1
     further = torch.arange(after, after + fill, device=positions.device)
     inputs["position_ids"] = torch.cat([positions, further.expand(*positions.shape[:-1], -1)], -1)
-    return Workload(
-        tokens,
-        inputs,
-        after + fill,
-        len(prompt.vision_tokens),
-        lambda: float(prepare(count).preprocess_s),
-    )
-
-
-def _on(inputs: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    return {name: value.to(device) for name, value in inputs.items()}
+    return Workload(tokens, inputs, after + fill, len(prompt.vision_tokens), lambda: float(prepare(count).preprocess_s))

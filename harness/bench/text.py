@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from coreheads.bench.rows import PHASES, Row, crossover, series
+from coreheads.bench.series import Details
 from coreheads.files import write_bytes
+
+if TYPE_CHECKING:
+    import altair as alt
 
 COLOURS = ("#c23b0e", "#2b6cb0", "#0f766e", "#8b5cf6", "#b45309", "#6b7280")
 DRAWN = {"prefill": "prefill", "decode": "decoding, a token", "end_to_end": "end to end"}
 
 
-def report(rows: Sequence[Row], details: Mapping[str, Any]) -> str:
+def report(rows: Sequence[Row], details: Details) -> str:
     """Tables by selection and phase, the crossover, the KV heads that stay full, and what was not measured."""
     if not rows:
         return "Nothing was measured: no context fits."
@@ -55,9 +58,7 @@ def _table(rows: Sequence[Row]) -> str:
         "repeats": lambda row: str(row["repeats"]),
     }
     if any(row["peak_memory_ratio"] is not None for row in rows):
-        columns["peak memory"] = lambda row: (
-            "" if row["peak_memory_ratio"] is None else f"{row['peak_memory_ratio']:.2f}"
-        )
+        columns["peak memory"] = lambda row: _ratio(row["peak_memory_ratio"])
     ordered = sorted(rows, key=lambda row: (row["context"], PHASES.index(row["phase"])))
     return tabulate(
         [[show(row) for show in columns.values()] for row in ordered],
@@ -76,51 +77,65 @@ def _number(milliseconds: float) -> str:
     return f"{milliseconds:,.0f}" if milliseconds >= 100 else f"{milliseconds:.3g}"
 
 
-def draw(rows: Sequence[Row], path: Path) -> Path:
-    """Speedup over context length, a panel a phase, with intervals, ceilings (dotted) and the crossover."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def draw(rows: Sequence[Row], path: Path) -> Path | None:
+    """Speedup over context length, a panel a phase, with intervals, ceilings (dotted) and the crossover.
 
-    shown = [phase for phase in DRAWN if series(rows, phase)]
-    figure = Figure(figsize=(4.4 * len(shown), 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(shown), squeeze=False)[0]
-    for axes, phase in zip(panels, shown, strict=True):
-        for colour, (name, line) in zip(COLOURS * len(rows), series(rows, phase).items(), strict=False):
-            _line(axes, line, colour, name)
-        axes.axhline(1.0, color="#111111", linewidth=1, linestyle="--", label="dense")
-        axes.set_xscale("log", base=2)
-        lengths = sorted({row["context"] for row in rows})
-        axes.set_xticks(lengths, [_short(length) for length in lengths])
-        axes.minorticks_off()
-        axes.set_ylim(bottom=0)
-        axes.set_title(DRAWN[phase], fontsize=10)
-        axes.set_xlabel("tokens of the prompt")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25)
-    panels[0].set_ylabel("speedup over the fastest dense kernel")
+    None where a package that draws is not installed: the benchmark needs torch and transformers only.
+    """
+    try:
+        import altair as alt
+        import vl_convert
+    except ImportError:
+        return None
     first = rows[0]
     weights = ", random weights" if first["weights"] == "random" else ""
-    figure.suptitle(f"{first['model']}{weights}; {first['device']}, {first['dtype']}", fontsize=10)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", fontsize=8, ncols=1)
-    stream = BytesIO()
-    figure.savefig(stream, format="png", dpi=110)
-    return write_bytes(path, stream.getvalue())
+    title = alt.Title(f"{first['model']}{weights}; {first['device']}, {first['dtype']}", anchor="middle")
+    panels = alt.hconcat(*(panel(rows, phase) for phase in DRAWN if series(rows, phase)), title=title)
+    styled = panels.configure_view(stroke=None).configure_legend(orient="bottom", columns=1, labelLimit=600)
+    return write_bytes(path, vl_convert.vegalite_to_png(styled.to_json(), scale=2))
 
 
-def _line(axes: Any, line: Sequence[Row], colour: str, name: str) -> None:
-    tokens = [row["context"] for row in line]
-    speedups = [row["speedup"] for row in line]
-    below = [max(0.0, row["speedup"] - row["speedup_ci"][0]) for row in line]
-    above = [max(0.0, row["speedup_ci"][1] - row["speedup"]) for row in line]
-    axes.errorbar(tokens, speedups, yerr=[below, above], color=colour, marker="o", markersize=4, capsize=2, label=name)
-    axes.plot(tokens, [row["ceiling"] for row in line], color=colour, linestyle=":", label="its ceiling")
-    length, _ = crossover(list(zip(tokens, speedups, strict=True)))
-    if length is not None:
-        axes.axvline(length, color=colour, linewidth=0.8, alpha=0.6)
-        axes.annotate(f"{length:,.0f}", (length, 0.05), color=colour, fontsize=8, rotation=90, ha="right")
+def panel(rows: Sequence[Row], phase: str) -> alt.LayerChart | alt.FacetChart:
+    """The chart of one phase."""
+    import altair as alt
 
-
-def _short(tokens: int) -> str:
-    return f"{tokens // 1024}k" if tokens % 1024 == 0 else f"{tokens:,}"
+    lines = series(rows, phase)
+    values = [
+        {"name": name, "tokens": row["context"], "kind": kind, "y": y, "low": ci[0], "high": ci[1]}
+        for name, line in lines.items()
+        for row in line
+        for kind, y, ci in (("hybrid", row["speedup"], row["speedup_ci"]), ("ceiling", row["ceiling"], [None] * 2))
+    ]
+    crossings = [
+        {"name": name, "tokens": length, "text": f"{length:,.0f}"}
+        for name, line in lines.items()
+        if (length := crossover([(row["context"], row["speedup"]) for row in line])[0]) is not None
+    ]
+    axis = alt.Axis(
+        values=sorted({row["context"] for row in rows}),
+        labelExpr="datum.value % 1024 ? format(datum.value, ',') : datum.value / 1024 + 'k'",
+        labelFlush=False,
+    )
+    scale = alt.Scale(type="log", base=2, nice=False)
+    x = alt.X("tokens:Q", title="tokens of the prompt", scale=scale, axis=axis)
+    y = alt.Y("y:Q", title="speedup over the fastest dense kernel")
+    colour = alt.Color("name:N", title=None, scale=alt.Scale(domain=list(lines), range=COLOURS))
+    dashes = alt.Scale(domain=["hybrid", "ceiling", "dense"], range=[[1, 0], [2, 3], [6, 4]])
+    dash = alt.StrokeDash("kind:N", title=None, scale=dashes)
+    points = alt.Chart(alt.InlineData(values)).encode(x=x, y=y, color=colour)
+    hybrid = points.transform_filter("datum.kind == 'hybrid'")
+    dense = alt.Chart(alt.InlineData([{"y": 1, "kind": "dense"}]))
+    crossed = alt.Chart(alt.InlineData(crossings)).encode(x=x, color=colour)
+    return alt.layer(
+        points.mark_line().encode(strokeDash=dash),
+        hybrid.mark_point(filled=True, size=40, opacity=1),
+        hybrid.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"),
+        dense.mark_rule(color="#111111").encode(y=y, strokeDash=dash),
+        crossed.mark_rule(opacity=0.6),
+        crossed.mark_text(angle=270, align="left", baseline="bottom", dx=4, dy=-2).encode(
+            y=alt.value(230), text="text:N"
+        ),
+        title=DRAWN[phase],
+        width=340,
+        height=230,
+    )

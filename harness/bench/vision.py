@@ -15,7 +15,7 @@ BATCH = 8
 
 def synthetic_vision(model: Any, tokens: int) -> tuple[int, Callable[[], object]]:
     """(vision tokens, what computes them): as near below ``tokens`` as whole pictures or tiles come, at least one."""
-    device, dtype = next(model.parameters()).device, next(model.parameters()).dtype
+    device, dtype = model.device, model.dtype
     config = model.config
     vision = config.vision_config
     if hasattr(model.model, "visual"):

@@ -84,8 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             typer.echo(f"error: {_shown(line)}", err=True)
         return 2
     except OSError as error:
-        place = f"{error.filename}: " if error.filename is not None else ""
-        typer.echo(f"error: {_shown(f'{place}{error.strerror or error}')}", err=True)
+        path = f"{error.filename}: " if error.filename is not None else ""
+        typer.echo(f"error: {_shown(f'{path}{error.strerror or error}')}", err=True)
         return 2
     except KeyboardInterrupt:
         status = INTERRUPTED

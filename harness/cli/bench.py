@@ -7,61 +7,44 @@ from typing import Annotated
 
 import typer
 
-Model = Annotated[str, typer.Argument(help="A hub id, a local folder, or tiny (the embedded model).")]
-HeadsFile = Annotated[Path | None, typer.Option("--heads", help="A head profile; its top heads attend fully.")]
-Selection = Annotated[
-    str | None,
-    typer.Option(help="By comma: top (of --heads), clustered (as real profiles are), scattered (worst for the cache)."),
-]
-Fraction = Annotated[str, typer.Option(help="Of all heads, by comma: 0.05,0.1.")]
-Context = Annotated[str, typer.Option(help="Prompt lengths in tokens, by comma; k is 1,024: 8k,32k,128k.")]
-Sink = Annotated[str, typer.Option(help="First tokens that every head sees; with --window by comma, in pairs.")]
-Window = Annotated[str, typer.Option(help="Last tokens that every head sees.")]
-Out = Annotated[Path, typer.Option(help="The file to write; details and a picture go beside it.")]
-RandomWeights = Annotated[
-    bool, typer.Option("--random-weights", help="Build the published shape, or a folder's, without its weights.")
-]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")]
-Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16; auto: bfloat16 on a GPU, else float32.")]
-Repeats = Annotated[int, typer.Option(help="Of every measurement; 5 where a dense prefill takes over 20 s.", min=2)]
-Warmup = Annotated[int, typer.Option(help="Runs before them.", min=0)]
-DecodeTokens = Annotated[int, typer.Option(help="Tokens decoded a run.", min=2)]
-Batch = Annotated[int, typer.Option(help="Equal prompts at a time.", min=1)]
-GranularityOption = Annotated[str, typer.Option(help="query, or kv: all query heads of a KV head with a selected one.")]
-Chunk = Annotated[int | None, typer.Option(help="Tokens of a prompt computed at a time; default: all.", min=1)]
-Threads = Annotated[int | None, typer.Option(help="CPU threads; default: torch's choice.", min=1)]
-Ram = Annotated[bool, typer.Option("--ram", help="Also what measuring RAM costs beside a plain prefill.")]
-DryRun = Annotated[
-    bool,
-    typer.Option(
-        "--dry-run", help="Only what memory it takes on a GPU, counted from shapes; --ram, --fit, --device count not."
-    ),
-]
-Fit = Annotated[bool, typer.Option("--fit", help="Also the longest context that fits, dense and hybrid (GPU).")]
+from coreheads.heads.types import SINK, WINDOW
 
 
 def command(
-    model: Model,
-    heads: HeadsFile = None,
-    selection: Selection = None,
-    fraction: Fraction = "0.05,0.1",
-    context: Context = "4k,8k,16k",
-    sink: Sink = "128",
-    window: Window = "1024",
-    out: Out = Path("bench.json"),
-    random_weights: RandomWeights = False,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    repeats: Repeats = 10,
-    warmup: Warmup = 1,
-    decode_tokens: DecodeTokens = 16,
-    batch: Batch = 1,
-    granularity: GranularityOption = "query",
-    prefill_chunk: Chunk = None,
-    threads: Threads = None,
-    ram: Ram = False,
-    fit: Fit = False,
-    dry_run: DryRun = False,
+    model: str = typer.Argument(help="A hub id, a local folder, or tiny (the embedded model)."),
+    heads: Annotated[Path | None, typer.Option(help="A head profile; its top heads attend fully.")] = None,
+    selection: str | None = typer.Option(
+        None, help="By comma: top (of --heads), clustered (as real profiles are), scattered (worst for the cache)."
+    ),
+    fraction: str = typer.Option("0.05,0.1", help="Of all heads, by comma: 0.05,0.1."),
+    context: str = typer.Option("4k,8k,16k", help="Prompt lengths in tokens, by comma; k is 1,024: 8k,32k,128k."),
+    sink: str = typer.Option(str(SINK), help="First tokens that every head sees; with --window by comma, in pairs."),
+    window: str = typer.Option(str(WINDOW), help="Last tokens that every head sees."),
+    out: Annotated[Path, typer.Option(help="The file to write; details and a picture go beside it.")] = Path(
+        "bench.json"
+    ),
+    random_weights: bool = typer.Option(
+        False, "--random-weights", help="Build the published shape, or a folder's, without its weights."
+    ),
+    device: str = typer.Option("auto", help="cpu, cuda, cuda:1; auto takes a GPU where there is one."),
+    dtype: str | None = typer.Option(
+        None,
+        help="float32, bfloat16, float16; auto: the checkpoint's own. Default: bfloat16 on a GPU, else float32.",
+    ),
+    repeats: int = typer.Option(10, help="Of every measurement; 5 where a dense prefill takes over 20 s.", min=2),
+    warmup: int = typer.Option(1, help="Runs before them.", min=0),
+    decode_tokens: int = typer.Option(16, help="Tokens decoded a run.", min=2),
+    batch: int = typer.Option(1, help="Equal prompts at a time.", min=1),
+    granularity: str = typer.Option("query", help="query, or kv: all query heads of a KV head with a selected one."),
+    prefill_chunk: int | None = typer.Option(None, help="Tokens of a prompt computed at a time; default: all.", min=1),
+    threads: int | None = typer.Option(None, help="CPU threads; default: torch's choice.", min=1),
+    ram: bool = typer.Option(False, "--ram", help="Also what measuring RAM costs beside a plain prefill."),
+    fit: bool = typer.Option(False, "--fit", help="Also the longest context that fits, dense and hybrid (GPU)."),
+    dry_run: bool = typer.Option(
+        False,
+        "--dry-run",
+        help="Only what memory it takes on a GPU, counted from shapes; --ram, --fit, --device count not.",
+    ),
 ) -> None:
     """Time dense against hybrid attention, in turns in one process.
 
@@ -83,33 +66,29 @@ def command(
 
     # everything that can be wrong is looked at before torch is loaded
     profile = None if heads is None else HeadProfile.load(heads)
-    given = {
-        "contexts": parsing.lengths(context),
-        "fractions": parsing.fractions(fraction),
-        "patterns": parsing.patterns(sink, window),
-        "selections": parsing.selections(selection, profile is not None),
-        "granularity": parsing.granularity(granularity),
-    }
+    settings = parsing.Settings(
+        model,
+        parsing.lengths(context),
+        parsing.fractions(fraction),
+        parsing.selections(selection, profile is not None),
+        parsing.patterns(sink, window),
+        out,
+        heads=profile,
+        random_weights=random_weights,
+        device=device,
+        dtype=dtype,
+        granularity=parsing.granularity(granularity),
+        plan=parsing.Plan(repeats, warmup, decode_tokens, batch, prefill_chunk),
+        threads=threads,
+        ram=ram,
+        longest=fit,
+    )
     if out.is_dir():
         raise UserError(f"--out is {out}, a folder, expected the name of a file such as {out / 'bench.json'}")
 
     from coreheads.bench import run as bench_run
     from coreheads.bench.check import BenchError
-    from coreheads.bench.timing import Plan
 
-    settings = bench_run.Settings(
-        model=model,
-        out=out,
-        heads=profile,
-        random_weights=random_weights,
-        device=device,
-        dtype=dtype,
-        plan=Plan(repeats, warmup, decode_tokens, batch, prefill_chunk),
-        threads=threads,
-        ram=ram,
-        longest=fit,
-        **given,  # type: ignore[arg-type]
-    )
     measure = bench_run.dry_run if dry_run else bench_run.run
     try:
         typer.echo(measure(settings, lambda line: typer.echo(line, err=True)))

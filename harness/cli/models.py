@@ -26,8 +26,8 @@ def command() -> None:
     # a narrow terminal wraps lines; a narrow table would leave figures out
     console = Console(width=max(WIDTH, Console().width))
     families = Table("model_type in config.json", "adapter", title="Families", title_justify="left", box=None)
-    for model_type, place in FAMILIES.items():
-        families.add_row(model_type, place)
+    for model_type, adapter in FAMILIES.items():
+        families.add_row(model_type, adapter)
     console.print(families)
     known = _table("Published checkpoints")
     for name in published.names():

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 
 from coreheads.environment import processor_name, versions
 
@@ -94,14 +93,14 @@ def _gpu() -> str:
 
 
 def _flash() -> str:
-    from coreheads.adapters.kernels.flash import PACKAGES
+    from coreheads.adapters.kernels.flash import PACKAGES, kernels
 
-    found = {name: module for name, module in PACKAGES.items() if find_spec(module) is not None}
-    if not found:
+    installed = [name for name in PACKAGES if name in kernels()]
+    if not installed:
         raise ModuleNotFoundError("not installed; torch has its own kernels, which are used")
-    for module in found.values():
-        import_module(module)
-    return ", ".join(map(_with_version, found))
+    for name in installed:
+        import_module(PACKAGES[name])
+    return ", ".join(map(_with_version, installed))
 
 
 def _with_version(name: str) -> str:

@@ -9,8 +9,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import psutil
+import torch
+
+from coreheads.adapters.checkpoints import hub, loading, published
+from coreheads.adapters.checkpoints.registry import family
 from coreheads.doctor.environment import Check
+from coreheads.doctor.memory import cache_bytes, empty_model, weight_bytes
 from coreheads.errors import UserError, one_line
+from coreheads.quiet import quiet
 from coreheads.text import gib
 
 CONTEXT = 32768
@@ -25,15 +32,13 @@ def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> l
 
     device, dtype: as ``load_adapter`` takes them. The last finding is the verdict.
     """
-    from coreheads.adapters.checkpoints import loading
-
     checks: list[Check] = []
     try:
         target = loading.device(device)
-        number_type = loading.dtype(dtype)
+        loading.dtype(dtype)  # a wrong one is told before anything is looked for
         folder, config, whole = _configuration(name, checks)
         checks.append(_family(name, config))
-        need = _memory(config, number_type, checks)
+        need = _memory(config, dtype, checks)
         checks.append(_room(target, need))
         if folder is not None:
             checks += [_weights(folder, whole), _processor(folder, whole)]
@@ -49,12 +54,10 @@ def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> l
 def _configuration(name: str, checks: list[Check]) -> tuple[Path | None, Any, bool]:
     """The checkpoint's folder on this machine (None: it has none), its configuration, and whether what the folder
     lacks cannot come from the hub."""
-    from coreheads.adapters.checkpoints import hub, loading, published
-
-    place = loading.place(name)
-    if Path(place).is_dir():
-        checks.append(Check("files", True, place))
-        return Path(place), loading.config(name, place), True
+    path = loading.place(name)
+    if Path(path).is_dir():
+        checks.append(Check("files", True, path))
+        return Path(path), loading.config(name, path), True
     folder, problem = hub.cached(name), hub.unreachable(name)
     if folder is not None:
         checks.append(Check("files", True, str(folder)))
@@ -68,8 +71,6 @@ def _configuration(name: str, checks: list[Check]) -> tuple[Path | None, Any, bo
 
 
 def _family(name: str, config: Any) -> Check:
-    from coreheads.adapters.checkpoints.registry import family
-
     adapter = family(config.model_type, name)
     text = config.text_config
     shape = f"{text.num_hidden_layers} layers x {text.num_attention_heads} heads, {text.num_key_value_heads} KV heads"
@@ -83,88 +84,56 @@ def needed_bytes(name: str, dtype: str) -> tuple[int, int, int]:
 
     Nothing is downloaded; UserError where the shape would have to be.
     """
-    from coreheads.adapters.checkpoints import hub, loading, published
-
-    place = loading.place(name)
-    folder = Path(place) if Path(place).is_dir() else hub.cached(name)
+    path = Path(loading.place(name))
+    folder = path if path.is_dir() else hub.cached(name)
     config = loading.config(name, str(folder)) if folder is not None else published.config(name)
-    count, number = _parameters(config, loading.dtype(dtype))
-    tokens = min(CONTEXT, int(config.text_config.max_position_embeddings))
-    return count * number.itemsize, tokens * _token_bytes(config.text_config, number), tokens
+    number = loading.dtype_of(config, dtype)
+    tokens = _cache_tokens(config)
+    return weight_bytes(empty_model(config, number)), cache_bytes(config, number, tokens), tokens
 
 
-def _memory(config: Any, dtype: Any, checks: list[Check]) -> int:
+def _cache_tokens(config: Any) -> int:
+    return min(CONTEXT, int(config.text_config.max_position_embeddings))
+
+
+def _memory(config: Any, dtype: str, checks: list[Check]) -> int:
     """Bytes of the weights and of the key-value cache of CONTEXT tokens."""
-    count, number = _parameters(config, dtype)
-    weights = count * number.itemsize
-    text = config.text_config
-    token = _token_bytes(text, number)
-    name = str(number).removeprefix("torch.")
+    number = loading.dtype_of(config, dtype)
+    model = empty_model(config, number)
+    count, weights = sum(parameter.numel() for parameter in model.parameters()), weight_bytes(model)
+    token = cache_bytes(config, number)
     number_of = f"{count / 1e9:.2f} billion" if count >= 1e8 else f"{count / 1e6:.2f} million"
+    name = str(number).removeprefix("torch.")
     checks.append(Check("weights", True, f"{number_of} parameters, {gib(weights)} in {name}"))
-    most = text.max_position_embeddings
+    most = config.text_config.max_position_embeddings
     sizes = ", ".join(f"{gib(token * tokens)} at {tokens:,} tokens" for tokens in _CONTEXTS if tokens <= most)
     checks.append(Check("KV cache", True, f"{token / 1024:.0f} KiB a token" + (f": {sizes}" if sizes else "")))
-    need: int = weights + token * min(CONTEXT, int(most))
-    return need
+    return weights + token * _cache_tokens(config)
 
 
-def _token_bytes(text: Any, number: Any) -> int:
-    """Of the key-value cache, a token."""
-    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    size: int = 2 * text.num_hidden_layers * text.num_key_value_heads * width * number.itemsize
-    return size
-
-
-def _parameters(config: Any, dtype: Any) -> tuple[int, Any]:
-    """(number of parameters, torch dtype that they are loaded in)."""
-    import torch
-    from transformers import AutoModelForImageTextToText
-
-    from coreheads.quiet import quiet
-
-    try:
-        with quiet(), torch.device("meta"):
-            model = AutoModelForImageTextToText.from_config(config)
-            model.tie_weights()
-    except Exception as error:  # numbers that make no model
-        raise UserError(f"config.json: describes no model that can be built ({one_line(error)})") from error
-    number = dtype if isinstance(dtype, torch.dtype) else getattr(config, "dtype", None) or torch.float32
-    # a tied embedding is one parameter under two names
-    count: int = sum({id(parameter): parameter.numel() for parameter in model.parameters()}.values())
-    return count, number
-
-
-def _room(device: Any, need: int) -> Check:
-    import psutil
-    import torch
-
+def _room(device: torch.device, need: int) -> Check:
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     text = f"{gib(need)} for weights and cache, {gib(free)} free on {device}; activations come on top"
     return Check("memory", need < free, text)
 
 
 def _weights(folder: Path, whole: bool) -> Check:
-    from coreheads.adapters.checkpoints import hub
-
-    found = hub.weights(folder)
-    if found.broken:
-        return Check("weight files", False, f"damaged: {', '.join(found.broken)}")
-    if found.missing:
+    files = hub.weights(folder)
+    if files.broken:
+        return Check("weight files", False, f"damaged: {', '.join(files.broken)}")
+    if files.missing:
         more = "" if whole else f"; {_LATER}"
-        return Check("weight files", not whole, f"not there: {', '.join(found.missing)}{more}")
-    return Check("weight files", True, gib(found.bytes))
+        return Check("weight files", not whole, f"not there: {', '.join(files.missing)}{more}")
+    return Check("weight files", True, gib(files.bytes))
 
 
 def _processor(folder: Path, whole: bool) -> Check:
     from transformers import AutoProcessor
 
-    from coreheads.quiet import quiet
-
     try:
         with quiet():
-            found = AutoProcessor.from_pretrained(folder)
+            processor = AutoProcessor.from_pretrained(folder)
     except Exception as error:  # a broken processor is a finding, whatever it raises
         return Check("processor", not whole, one_line(error) if whole else f"not there; {_LATER}")
-    template = "" if found.chat_template else ", without a chat template"
-    return Check("processor", not template, f"{type(found).__name__}{template}")
+    template = "" if processor.chat_template else ", without a chat template"
+    return Check("processor", not template, f"{type(processor).__name__}{template}")

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 Head = tuple[int, int]
 Heads = frozenset[Head]
 
+SINK, WINDOW = 128, 1024
+"""First and last tokens that a head sees in hybrid attention when it is not selected, unless others are asked for."""
+
 
 def head_name(head: Head) -> str:
     """``(2, 5)`` -> ``"L2H5"``."""

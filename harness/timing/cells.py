@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass, replace
+from statistics import median
 from typing import Any
 
 from coreheads import environment
 from coreheads.config.cells import Cell
-from coreheads.timing.interleaved import Variant, nearest_to_median, time_variants
+from coreheads.timing.interleaved import Variant, time_variants
 
 
 def time_cells(
@@ -30,12 +32,11 @@ def time_cells(
     prompt = evaluator.prompt(task.name, index)
     variants = []
     for number, (_, patch) in enumerate(cells):
-        variants.append(Variant(f"patched{number}", patch, cache_of(patch, adapter.model)))
-        ceiling = ceiling_of(patch)
-        if ceiling is not None:
-            # with the same cache: but for the attention left out, all is what the patch does
-            variants.append(Variant(f"ceiling{number}", ceiling, cache_of(patch, adapter.model)))
-    measured = time_variants(
+        # the ceiling with the patch's cache: but for the attention left out, all is what the patch does
+        for name, variant in ((f"patched{number}", patch), (f"ceiling{number}", ceiling_of(patch))):
+            if variant is not None:
+                variants.append(Variant(name, variant, cache_of(patch, adapter.model)))
+    timed = time_variants(
         adapter,
         prompt,
         lambda: evaluator.prepare(task.name, index),
@@ -47,10 +48,8 @@ def time_cells(
     )
     records = []
     for number, (cell, patch) in enumerate(cells):
-        times = {"dense": measured["times"]["dense"], "patched": measured["times"][f"patched{number}"]}
-        if f"ceiling{number}" in measured["times"]:
-            times["ceiling"] = measured["times"][f"ceiling{number}"]
-        dense_peak, peak = measured["peak_bytes"]["dense"], measured["peak_bytes"][f"patched{number}"]
+        own = {"dense": "dense", "patched": f"patched{number}", "ceiling": f"ceiling{number}"}
+        dense_peak, peak = (timed.peak_bytes[own[name]] for name in ("dense", "patched"))
         records.append(
             {
                 "name": cell.name,
@@ -61,11 +60,11 @@ def time_cells(
                 "prompt_tokens": prompt.tokens,
                 "decode_tokens": decode_tokens,
                 "repeats": repeats,
-                "dense_kernel": measured["dense_kernel"],
-                "kernels": measured["kernels"],
+                "dense_kernel": timed.dense_kernel,
+                "kernels": timed.kernels,
                 "kv_bytes_ratio": kv_ratio(patch, adapter.model, prompt.tokens),
                 "peak_memory_ratio": peak / dense_peak if peak and dense_peak else None,
-                "times": times,
+                "times": {name: timed.times[variant] for name, variant in own.items() if variant in timed.times},
             }
         )
     return records
@@ -78,8 +77,6 @@ def cache_of(patch: Any, model: Any) -> Callable[[], Any] | None:
 
 def ceiling_of(patch: Any) -> Any:
     """The same selection with the other heads' attention left out, where the patch knows what that is."""
-    from dataclasses import is_dataclass, replace
-
     if is_dataclass(patch) and not isinstance(patch, type) and hasattr(patch, "local"):
         return replace(patch, local=False)
     return None
@@ -88,3 +85,9 @@ def ceiling_of(patch: Any) -> Any:
 def kv_ratio(patch: Any, model: Any, tokens: int) -> float | None:
     """KV bytes kept over dense at so many tokens; None where the patch keeps all or does not say."""
     return float(patch.kv_ratio(model, tokens)) if hasattr(patch, "kv_ratio") else None
+
+
+def nearest_to_median(tokens: Mapping[int, int], count: int) -> list[int]:
+    """The ``count`` keys whose values lie nearest to the median value; equal distances by key."""
+    middle = median(tokens.values())
+    return sorted(tokens, key=lambda key: (abs(tokens[key] - middle), key))[:count]

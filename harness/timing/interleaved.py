@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
+
+from coreheads.adapters.generation.clock import Clock
+from coreheads.adapters.generation.structure import language_model
 from coreheads.adapters.generation.vision_cache import VisionMemo
-from coreheads.timing.speedup import PHASES
+from coreheads.adapters.patches.base import Patch
+
+if TYPE_CHECKING:
+    from coreheads.adapters.families.base import Adapter
+    from coreheads.adapters.prompt.prompt import Prompt
 
 PROBES = 3
 """Repeats with which the dense kernels are compared."""
+QUICK = 5.0
+"""Seconds of a prefill up to which a kernel is tried so often; a slower one is timed once, after a warm-up."""
 EQUAL = 1.03
 """Kernels nearer to each other than this are equally fast: it is what three repeats can tell."""
 OWN = "packed"
-"""The project's own dense attention: on a GPU the fastest kernel that ``adapters.patches.dense`` finds, in decoding the
+"""The project's own dense attention: on a GPU the fastest kernel that ``adapters.kernels.dense`` finds, in decoding the
 query heads of a KV head as rows of one product."""
 EAGER_TOKENS = 2048
 """Longest prompt at which eager attention is tried: it holds heads x tokens x tokens scores."""
@@ -31,116 +42,168 @@ class Variant:
     cache: Callable[[], Any] | None = None
 
 
+@dataclass(frozen=True)
+class Timed:
+    """What ``time_variants`` measured.
+
+    times: ``times[variant][phase]``, the seconds of every repeat; decode is a token's. peak_bytes: by variant, see
+    ``take_turns``. dense_kernel: the fastest; kernels: median seconds of prefill of every dense kernel tried.
+    """
+
+    times: dict[str, dict[str, list[float]]]
+    peak_bytes: dict[str, int | None]
+    dense_kernel: str
+    kernels: dict[str, float]
+
+
 def time_variants(
-    adapter: Any,
-    prompt: Any,
-    prepare: Callable[[], Any],
+    adapter: Adapter,
+    prompt: Prompt,
+    prepare: Callable[[], Any],  # a Prompt whose preprocessing was timed
     variants: Sequence[Variant],
     repeats: int = 10,
     warmup: int = 1,
     decode_tokens: int = 8,
     advance: Callable[[], object] = lambda: None,
-) -> dict[str, Any]:
-    """Time dense and every variant on one prompt, interleaved: in each repeat all of them take their turn, each
-    repeat beginning with another. The vision tower, which no variant changes, runs once a repeat and its time is
-    everyone's.
+) -> Timed:
+    """Time dense and every variant on one prompt, in turns.
 
-    prepare: prepares the prompt anew (its time is the preprocessing, the same for all). Every run decodes exactly
-    ``decode_tokens`` tokens after the first, whatever the answer.
+    The vision tower, which no variant changes, runs once a repeat and its time is everyone's.
 
-    Returns {"times": {variant: {phase: [seconds a repeat]}}, "peak_bytes": {variant: bytes or None},
-    "dense_kernel", "kernels": {name: median seconds of prefill}}; ``decode`` is seconds a token.
+    Args:
+        prepare: Prepares the prompt anew; its time is the preprocessing, the same for all.
+        decode_tokens: How many tokens every run decodes after the first, whatever the answer.
+        advance: Called after every repeat.
     """
     preprocess = [float(prepare().preprocess_s) for _ in range(repeats)]
     memo = VisionMemo()
-    with endless(adapter):
 
-        def run(variant: Variant) -> dict[str, float]:
-            factory = variant.cache
-            with memo.active(adapter.vision_modules), variant.patch(adapter.model):
-                answer = adapter.generate(
-                    [prompt], max_new_tokens=decode_tokens + 1, timing=True, cache_factory=factory
-                )[0]
-            spent = answer.timings
-            return {
-                "vision": spent["vision_s"],
-                "prefill": spent["prefill_s"],
-                "decode": spent["decode_s"] / spent["decode_tokens"],
-            }
+    def run(variant: Variant) -> dict[str, float]:
+        with memo.active(adapter.vision_modules), variant.patch(adapter.model):
+            (answer,) = adapter.generate(
+                [prompt], max_new_tokens=decode_tokens + 1, timing=True, cache_factory=variant.cache
+            )
+        spent: Any = answer.timings
+        return {
+            "vision": spent["vision_s"],
+            "prefill": spent["prefill_s"],
+            "decode": spent["decode_s"] / spent["decode_tokens"],
+        }
 
-        kernel, kernels = fastest_dense_kernel(adapter, lambda: run(DENSE), prompt.tokens)
-        everyone = [DENSE, *variants]
-        times: dict[str, dict[str, list[float]]] = {v.name: {phase: [] for phase in PHASES} for v in everyone}
-        peaks: dict[str, int | None] = {v.name: None for v in everyone}
+    def run_dense(kernel: str) -> dict[str, float]:
         with dense_kernel(adapter.model, kernel):
-            for variant in everyone:
-                for _ in range(warmup):
-                    run(variant)
-            for repeat in range(repeats):
-                memo.clear()
-                seeing = 0.0
-                turn = repeat % len(everyone)
-                for variant in everyone[turn:] + everyone[:turn]:
-                    with peak_memory(adapter.device) as peak:
-                        spent = run(variant)
-                    seeing = max(seeing, spent.pop("vision"))
-                    for phase, seconds in spent.items():
-                        times[variant.name][phase].append(seconds)
-                    peaks[variant.name] = _larger(peaks[variant.name], peak())
-                for variant in everyone:
-                    times[variant.name]["vision"].append(seeing)
-                advance()
-    for variant in everyone:
-        times[variant.name]["preprocess"] = preprocess
-    return {"times": times, "peak_bytes": peaks, "dense_kernel": kernel, "kernels": kernels}
+            return run(DENSE)
+
+    with endless(adapter):
+        kernels = time_kernels(adapter.model, prompt.tokens, run_dense)
+        fastest = fastest_kernel(kernels)
+        with dense_kernel(adapter.model, fastest):
+            runs = {variant.name: partial(run, variant) for variant in (DENSE, *variants)}
+            times, peaks = take_turns(runs, adapter.device, repeats, warmup, memo.clear, advance)
+    for phases in times.values():
+        phases["preprocess"] = preprocess
+    return Timed(times, peaks, fastest, kernels["prefill"])
 
 
-def _as_it_is(model: Any) -> Any:
-    from contextlib import nullcontext
+def take_turns(
+    runs: Mapping[str, Callable[[], Mapping[str, float]]],
+    device: torch.device,
+    repeats: int,
+    warmup: int,
+    before: Callable[[], object] = lambda: None,
+    after: Callable[[], object] = lambda: None,
+) -> tuple[dict[str, dict[str, list[float]]], dict[str, int | None]]:
+    """Measure variants interleaved: in each repeat all of them take their turn, each repeat beginning with another.
 
-    return nullcontext(model)
+    Args:
+        runs: By variant, what runs it once and gives its seconds by phase. The phase ``vision`` is that of the variant
+            that comes first in a repeat, the others answering from memory; it counts for all of them.
+        before, after: Called around every repeat.
 
-
-DENSE = Variant("dense", _as_it_is)
-
-
-def fastest_dense_kernel(
-    adapter: Any, run: Callable[[], Mapping[str, float]], tokens: int
-) -> tuple[str, dict[str, float]]:
-    """(name, {name: median seconds of prefill}) over the dense attention kernels that this device has.
-
-    Of kernels whose prefill is as fast as the fastest one's, up to EQUAL, it is the one that decodes fastest.
+    Returns:
+        ``times[variant][phase]``, the seconds of every repeat; and by variant the most bytes allocated on the GPU, None
+        where that is not to be had.
     """
-    measured: dict[str, dict[str, float]] = {}
-    for name in [*dense_kernels(adapter, tokens), OWN]:
-        with dense_kernel(adapter.model, name):
-            run()
-            runs = [run() for _ in range(PROBES)]
-        measured[name] = {phase: median(spent[phase] for spent in runs) for phase in ("prefill", "decode")}
-    fastest = min(spent["prefill"] for spent in measured.values())
-    equal = [name for name, spent in measured.items() if spent["prefill"] <= EQUAL * fastest]
-    chosen = min(equal, key=lambda name: measured[name]["decode"])
-    return chosen, {name: spent["prefill"] for name, spent in measured.items()}
+    names = list(runs)
+    for name in names:
+        for _ in range(warmup):
+            runs[name]()
+    times: dict[str, dict[str, list[float]]] = {name: {} for name in names}
+    peaks: dict[str, int | None] = dict.fromkeys(names)
+    for repeat in range(repeats):
+        before()
+        first = repeat % len(names)
+        for name in names[first:] + names[:first]:
+            with peak_memory(device) as peak:
+                spent = runs[name]()
+            for phase, seconds in spent.items():
+                times[name].setdefault(phase, []).append(seconds)
+            peaks[name] = max(filter(None, (peaks[name], peak())), default=None)
+        after()
+    seen = [max(seconds) for seconds in zip(*(phases.get("vision", []) for phases in times.values()), strict=True)]
+    for phases in times.values():
+        if seen:
+            phases["vision"] = seen
+    return times, peaks
 
 
-def dense_kernels(adapter: Any, tokens: int) -> list[str]:
+DENSE = Variant("dense", nullcontext)
+
+
+def time_kernels(model: Any, tokens: int, run: Callable[[str], Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Time dense attention by every kernel that this device has and whose memory suffices.
+
+    Args:
+        tokens: The prompt's length.
+        run: Runs the prompt once by the kernel of that name and gives its seconds by phase.
+
+    Returns:
+        ``seconds[phase][kernel]``, medians, of the phases prefill and decode.
+
+    Raises:
+        torch.OutOfMemoryError: No kernel fits.
+    """
+    seconds: dict[str, dict[str, float]] = {"prefill": {}, "decode": {}}
+    failure: torch.OutOfMemoryError | None = None
+    for name in dense_kernels(model, tokens):
+        try:
+            first = run(name)
+            runs = [run(name) for _ in range(PROBES if first["prefill"] <= QUICK else 1)]
+        except torch.OutOfMemoryError as error:
+            failure = error.with_traceback(None)  # its frames hold on to what did fit
+        else:
+            for phase, medians in seconds.items():
+                medians[name] = median(spent[phase] for spent in runs)
+            continue
+        torch.cuda.empty_cache()
+    if failure is not None and not seconds["prefill"]:
+        raise failure
+    return seconds
+
+
+def fastest_kernel(seconds: Mapping[str, Mapping[str, float]]) -> str:
+    """Of the kernels whose prefill is as fast as the fastest one's, up to EQUAL, the one that decodes fastest."""
+    limit = EQUAL * min(seconds["prefill"].values())
+    return min(
+        (name for name, spent in seconds["prefill"].items() if spent <= limit), key=seconds["decode"].__getitem__
+    )
+
+
+def dense_kernels(model: Any, tokens: int) -> list[str]:
     """Dense attention implementations worth trying here."""
     from transformers.utils import is_flash_attn_2_available
 
-    found = ["sdpa"]
+    names = ["sdpa"]
     if tokens <= EAGER_TOKENS:
-        found.append("eager")
-    if adapter.device.type == "cuda" and str(adapter.dtype) != "torch.float32" and is_flash_attn_2_available():
-        found.append("flash_attention_2")
-    return found
+        names.append("eager")
+    if model.device.type == "cuda" and model.dtype != torch.float32 and is_flash_attn_2_available():
+        names.append("flash_attention_2")
+    return [*names, OWN]
 
 
 @contextmanager
 def dense_kernel(model: Any, name: str) -> Iterator[None]:
     """Have the language model attend with this kernel inside the block; the vision tower keeps its own."""
-    from coreheads.adapters.generation.structure import language_model
-    from coreheads.adapters.patches.base import Patch
-
     if name == OWN:
         with Patch()(model):
             yield
@@ -155,7 +218,7 @@ def dense_kernel(model: Any, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def endless(adapter: Any) -> Iterator[None]:
+def endless(adapter: Adapter) -> Iterator[None]:
     """Have no token end an answer inside the block, so that every run decodes the same number of tokens."""
     settings = adapter.model.generation_config
     before = settings.eos_token_id
@@ -167,22 +230,18 @@ def endless(adapter: Any) -> Iterator[None]:
 
 
 @contextmanager
-def peak_memory(device: Any) -> Iterator[Callable[[], int | None]]:
+def peak_memory(device: torch.device) -> Iterator[Callable[[], int | None]]:
     """Gives a function that tells the most bytes allocated on a GPU during the block; None elsewhere, where an
     allocator's peak is not to be had."""
-    import torch
-
     on_gpu = device.type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(device)
     yield lambda: torch.cuda.max_memory_allocated(device) if on_gpu else None
 
 
-def _larger(one: int | None, other: int | None) -> int | None:
-    return other if one is None else one if other is None else max(one, other)
-
-
-def nearest_to_median(tokens: Mapping[int, int], count: int) -> list[int]:
-    """The ``count`` keys whose values lie nearest to the median value; equal distances by key."""
-    middle = median(tokens.values())
-    return sorted(tokens, key=lambda key: (abs(tokens[key] - middle), key))[:count]
+def seconds_of(run: Callable[[], object], device: torch.device) -> float:
+    """Seconds until the device has finished what ``run`` asks of it."""
+    clock = Clock(device, on=True)
+    started = clock.now()
+    run()
+    return clock.now() - started

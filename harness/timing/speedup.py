@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -19,11 +20,12 @@ PHASES = ("preprocess", "vision", "prefill", "decode")
 """Seconds of one repeat; ``decode`` is per token. End to end is all of them with the tokens that were decoded."""
 
 
-def end_to_end(times: dict[str, list[float]], tokens: int) -> list[float]:
-    """Seconds from media to the last of ``tokens`` answer tokens, a repeat."""
+def end_to_end(times: Mapping[str, Sequence[float]], tokens: int) -> list[float]:
+    """Seconds from media to the last of ``tokens`` answer tokens, a repeat, of the phases that were measured."""
+    unmeasured = [0.0] * len(times["prefill"])
     return [
         preprocess + vision + prefill + tokens * decode
-        for preprocess, vision, prefill, decode in zip(*(times[phase] for phase in PHASES), strict=True)
+        for preprocess, vision, prefill, decode in zip(*(times.get(name) or unmeasured for name in PHASES), strict=True)
     ]
 
 

@@ -8,10 +8,12 @@ import torch
 from coreheads import Hybrid
 from coreheads.adapters.kernels import autotune, flash
 from coreheads.adapters.patches.mass import collect_mass
-from coreheads.bench.memory import GIB, Allocations, Need, need, weights
+from coreheads.bench.memory import Allocations, Need, need
+from coreheads.bench.settings import Plan
 from coreheads.bench.target import Target, shapes
-from coreheads.bench.timing import Plan
 from coreheads.cli import main
+from coreheads.doctor.memory import weight_bytes
+from coreheads.limits import GIB
 
 pytestmark = pytest.mark.skipif("varlen" not in flash.kernels(), reason="this torch has no varlen_attn with a window")
 
@@ -86,7 +88,7 @@ def test_what_ram_holds_beside_a_plain_prefill(qwen: Target, dense: Need) -> Non
     with collect_mass(qwen.model, torch.arange(LONG - 32, LONG), [torch.arange(256)]) as mass:
         measured = need(qwen, LONG, Plan())
     assert len(mass._sums) == qwen.shape[0]
-    assert dense.peak < measured.peak + weights(qwen) <= 1.05 * (dense.peak + weights(qwen))
+    assert dense.peak < measured.peak + weight_bytes(qwen.model) <= 1.05 * (dense.peak + weight_bytes(qwen.model))
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

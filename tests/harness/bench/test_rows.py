@@ -9,32 +9,32 @@ from typing import Any
 import pytest
 
 from coreheads.bench.heads import SPREADS, spread
-from coreheads.bench.rows import FIELDS, crossover, rows, series
-from coreheads.bench.text import draw, report
-from coreheads.bench.timing import end_to_end
+from coreheads.bench.rows import Condition, Row, crossover, rows, series
+from coreheads.bench.text import draw, panel, report
 from coreheads.errors import UserError
+from coreheads.timing.speedup import end_to_end
 
-COMMON = {
+COMMON: Condition = {
     "model": "a/b", "weights": "random", "device": "x", "dtype": "float32", "context": 1024, "batch": 1,
-    "selection": "top", "fraction": 0.05, "sink": 4, "window": 64, "repeats": 11,
+    "selection": "top", "fraction": 0.05, "sink": 4, "window": 64,
+    "kv_bytes_ratio": 0.25, "peak_memory_ratio": None, "repeats": 11,
 }  # fmt: skip
 KERNELS = {"prefill": "sdpa", "decode": "packed"}
 
 
-def made(context: int = 1024, dense: float = 3.0, hybrid: float = 1.5) -> list[dict[str, Any]]:
+def made(context: int = 1024, dense: float = 3.0, hybrid: float = 1.5) -> list[Row]:
     def times(prefill: float) -> dict[str, list[float]]:
         return {"prefill": [prefill] * 10 + [50.0], "decode": [0.1] * 11, "vision": [], "preprocess": []}
 
     found = [times(dense), times(hybrid), times(1.0)]
     for part in found:
         part["end_to_end"] = end_to_end(part, 10)
-    memory = {"kv_bytes_ratio": 0.25, "peak_memory_ratio": None}
-    return rows({**COMMON, "context": context}, *found, KERNELS, memory)
+    return rows({**COMMON, "context": context}, *found, KERNELS)
 
 
 def test_rows_are_ratios_of_medians() -> None:
     prefill, decode, whole = made()
-    assert tuple(prefill) == FIELDS
+    assert tuple(prefill) == tuple(Row.__annotations__)
     assert (prefill["phase"], decode["phase"], whole["phase"]) == ("prefill", "decode", "end_to_end")
     assert (prefill["dense_ms"], prefill["hybrid_ms"], prefill["speedup"]) == (3000, 1500, 2)
     assert (prefill["ceiling"], prefill["ceiling_share"]) == (3, pytest.approx(2 / 3))
@@ -71,7 +71,9 @@ def test_report_and_picture(tmp_path: Path) -> None:
     assert "Not measured: preprocess, vision" in text
     length = math.exp(math.log(1024) + math.log(4) * 0.5 / 1.5)
     assert f"faster from about {length:,.0f} tokens on" in text
-    assert draw(both, tmp_path / "b.png").stat().st_size > 5000
+    drawn = draw(both, tmp_path / "b.png")
+    assert drawn is not None
+    assert drawn.stat().st_size > 5000
     (line,) = series(both, "prefill").values()
     assert [row["context"] for row in line] == [1024, 4096]
     assert "Peak memory was not measured" in text
@@ -80,6 +82,27 @@ def test_report_and_picture(tmp_path: Path) -> None:
     assert "0.62" in on_gpu
     assert "Peak memory was not measured" not in on_gpu
     assert report([], details).startswith("Nothing was measured")
+
+
+def test_what_the_picture_says() -> None:
+    both = [*made(1024, 1.0, 2.0), *made(4096, 3.0, 1.5)]
+    spec = panel(both, "decode").to_dict()
+    assert spec["title"] == "decoding, a token"
+    spec = panel(both, "prefill").to_dict()
+    lines, _, intervals, dense, *crossings = spec["layer"]
+
+    def values(layer: dict[str, Any]) -> list[dict[str, Any]]:
+        shown: list[dict[str, Any]] = spec["datasets"][layer["data"]["name"]]
+        return shown
+
+    points = [(point["tokens"], point["kind"], point["y"]) for point in values(lines)]
+    assert points == [(1024, "hybrid", 0.5), (1024, "ceiling", 1), (4096, "hybrid", 2), (4096, "ceiling", 3)]
+    assert [(point["low"], point["high"]) for point in values(intervals)[::2]] == [(0.5, 0.5), (2, 2)]
+    assert values(dense) == [{"y": 1, "kind": "dense"}]
+    assert lines["encoding"]["color"]["scale"]["domain"] == ["b, top 5 % of heads, sink 4, window 64"]
+    length = math.exp(math.log(1024) + math.log(4) * 0.5 / 1.5)
+    for layer in crossings:
+        assert [mark["text"] for mark in values(layer)] == [f"{length:,.0f}"]
 
 
 @pytest.mark.parametrize("shape", [(36, 32, 8), (64, 64, 8), (28, 28, 4), (6, 16, 8), (2, 8, 4)])

@@ -30,8 +30,8 @@ def test_help_loads_typer_and_nothing_else() -> None:
     *shown, packages, modules = done.stdout.strip().splitlines()
     assert set(ast.literal_eval(packages)) <= HELP_NEEDS
     ours, status = modules.rsplit(" ", 1)
-    commands = {f"coreheads.cli.{name}" for name in COMMANDS}
-    assert set(ast.literal_eval(ours)) == {"coreheads.cli", "coreheads.errors", *commands}
+    rooms = {"coreheads.cli", "coreheads.errors", "coreheads.heads", "coreheads.heads.types"}
+    assert set(ast.literal_eval(ours)) == {*rooms, *(f"coreheads.cli.{name}" for name in COMMANDS)}
     assert status == "0"
     text = " ".join(" ".join(shown).split())
     assert all(f" {name} " in text for name in COMMANDS)

@@ -13,7 +13,7 @@ from coreheads.adapters.checkpoints.registry import load_adapter
 from coreheads.adapters.generation.structure import language_model
 from coreheads.adapters.patches.registry import make_patch
 from coreheads.timing import interleaved
-from coreheads.timing.cells import cache_of, ceiling_of, kv_ratio
+from coreheads.timing.cells import cache_of, ceiling_of, kv_ratio, nearest_to_median
 from coreheads.timing.speedup import dense_speed, end_to_end, patched_speed
 
 MESSAGES = [
@@ -57,14 +57,14 @@ def test_all_variants_take_turns_and_nothing_is_left(adapter: Any, monkeypatch: 
     # kernels are tried, then one warm-up and three repeats of three variants
     assert len(turns) == 3 * (1 + interleaved.PROBES) + 3 + 9
     assert {tokens for _, tokens in turns} == {3}
-    assert turns[-9][0] == {"packed": "coreheads"}.get(result["dense_kernel"], result["dense_kernel"])
+    assert turns[-9][0] == {"packed": "coreheads"}.get(result.dense_kernel, result.dense_kernel)
     assert turns[-8][0] == "coreheads"
     # the second repeat begins with the second variant
     assert turns[-6][0] == "coreheads"
-    assert all(len(seconds) == 3 for times in result["times"].values() for seconds in times.values())
-    assert result["times"]["dense"]["vision"] == result["times"]["patched"]["vision"]
-    assert result["peak_bytes"] == {"dense": None, "patched": None, "ceiling": None}
-    assert set(result["kernels"]) == {"sdpa", "eager", "packed"}
+    assert all(len(seconds) == 3 for times in result.times.values() for seconds in times.values())
+    assert result.times["dense"]["vision"] == result.times["patched"]["vision"]
+    assert result.peak_bytes == {"dense": None, "patched": None, "ceiling": None}
+    assert set(result.kernels) == {"sdpa", "eager", "packed"}
     assert adapter.model.generation_config.eos_token_id == before
     assert language_model(adapter.model).config._attn_implementation == "sdpa"
     assert "forward" not in vars(adapter.vision_modules[0])
@@ -90,17 +90,36 @@ def test_of_equal_prefills_the_faster_decoding_wins(adapter: Any) -> None:
     spent = {"sdpa": (1.0, 0.3), "eager": (3.0, 0.1), "coreheads": (1.02, 0.2)}
     config = language_model(adapter.model).config
 
-    def run() -> dict[str, float]:
-        prefill, decode = spent[config._attn_implementation]
+    def run(kernel: str) -> dict[str, float]:
+        with interleaved.dense_kernel(adapter.model, kernel):
+            prefill, decode = spent[config._attn_implementation]
         return {"prefill": prefill, "decode": decode}
 
-    assert interleaved.fastest_dense_kernel(adapter, run, 100) == (
-        "packed",
-        {"sdpa": 1.0, "eager": 3.0, "packed": 1.02},
-    )
+    seconds = interleaved.time_kernels(adapter.model, 100, run)
+    assert seconds["prefill"] == {"sdpa": 1.0, "eager": 3.0, "packed": 1.02}
+    assert interleaved.fastest_kernel(seconds) == "packed"
     spent["coreheads"] = (1.1, 0.2)
-    assert interleaved.fastest_dense_kernel(adapter, run, 100)[0] == "sdpa"
+    assert interleaved.fastest_kernel(interleaved.time_kernels(adapter.model, 100, run)) == "sdpa"
     assert config._attn_implementation == "sdpa"
+
+
+def test_slow_kernels_are_tried_twice_and_those_that_do_not_fit_left_out(adapter: Any) -> None:
+    tried: list[str] = []
+
+    def run(kernel: str) -> dict[str, float]:
+        tried.append(kernel)
+        if kernel == "eager":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return {"prefill": interleaved.QUICK + (kernel == "packed"), "decode": 1.0}
+
+    assert set(interleaved.time_kernels(adapter.model, 100, run)["decode"]) == {"sdpa", "packed"}
+    assert [tried.count(kernel) for kernel in ("sdpa", "eager", "packed")] == [1 + interleaved.PROBES, 1, 2]
+    with pytest.raises(torch.OutOfMemoryError):
+        interleaved.time_kernels(adapter.model, 100, lambda kernel: run("eager"))
+
+
+def test_a_phase_without_times_takes_none() -> None:
+    assert end_to_end({"prefill": [2.0, 3.0], "decode": [0.5, 0.25], "vision": []}, 4) == [4.0, 4.0]
 
 
 def test_what_patches_know_of_themselves(adapter: Any) -> None:
@@ -114,8 +133,8 @@ def test_what_patches_know_of_themselves(adapter: Any) -> None:
 
 
 def test_the_prompt_timed_is_the_one_of_median_length() -> None:
-    assert interleaved.nearest_to_median({0: 100, 1: 900, 2: 500, 3: 450, 4: 2000}, 1) == [2]
-    assert interleaved.nearest_to_median({5: 10, 4: 10}, 1) == [4]
+    assert nearest_to_median({0: 100, 1: 900, 2: 500, 3: 450, 4: 2000}, 1) == [2]
+    assert nearest_to_median({5: 10, 4: 10}, 1) == [4]
 
 
 def test_speed_rows_are_ratios_of_medians() -> None:

@@ -1,0 +1,37 @@
+"""What memory a model takes, counted from its configuration: no weight is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from coreheads.errors import UserError, one_line
+from coreheads.quiet import quiet
+
+
+def empty_model(config: Any, dtype: torch.dtype) -> nn.Module:
+    """The model on torch's meta device, where tensors have shapes alone; UserError for numbers that make no model."""
+    from transformers import AutoModelForImageTextToText
+
+    try:
+        with quiet(), torch.device("meta"):
+            model: Any = AutoModelForImageTextToText.from_config(config, dtype=dtype)
+            model.tie_weights()
+    except Exception as error:  # whatever a model says of numbers that do not go together
+        raise UserError(f"config.json: describes no model that can be built ({one_line(error)})") from error
+    empty: nn.Module = model.eval()
+    return empty
+
+
+def weight_bytes(model: nn.Module) -> int:
+    """Of the parameters; tied ones count once."""
+    return sum(parameter.nbytes for parameter in model.parameters())
+
+
+def cache_bytes(config: Any, dtype: torch.dtype, tokens: int = 1) -> int:
+    """Of a dense key-value cache of so many tokens."""
+    text = config.text_config
+    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    return 2 * int(text.num_hidden_layers * text.num_key_value_heads * width) * dtype.itemsize * tokens
