@@ -7,8 +7,8 @@ from typing import Any
 
 from coreheads.tasks.mmlongbench.subtasks import LENGTHS, SUBTASKS
 from coreheads.tasks.options import Option
-from coreheads.tasks.registry import Task
 from coreheads.tasks.splits import Split
+from coreheads.tasks.task import Task
 
 _CUT = {"test": Split("all", "rest"), "profile": Split("all", "profile"), "all": Split("all")}
 """Of benchmarks with a single published split: a fifth of the documents finds heads, the others judge them."""

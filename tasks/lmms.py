@@ -16,6 +16,7 @@ from coreheads.tasks.mlvu.scoring import m_avg as _m_avg
 from coreheads.tasks.mmlongbench_doc.scoring import accuracy_f1
 from coreheads.tasks.reading.documents import Doc, text, user_turn
 from coreheads.tasks.scoring.means import macro as _macro
+from coreheads.tasks.task import UNSCORED
 
 _SETTINGS = ("split", "data_root", "family")
 """Names in dataset_kwargs that are ours; every other is an option of the task."""
@@ -96,10 +97,10 @@ class BenchmarkTask(ConfigurableMessagesTask):  # type: ignore[misc]
         return self.benchmark.regions(self.for_family(doc))
 
     def aggregation(self) -> dict[str, Any]:
-        return _Means({**super().aggregation(), registry.UNSCORED: self._count_unscored})
+        return _Means({**super().aggregation(), UNSCORED: self._count_unscored})
 
     def higher_is_better(self) -> dict[str, Any]:
-        return {**super().higher_is_better(), registry.UNSCORED: False}
+        return {**super().higher_is_better(), UNSCORED: False}
 
     def _count_unscored(self, values: Sequence[float]) -> float:
         if values and all(values) and self.stops:
@@ -147,10 +148,10 @@ class BenchmarkTask(ConfigurableMessagesTask):  # type: ignore[misc]
             try:
                 mine = self.for_family(doc)
                 found = {**self.benchmark.doc_scores(mine, results[0]), **self.benchmark.details(mine, results[0])}
-                return {**found, registry.UNSCORED: 0.0}
+                return {**found, UNSCORED: 0.0}
             except BadSample as error:
                 self.leave_out(doc, str(error))
-        return {registry.UNSCORED: 1.0}
+        return {UNSCORED: 1.0}
 
 
 def _function(method: Callable[..., Any]) -> Callable[..., Any]:

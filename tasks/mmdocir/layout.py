@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from coreheads.errors import BadSample
@@ -71,5 +72,5 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     return {**found, "area": sum(covered) / len(covered) if covered else 0.0, "unparsed": float(not said)}
 
 
-def details(doc: Doc, response: str) -> dict[str, Any]:
-    return by_domain(doc, scores(doc, response), [f"layout_recall_{rank}" for rank in RANKS])
+def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
+    return by_domain(doc, scores, [f"layout_recall_{rank}" for rank in RANKS])
