@@ -27,7 +27,7 @@ def time_cells(
     adapter = evaluator.model.adapter
     index = nearest_to_median(tokens, 1)[0]
     task = evaluator.task(cells[0][0].task)
-    prompt = evaluator.prompt(task.name, index)
+    prompt = evaluator.prompt(task.benchmark.name, index)
     variants = []
     for number, (_, patch) in enumerate(cells):
         variants.append(Variant(f"patched{number}", patch, cache_of(patch, adapter.model)))
@@ -38,7 +38,7 @@ def time_cells(
     measured = time_variants(
         adapter,
         prompt,
-        lambda: evaluator.prepare(task.name, index),
+        lambda: evaluator.prepare(task.benchmark.name, index),
         variants,
         repeats,
         warmup,
