@@ -25,14 +25,14 @@ UNSCORED = "unscored"
 
 @dataclass(frozen=True)
 class Task:
-    """One benchmark task. Its functions live in ``module``, its lmms-eval YAML in ``place``, below this package.
+    """One benchmark task. Its functions live in ``module``, its lmms-eval YAML beside it.
 
     kind: rec (box in an image), vidstg (box and time in a video), page or layout (retrieval in a document), docqa (long
     document question answering), mcq (multiple choice about a video) or long (long context of several kinds). metrics:
     means over samples, the main one first; aggregates: scores of the whole set that are no means. benchmark: its folder
     under a data root. splits: by name. hub: the data set on the Hugging Face hub. no_regions: why there is no ground
-    truth for RAM. group_by: the record's field whose groups weigh alike in the set's score, which then is the aggregate
-    called ``macro``; else it is the mean of the main metric. options: by name. drawn: the option that says how many ids
+    truth for RAM. group_by: the record's field whose groups weigh alike in the set's score, which then is the first
+    aggregate; else it is the mean of the main metric. options: by name. drawn: the option that says how many ids
     of every sub-task and length are drawn from a split. by_family: prompt or scoring depend on the model family.
     """
 
@@ -40,7 +40,6 @@ class Task:
     kind: str
     benchmark: str
     module: str
-    place: str
     metrics: tuple[str, ...]
     summary: str
     splits: Mapping[str, Split]
@@ -48,7 +47,6 @@ class Task:
     hub: str | None = None
     no_regions: str = ""
     group_by: str = ""
-    macro: str = ""
     options: Mapping[str, Option] = field(default_factory=dict)
     drawn: str = ""
     by_family: bool = False
@@ -60,15 +58,15 @@ class Task:
     @property
     def board_metric(self) -> str:
         """Name of the set's score: what a leaderboard shows."""
-        return self.macro if self.group_by else self.metric
+        return self.aggregates[0] if self.group_by else self.metric
 
     @property
     def is_mini(self) -> bool:
-        return self.place == "mini"
+        return self.folder.name == "mini"
 
     @property
     def folder(self) -> Path:
-        return Path(__file__).resolve().parent / self.place
+        return Path(__file__).resolve().parent / self.module.split(".")[-2]
 
     @property
     def yaml(self) -> Path:
