@@ -10,7 +10,6 @@ from lmms_eval.api.task import ConfigurableMessagesTask
 from loguru import logger
 
 from coreheads.errors import BadSample, UserError
-from coreheads.regions import Region
 from coreheads.tasks import registry
 from coreheads.tasks.mlvu.scoring import m_avg as m_avg  # YAML files name the aggregations as this module's
 from coreheads.tasks.mmlongbench_doc.scoring import accuracy_f1
@@ -114,14 +113,6 @@ class BenchmarkTask(ConfigurableMessagesTask):  # type: ignore[misc]
             self.unscored[record] = reason
             logger.warning(f"{self.benchmark.name}: record {record} is not scored: {reason}")
         return self.unscored[record]
-
-    def doc_to_query(self, doc: Doc) -> str:
-        """The words of the prompt that name what is looked for."""
-        return self.benchmark.query(doc)
-
-    def doc_to_regions(self, doc: Doc) -> list[Region]:
-        """Where the answer is, in media coordinates; empty where the benchmark does not say."""
-        return self.benchmark.regions(self.for_family(doc))
 
     def aggregation(self) -> dict[str, Any]:
         return _Means({**super().aggregation(), UNSCORED: self._count_unscored})
