@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from coreheads.errors import BadSample, UserError, nearest
+from coreheads.errors import UserError, nearest
 from coreheads.regions import Region
 from coreheads.tasks import locations
 from coreheads.tasks.locations import Expected
@@ -217,25 +217,6 @@ class Task:
     def details(self, doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
         """What each of ``aggregates`` needs to know of one response, whose scores are known."""
         return self.functions().details(doc, response, scores)
-
-    def aggregate(self, docs: Sequence[Doc], responses: Sequence[str]) -> dict[str, float]:
-        """Every score of the set: means over the samples that have it, ``aggregates``, and the number unscored."""
-        if not docs or len(docs) != len(responses):
-            raise UserError(f"{self.name}: {len(docs)} records and {len(responses)} responses, expected as many, not 0")
-        values: dict[str, list[float]] = {}
-        details = []
-        for doc, response in zip(docs, responses, strict=True):
-            try:
-                scored = self.doc_scores(doc, response)
-                details.append(self.details(doc, response, scored))
-            except BadSample:
-                continue
-            for name, value in scored.items():
-                values.setdefault(name, []).append(value)
-        if not details:
-            raise UserError(f"{self.name}: none of {len(docs)} samples could be scored")
-        means = {name: sum(each) / len(each) for name, each in values.items()}
-        return {**means, **self.functions().aggregate(details), UNSCORED: float(len(docs) - len(details))}
 
     def fingerprint(self, docs: Sequence[Doc]) -> str:
         """Hash of the records, whatever folder they lie in."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trees
+from set_scores import aggregate
 from trees import FAMILY, whole
 
 from coreheads.errors import UserError
@@ -45,7 +46,7 @@ def test_the_truth_scores_one_and_nonsense_nothing(name: str, tree: Callable[[st
     docs = task.records(whole(name), data_root=tree(name), **FAMILY)
     assert len({task.record_id(doc) for doc in docs}) == len(docs)
     truth = [task.target(doc) if "bad" not in doc else "" for doc in docs]
-    scores = task.aggregate(docs, truth)
+    scores = aggregate(task, docs, truth)
     assert {*task.metrics, *task.aggregates, "unscored"} <= set(scores)
     if name == "coreheads_mmdocir_page":
         assert scores["recall_1"] == pytest.approx((8 * 0.5 + 2) / 10)  # two gold pages: the first alone is half
@@ -55,7 +56,7 @@ def test_the_truth_scores_one_and_nonsense_nothing(name: str, tree: Callable[[st
     else:
         assert scores[task.metric] == pytest.approx(1.0, abs=0.05)
     assert scores["unparsed"] == 0.0
-    nothing = task.aggregate(docs, ["?"] * len(docs))
+    nothing = aggregate(task, docs, ["?"] * len(docs))
     assert nothing[task.metric] == 0.0
 
 
@@ -180,7 +181,7 @@ def test_vidstg_forms_are_reported_apart(tree: Callable[[str], Path]) -> None:
     task, root = registry.get("coreheads_vidstg"), tree("coreheads_vidstg")
     docs = task.records("test", data_root=root, **FAMILY)
     responses = [task.target(doc) if doc["form"] == "declarative" else "none" for doc in docs]
-    scores = task.aggregate(docs, responses)
+    scores = aggregate(task, docs, responses)
     assert scores["m_viou_declarative"] == pytest.approx(1.0, abs=0.05)
     assert scores["m_viou_interrogative"] == 0.0
     assert scores["m_viou"] == pytest.approx(scores["m_viou_declarative"] / 2)
@@ -198,7 +199,7 @@ def test_mmdocir_boxes_are_cut_and_flat_ones_left_out(tree: Callable[[str], Path
     assert page.doc_scores(flat, "[3]")["recall_1"] == 1.0
     assert "no area" in page.problems(flat)[0]
     assert "leaves page 2" in page.problems(beyond)[0]
-    unscored = layout.aggregate(layout.records("all", data_root=root, **FAMILY), ["[]"] * 10)
+    unscored = aggregate(layout, layout.records("all", data_root=root, **FAMILY), ["[]"] * 10)
     assert unscored["unscored"] == 1.0
 
 
@@ -207,7 +208,7 @@ def test_mmdocir_counts_domains_alike(tree: Callable[[str], Path]) -> None:
     docs = task.records("all", data_root=tree("coreheads_mmdocir_page"))
     # domain 0 has 6 questions, domain 1 has 4: all of domain 0 right
     responses = ["[2, 4, 3]" if doc["domain"] == "Domain 0" else "[1]" for doc in docs]
-    scores = task.aggregate(docs, responses)
+    scores = aggregate(task, docs, responses)
     assert scores["recall_3"] == pytest.approx(6 / 10)
     assert scores["recall_3_macro"] == pytest.approx(0.5)
 
@@ -275,7 +276,7 @@ def test_mlvu_leaves_out_what_cannot_be_right(tree: Callable[[str], Path]) -> No
     task = registry.get("coreheads_mlvu_dev")
     docs = task.records(data_root=tree("coreheads_mlvu_dev"))
     assert len(docs) == 3
-    scores = task.aggregate(docs, ["(B)", "(B)", "(C)"] if "bad" in docs[1] else ["(C)", "(B)", "(B)"])
+    scores = aggregate(task, docs, ["(B)", "(B)", "(C)"] if "bad" in docs[1] else ["(C)", "(B)", "(B)"])
     assert scores["unscored"] == 1.0
     assert scores["m_avg"] == 1.0
     assert scores["accuracy_plotQA"] == scores["accuracy_findNeedle"] == 1.0
