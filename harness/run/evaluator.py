@@ -135,7 +135,7 @@ class Evaluator:
                 limit=count,
                 offset=offset,
                 bootstrap_iters=0,
-                log_samples=True,
+                log_samples=False,
                 process_docs_parallel=1,
                 cli_args=Namespace(process_with_media=False),
                 verbosity="ERROR",

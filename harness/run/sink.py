@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from coreheads.adapters.generation.generate import Generation
 from coreheads.adapters.lmms_eval.sink import Refusal
 from coreheads.errors import BadSample
 from coreheads.store.samples import SampleFile
 
 if TYPE_CHECKING:
+    from coreheads.adapters.generation.generate import Generation
     from coreheads.tasks.lmms import BenchmarkTask
 
 
@@ -42,13 +42,13 @@ class CellSink:
 
     def put(self, answers: Mapping[int, Generation | Refusal]) -> None:
         for index, answer in answers.items():
-            if isinstance(answer, Generation):
-                try:
+            try:
+                if isinstance(answer, Refusal):
+                    self._leave_out(index, answer)
+                else:
                     self._score(index, answer)
-                except BadSample as error:
-                    self._leave_out(index, Refusal(str(error)))
-            else:
-                self._leave_out(index, answer)
+            except BadSample as error:
+                self._leave_out(index, Refusal(str(error)))
         self.store.sync()
 
     def _score(self, index: int, answer: Generation) -> None:
