@@ -118,19 +118,20 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         """
         asked = [_Request(*request.args) for request in requests]
         answers: list[Any] = [self._sink.known(request.doc_id) if self._sink else None for request in asked]
-        pending = [place for place, answer in enumerate(answers) if answer is None]
+        pending = [number for number, answer in enumerate(answers) if answer is None]
         # neighbours of one task with the same settings, however many
-        kinds = groupby(pending, lambda place: (asked[place].task, json.dumps(asked[place].settings, default=str)))
-        for group in [list(places) for _, places in kinds]:
+        kinds = groupby(pending, lambda number: (asked[number].task, json.dumps(asked[number].settings, default=str)))
+        for group in [list(numbers) for _, numbers in kinds]:
             while group:
-                batch = group[: self.batch_size]
-                outcomes = self._fitting([asked[place] for place in batch])
+                numbers = group[: self.batch_size]
+                batch = [asked[number] for number in numbers]
+                outcomes = self._fitting(batch)
                 if outcomes is None:
                     continue  # with a part of it
                 group = group[len(batch) :]
-                self._keep([asked[place] for place in batch], outcomes)
-                for place, outcome in zip(batch, outcomes, strict=True):
-                    answers[place] = _for_lmms_eval(outcome)
+                self._keep(batch, outcomes)
+                for number, outcome in zip(numbers, outcomes, strict=True):
+                    answers[number] = _for_lmms_eval(outcome)
         return answers
 
     def _keep(self, requests: Sequence[_Request], outcomes: Sequence[Generation | Refusal]) -> None:

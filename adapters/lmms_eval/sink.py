@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from coreheads.adapters.generation.generate import Generation
+if TYPE_CHECKING:
+    from coreheads.adapters.generation.generate import Generation
 
 NOT_FINITE = "logits are not finite"
 """How the reason begins for which an answer of NaN or infinite logits has no score."""
