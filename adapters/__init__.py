@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 _LAZY = {
     "load_adapter": "coreheads.adapters.checkpoints.registry",
-    "manifests": "coreheads.adapters.lmms_eval.manifest",
+    "manifests": "coreheads.adapters.lmms_eval",
 }
 
 if TYPE_CHECKING:
     from coreheads.adapters.checkpoints.registry import load_adapter
-    from coreheads.adapters.lmms_eval.manifest import manifests
+    from coreheads.adapters.lmms_eval import manifests
 
 __all__ = ["load_adapter", "manifests"]
 

@@ -7,15 +7,14 @@ from typing import Any
 
 from coreheads.tasks.mmlongbench.subtasks import LENGTHS, SUBTASKS
 from coreheads.tasks.options import Option
-from coreheads.tasks.registry import Task
 from coreheads.tasks.splits import Split
+from coreheads.tasks.task import Task
 
 _CUT = {"test": Split("all", "rest"), "profile": Split("all", "profile"), "all": Split("all")}
 """Of benchmarks with a single published split: a fifth of the documents finds heads, the others judge them."""
 
 _MMDOCIR: dict[str, Any] = {
     "benchmark": "mmdocir",
-    "place": "mmdocir",
     "splits": _CUT,
     "hub": "MMDocIR/MMDocIR_Evaluation_Dataset",
     "options": {"max_pages": Option(120, "a whole number above 0")},
@@ -30,7 +29,6 @@ def _mini(kind: str, benchmark: str, metrics: tuple[str, ...], summary: str, *ag
         kind=kind,
         benchmark=benchmark,
         module=f"coreheads.tasks.mini.{benchmark}",
-        place="mini",
         metrics=(*metrics, "unparsed"),
         summary=summary,
         splits={"profile": Split("profile"), "test": Split("test")},
@@ -44,7 +42,6 @@ def _mlvu(part: str, options: int, hub: str) -> Task:
         kind="mcq",
         benchmark=f"mlvu_{part}",
         module=f"coreheads.tasks.mlvu.{'task' if part == 'dev' else 'test_task'}",
-        place="mlvu",
         metrics=("accuracy", "unparsed"),
         summary=f"multiple choice about a long video, {options} options",
         splits={"test": Split(part)},
@@ -52,7 +49,6 @@ def _mlvu(part: str, options: int, hub: str) -> Task:
         hub=hub,
         no_regions=_NO_MLVU_REGIONS,
         group_by="question_type",
-        macro="m_avg",
     )
 
 
@@ -62,13 +58,11 @@ def _mmlongbench(ending: str, lengths: tuple[int, ...]) -> Task:
         kind="long",
         benchmark="mmlongbench",
         module="coreheads.tasks.mmlongbench.task",
-        place="mmlongbench",
         metrics=("score", "unparsed"),
         summary=f"document questions, picture needles, visual RAG at {', '.join(map(str, lengths))}k tokens",
         splits=_CUT,
         aggregates=("macro",),
         group_by="subtask",
-        macro="macro",
         hub="ZhaoweiWang/MMLongBench",
         options={
             "lengths": Option(lengths, "a list of whole numbers", choices=LENGTHS),
@@ -85,7 +79,6 @@ _REAL = (
         kind="rec",
         benchmark="refcocog",
         module="coreheads.tasks.refcocog.task",
-        place="refcocog",
         metrics=("acc_0.5", "iou", "unparsed"),
         summary="box of what an expression refers to, in a photograph",
         splits={"test": Split("test"), "val": Split("val"), "profile": Split("val", apart_from="test")},
@@ -98,7 +91,6 @@ _REAL = (
         kind="vidstg",
         benchmark="vidstg",
         module="coreheads.tasks.vidstg.task",
-        place="vidstg",
         metrics=("m_viou", "m_tiou", "viou_0.3", "viou_0.5", "unparsed"),
         summary="times and boxes of what a sentence describes, in a video",
         splits={"test": Split("test"), "val": Split("val"), "profile": Split("val")},
@@ -133,7 +125,6 @@ _REAL = (
         kind="docqa",
         benchmark="mmlongbench_doc",
         module="coreheads.tasks.mmlongbench_doc.task",
-        place="mmlongbench_doc",
         metrics=("accuracy", "unparsed"),
         summary="questions about a long PDF, all of its pages shown",
         splits=_CUT,

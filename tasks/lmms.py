@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lmms_eval.api.metrics import mean
@@ -10,9 +10,9 @@ from lmms_eval.api.task import ConfigurableMessagesTask
 from loguru import logger
 
 from coreheads.errors import BadSample, UserError
-from coreheads.regions import Region
 from coreheads.tasks import registry
 from coreheads.tasks.reading.documents import Doc, text, user_turn
+from coreheads.tasks.task import UNSCORED, Task
 
 _SETTINGS = ("split", "data_root", "family")
 """Names in dataset_kwargs that are ours; every other is an option of the task."""
@@ -23,7 +23,14 @@ LOWER_IS_BETTER = ("area", "unparsed")
 
 
 class Docs(list[Doc]):
-    """Records where lmms-eval expects a data set: they have ``features``, and are read without datasets' cache."""
+    """Records where lmms-eval expects a data set: they have ``features``, and are read without datasets' cache.
+
+    A model has them in its ``task_dict``; ours finds their task there.
+    """
+
+    def __init__(self, docs: Iterable[Doc], task: BenchmarkTask) -> None:
+        super().__init__(docs)
+        self.task = task
 
     @property
     def features(self) -> dict[str, None]:
@@ -47,20 +54,15 @@ class BenchmarkTask(ConfigurableMessagesTask):  # type: ignore[misc]
         benchmark = registry.get(config["task"])
         self.benchmark = benchmark
         self.unscored: dict[str, str] = {}
-        self.stops = True  # where not one sample can be scored; a harness that looks at single cells turns it off
+        self._scores: dict[tuple[str, str], Mapping[str, float]] = {}
+        self._stops = True
         self._models: dict[str, Any] = config.get("lmms_eval_specific_kwargs") or {}
         self._family: str | None = (config.get("dataset_kwargs") or {}).get("family")
-        self._catches = False
+        self._served = False
         dropped = ("class", "lmms_eval_specific_kwargs")
         settings = {key: value for key, value in config.items() if key not in dropped}
-        settings |= {
-            "metric_list": metric_list(benchmark),
-            "doc_to_messages": _function(self._messages),
-            "doc_to_text": _function(self._text),
-            "doc_to_visual": _function(self._visuals),
-            "doc_to_target": _function(self._target),
-            "process_results": _function(self._results),
-        }
+        # that it is there says that the metrics are the task's own; the method below is what is called
+        settings |= {"metric_list": metric_list(benchmark), "process_results": BenchmarkTask.process_results}
         super().__init__(config=settings, **kwargs)
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None) -> None:
@@ -68,18 +70,42 @@ class BenchmarkTask(ConfigurableMessagesTask):  # type: ignore[misc]
         wanted = dataset_kwargs or {}
         options = {key: value for key, value in wanted.items() if key not in _SETTINGS}
         docs = self.benchmark.records(wanted.get("split", "test"), data_root=wanted.get("data_root"), options=options)
-        variant = self.benchmark.variant(options)
-        if variant is not None:
-            self.config.metadata = {**(self.config.metadata or {}), "variant": variant}
-        self.dataset = {self.config.test_split: Docs(docs)}
+        self.variant = self.benchmark.variant(options)
+        if self.variant is not None:
+            self.config.metadata = {**(self.config.metadata or {}), "variant": self.variant}
+        self.docs = Docs(docs, self)
+        self.ids = [self.benchmark.record_id(doc) for doc in docs]
+        self.dataset = {self.config.test_split: self.docs}
         self.dataset_no_image = self.dataset
 
     def serve(self, model_type: str) -> None:
         """Told by a model of which family it is, and that it can do without messages: where a sample cannot be used
-        ``doc_to_messages`` then gives None. It calls ``leave_out`` for prompts that it cannot make itself."""
-        self._catches = True
+        ``doc_to_messages`` then raises BadSample, and the model calls ``leave_out``, as it does for other reasons."""
+        self._served = True
         if self._family is None:
             self._family = model_type
+
+    def begin(self, scores: Mapping[tuple[str, str], Mapping[str, float]], unscored: Mapping[str, str]) -> None:
+        """Start anew, as a harness does that evaluates a task again and again, and judges each time itself whether
+        enough could be scored.
+
+        Args:
+            scores: Known ones, by record id and response.
+            unscored: Why samples have no score, by record id; theirs is not computed.
+        """
+        self._scores, self.unscored, self._stops = dict(scores), dict(unscored), False
+
+    def score(self, doc: Doc, response: str) -> Mapping[str, float]:
+        """A response by each metric, computed once: lmms-eval is given the same numbers.
+
+        Raises:
+            BadSample: The sample itself cannot be scored.
+        """
+        key = self.benchmark.record_id(doc), response
+        if key not in self._scores:
+            scores = self.benchmark.doc_scores(self.for_family(doc), response)
+            self._scores[key] = {name: float(value) for name, value in scores.items()}
+        return self._scores[key]
 
     def leave_out(self, doc: Doc, reason: str) -> str:
         """Count a sample as unscored, for the first reason that is given, which is returned."""
@@ -89,22 +115,14 @@ class BenchmarkTask(ConfigurableMessagesTask):  # type: ignore[misc]
             logger.warning(f"{self.benchmark.name}: record {record} is not scored: {reason}")
         return self.unscored[record]
 
-    def doc_to_query(self, doc: Doc) -> str:
-        """The words of the prompt that name what is looked for."""
-        return self.benchmark.query(doc)
-
-    def doc_to_regions(self, doc: Doc) -> list[Region]:
-        """Where the answer is, in media coordinates; empty where the benchmark does not say."""
-        return self.benchmark.regions(self.for_family(doc))
-
     def aggregation(self) -> dict[str, Any]:
-        return _Means({**super().aggregation(), registry.UNSCORED: self._count_unscored})
+        return _Means({**super().aggregation(), UNSCORED: self._count_unscored})
 
     def higher_is_better(self) -> dict[str, Any]:
-        return {**super().higher_is_better(), registry.UNSCORED: False}
+        return {**super().higher_is_better(), UNSCORED: False}
 
     def _count_unscored(self, values: Sequence[float]) -> float:
-        if values and all(values) and self.stops:
+        if values and all(values) and self._stops:
             first = next(iter(self.unscored.items()), ("?", "?"))
             raise UserError(
                 f"{self.benchmark.name}: none of {len(values)} samples could be scored; record {first[0]}: {first[1]}"
@@ -122,46 +140,40 @@ class BenchmarkTask(ConfigurableMessagesTask):  # type: ignore[misc]
             family = known.get("family")
         return {**doc, "family": family}
 
-    def _messages(self, doc: Doc) -> list[dict[str, Any]] | None:
+    def doc_to_messages(self, doc: Doc) -> list[dict[str, Any]]:
         try:
             return self.benchmark.messages(self.for_family(doc))
         except BadSample as error:
+            if self._served:
+                raise
             self.leave_out(doc, str(error))
-            return None if self._catches else user_turn(text("This sample cannot be shown."))
+            return user_turn(text("This sample cannot be shown."))
 
-    def _visuals(self, doc: Doc) -> list[Any]:
-        parts = [part for turn in self._messages(doc) or [] for part in turn["content"]]
+    def doc_to_visual(self, doc: Doc) -> list[Any]:
+        parts = [part for turn in self.doc_to_messages(doc) for part in turn["content"]]
         return [part["url"] for part in parts if part["type"] != "text"]
 
-    def _text(self, doc: Doc) -> str:
+    def doc_to_text(self, doc: Doc) -> str:
         """What lmms-eval logs as the context; the prompt itself, with its media, is ``doc_to_messages``'s."""
         return "" if "bad" in doc else self.benchmark.query(doc)
 
-    def _target(self, doc: Doc) -> str:
+    def doc_to_target(self, doc: Doc) -> str:
         try:
             return self.benchmark.target(self.for_family(doc))
         except UserError:
             return ""  # only logged
 
-    def _results(self, doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+    def process_results(self, doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+        """Scores, and what the aggregates need to know; of a sample that cannot be scored that it is unscored."""
         # a logged sample has the record's id in its doc; only metrics belong here
         if self.benchmark.record_id(doc) not in self.unscored:
             try:
-                mine = self.for_family(doc)
-                found = {**self.benchmark.doc_scores(mine, results[0]), **self.benchmark.details(mine, results[0])}
-                return {**found, registry.UNSCORED: 0.0}
+                scores = self.score(doc, results[0])
+                details = self.benchmark.details(self.for_family(doc), results[0], scores)
+                return {**scores, **details, UNSCORED: 0.0}
             except BadSample as error:
                 self.leave_out(doc, str(error))
-        return {registry.UNSCORED: 1.0}
-
-
-def _function(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A plain function: lmms-eval copies its configuration deeply, and a bound method would copy the task."""
-
-    def called(*args: Any) -> Any:
-        return method(*args)
-
-    return called
+        return {UNSCORED: 1.0}
 
 
 class _Means(dict[str, Any]):
@@ -174,7 +186,7 @@ class _Means(dict[str, Any]):
         return mean
 
 
-def metric_list(task: registry.Task) -> list[dict[str, Any]]:
+def metric_list(task: Task) -> list[dict[str, Any]]:
     """The task's metrics and aggregates as lmms-eval's ``metric_list`` has them, the main one first."""
 
     def whole_set(name: str) -> Callable[[Sequence[Any]], float]:

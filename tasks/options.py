@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,10 +11,32 @@ from coreheads.errors import UserError, nearest
 Kind = Literal["a whole number above 0", "a text", "a list of whole numbers", "a list of texts"]
 
 
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _listed(value: Any, fits: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(map(fits, value))
+
+
+_FITS: Mapping[Kind, Callable[[Any], bool]] = {
+    "a whole number above 0": _whole,
+    "a text": lambda value: isinstance(value, str) and value != "",
+    "a list of whole numbers": lambda value: _listed(value, _whole),
+    "a list of texts": lambda value: _listed(value, lambda part: isinstance(part, str)),
+}
+
+
 @dataclass(frozen=True)
 class Option:
-    """null: whether None is a value, as it is wherever it is the default. choices: all that a value, or an element of
-    a list, may be; empty for anything of the kind."""
+    """What an option may be.
+
+    Attributes:
+        default: Its value where none is given.
+        kind: What its values are.
+        null: Whether None is a value, as it is wherever it is the default.
+        choices: All that a value, or an element of a list, may be; empty for anything of the kind.
+    """
 
     default: Any
     kind: Kind
@@ -23,27 +45,16 @@ class Option:
 
     def check(self, name: str, value: Any) -> None:
         """UserError for a value that is not of the kind."""
-        if value is None and (self.null or self.default is None):
+        null = self.null or self.default is None
+        if value is None and null:
             return
-        if not self._fits(value):
-            others = " or null" if self.null or self.default is None else ""
-            raise UserError(f"options.{name}: {value!r}, expected {self.kind}{others}")
-        for part in value if isinstance(value, list | tuple) else [value]:
+        if not _FITS[self.kind](value):
+            raise UserError(f"options.{name}: {value!r}, expected {self.kind}{' or null' if null else ''}")
+        several = isinstance(value, list | tuple)
+        for part in value if several else [value]:
             if self.choices and part not in self.choices:
-                some = "some" if isinstance(value, list | tuple) else "one"
-                raise UserError(f"options.{name}: {part!r}, expected {some} of {', '.join(map(str, self.choices))}")
-
-    def _fits(self, value: Any) -> bool:
-        if self.kind == "a whole number above 0":
-            return _whole(value)
-        if self.kind == "a text":
-            return isinstance(value, str) and bool(value)
-        one = _whole if self.kind == "a list of whole numbers" else lambda part: isinstance(part, str)
-        return isinstance(value, list | tuple) and bool(value) and all(one(part) for part in value)
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+                choices = f"{'some' if several else 'one'} of {', '.join(map(str, self.choices))}"
+                raise UserError(f"options.{name}: {part!r}, expected {choices}")
 
 
 def complete(task: str, known: Mapping[str, Option], given: Mapping[str, Any] | None) -> dict[str, Any]:

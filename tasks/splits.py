@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -60,13 +61,13 @@ def _id(doc: Doc) -> str:
 
 def distinct(docs: Sequence[Doc]) -> list[Doc]:
     """The records; the second, third ... one of an id gets ``#2``, ``#3`` ... after it."""
-    count: dict[str, int] = {}
-    found = []
+    seen: Counter[str] = Counter()
+    named = []
     for doc in docs:
         record = doc["record_id"]
-        count[record] = count.get(record, 0) + 1
-        found.append(doc if count[record] == 1 else doc | {"record_id": f"{record}#{count[record]}"})
-    return found
+        seen[record] += 1
+        named.append(doc if seen[record] == 1 else doc | {"record_id": f"{record}#{seen[record]}"})
+    return named
 
 
 def _share(text: str) -> float:

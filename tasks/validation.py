@@ -11,8 +11,8 @@ from typing import Any
 
 from coreheads.errors import BadSample, UserError
 from coreheads.tasks.reading.documents import Doc
-from coreheads.tasks.registry import Task
 from coreheads.tasks.scoring.families import FAMILIES
+from coreheads.tasks.task import Task
 
 UNUSABLE, ODD, DUPLICATE = "cannot be scored", "odd, but scored", "id is there twice"
 

@@ -54,10 +54,7 @@ def only_greedy(settings: dict[str, Any]) -> None:
 
 def whole(value: int | str | None) -> int:
     """A batch size; None is 1. UserError for what is no whole number of at least 1."""
-    try:
-        number = 1 if value is None else int(value)
-    except ValueError:
-        number = 0
-    if number < 1:
+    digits = "1" if value is None else str(value)
+    if not digits.isdecimal() or int(digits) < 1:
         raise UserError(f"coreheads: batch_size is {value!r}, expected a whole number of at least 1")
-    return number
+    return int(digits)

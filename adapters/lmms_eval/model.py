@@ -7,28 +7,38 @@ from __future__ import annotations
 
 import json
 import os
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from lmms_eval.api.instance import GenerationResult, TokenCounts
 from lmms_eval.api.model import lmms
 
-from coreheads.adapters.generation.generate import BATCH_TOKENS
+from coreheads.adapters.generation.generate import BATCH_TOKENS, Generation
 from coreheads.adapters.generation.memory import is_out_of_memory, make_room
 from coreheads.adapters.generation.structure import beyond_context
 from coreheads.adapters.generation.vision_cache import VisionMemo
 from coreheads.adapters.lmms_eval.arguments import named_patch, only_greedy, own_device, whole
 from coreheads.adapters.lmms_eval.prompt_cache import PromptCache
+from coreheads.adapters.lmms_eval.sink import NOT_FINITE, Refusal, SampleSink
 from coreheads.adapters.prompt.prompt import Prompt
-from coreheads.errors import OutOfMemory, UserError
-
-NOT_FINITE = "logits are not finite"
-"""How the reason begins for which an answer of NaN or infinite logits has no score."""
+from coreheads.errors import BadSample, OutOfMemory, UserError
+from coreheads.tasks.lmms import Docs
 
 MAX_NEW_TOKENS = 64
 """Where a task's generation_kwargs name no max_new_tokens."""
+
+
+class _Request(NamedTuple):
+    """What lmms-eval asks of a chat model, in its order."""
+
+    context: str
+    doc_to_messages: Callable[[Any], Any]
+    settings: dict[str, Any]
+    doc_id: int
+    task: str
+    split: str
 
 
 class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
@@ -81,59 +91,60 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         self.prompts = PromptCache()
         self.vision = VisionMemo()
         self.forget()
-        self.known: Callable[[str, int], str | None] = lambda task, index: None
-        self.answered: Callable[[str, int, Any], None] = lambda task, index, generation: None
-        self.refused: Callable[[str, int, str, Any], None] = lambda task, index, reason, by: None
-        self.batch_done: Callable[[], None] = lambda: None
+        self._sink: SampleSink | None = None
+
+    @contextmanager
+    def cell(self, patch: Any, sink: SampleSink) -> Iterator[None]:
+        """Within the block answer with this patch, and have the sink know the answers, and keep them."""
+        before = self.patch
+        self.patch, self._sink = patch, sink
+        try:
+            yield
+        finally:
+            self.patch, self._sink = before, None
 
     def generate_until(self, requests: list[Any]) -> list[Any]:
         """One answer a request, in order.
 
-        ``known(task, document index)`` may give an answer that is stored already; ``answered(task, index,
-        generation)`` is told of every new one before the next batch starts, ``refused(task, index, reason, by)`` of
-        every document without an answer: one that its task (which must have a ``leave_out``) cannot show or whose media
-        cannot be used (by "data"), that is longer than the model's context, or whose logits are no numbers (by
-        "model"). Its answer is empty. ``batch_done()`` is called after each batch.
+        Answers that the cell's sink knows are not computed; it takes every new one before the next batch starts. A
+        document has none where its task cannot show it, its media cannot be used, it is longer than the model's
+        context, or its logits are no numbers: lmms-eval is given an empty text, and the sink, or else the task, why.
 
-        A batch that does not fit into memory is halved, and so are the following ones; OutOfMemory where a single
-        prompt does not fit.
+        A batch that does not fit into memory is halved, and so are the following ones.
+
+        Raises:
+            OutOfMemory: A single prompt does not fit.
+            UserError: A document of a task that is not ours has no answer.
         """
-        answers: list[Any] = [None] * len(requests)
-        pending: list[int] = []
-        for place, request in enumerate(requests):
-            _, _, _, index, task, _ = request.args
-            stored = self.known(task, index)
-            if stored is None:
-                pending.append(place)
-            else:
-                answers[place] = stored
-        batches = deque(self._alike(requests, pending))
-        while batches:
-            batch = batches.popleft()
-            if len(batch) > self.batch_size:
-                batches.appendleft(batch[self.batch_size :])
-                batch = batch[: self.batch_size]
-            found = self._fitting([requests[place] for place in batch])
-            if found is None:
-                batches.appendleft(batch)  # a part of it next time
-                continue
-            for place, generation in zip(batch, found, strict=True):
-                answers[place] = self._noted(requests[place], generation)
-            self.batch_done()
+        asked = [_Request(*request.args) for request in requests]
+        answers: list[Any] = [self._sink.known(request.doc_id) if self._sink else None for request in asked]
+        pending = [number for number, answer in enumerate(answers) if answer is None]
+        # neighbours of one task with the same settings, however many
+        kinds = groupby(pending, lambda number: (asked[number].task, json.dumps(asked[number].settings, default=str)))
+        for group in [list(numbers) for _, numbers in kinds]:
+            while group:
+                numbers = group[: self.batch_size]
+                batch = [asked[number] for number in numbers]
+                outcomes = self._fitting(batch)
+                if outcomes is None:
+                    continue  # with a part of it
+                group = group[len(batch) :]
+                self._keep(batch, outcomes)
+                for number, outcome in zip(numbers, outcomes, strict=True):
+                    answers[number] = _for_lmms_eval(outcome)
         return answers
 
-    def _noted(self, request: Any, generation: Any) -> Any:
-        """What lmms-eval gets for a request, after the listeners were told."""
-        _, _, _, index, task, _ = request.args
-        if generation is None:
-            return ""
-        if not generation.finite:
-            reason = f"{NOT_FINITE} (token {generation.broken_at} of its answer)"
-            self._left_out(request, _LeftOut(reason, "model"))
-            return ""
-        self.answered(task, index, generation)
-        counts = TokenCounts(input_tokens=generation.prompt_tokens, output_tokens=len(generation.token_ids))
-        return GenerationResult(generation.text, counts)
+    def _keep(self, requests: Sequence[_Request], outcomes: Sequence[Generation | Refusal]) -> None:
+        """Have the sink know of a batch's answers, or, where there is none, the tasks of what has no answer."""
+        if self._sink is not None:
+            self._sink.put({request.doc_id: outcome for request, outcome in zip(requests, outcomes, strict=True)})
+            return
+        for request, outcome in zip(requests, outcomes, strict=True):
+            if isinstance(outcome, Refusal):
+                docs = self.task_dict[request.task][request.split]
+                if not isinstance(docs, Docs):
+                    raise UserError(outcome.reason)
+                docs.task.leave_out(docs[request.doc_id], outcome.reason)
 
     def forget(self) -> None:
         """Begin anew, as when another task does: without prepared prompts and vision features, with full batches."""
@@ -146,46 +157,28 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         self.prompts.clear()
         self.vision.clear()
 
-    def prompt(self, task: str, split: str, index: int, doc_to_messages: Callable[[Any], Any]) -> Prompt:
-        """The prepared prompt of a document, prepared once for all patches."""
+    def _prompt(self, request: _Request) -> Prompt | Refusal:
+        """The prompt of a document, prepared once for all patches."""
+        docs = self.task_dict[request.task][request.split]
+        if isinstance(docs, Docs):
+            docs.task.serve(self.adapter.model_type)
 
         def prepare(like: Prompt | None) -> Prompt:
-            messages = doc_to_messages(self.task_dict[task][split][index])
-            if messages is None:
-                raise _LeftOut("cannot be shown")
+            messages = request.doc_to_messages(docs[request.doc_id])
             try:
                 prepared: Prompt = self.adapter.prepare(messages, like=like)
             except UserError as error:
-                raise _LeftOut(str(error)) from error
-            too_long = beyond_context(self.adapter.model, prepared)
-            if too_long:
-                raise _LeftOut(too_long, "model")
+                raise BadSample(str(error)) from error
             return prepared
 
-        return self.prompts.get((task, split, index), prepare)
-
-    def _usable_prompt(self, request: Any) -> Prompt | None:
-        """The prompt of a request; None where its task leaves the document out."""
-        _, doc_to_messages, _, index, task, split = request.args
-        owner: Any = getattr(doc_to_messages, "__self__", None)
-        if hasattr(owner, "serve"):
-            owner.serve(self.adapter.model_type)
         try:
-            return self.prompt(task, split, index, doc_to_messages)
-        except _LeftOut as error:
-            self._left_out(request, error)
-            return None
+            prompt = self.prompts.get((request.task, request.split, request.doc_id), prepare)
+        except BadSample as error:
+            return Refusal(str(error))
+        too_long = beyond_context(self.adapter.model, prompt)
+        return Refusal(too_long, "model") if too_long else prompt
 
-    def _left_out(self, request: Any, why: _LeftOut) -> None:
-        """Have the task and the listener know of a document without an answer."""
-        _, doc_to_messages, _, index, task, split = request.args
-        owner: Any = getattr(doc_to_messages, "__self__", None)
-        if not hasattr(owner, "leave_out"):
-            raise UserError(str(why)) from why.__cause__
-        reason = owner.leave_out(self.task_dict[task][split][index], str(why))
-        self.refused(task, index, reason, why.by)
-
-    def _fitting(self, requests: Sequence[Any]) -> list[Any] | None:
+    def _fitting(self, requests: Sequence[_Request]) -> list[Generation | Refusal] | None:
         """Their answers; None where so many do not fit into memory together, after half as many were made the most."""
         try:
             return self._answer(requests)
@@ -201,33 +194,26 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         self.batch_tokens = max(1, self.batch_tokens // 2)
         return None
 
-    def _answer(self, requests: Sequence[Any]) -> list[Any]:
-        _, _, settings, _, _, _ = requests[0].args
+    def _answer(self, requests: Sequence[_Request]) -> list[Generation | Refusal]:
+        settings = requests[0].settings
         only_greedy(settings)
         self._longest = 0
-        found = [self._usable_prompt(request) for request in requests]
-        prompts = [prompt for prompt in found if prompt is not None]
-        if not prompts:
-            return [None] * len(found)
-        self._longest = max(prompt.tokens for prompt in prompts)
-        until = settings.get("until") or ()
-        with self.vision.active(self.adapter.vision_modules), self.patch(self.adapter.model):
-            generations: list[Any] = self.adapter.generate(
-                prompts,
-                max_new_tokens=int(settings.get("max_new_tokens", MAX_NEW_TOKENS)),
-                stop=[until] if isinstance(until, str) else list(until),
-                share_prefix=True,
-                batch_tokens=self.batch_tokens,
-            )
-        answered = iter(generations)
-        return [None if prompt is None else next(answered) for prompt in found]
-
-    def _alike(self, requests: Sequence[Any], places: Sequence[int]) -> list[list[int]]:
-        """Neighbours of one task with the same settings, however many."""
-        kinds = groupby(
-            places, lambda place: (requests[place].args[4], json.dumps(requests[place].args[2], default=str))
-        )
-        return [list(group) for _, group in kinds]
+        prepared = [self._prompt(request) for request in requests]
+        prompts = [prompt for prompt in prepared if not isinstance(prompt, Refusal)]
+        generations: list[Generation] = []
+        if prompts:
+            self._longest = max(prompt.tokens for prompt in prompts)
+            until = settings.get("until") or ()
+            with self.vision.active(self.adapter.vision_modules), self.patch(self.adapter.model):
+                generations = self.adapter.generate(
+                    prompts,
+                    max_new_tokens=int(settings.get("max_new_tokens", MAX_NEW_TOKENS)),
+                    stop=[until] if isinstance(until, str) else list(until),
+                    share_prefix=True,
+                    batch_tokens=self.batch_tokens,
+                )
+        answers = iter(generations)
+        return [prompt if isinstance(prompt, Refusal) else _usable(next(answers)) for prompt in prepared]
 
     def generate_until_multi_round(self, requests: list[Any]) -> list[Any]:
         raise UserError("coreheads: multi-round tasks are not supported, expected output_type generate_until")
@@ -239,9 +225,15 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         """Keep the model, whose modules lmms-eval deletes after every evaluation: it serves the next cell."""
 
 
-class _LeftOut(Exception):
-    """A document without an answer; the message says why, ``by`` whether its data or the model is to blame."""
+def _usable(generation: Generation) -> Generation | Refusal:
+    """The answer; a refusal where its logits were no numbers."""
+    if generation.finite:
+        return generation
+    return Refusal(f"{NOT_FINITE} (token {generation.broken_at} of its answer)", "model")
 
-    def __init__(self, reason: str, by: str = "data") -> None:
-        super().__init__(reason)
-        self.by = by
+
+def _for_lmms_eval(outcome: Generation | Refusal) -> Any:
+    if isinstance(outcome, Refusal):
+        return ""
+    counts = TokenCounts(input_tokens=outcome.prompt_tokens, output_tokens=len(outcome.token_ids))
+    return GenerationResult(outcome.text, counts)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from coreheads.adapters.lmms_eval.sink import NOT_FINITE
 from coreheads.config.cells import Cell
-from coreheads.errors import BadSample, UserError
+from coreheads.errors import UserError
 from coreheads.quiet import quiet, unwrapped
+from coreheads.run.sink import CellSink
 from coreheads.store.samples import SampleFile
-from coreheads.store.schema import By
+
+if TYPE_CHECKING:
+    from coreheads.tasks.lmms import BenchmarkTask
 
 
 class NothingScored(Exception):
@@ -38,23 +42,21 @@ class Evaluator:
             self._manager = TaskManager(
                 "ERROR", include_path=str(registry.path()), include_defaults=False, model_name="coreheads"
             )
-        self._registry = registry
         self._data = {"split": split, "data_root": data_root}
         self._options = options or {}
         self.model = CoreHeads(adapter=adapter, batch_size=batch_size)
-        self._task: _Task | None = None
+        self._task: BenchmarkTask | None = None
 
-    def task(self, name: str) -> _Task:
+    def task(self, name: str) -> BenchmarkTask:
         """The task built for lmms-eval. The last one is kept; asking for another forgets its prompts."""
-        if self._task is None or self._task.name != name:
+        if self._task is None or self._task.benchmark.name != name:
             self.model.forget()
             with quiet(), unwrapped():
                 # "task" names it, the rest overrides its YAML
                 settings = {**self._data, **self._options.get(name, {})}
                 loaded = self._manager.load_task_or_group([{"task": name, "dataset_kwargs": settings}], "chat")
-            loaded[name].serve(self.model.adapter.model_type)
-            loaded[name].stops = False
-            self._task = _Task(self._registry.get(name), loaded[name], self._options.get(name))
+            self._task = loaded[name]
+            self._task.serve(self.model.adapter.model_type)
         return self._task
 
     def evaluate(
@@ -77,39 +79,10 @@ class Evaluator:
         stray = (set(store.samples) | set(store.unscored)) - set(wanted)
         if stray:
             raise UserError(f"{store.path}: record {min(stray)!r} does not belong to this cell: has the data changed?")
-        store.ask_again()  # what could not be shown may be there now
-        task.built.unscored = dict(store.refused)  # the model would only do the same again
-        advance(len(store))
-
-        def known(_: str, index: int) -> str | None:
-            record = task.ids[index]
-            if record in store.refused:
-                return ""
-            line = store.samples.get(record)
-            return None if line is None else str(line["response"])
-
-        def refused(_: str, index: int, reason: str, by: By = "data") -> None:
-            store.leave_out(task.ids[index], reason, by)
-            advance(1)
-
-        def answered(name: str, index: int, generation: Any) -> None:
-            try:
-                scores = task.scores(index, generation.text)
-            except BadSample as error:
-                refused(name, index, str(error))
-                return
-            group = task.group(index)
-            tokens, margin = generation.prompt_tokens, generation.margin
-            store.add(task.ids[index], generation.text, scores[task.metric], scores, tokens, group, margin)
-            advance(1, tokens)
-
         started = time.perf_counter()
-        self.model.patch, self.model.known, self.model.answered = patch, known, answered
-        self.model.refused, self.model.batch_done = refused, store.sync
-        results = self._simple_evaluate(task, offset, count)
-        store.sync()  # scoring may have left samples out, too
+        with self.model.cell(patch, CellSink(task, store, advance)):
+            results = self._simple_evaluate(task, offset, count)
         seconds = time.perf_counter() - started
-        _compare(task, results["samples"][cell.task], store)
         lines = [store.samples[record] for record in wanted if record in store.samples]
         if not lines and cell.draw is None:
             kind = NothingScored if store.refused else UserError
@@ -122,42 +95,45 @@ class Evaluator:
             for key, value in results["results"][cell.task].items()
             if isinstance(value, int | float) and "stderr" not in key and key.endswith(",none")
         }
+        benchmark = task.benchmark
+        aggregates = [name for name in benchmark.aggregates if name != benchmark.board_metric]
         return {
             "n": len(lines),
             "unscored": len(wanted) - len(lines),
             "unscored_example": next((f"{record}: {reason}" for record, reason in store.unscored.items()), None),
             **_oddities(store, wanted),
             "variant": task.variant,
-            "metric": task.board_metric,
-            "score": metrics.get(task.board_metric),
+            "metric": benchmark.board_metric,
+            "score": metrics.get(benchmark.board_metric),
             "metrics": metrics,
-            "aggregates": {n: metrics[n] for n in task.aggregates if n in metrics and n != task.board_metric},
+            "aggregates": {name: metrics[name] for name in aggregates if name in metrics},
             "tokens_median": sorted(line["prompt_tokens"] for line in lines)[len(lines) // 2] if lines else None,
             "seconds": seconds,
         }
 
     def prompt(self, name: str, index: int) -> Any:
         """The prepared prompt of a document of the task, from those that are kept."""
-        split = self.task(name).built.config.test_split
+        split = self.task(name).config.test_split
         return self.model.prompts.get((name, split, index), lambda like: self.prepare(name, index))
 
     def prepare(self, name: str, index: int) -> Any:
         """The prompt of a document, prepared anew from its media."""
+        task = self.task(name)
         with quiet():
-            return self.model.adapter.prepare(self.task(name).messages(index))
+            return self.model.adapter.prepare(task.doc_to_messages(task.docs[index]))
 
-    def _simple_evaluate(self, task: _Task, offset: int, count: int) -> dict[str, Any]:
+    def _simple_evaluate(self, task: BenchmarkTask, offset: int, count: int) -> dict[str, Any]:
         with quiet(), unwrapped():
             from lmms_eval.evaluator import simple_evaluate
 
             results: dict[str, Any] = simple_evaluate(
                 model=self.model,
-                tasks=[task.built],
+                tasks=[task],
                 task_manager=self._manager,
                 limit=count,
                 offset=offset,
                 bootstrap_iters=0,
-                log_samples=True,
+                log_samples=False,
                 process_docs_parallel=1,
                 cli_args=Namespace(process_with_media=False),
                 verbosity="ERROR",
@@ -168,38 +144,8 @@ class Evaluator:
         return results
 
 
-class _Task:
-    """One task as lmms-eval has built it, and what the registry knows of it."""
-
-    def __init__(self, task: Any, built: Any, options: Mapping[str, Any] | None = None) -> None:
-        self.name: str = task.name
-        self.metric: str = task.metric
-        self.board_metric: str = task.board_metric
-        self.built = built
-        self._task = task
-        self._docs = built.eval_docs_no_media
-        self.ids: list[str] = [task.record_id(doc) for doc in self._docs]
-        self.variant: str | None = task.variant(options)
-        self.aggregates: tuple[str, ...] = task.aggregates
-
-    def messages(self, index: int) -> Any:
-        """The document's chat messages, media included."""
-        return self.built.doc_to_messages(self.built.eval_docs[index])
-
-    def group(self, index: int) -> str | None:
-        """The document's group, where the set's score is a mean over groups."""
-        return str(self._docs[index][self._task.group_by]) if self._task.group_by else None
-
-    def scores(self, index: int, response: str) -> dict[str, float]:
-        """Metric -> value of one response, by the task's own scorer."""
-        scores = self._task.doc_scores(self.built.for_family(self._docs[index]), response.strip())
-        return {name: float(value) for name, value in scores.items()}
-
-
 def _oddities(store: SampleFile, wanted: Sequence[str]) -> dict[str, Any]:
     """What a score alone would hide: counts, and the first answer without text."""
-    from coreheads.adapters.lmms_eval.model import NOT_FINITE
-
     empty = [record for record in wanted if record in store.samples and not store.samples[record]["response"].strip()]
     nonfinite = sum(reason.startswith(NOT_FINITE) for reason in store.refused.values())
     return {
@@ -208,16 +154,3 @@ def _oddities(store: SampleFile, wanted: Sequence[str]) -> dict[str, Any]:
         "nonfinite": nonfinite,
         "over_context": len(store.refused) - nonfinite,
     }
-
-
-def _compare(task: _Task, logged: Sequence[dict[str, Any]], store: SampleFile) -> None:
-    """What lmms-eval scored must be what was stored sample by sample; anything else is a fault of the task."""
-    for sample in logged:
-        value = sample.get(task.metric)
-        value = value.get("score") if isinstance(value, dict) else value
-        record = task.ids[sample["doc_id"]]
-        if isinstance(value, int | float) and abs(value - store.samples[record]["score"]) > 1e-9:
-            raise RuntimeError(
-                f"{task.name}: record {record!r} scores {value} in process_results "
-                f"but {store.samples[record]['score']} in doc_scores"
-            )

@@ -28,12 +28,10 @@ def contained(folder: RunFolder, name: str, failed: Callable[[str], object]) -> 
     try:
         yield
         return
-    except OutOfMemory as error:
+    except (OutOfMemory, NothingScored) as error:
         reason, text = str(error), ""
     except UserError:
         raise
-    except NothingScored as error:
-        reason, text = str(error), ""
     except Exception as error:
         if isinstance(error, OSError) and _of_the_machine(error, folder.path):
             raise

@@ -29,7 +29,7 @@ def time_cells(
     adapter = evaluator.model.adapter
     index = nearest_to_median(tokens, 1)[0]
     task = evaluator.task(cells[0][0].task)
-    prompt = evaluator.prompt(task.name, index)
+    prompt = evaluator.prompt(task.benchmark.name, index)
     variants = []
     for number, (_, patch) in enumerate(cells):
         # the ceiling with the patch's cache: but for the attention left out, all is what the patch does
@@ -39,7 +39,7 @@ def time_cells(
     timed = time_variants(
         adapter,
         prompt,
-        lambda: evaluator.prepare(task.name, index),
+        lambda: evaluator.prepare(task.benchmark.name, index),
         variants,
         repeats,
         warmup,

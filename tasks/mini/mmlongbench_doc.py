@@ -38,7 +38,6 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     return {"accuracy": score_answer(doc["answer"], said, doc["answer_format"]), "unparsed": float(not said)}
 
 
-def details(doc: Doc, response: str) -> dict[str, Any]:
+def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
     """What F1, which is no mean over samples, is computed from."""
-    score = scores(doc, response)["accuracy"]
-    return {"f1": {"answer": doc["answer"], "pred": response.strip(), "score": score}}
+    return {"f1": {"answer": doc["answer"], "pred": response.strip(), "score": scores["accuracy"]}}

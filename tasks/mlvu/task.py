@@ -55,9 +55,9 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     return {"accuracy": right, f"accuracy_{doc['question_type']}": right, "unparsed": float(option is None)}
 
 
-def details(doc: Doc, response: str) -> dict[str, Any]:
+def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
     """What M-Avg, a mean of the question types' accuracies, is computed from."""
-    return {"m_avg": {"question_type": doc["question_type"], "score": scores(doc, response)["accuracy"]}}
+    return {"m_avg": {"question_type": doc["question_type"], "score": scores["accuracy"]}}
 
 
 def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from coreheads.errors import BadSample
@@ -75,5 +76,5 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     return {**recalls, "area": sum(covered) / len(covered) if covered else 0.0, "unparsed": float(not said)}
 
 
-def details(doc: Doc, response: str) -> dict[str, Any]:
-    return retrieval.by_domain(doc, scores(doc, response), [f"layout_recall_{rank}" for rank in RANKS])
+def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
+    return retrieval.by_domain(doc, scores, [f"layout_recall_{rank}" for rank in RANKS])

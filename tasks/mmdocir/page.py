@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from coreheads.tasks.mmdocir import retrieval
@@ -38,5 +39,5 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     return {**recalls, "unparsed": float(not said)}
 
 
-def details(doc: Doc, response: str) -> dict[str, Any]:
-    return retrieval.by_domain(doc, scores(doc, response), [f"recall_{rank}" for rank in RANKS])
+def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
+    return retrieval.by_domain(doc, scores, [f"recall_{rank}" for rank in RANKS])

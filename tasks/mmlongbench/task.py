@@ -90,9 +90,9 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     return {"score": value, doc["subtask"]: value, f"{doc['length']}k": value, "unparsed": unparsed}
 
 
-def details(doc: Doc, response: str) -> dict[str, Any]:
+def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
     """What the mean over sub-tasks is computed from."""
-    return {"macro": {"group": doc["subtask"], "score": scores(doc, response)["score"]}}
+    return {"macro": {"group": doc["subtask"], "score": scores["score"]}}
 
 
 def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:

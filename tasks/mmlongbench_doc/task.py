@@ -81,10 +81,9 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     return {"accuracy": score_answer(doc["answer"], said, doc["answer_format"]), "unparsed": float(not said)}
 
 
-def details(doc: Doc, response: str) -> dict[str, Any]:
+def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
     """What F1, which is no mean over samples, is computed from."""
-    score = scores(doc, response)["accuracy"]
-    return {"f1": {"answer": doc["answer"], "pred": extracted(doc, response), "score": score}}
+    return {"f1": {"answer": doc["answer"], "pred": extracted(doc, response), "score": scores["accuracy"]}}
 
 
 def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from set_scores import aggregate
 
 from coreheads.tasks import registry
 
@@ -57,7 +58,7 @@ def test_truth_scores_one_and_nonsense_nothing(small: Path, truthful: bool, scor
         docs = task.records("test")
         assert [sample["doc"]["record_id"] for sample in samples] == [task.record_id(doc) for doc in docs]
         # the same numbers by the other road, to the last digit
-        own = task.aggregate(docs, [sample["resps"][0][0] for sample in samples])
+        own = aggregate(task, docs, [sample["resps"][0][0] for sample in samples])
         assert {f"{metric},none": value for metric, value in own.items()} == pytest.approx(
             {key: results[key] for key in results if key.removesuffix(",none") in own}, abs=0
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import trees
+from set_scores import aggregate
 from task_prompts import pictures, usable, words
 from trees import FAMILY, whole
 
@@ -22,7 +23,7 @@ def test_the_truth_scores_one_and_nonsense_nothing(name: str, tree: Callable[[st
     docs = task.records(whole(name), data_root=tree(name), **FAMILY)
     assert len({task.record_id(doc) for doc in docs}) == len(docs)
     truth = [task.target(doc) if "bad" not in doc else "" for doc in docs]
-    scores = task.aggregate(docs, truth)
+    scores = aggregate(task, docs, truth)
     assert {*task.metrics, *task.aggregates, "unscored"} <= set(scores)
     if name == "coreheads_mmdocir_page":
         assert scores["recall_1"] == pytest.approx((8 * 0.5 + 2) / 10)  # two gold pages: the first alone is half
@@ -32,7 +33,7 @@ def test_the_truth_scores_one_and_nonsense_nothing(name: str, tree: Callable[[st
     else:
         assert scores[task.metric] == pytest.approx(1.0, abs=0.05)
     assert scores["unparsed"] == 0.0
-    nothing = task.aggregate(docs, ["?"] * len(docs))
+    nothing = aggregate(task, docs, ["?"] * len(docs))
     assert nothing[task.metric] == 0.0
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from set_scores import aggregate
 
 from coreheads.errors import UserError
 from coreheads.tasks import registry
@@ -42,17 +43,17 @@ def test_every_mini_task(small: Path, name: str) -> None:
     assert task.records("test", limit=2) == docs[:2]
     truth = [task.target(doc) for doc in docs]
     assert all(set(task.doc_scores(doc, answer)) == set(task.metrics) for doc, answer in zip(docs, truth, strict=True))
-    scores = task.aggregate(docs, truth)
+    scores = aggregate(task, docs, truth)
     assert set(scores) == {*task.metrics, *task.aggregates, "unscored"}
     assert scores["unscored"] == 0.0
     assert scores[task.metric] == 1.0
     assert scores["unparsed"] == 0.0
-    assert task.aggregate(docs, [f"  {answer} \n" for answer in truth]) == scores
-    nothing = task.aggregate(docs, [""] * len(docs))
+    assert aggregate(task, docs, [f"  {answer} \n" for answer in truth]) == scores
+    nothing = aggregate(task, docs, [""] * len(docs))
     assert nothing.pop("unparsed") == 1.0
     assert set(nothing.values()) == {0.0}
     with pytest.raises(UserError):
-        task.aggregate(docs, [])
+        aggregate(task, docs, [])
 
 
 def test_expected_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

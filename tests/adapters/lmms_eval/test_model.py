@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,12 @@ import pytest
 import small_run
 import torch
 
+from coreheads.adapters.generation.generate import Generation
 from coreheads.adapters.generation.vision_cache import VisionMemo
 from coreheads.adapters.lmms_eval.model import CoreHeads
-from coreheads.errors import UserError
+from coreheads.adapters.lmms_eval.sink import Refusal
+from coreheads.errors import BadSample, UserError
+from coreheads.tasks.lmms import Docs
 
 
 @pytest.fixture(scope="module")
@@ -77,22 +82,61 @@ def test_arguments_as_on_the_command_line(folder: Path, heads: Path) -> None:
     assert sorted(model.patch.heads) == [(0, 0), (0, 1), (0, 2), (0, 3)]
 
 
+class Sink:
+    """Keeps in ``order`` what it is told, a batch at a time."""
+
+    def __init__(self, order: list[Any], stored: Mapping[int, str] | None = None) -> None:
+        self.order, self.stored = order, stored or {}
+
+    def known(self, index: int) -> str | None:
+        return self.stored.get(index)
+
+    def put(self, answers: Mapping[int, Generation | Refusal]) -> None:
+        self.order.append(dict(answers))
+
+    @property
+    def indices(self) -> list[int]:
+        return [index for batch in self.order for index in batch]
+
+
 def test_answers_do_not_depend_on_batches_or_what_is_stored(model: CoreHeads) -> None:
     requests = [Request(index) for index in range(4)]
-    told: list[int] = []
-    model.answered = lambda task, index, generation: told.append(index)
-    once = texts(model.generate_until(requests))
-    assert told == [0, 1, 2, 3]
+    sink = Sink([])
+    with model.cell(model.patch, sink):
+        once = texts(model.generate_until(requests))
+    assert sink.indices == [0, 1, 2, 3]
+    assert [answer.text for batch in sink.order for answer in batch.values()] == once
     model.batch_size = 3
     assert texts(model.generate_until(requests)) == once
-    model.known = lambda task, index: "stored" if index == 1 else None
-    told.clear()
-    assert texts(model.generate_until(requests)) == [once[0], "stored", once[2], once[3]]
-    assert told == [0, 2, 3]
+    assert len(sink.indices) == 4, "told of answers after its cell"
+    sink = Sink([], {1: "stored"})
+    with model.cell(model.patch, sink):
+        assert texts(model.generate_until(requests)) == [once[0], "stored", once[2], once[3]]
+    assert sink.indices == [0, 2, 3]
 
 
-def test_every_answer_of_a_batch_is_told_before_the_next_batch(model: CoreHeads, monkeypatch: Any) -> None:
-    order: list[str] = []
+def test_a_cell_has_its_own_patch(model: CoreHeads) -> None:
+    from coreheads.adapters.patches.registry import make_patch
+
+    before = model.patch
+    requests = [Request(index) for index in range(4)]
+    plain = [request.text for request in model.generate_until(requests)]
+    ablated = Sink([])
+    heads = frozenset((layer, head) for layer in range(2) for head in range(model.adapter.heads))
+
+    def answer_and_fail() -> None:
+        with model.cell(make_patch("ablate", heads), ablated):
+            assert [request.text for request in model.generate_until(requests)] != plain
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        answer_and_fail()
+    assert model.patch is before
+    assert [request.text for request in model.generate_until(requests)] == plain
+
+
+def test_a_batch_is_put_before_the_next_one_begins(model: CoreHeads, monkeypatch: Any) -> None:
+    order: list[Any] = []
     generate = type(model.adapter).generate
 
     def noted(self: Any, prompts: Any, **settings: Any) -> Any:
@@ -100,9 +144,14 @@ def test_every_answer_of_a_batch_is_told_before_the_next_batch(model: CoreHeads,
         return generate(self, prompts, **settings)
 
     monkeypatch.setattr(type(model.adapter), "generate", noted)
-    model.answered = lambda task, index, generation: order.append(f"answer {index}")
-    model.generate_until([Request(index) for index in range(3)])
-    assert order == ["batch of 2", "answer 0", "answer 1", "batch of 1", "answer 2"]
+    with model.cell(model.patch, Sink(order)):
+        model.generate_until([Request(index) for index in range(3)])
+    assert [list(each) if isinstance(each, dict) else each for each in order] == [
+        "batch of 2",
+        [0, 1],
+        "batch of 1",
+        [2],
+    ]
 
 
 def test_prompts_are_prepared_once_for_all_patches(model: CoreHeads, monkeypatch: Any) -> None:
@@ -126,40 +175,70 @@ def test_prompts_are_prepared_once_for_all_patches(model: CoreHeads, monkeypatch
     assert len(prepared) == 5
 
 
-class Shown:
-    """A task that counts what is left out."""
-
-    def __init__(self) -> None:
-        self.left_out: list[str] = []
-
-    def messages(self, doc: dict[str, Any]) -> list[dict[str, Any]]:
-        return messages(doc)
-
-    def leave_out(self, doc: dict[str, Any], reason: str) -> str:
-        self.left_out.append(reason)
-        return reason
-
-
 def test_a_prompt_beyond_the_context_has_no_answer(model: CoreHeads, monkeypatch: pytest.MonkeyPatch) -> None:
-    docs, task = model.task_dict["t"]["test"], Shown()
+    docs, requests = model.task_dict["t"]["test"], [Request(0), Request(1)]
     short, long = docs[0], {"question": docs[1]["question"] * 3}
     model.task_dict["t"]["test"] = [short, long]
     limit = model.adapter.prepare(messages(short)).tokens
     over = model.adapter.prepare(messages(long)).tokens
-    requests = [Request(0), Request(1)]
-    for request in requests:
-        request.args = (request.args[0], task.messages, *request.args[2:])
-    told: list[tuple[int, str]] = []
-    model.refused = lambda task, index, reason, by: told.append((index, by))
     plain = texts(model.generate_until(requests))
-    assert told == []
-    model.forget()
     monkeypatch.setattr(model.adapter.model.config.text_config, "max_position_embeddings", limit)
-    assert texts(model.generate_until(requests)) == [plain[0], ""]
-    assert told == [(1, "model")]
-    assert task.left_out == [f"its prompt has {over} tokens, more than the {limit} that the model takes"]
+    why = f"its prompt has {over} tokens, more than the {limit} that the model takes"
+    sink = Sink([])
+    with model.cell(model.patch, sink):
+        assert texts(model.generate_until(requests)) == [plain[0], ""]
+    (batch,) = sink.order
+    assert batch[0].text == plain[0]
+    assert batch[1] == Refusal(why, "model")
     with pytest.raises(UserError, match=f"more than the {limit}"):
         model.generate_until([Request(1)])
+
+
+def test_without_a_sink_our_tasks_are_told_what_has_no_answer(
+    model: CoreHeads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the plain lmms-eval command: a document that cannot be shown, one whose media cannot be used, and one whose
+    logits are no numbers."""
+    told: list[tuple[str, str]] = []
+
+    class Task:
+        def serve(self, model_type: str) -> None:
+            assert model_type == model.adapter.model_type
+
+        def leave_out(self, doc: dict[str, Any], reason: str) -> str:
+            told.append((doc["question"], reason))
+            return reason
+
+    def shown(doc: dict[str, Any]) -> list[dict[str, Any]]:
+        if doc["question"] == "gone":
+            raise BadSample("gone.mp4: not there")
+        if doc["question"] == "broken":
+            return [{"role": "user", "content": [{"type": "image", "image": "nowhere.png"}]}]
+        return messages(doc)
+
+    fine = model.task_dict["t"]["test"][0]
+    docs = [fine, {"question": "gone"}, {"question": "broken"}, {"question": "odd"}]
+    model.task_dict["t"]["test"] = Docs(docs, Task())  # type: ignore[arg-type]
+    requests = [Request(index) for index in range(4)]
+    for request in requests:
+        request.args = (request.args[0], shown, *request.args[2:])
+    generate = type(model.adapter).generate
+
+    calls: list[int] = []
+
+    def second_is_odd(self: Any, prompts: Any, **settings: Any) -> list[Any]:
+        made: list[Any] = generate(self, prompts, **settings)
+        calls.append(1)
+        return [replace(each, broken_at=2) for each in made] if len(calls) == 2 else made
+
+    monkeypatch.setattr(type(model.adapter), "generate", second_is_odd)
+    answers = texts(model.generate_until(requests))
+    assert answers[0] != ""
+    assert answers[1:] == ["", "", ""]
+    assert [question for question, _ in told] == ["gone", "broken", "odd"]
+    assert told[0][1] == "gone.mp4: not there"
+    assert "nowhere.png" in told[1][1]
+    assert told[2][1] == "logits are not finite (token 2 of its answer)"
 
 
 def test_model_survives_lmms_evals_cleaning(model: CoreHeads) -> None:

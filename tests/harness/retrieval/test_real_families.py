@@ -31,7 +31,7 @@ def test_every_task_is_answered_and_scored(family: str, root: Path, tmp_path: Pa
     evaluator = Evaluator(adapter(family), "test", str(root), 1, OPTIONS)
     for name in trees.WRITERS:
         # 64 answer tokens of a model with random weights would be most of the test's time
-        evaluator.task(name).built.config.generation_kwargs["max_new_tokens"] = 2
+        evaluator.task(name).config.generation_kwargs["max_new_tokens"] = 2
         store = SampleFile(tmp_path / f"{name}.jsonl")
         cell = Cell("m", name, limit=3, within=3)
         result = evaluator.evaluate(cell, make_patch("none", frozenset()), store)

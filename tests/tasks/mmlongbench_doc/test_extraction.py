@@ -58,8 +58,11 @@ def test_a_model_reads_the_answer_off_the_response(url: str, tmp_path: Path) -> 
     options = {"extractor": "judge", "extractor_url": url}
     docs = benchmark.records("all", data_root=tmp_path, options=options)
     doc = next(doc for doc in docs if doc["question"] == "How many?")
-    assert benchmark.doc_scores(doc, "Of the 9 that I see it must be 8.")["accuracy"] == 1.0
-    assert benchmark.details(doc, "Of the 9 that I see it must be 8.")["f1"]["pred"] == "8"
+    response = "Of the 9 that I see it must be 8."
+    scores = benchmark.doc_scores(doc, response)
+    assert scores["accuracy"] == 1.0
+    details = benchmark.details(doc, response, scores)["f1"]
+    assert (details["pred"], details["score"]) == ("8", 1.0)
     (request,) = Judge.asked  # one response is asked about once
     assert request["model"] == "judge"
     assert request["temperature"] == 0
