@@ -15,7 +15,7 @@ from coreheads.files import write_json, write_text
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.merge import Merged, Source, merge
 from coreheads.leaderboard.rows import Row
-from coreheads.report import columns as display
+from coreheads.report.columns import condition_label
 from coreheads.report.example_files import Example
 from coreheads.report.example_files import stored as stored_examples
 from coreheads.store.folder import RunFolder
@@ -38,7 +38,7 @@ def build(runs: Sequence[RunFolder]) -> dict[str, Any]:
 
 def write(runs: Sequence[RunFolder], out: Path) -> dict[str, Any]:
     """Write all forms of the board into ``out`` and return the content of leaderboard.json."""
-    from coreheads.report.figures import board as figures
+    from coreheads.report import figures
     from coreheads.report.html import page as html
     from coreheads.report.markdown import to_markdown
 
@@ -75,10 +75,10 @@ def _tell_apart(rows: Sequence[Row]) -> None:
     """Mark rows that are called alike though their patches have other settings: these are then named, too."""
     settings: dict[tuple[str, str, str], set[str]] = {}
     for row in rows:
-        place = (row["model"], row["task"], display.what(row))
+        place = (row["model"], row["task"], condition_label(row))
         settings.setdefault(place, set()).add(json.dumps(row["params"], sort_keys=True))
     for row in rows:
-        alike = settings[row["model"], row["task"], display.what({**row, "told_apart": None})]
+        alike = settings[row["model"], row["task"], condition_label({**row, "told_apart": None})]
         row["told_apart"] = len(alike) > 1 or None
 
 

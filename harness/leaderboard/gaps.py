@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from coreheads.config.cells import Cell, expand
 from coreheads.config.schema import RunConfig
-from coreheads.report import columns as display
+from coreheads.report.columns import condition_label
 from coreheads.store.folder import RunFolder
 
 Row = dict[str, Any]
@@ -28,7 +28,7 @@ NO_DENSE = (
 
 def what(cell: Mapping[str, Any]) -> str:
     """A stored cell in words: model, task and condition."""
-    return f"{cell['model']} on {cell['task']}: {display.what(dict(cell))}"
+    return f"{cell['model']} on {cell['task']}: {condition_label(dict(cell))}"
 
 
 def failed(run: RunFolder) -> list[dict[str, Any]]:
@@ -36,7 +36,7 @@ def failed(run: RunFolder) -> list[dict[str, Any]]:
     counts: Counter[tuple[str, str, str, str]] = Counter()
     for record in run.failures().values():
         cell = record["cell"]
-        counts[cell["model"], cell["task"], display.what(cell), str(record["failed"])] += 1
+        counts[cell["model"], cell["task"], condition_label(cell), str(record["failed"])] += 1
     return [
         {"model": model, "task": task, "what": _times(condition, count), "reason": reason}
         for (model, task, condition, reason), count in counts.items()

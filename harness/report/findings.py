@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from coreheads.report import columns as display
+from coreheads.report.columns import condition_label, whole
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from coreheads.store.board import FailedCell, HeadsSummary, LeftOut, Row
 
 
 def headlines(rows: Iterable[Row]) -> list[str]:
@@ -28,8 +29,8 @@ def headlines(rows: Iterable[Row]) -> list[str]:
         if fit:
             row, dense = max(fit, key=lambda pair: float(pair[0]["prefill_speedup"]))
             found.append(
-                f"{model}: {display.what(row)} prefills {row['prefill_speedup']:.1f}x as fast on {row['task']} "
-                f"({display.whole(row.get('timed_tokens'))} tokens, {row['device']}) with a score of "
+                f"{model}: {condition_label(row)} prefills {row['prefill_speedup']:.1f}x as fast on {row['task']} "
+                f"({whole(row['timed_tokens'])} tokens, {row['device']}) with a score of "
                 f"{row['score']:.2f}, dense {dense['score']:.2f}."
             )
     return found
@@ -60,7 +61,7 @@ def dependence(rows: Iterable[Row]) -> list[str]:
     return found
 
 
-def heads_sentences(summary: dict[str, Any]) -> list[str]:
+def heads_sentences(summary: HeadsSummary) -> list[str]:
     """What a model's head profile says, in words."""
     found = []
     for entry in summary["top"]:
@@ -84,12 +85,12 @@ def heads_sentences(summary: dict[str, Any]) -> list[str]:
     return found
 
 
-def failed_sentence(record: Mapping[str, Any]) -> str:
+def failed_sentence(record: FailedCell) -> str:
     """A failed cell in words."""
     return f"{record['model']} on {record['task']}: {record['what']} (run {record['run']}): {record['reason']}"
 
 
-def left_out_sentence(entry: Mapping[str, Any]) -> str:
+def left_out_sentence(entry: LeftOut) -> str:
     """What is not on the board, in words."""
     return f"{entry['what']} (run {entry['run']}): {entry['reason']}"
 

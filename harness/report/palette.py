@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from coreheads.store.board import Row
 
 KINDS = {
     "top": "#d9480f",
@@ -26,7 +29,7 @@ HEADS = "#1971c2"
 """Of the maps of heads."""
 
 
-def kind(row: dict[str, Any]) -> str:
+def kind(row: Row) -> str:
     """By what a row is coloured: ``dense`` or its selection."""
     return "dense" if row["patch"] == "none" else str(row["selection"])
 

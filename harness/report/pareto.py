@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from coreheads.store.board import Row
 
 Axis = tuple[str, str, str, str, str, str, str]
 

@@ -8,9 +8,8 @@ from typing import Any
 
 from coreheads.errors import UserError, one_line
 from coreheads.heads.profile import HeadProfile
-from coreheads.report import example_files
+from coreheads.report import attention, example_files
 from coreheads.report.example_files import Example
-from coreheads.report.figures import attention
 from coreheads.retrieval.attention_map import Gaze, look
 from coreheads.tasks import registry
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from coreheads.config.cells import Cell, expand
 from coreheads.config.schema import RunConfig
 from coreheads.errors import UserError
-from coreheads.report import columns as display
+from coreheads.report.columns import condition_label
 from coreheads.report.terminal import wide_console
 from coreheads.run.availability import missing
 from coreheads.run.costs import Costs, Work, last_known
@@ -86,7 +86,7 @@ def _line(group: list[Cell], stored: dict[str, Any], known: Costs, config: RunCo
     rate = known.rate(Work("answer", first.model, first.task, first.patch))
     seconds = "" if rate is None or None in left else f"{sum(count or 0 for count in left) * rate:.0f}"
     timed = "yes" if is_timed(first, config) else ""
-    return [display.what(row), first.task, str(len(group)), answers, timed, str(finished or ""), seconds]
+    return [condition_label(row), first.task, str(len(group)), answers, timed, str(finished or ""), seconds]
 
 
 def _time(left: list[Work], known: Costs, out: Path) -> Iterator[str]:

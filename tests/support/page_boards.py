@@ -59,7 +59,15 @@ def board(rows: list[dict[str, Any]], profiles: Mapping[str, HeadProfile] | None
         top = {"fraction": 0.05, "count": len(chosen), "share": profile.share(chosen), "layers": layers}
         summary = {"run": "run", "model": model, "id": model, "count": profile.count, "samples": 10, "leaders": None}
         heads.append(summary | {"split_half": 0.9, "top": [top], "tasks": []})
-    return {"schema_version": 1, "rows": rows, "runs": [about], "heads": heads} | more
+    return {
+        "schema_version": 1,
+        "rows": rows,
+        "runs": [about],
+        "heads": heads,
+        "failed": [],
+        "left_out": [],
+        "remarks": [],
+    } | more
 
 
 def write(folder: Path, content: dict[str, Any], profiles: Mapping[str, HeadProfile] | None = None) -> Path:

@@ -6,17 +6,21 @@ The table and all words are in the HTML and can be read without a script; the sc
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING
 
-from coreheads.report import columns as display
 from coreheads.report import findings, palette
+from coreheads.report.columns import COLUMNS
 from coreheads.report.example_files import BYTES, Example, choose
 from coreheads.report.html import cards, libraries
-from coreheads.report.html import table as html_table
+from coreheads.report.html.table import notes, table
+from coreheads.report.panels import Profiles
+
+if TYPE_CHECKING:
+    from coreheads.store.board import Board, HeadsSummary, LeftOut, RunSummary
 
 TEMPLATES = Path(__file__).parent / "templates"
 PLACES = {
@@ -33,8 +37,8 @@ PAGE_BYTES = 2_950_000
 
 
 def page(
-    board: dict[str, Any],
-    profiles: cards.Profiles,
+    board: Board,
+    profiles: Profiles,
     examples: Sequence[tuple[Example, Path]] = (),
 ) -> str:
     """The page of a leaderboard.
@@ -51,8 +55,8 @@ def page(
         "ablation": _section("With heads switched off", "ablation", cards.ablations(rows)),
         "heads": _section("Which heads look at what is asked about", "heads", _heads(board["heads"], profiles)),
         "examples": "",
-        "failed": _section("Failed", "failed", _list(map(findings.failed_sentence, board.get("failed", ())))),
-        "left_out": _left_out(board.get("left_out", ())),
+        "failed": _section("Failed", "failed", _list(map(findings.failed_sentence, board["failed"]))),
+        "left_out": _left_out(board["left_out"]),
     }
     values = {
         "title": escape(f"coreheads: {models}"),
@@ -62,12 +66,12 @@ def page(
         "script": _template("page.js"),
         "charts_library": libraries.charts(),
         "tables_library": libraries.tables(),
-        "table": html_table.table(rows),
-        "notes": html_table.notes(rows),
+        "table": table(rows),
+        "notes": notes(rows),
         "reading": _definitions(findings.READING),
-        "columns": _definitions((column.name, column.meaning) for column in display.COLUMNS),
+        "columns": _definitions((column.name, column.meaning) for column in COLUMNS),
         "caveats": _list(findings.caveats(rows)),
-        "remarks": _list(board.get("remarks", ())),
+        "remarks": _list(board["remarks"]),
         "provenance": "\n".join(_provenance(run) for run in board["runs"]),
     }
     template = Template(_template("leaderboard.html"))
@@ -100,7 +104,7 @@ def _findings(sentences: Sequence[str]) -> str:
     return _list(sentences[:FINDINGS]) + more
 
 
-def _heads(summaries: Sequence[dict[str, Any]], profiles: cards.Profiles) -> str:
+def _heads(summaries: Sequence[HeadsSummary], profiles: Profiles) -> str:
     sentences = [sentence for summary in summaries for sentence in findings.heads_sentences(summary)]
     return cards.head_maps(summaries, profiles) + _list(sentences)
 
@@ -125,14 +129,14 @@ def _picture(example: Example, path: Path) -> str:
     )
 
 
-def _left_out(entries: Sequence[Mapping[str, Any]]) -> str:
+def _left_out(entries: Sequence[LeftOut]) -> str:
     if not entries:
         return ""
     lines = _list(map(findings.left_out_sentence, entries))
     return f"<details><summary>Left out ({len(entries)})</summary>{lines}</details>"
 
 
-def _provenance(run: dict[str, Any]) -> str:
+def _provenance(run: RunSummary) -> str:
     used = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
     machine = run["machine"]
     about = f"{run['started']}, revision {run['revision'] or 'unknown'}, {used}; {machine['name']}, {machine['system']}"
