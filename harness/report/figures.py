@@ -85,14 +85,14 @@ def head_map_png(profile: HeadProfile, fraction: float, model: str | None = None
     heat = panel.chart.properties(width=max(WIDTH, min(900, 18 * width)))
     shares = layer_shares(profile).properties(width=90, height=panel.chart.height)
     title = alt.TitleParams(f"{panel.model}: {panel.about}")
-    return png(alt.hconcat(heat, shares, title=title))
+    return png(alt.hconcat(heat, shares, title=title).to_dict())
 
 
-def png(chart: Any) -> bytes:
-    """The PNG file of an Altair chart, half as fine again as its pixels."""
+def png(spec: dict[str, Any], scale: float = 1.5) -> bytes:
+    """The PNG file of a Vega-Lite specification; ``scale``: how many of its pixels one of the chart takes."""
     import vl_convert
 
-    drawn: bytes = vl_convert.vegalite_to_png(chart.to_json(), scale=1.5, config=CONFIG, allowed_base_urls=[])
+    drawn: bytes = vl_convert.vegalite_to_png(spec, scale=scale, config=CONFIG, allowed_base_urls=[])
     return drawn
 
 
@@ -104,4 +104,4 @@ def _grid(drawn: Sequence[panels.Panel], title: str, caption: str) -> bytes:
     ]
     above = alt.TitleParams(title, subtitle=textwrap.wrap(caption, 60 * across), anchor="start", offset=16)
     # legends of their own: not every panel has every kind
-    return png(alt.concat(*titled, columns=across, title=above).resolve_scale(color="independent"))
+    return png(alt.concat(*titled, columns=across, title=above).resolve_scale(color="independent").to_dict())
