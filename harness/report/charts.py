@@ -8,16 +8,14 @@ or picture has one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import altair as alt
 
 from coreheads.report.columns import SELECTIONS, condition_label, interval, kind_label, ratio, whole
 from coreheads.report.palette import SHAPES, by_model, colour, kind
 from coreheads.report.pareto import pareto
-
-if TYPE_CHECKING:
-    from coreheads.store.board import Row
+from coreheads.store.board import Row
 
 Point = dict[str, Any]
 """What Vega draws of a row, by field."""
@@ -36,8 +34,8 @@ def tradeoff(rows: Sequence[Row], models: Sequence[str] = ()) -> alt.LayerChart:
     parts = [[row for row in rows if row["model"] == model] for model in dict.fromkeys(row["model"] for row in rows)]
     on_front = {id(row) for part in parts for row in pareto(part)}
     points = [_point(row, id(row) in on_front) for row in rows]
-    ceilings = [] if models else _ceilings(rows)
-    across = [value for p in points for value in (p["x"], p["xl"], p["xh"])] + [c["x"] for c in ceilings]
+    ceilings = [] if models else [point for point in points if point["at"] is not None]
+    across = [value for p in points for value in (p["x"], p["xl"], p["xh"])] + [point["at"] for point in ceilings]
     width, height = _padded([*across, 1.0]), _heights(points)
     line = [
         step | {"model": part[0]["model"]}
@@ -54,7 +52,7 @@ def tradeoff(rows: Sequence[Row], models: Sequence[str] = ()) -> alt.LayerChart:
     coloured = _colour("model", by_model(list(models))) if models else _colour("kind", _of_kinds(kinds))
     tips = _tips(
         what="condition", model="model", task="task", score="score", speed="prefill speedup", ceiling="ceiling",
-        tokens="timed tokens", device="device", run="run", place="Pareto front",
+        tokens="timed tokens", device="device", run="run", standing="Pareto front",
     )  # fmt: skip
     stairs = alt.Chart(alt.InlineData(values=line)).mark_line(
         color=INK, opacity=0.6 if models else 0.4, strokeWidth=1.5, interpolate="step-before"
@@ -67,7 +65,7 @@ def tradeoff(rows: Sequence[Row], models: Sequence[str] = ()) -> alt.LayerChart:
         dots = dots.encode(shape=alt.Shape("kind:N", scale=_scale(shapes)))
     layers: list[Any] = [
         alt.Chart(alt.InlineData(values=[{"x": 1}])).mark_rule(color=INK, opacity=0.25).encode(x=x),
-        *_ceiling_lines(ceilings, x, coloured),
+        *_ceiling_lines(ceilings, coloured),
         stairs,
         base.mark_rule(strokeWidth=1.5, opacity=0.75).encode(x=alt.X("xl:Q"), x2="xh:Q", y=y, color=coloured),
         base.mark_rule(strokeWidth=1.5, opacity=0.75).encode(x=x, y=alt.Y("yl:Q"), y2="yh:Q", color=coloured),
@@ -76,11 +74,11 @@ def tradeoff(rows: Sequence[Row], models: Sequence[str] = ()) -> alt.LayerChart:
     return _chart(layers, rows, "score against prefill speedup")
 
 
-def _ceiling_lines(ceilings: Sequence[Point], x: alt.X, coloured: alt.Color) -> list[Any]:
+def _ceiling_lines(ceilings: Sequence[Point], coloured: alt.Color) -> list[Any]:
     if not ceilings:
         return []
-    above = alt.Chart(alt.InlineData(values=list(ceilings)))
-    tips = _tips(what="ceiling of", text="ceiling", tokens="timed tokens", device="device")
+    above, x = alt.Chart(alt.InlineData(values=list(ceilings))), alt.X("at:Q")
+    tips = _tips(what="ceiling of", ceiling="ceiling", tokens="timed tokens", device="device")
     # one alone stands out; of many, one for each selection, none shall hide the points
     width, opacity = (2, 0.9) if len(ceilings) < 3 else (1, 0.6)
     return [
@@ -107,9 +105,9 @@ def ablation(rows: Sequence[Row]) -> alt.LayerChart:
         aside = (index - (len(names) - 1) / 2) * widest * 0.6
         curve = sorted((row for row in curves if row["selection"] == name), key=_fraction)
         for row in curve if dense is None else [dense, *curve]:
-            x = 0 if row is dense else round(100 * _fraction(row) + aside, 3)
+            off = 0 if row is dense else round(100 * _fraction(row) + aside, 3)
             label = {"kind": kind_label(name), "what": condition_label(row), "heads": row["heads"]}
-            points.append({**_height(row), "x": x, **label})
+            points.append({**_height(row), "x": off, **label})
     x = alt.X("x:Q", title="% of heads switched off", scale=alt.Scale(domain=[0, 105 * widest], nice=False))
     y = alt.Y("y:Q", title=f"score ({rows[0]['metric']})", scale=alt.Scale(domain=_heights(points), nice=False))
     coloured = _colour("kind", _of_kinds(names))
@@ -137,7 +135,7 @@ def _chart(layers: Sequence[Any], rows: Sequence[Row], shows: str) -> alt.LayerC
     """The layers as one chart, described for those who do not see it."""
     models = ", ".join(dict.fromkeys(str(row["model"]) for row in rows))
     about = f"{models} on {rows[0]['task']}: {shows}; the numbers stand in the table"
-    return alt.layer(*layers).properties(height=HEIGHT, description=about)
+    return alt.LayerChart(layer=list(layers)).properties(height=HEIGHT, description=about)
 
 
 def _stairs(front: Sequence[Point], left: float, bottom: float) -> list[Point]:
@@ -160,12 +158,12 @@ def _point(row: Row, front: bool) -> Point:
         "model": row["model"],
         "task": row["task"],
         "speed": ratio(speedup, row["prefill_speedup_ci"]),
+        "at": None if row["ceiling"] is None else _round(row["ceiling"]),
         "ceiling": ratio(row["ceiling"]) or "not measured",
         "tokens": whole(row["timed_tokens"]) or "not known",
         "device": str(row["device"]),
         "run": str(row["run"]),
-        "front": front,
-        "place": "on it" if front else "behind it",
+        "standing": "on it" if front else "behind it",
     }
 
 
@@ -177,21 +175,6 @@ def _height(row: Row) -> Point:
         "yh": _round(high),
         "score": interval(row["score"], row["score_ci"]),
     }
-
-
-def _ceilings(rows: Sequence[Row]) -> list[Point]:
-    return [
-        {
-            "x": _round(row["ceiling"]),
-            "kind": kind_label(kind(row)),
-            "what": condition_label(row),
-            "text": ratio(row["ceiling"]),
-            "tokens": whole(row["timed_tokens"]) or "not known",
-            "device": str(row["device"]),
-        }
-        for row in rows
-        if row["ceiling"] is not None
-    ]
 
 
 def _padded(values: Sequence[float]) -> list[float]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from coreheads.store.board import Interval, Row
-    from coreheads.store.schema import StoredCell
+from coreheads.store.board import Interval, Row
+from coreheads.store.schema import StoredCell
 
 SELECTIONS = {
     "top": "top",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import altair as alt
 
@@ -14,9 +14,7 @@ from coreheads.heads.profile import HeadProfile
 from coreheads.report import panels
 from coreheads.report.columns import condition_label
 from coreheads.report.head_map import layer_shares
-
-if TYPE_CHECKING:
-    from coreheads.store.board import Board
+from coreheads.store.board import Board
 
 ACROSS = 3
 """Panels side by side."""

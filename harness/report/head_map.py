@@ -77,8 +77,10 @@ def head_map(profile: HeadProfile, selected: int) -> alt.LayerChart:
     edges = [{"head": head} for head in range(group, width, group) if group > 1]
     parted = alt.Chart(alt.InlineData(values=edges)).mark_rule(color="currentColor", opacity=0.35, strokeWidth=0.8)
     says = f"{profile.model['id']}: RAM of {layers} layers x {width} heads, the first {selected} outlined"
-    chart: alt.LayerChart = alt.layer(cells, parted.encode(x=alt.X("head:O", bandPosition=0)), marks)
-    return chart.properties(height=layers * max(9, min(18, 560 // layers)), description=says)
+    lines = parted.encode(x=alt.X("head:O", bandPosition=0))
+    return alt.LayerChart(layer=[cells, lines, marks]).properties(
+        height=layers * max(9, min(18, 560 // layers)), description=says
+    )
 
 
 def layer_shares(profile: HeadProfile) -> alt.Chart:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from coreheads.report import findings
 from coreheads.report.columns import by_task, notes, table
+from coreheads.store.board import Board
 from coreheads.text import markdown
-
-if TYPE_CHECKING:
-    from coreheads.store.board import Board
 
 
 def to_markdown(board: Board) -> str:
@@ -39,8 +35,7 @@ def to_markdown(board: Board) -> str:
     parts += [f"- **{word}** {text}" for word, text in findings.READING]
     parts += ["", "## Caveats", ""] + [f"- {markdown(text)}" for text in findings.caveats(board["rows"])]
     parts += ["", "## Made by", "", *(f"- {markdown(remark)}" for remark in board["remarks"])]
-    for run in board["runs"]:
-        used = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
-        about = f"{run['started']}, {used}, revision {run['revision'] or 'unknown'}"
-        parts.append(f"- {markdown(run['name'])}: `{run['command'].replace('`', '')}` ({markdown(about)})")
+    for source in board["runs"]:
+        command = source["command"].replace("`", "")
+        parts.append(f"- {markdown(source['name'])}: `{command}` ({markdown(findings.made_by(source))})")
     return "\n".join(parts) + "\n"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from coreheads.store.board import Row
+from coreheads.store.board import Row
 
 KINDS = {
     "top": "#d9480f",
@@ -41,4 +38,4 @@ def colour(name: str, dense: str) -> str:
 
 def by_model(models: list[str]) -> dict[str, str]:
     """A colour for each model, in their order."""
-    return {model: MODELS[place % len(MODELS)] for place, model in enumerate(models)}
+    return {model: MODELS[index % len(MODELS)] for index, model in enumerate(models)}

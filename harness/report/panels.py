@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import altair as alt
 
@@ -12,9 +12,7 @@ from coreheads.report import charts
 from coreheads.report.columns import by_task, whole
 from coreheads.report.head_map import head_map
 from coreheads.report.pareto import by_axis
-
-if TYPE_CHECKING:
-    from coreheads.store.board import HeadsSummary, Row
+from coreheads.store.board import HeadsSummary, Row
 
 Profiles = Mapping[tuple[str, str], HeadProfile]
 """Head profiles by (run, model)."""

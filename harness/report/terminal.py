@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,9 +10,7 @@ from rich.table import Table
 
 from coreheads.report.columns import condition_label, interval, number, whole
 from coreheads.report.findings import heads_sentences
-
-if TYPE_CHECKING:
-    from coreheads.store.board import Board, Row
+from coreheads.store.board import Board, Row
 
 
 def wide_console() -> Console:
@@ -58,10 +55,10 @@ def show(board: Board, out: Path, console: Console | None = None) -> None:
 
 def _story(rows: list[Row], patch: str, fraction: float) -> list[Row]:
     """The rows of a patch at the fraction nearest to the wanted one, and those that have none."""
-    mine = [row for row in rows if row["patch"] == patch]
-    known = {row["fraction"] for row in mine if row["fraction"] is not None}
+    patched = [row for row in rows if row["patch"] == patch]
+    known = {row["fraction"] for row in patched if row["fraction"] is not None}
     nearest = min(known, key=lambda value: abs(value - fraction), default=None)
-    return [row for row in mine if row["fraction"] in (None, nearest)]
+    return [row for row in patched if row["fraction"] in (None, nearest)]
 
 
 def _scores(rows: list[Row], chosen: list[Row], speed: bool = False) -> Table:
@@ -75,14 +72,13 @@ def _scores(rows: list[Row], chosen: list[Row], speed: bool = False) -> Table:
             table.add_column(heading, justify="right")
     for task in dict.fromkeys(row["task"] for row in rows):
         dense = next((row for row in rows if row["task"] == task and row["patch"] == "none"), None)
-        mine = {condition_label(row): row for row in chosen if row["task"] == task}
+        by_condition = {condition_label(row): row for row in chosen if row["task"] == task}
         line = [task, whole(dense["tokens_median"]) if dense else "", _score(dense)]
-        line += [_score(mine.get(condition)) for condition in conditions]
+        line += [_score(by_condition.get(condition)) for condition in conditions]
         if speed:
-            timed = next((row for row in mine.values() if row["prefill_speedup"] is not None), None)
-            timed = timed or {"prefill_speedup": None, "prefill_speedup_ci": None, "ceiling": None}
-            line.append(interval(timed["prefill_speedup"], timed["prefill_speedup_ci"]))
-            line.append(number(timed["ceiling"]))
+            timed = next((row for row in by_condition.values() if row["prefill_speedup"] is not None), None)
+            line.append(interval(timed["prefill_speedup"], timed["prefill_speedup_ci"]) if timed else "")
+            line.append(number(timed["ceiling"]) if timed else "")
         table.add_row(*(escape(text) for text in line))
     return table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import altair as alt
 
@@ -14,9 +14,7 @@ from coreheads.report.columns import SELECTIONS, kind_label
 from coreheads.report.head_map import meaning
 from coreheads.report.palette import by_model, kind
 from coreheads.report.panels import Panel, Profiles
-
-if TYPE_CHECKING:
-    from coreheads.store.board import HeadsSummary, Row
+from coreheads.store.board import HeadsSummary, Row
 
 
 def tradeoffs(rows: Sequence[Row]) -> str:

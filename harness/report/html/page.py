@@ -6,21 +6,21 @@ The table and all words are in the HTML and can be read without a script; the sc
 from __future__ import annotations
 
 import base64
+import gzip
 from collections.abc import Iterable, Sequence
+from functools import cache
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
 
 from coreheads.report import findings, palette
 from coreheads.report.columns import COLUMNS
 from coreheads.report.example_files import BYTES, Example, choose
-from coreheads.report.html import cards, libraries
+from coreheads.report.html import cards
 from coreheads.report.html.table import notes, table
 from coreheads.report.panels import Profiles
-
-if TYPE_CHECKING:
-    from coreheads.store.board import Board, HeadsSummary, LeftOut, RunSummary
+from coreheads.store.board import Board, HeadsSummary, LeftOut, RunSummary
 
 TEMPLATES = Path(__file__).parent / "templates"
 PLACES = {
@@ -64,8 +64,8 @@ def page(
         "findings": _findings([*findings.dependence(rows), *findings.headlines(rows)]),
         "style": _template("page.css") + _colours(),
         "script": _template("page.js"),
-        "charts_library": libraries.charts(),
-        "tables_library": libraries.tables(),
+        "charts_library": _charts_library(),
+        "tables_library": _tables_library(),
         "table": table(rows),
         "notes": notes(rows),
         "reading": _definitions(findings.READING),
@@ -82,6 +82,26 @@ def page(
     parts["examples"] = _section("What a head looks at", "examples", grid)
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title in PLACES.items() if parts.get(name) != "")
     return template.substitute(values, navigation=links, **parts)
+
+
+@cache
+def _charts_library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as shipped by their Python package: sets ``window.vegaEmbed``."""
+    import vl_convert
+
+    return _packed(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+
+
+@cache
+def _tables_library() -> str:
+    """DataTables with its RowGroup extension and jQuery, an ES module whose default export is ``DataTable``."""
+    return _packed((files("itables") / "html" / "dt_bundle.js").read_text(encoding="utf-8"))
+
+
+def _packed(text: str) -> str:
+    """Compressed to a third, and because a library that holds ``<script>`` must not meet the HTML parser; browsers
+    unpack it with ``DecompressionStream``."""
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode("ascii")
 
 
 def _template(name: str) -> str:
@@ -137,7 +157,5 @@ def _left_out(entries: Sequence[LeftOut]) -> str:
 
 
 def _provenance(run: RunSummary) -> str:
-    used = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
-    machine = run["machine"]
-    about = f"{run['started']}, revision {run['revision'] or 'unknown'}, {used}; {machine['name']}, {machine['system']}"
+    about = f"{findings.made_by(run)}; {run['machine']['name']}, {run['machine']['system']}"
     return f"<li>{escape(run['name'])}: <code>{escape(run['command'])}</code><br><small>{escape(about)}</small></li>"

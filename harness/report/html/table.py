@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 from coreheads.report import columns
 from coreheads.report.columns import COLUMNS, Column, by_task, condition_label
 from coreheads.report.palette import kind
 from coreheads.report.pareto import by_axis, pareto
-
-if TYPE_CHECKING:
-    from coreheads.store.board import Row
+from coreheads.store.board import Row
 
 
 def table(rows: Sequence[Row]) -> str:
