@@ -299,8 +299,8 @@ class Manifest(TypedDict):
     config: StoredConfig
     invocations: Annotated[list[Invocation], Field(min_length=1)]
     """Every process that worked on the run, the first one first."""
-    published: NotRequired[Any]
-    """A :class:`Published`, only in a published copy."""
+    published: NotRequired[Published]
+    """Only in a published copy."""
 
 
 @_read
@@ -328,3 +328,29 @@ class CostsRecord(TypedDict):
     spent: list[SpentRecord]
     peak_bytes: dict[str, Count]
     """Peak memory while a model ran, by its name in the run."""
+
+
+@_read
+class Publication(TypedDict):
+    """One run that was published into a site."""
+
+    date: NotRequired[str]
+    """UTC, ISO 8601."""
+    run: str
+    """Its name below ``runs/``."""
+    rows: NotRequired[int]
+    """How many of its rows stood on the board then."""
+    replaced: NotRequired[bool]
+    """Whether an older state of it was there."""
+    texts_shortened: NotRequired[int]
+    """How many texts had a path of the machine in them."""
+    command: NotRequired[str]
+
+
+@_read
+class History(TypedDict):
+    """``history.json`` of a site."""
+
+    schema_version: int
+    publications: list[Publication]
+    """The first one first."""
