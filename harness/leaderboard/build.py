@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from coreheads.environment import versions
 from coreheads.errors import UserError
@@ -91,7 +91,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     flat = []
     for row in rows:
         line: dict[str, Any] = {}
-        for name, value in row.items():
+        for name, value in cast(dict[str, Any], row).items():
             if name.endswith("_ci"):
                 line[f"{name[:-3]}_low"], line[f"{name[:-3]}_high"] = value or (None, None)
             elif name in ("params", "aggregates"):

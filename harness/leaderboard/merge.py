@@ -15,7 +15,7 @@ from coreheads.leaderboard.gaps import find_failed, find_gaps, what
 from coreheads.leaderboard.rows import build_rows
 from coreheads.store.board import FailedCell, LeftOut, Row
 from coreheads.store.folder import RunFolder
-from coreheads.store.schema import StoredModel
+from coreheads.store.provenance import StoredModel
 
 
 @dataclass

@@ -27,7 +27,8 @@ from coreheads.leaderboard.redact import Shortener
 from coreheads.store.board import Board
 from coreheads.store.folder import RunFolder
 from coreheads.store.lock import locked
-from coreheads.store.schema import SCHEMA_VERSION, History
+from coreheads.store.provenance import History
+from coreheads.store.schema import SCHEMA_VERSION
 from coreheads.store.validation import checked
 from coreheads.text import file_name
 

@@ -13,7 +13,7 @@ from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.redact import Shortener
 from coreheads.report.example_files import FOLDER as EXAMPLES
 from coreheads.store.folder import RunFolder
-from coreheads.store.schema import Manifest, Published
+from coreheads.store.provenance import Manifest, Published
 
 
 def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -22,7 +23,7 @@ def checked(kind: type[Stored], value: Any, where: str, what: str, by: str = "ru
     """The value itself where it is a record of this kind.
 
     Args:
-        kind: A TypedDict of ``store.schema``.
+        kind: A TypedDict of ``store.schema`` or ``store.provenance``.
         value: What a file holds.
         where: The file and line, as a message begins.
         what: What was expected there: "a cell".
@@ -35,7 +36,7 @@ def checked(kind: type[Stored], value: Any, where: str, what: str, by: str = "ru
     if not isinstance(value, dict):
         raise UserError(f"{where} is a {type(value).__name__}, expected {what}")
     try:
-        _adapter(kind).validate_python(value)
+        _adapter(cast(Hashable, kind)).validate_python(value)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in fault["loc"])
