@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from coreheads.store.schema import Count, Positive, Seconds, known_fields
+from coreheads.store.schema import Count, Positive, Seconds, Versioned, known_fields
 
 
 @known_fields
@@ -37,6 +37,7 @@ class Invocation(TypedDict):
     revision: str | None
     """Git revision of the source, with ``+changes``; null outside a checkout."""
     machine: Machine
+    """What it ran on."""
 
 
 @known_fields
@@ -48,6 +49,7 @@ class StoredModel(TypedDict):
     name: Annotated[str, Field(min_length=1)]
     """What the run calls it."""
     revision: NotRequired[Any]
+    """Of the checkpoint, as asked for; null: the newest."""
     heads: NotRequired[Any]
     """A heads file that was given; null where heads are found."""
 
@@ -57,11 +59,17 @@ class StoredConfig(TypedDict):
     """The configuration as resolved: a :class:`coreheads.config.schema.RunConfig` as JSON; what is read of it here."""
 
     models: Annotated[list[StoredModel], Field(min_length=1)]
+    """At least one."""
     device: NotRequired[str]
+    """As asked for: cpu, cuda:0."""
     out: NotRequired[Any]
+    """The run's folder."""
     data_root: NotRequired[Any]
+    """The folder that holds benchmark data; null: the default."""
     evaluate: NotRequired[Any]
+    """Tasks, split and limits."""
     options: NotRequired[Any]
+    """By task, its options."""
 
 
 @known_fields
@@ -71,16 +79,19 @@ class Published(TypedDict):
     of: str
     """Digest of how, when and where that run was first started."""
     responses: bool
+    """Whether answers are in it."""
     pictures: bool
+    """Whether examples are in it."""
     paths: str
+    """How much of this machine's paths is in it, in words."""
 
 
 @known_fields
-class Manifest(TypedDict):
+class Manifest(Versioned):
     """``manifest.json``."""
 
-    schema_version: int
     config: StoredConfig
+    """What was asked for."""
     invocations: Annotated[list[Invocation], Field(min_length=1)]
     """Every process that worked on the run, the first one first."""
     published: NotRequired[Published]
@@ -94,22 +105,25 @@ class SpentRecord(TypedDict):
     kind: Literal["load", "profile", "answer", "time"]
     """A model's loading (1 unit), finding heads (units are samples), answering (answers), timing (repeats)."""
     model: str
+    """Its name in the run."""
     task: str
     """Empty for ``load``."""
     patch: str
     """Empty but for ``answer``."""
     seconds: Seconds
+    """Of all these units."""
     units: Positive
+    """How many were done."""
 
 
 @known_fields
-class CostsRecord(TypedDict):
+class CostsRecord(Versioned):
     """``costs.json``: what the run's work has cost on a machine."""
 
-    schema_version: int
     machine: str
     """The device in words."""
     spent: list[SpentRecord]
+    """One a kind, model, task and patch."""
     peak_bytes: dict[str, Count]
     """Peak memory while a model ran, by its name in the run."""
 
@@ -129,12 +143,12 @@ class Publication(TypedDict):
     texts_shortened: NotRequired[int]
     """How many texts had a path of the machine in them."""
     command: NotRequired[str]
+    """That published it, its paths shortened."""
 
 
 @known_fields
-class History(TypedDict):
+class History(Versioned):
     """``history.json`` of a site."""
 
-    schema_version: int
     publications: list[Publication]
     """The first one first."""

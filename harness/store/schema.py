@@ -59,6 +59,14 @@ only_fields = with_config(ConfigDict(strict=True, allow_inf_nan=False, extra="fo
 """No other field may."""
 
 
+@known_fields
+class Versioned(TypedDict):
+    """A record of a file."""
+
+    schema_version: int
+    """Of the file's form: ``SCHEMA_VERSION``."""
+
+
 @only_fields
 class StoredCell(TypedDict):
     """A :class:`coreheads.config.cells.Cell` as JSON."""
@@ -66,6 +74,7 @@ class StoredCell(TypedDict):
     model: str
     """The model's name in the run."""
     task: str
+    """A registered task."""
     patch: str
     """A registered patch; ``none`` for the dense model."""
     params: Annotated[dict[str, Plain], BeforeValidator(_are_plain)]
@@ -89,10 +98,9 @@ class StoredCell(TypedDict):
 
 
 @known_fields
-class SampleRecord(TypedDict):
+class SampleRecord(Versioned):
     """A line of ``samples/<cell>.jsonl``: one answer and its scores."""
 
-    schema_version: int
     record_id: str
     """The benchmark's own id of the record, unique within its task."""
     response: str
@@ -110,11 +118,11 @@ class SampleRecord(TypedDict):
 
 
 @known_fields
-class UnscoredRecord(TypedDict):
+class UnscoredRecord(Versioned):
     """A line of ``samples/<cell>.jsonl``: a sample that cannot be scored."""
 
-    schema_version: int
     record_id: str
+    """The benchmark's own id of the record."""
     unscored: str
     """Why."""
     by: NotRequired[By]
@@ -122,11 +130,11 @@ class UnscoredRecord(TypedDict):
 
 
 @known_fields
-class _Named(TypedDict):
-    schema_version: int
+class _Named(Versioned):
     name: Name
     """The cell's name, which is its file's name, too."""
     cell: StoredCell
+    """What it is."""
 
 
 class FailureRecord(_Named):
@@ -199,6 +207,7 @@ class Times(TypedDict):
     dense: Annotated[Phases, AfterValidator(_one_length)]
     """The dense model's; the very same for all cells of one measurement."""
     patched: Annotated[Phases, AfterValidator(_one_length)]
+    """The patched model's."""
     ceiling: NotRequired[Annotated[Phases, AfterValidator(_one_length)] | None]
     """With the other heads' attention left out; missing where the patch does not know what that is."""
 
@@ -209,6 +218,7 @@ class TimingRecord(_Named):
     device: str
     """The device in words."""
     dtype: NotRequired[str]
+    """Of the model's weights: bfloat16, float32."""
     record_id: NotRequired[str]
     """The record whose prompt was timed: that of median length."""
     prompt_tokens: Count
@@ -226,3 +236,4 @@ class TimingRecord(_Named):
     peak_memory_ratio: Value | None
     """Peak memory over dense; null where the device does not count it."""
     times: Times
+    """Every repeat's seconds."""
