@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from coreheads.errors import UserError
 from coreheads.heads.selections import SEEDED, Selection
@@ -15,6 +15,7 @@ from coreheads.text import file_name
 if TYPE_CHECKING:
     from coreheads.config.schema import CellConfig, RunConfig
     from coreheads.heads.profile import HeadProfile
+    from coreheads.store.schema import StoredCell
 
 
 SIZED = SEEDED | {"top", "bottom"}
@@ -78,15 +79,13 @@ class Cell:
         offset = 0 if self.draw is None else min(self.draw * count % total, total - count)
         return offset, count
 
-    def to_json(self) -> dict[str, Any]:
-        record = asdict(self)
-        record["params"] = self.settings
-        record["heads"] = [list(head) for head in self.heads]
-        return record
+    def to_json(self) -> StoredCell:
+        fields = {"params": self.settings, "heads": [list(head) for head in self.heads]}
+        return cast("StoredCell", asdict(self) | fields)
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Cell:
-        values = {**record, "params": tuple(sorted(record["params"].items()))}
+    def from_json(cls, record: StoredCell) -> Cell:
+        values: dict[str, Any] = {**record, "params": tuple(sorted(record["params"].items()))}
         values["heads"] = tuple((layer, head) for layer, head in record["heads"])
         return cls(**values)
 

@@ -2,62 +2,50 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Hashable
+from functools import cache
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from coreheads.errors import UserError, brief
-from coreheads.store.schema import (
-    SCHEMA_VERSION,
-    CellRecord,
-    FailureRecord,
-    Manifest,
-    SampleRecord,
-    TimingRecord,
-    UnscoredRecord,
-)
+from coreheads.store.schema import SCHEMA_VERSION
 
-_adapter = lru_cache(maxsize=None)(TypeAdapter)
+Stored = TypeVar("Stored")
 
 
-def check_manifest(content: Any, path: Path) -> Manifest:
-    return _checked(Manifest, content, f"{path}", "a manifest written by coreheads run")
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
-def check_cell(record: Any, path: Path, number: int) -> CellRecord | FailureRecord:
-    kind = FailureRecord if isinstance(record, dict) and "failed" in record else CellRecord
-    return _checked(kind, record, f"{path}: line {number}", "a cell written by coreheads run")
+def checked(kind: type[Stored], value: Any, where: str, what: str, by: str = "run") -> Stored:
+    """The value itself where it is a record of this kind.
 
+    Args:
+        kind: A TypedDict of ``store.schema`` or ``store.provenance``.
+        value: What a file holds.
+        where: The file and line, as a message begins.
+        what: What was expected there: "a cell".
+        by: The command that writes such files.
 
-def check_timing(record: Any, path: Path, number: int) -> TimingRecord | FailureRecord:
-    kind = FailureRecord if isinstance(record, dict) and "failed" in record else TimingRecord
-    return _checked(kind, record, f"{path}: line {number}", "a measurement written by coreheads run")
-
-
-def check_sample(line: Any, path: Path, number: int) -> SampleRecord | UnscoredRecord:
-    kind = UnscoredRecord if isinstance(line, dict) and "unscored" in line else SampleRecord
-    return _checked(kind, line, f"{path}: line {number}", "a sample written by coreheads run")
-
-
-def _checked(kind: Any, value: Any, where: str, what: str) -> Any:
-    """The value itself, or UserError that names the place, the field, its value and what was expected."""
+    Raises:
+        UserError: It is none; names the field, its value and what was expected.
+    """
+    what = f"{what} written by coreheads {by}"
     if not isinstance(value, dict):
         raise UserError(f"{where} is a {type(value).__name__}, expected {what}")
     try:
-        _adapter(kind).validate_python(value)
+        _adapter(cast(Hashable, kind)).validate_python(value)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        *parents, name = [str(part) for part in fault["loc"]]
-        field, owner = ".".join([*parents, name]), f"{'.'.join(parents)} has" if parents else "has"
-        if fault["type"] == "missing":
-            raise UserError(f"{where}: {owner} no {name}, expected {what}") from None
-        if fault["type"] == "extra_forbidden":
-            raise UserError(f"{where}: {owner} an unknown field {brief(name)}, expected {what}") from None
+        field = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] in ("missing", "extra_forbidden"):
+            has = "has no" if fault["type"] == "missing" else "has an unknown field"
+            raise UserError(f"{where}: {has} {field}, expected {what}") from None
         text = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
         raise UserError(f"{where}: {field} is {brief(fault['input'])}, expected {text}") from None
     if value["schema_version"] != SCHEMA_VERSION:
         version = value["schema_version"]
         raise UserError(f"{where}: schema_version is {version}, this version reads {SCHEMA_VERSION}")
-    return value
+    return value  # type: ignore[return-value]  # that is what was checked

@@ -133,9 +133,9 @@ def test_a_second_run_in_the_folder_is_refused_and_a_dead_one_is_not(
     message = capsys.readouterr().err
     assert f"process {os.getpid()}" in message
     assert len(message.strip().splitlines()) == 1
-    (finished_run / "run.lock").write_text("process 1 on elsewhere\n")
-    with RunFolder.open(finished_run, config):
-        pass
+    (finished_run / "run.owner").write_text('{"pid": 1, "host": "elsewhere"}')
+    with RunFolder.open(finished_run, config) as run:
+        assert str(run.died) == "process 1 on elsewhere"
 
 
 def test_samples_of_other_records_are_refused(

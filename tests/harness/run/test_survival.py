@@ -82,6 +82,7 @@ def test_killed_again_and_again(uninterrupted: Path, small_model: Path, small_da
     assert timings[0]["times"]["dense"] == timings[1]["times"]["dense"], "two measurements are mixed"
     assert not list(run.rglob(TEMPORARY))
     assert (run / "run.lock").read_text() == ""
+    assert not (run / "run.owner").exists()
     assert len(read_json(run / "manifest.json")["invocations"]) >= len(statuses) - 2
 
 
