@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 
@@ -13,8 +12,7 @@ from typer.testing import CliRunner
 from coreheads.cli import heads
 from coreheads.errors import UserError
 from coreheads.heads.profile import HeadProfile
-from coreheads.report import palette, profile_text
-from coreheads.report.figures import head_map_png
+from coreheads.report import profile_text
 
 
 def call(*arguments: object) -> str:
@@ -111,46 +109,3 @@ def test_compare_of_constant_scores_says_so() -> None:
 @pytest.mark.parametrize("command", ["show", "compare"])
 def test_help_has_an_example(command: str) -> None:
     assert f"coreheads heads {command} heads" in " ".join(call(command, "--help").split())
-
-
-def pixels(picture: bytes) -> np.ndarray:
-    """A PNG file's pixels [H, W, 3]."""
-    assert picture.startswith(b"\x89PNG")
-    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
-
-
-def like(picture: np.ndarray, colour: str) -> np.ndarray:
-    """Bool [H, W]: which pixels have the colour."""
-    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-    return np.asarray(np.abs(picture - wanted).max(axis=2) <= 8)
-
-
-@pytest.mark.parametrize("shape", [(1, 2), (6, 16), (64, 64)])
-def test_the_figure_outlines_the_selected_heads(shape: tuple[int, int]) -> None:
-    profile = random_profile(*shape)
-    few, many = (pixels(head_map_png(profile, fraction)) for fraction in (0.05, 0.5))
-    assert min(few.shape[:2]) > 100
-    mark = palette.KINDS["top"]
-    assert like(few, mark).sum() > 0
-    assert like(few, mark).sum() < like(many, mark).sum() or shape == (1, 2)
-    assert (few == pixels(head_map_png(profile, 0.05))).all()
-
-
-def test_the_figure_shows_which_heads_and_layers_hold_the_mass() -> None:
-    mean = np.zeros((4, 8))
-    mean[1, 6] = 1.0
-    picture = pixels(head_map_png(make_profile(mean, kv_heads=4), 0.03))
-    rows, columns = np.nonzero(like(picture, palette.KINDS["top"]))
-    # the one outlined head is the dark one
-    inside = picture[rows.min() + 6 : rows.max() - 5, columns.min() + 6 : columns.max() - 5]
-    assert like(inside, palette.HEADS).all()
-    # beside it, one layer has a bar, as high as the head stands
-    bar_rows, bar_columns = np.nonzero(like(picture, palette.KINDS["random"]))
-    assert bar_columns.min() > columns.max()
-    assert rows.min() - 3 <= bar_rows.min() < bar_rows.max() <= rows.max() + 3
-
-
-@pytest.mark.parametrize("normalization", [None, "vision", "lift"])
-def test_the_figure_of_nothing(normalization: str | None) -> None:
-    profile = make_profile(np.zeros((2, 4)), normalization=normalization)
-    assert pixels(head_map_png(profile, 0.05)).shape[1] > 300

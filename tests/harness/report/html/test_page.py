@@ -184,33 +184,6 @@ def test_odd_boards_have_figures_and_markdown(name: str, tmp_path: Path, recwarn
             assert whole(row["timed_tokens"]) in line
 
 
-def test_pictures_carry_what_must_be_read_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[str] = []
-    # a caption's lines are joined
-    monkeypatch.setattr(figures, "png", lambda spec, **_: drawn.append(json.dumps(spec).replace('", "', " ")) or b"")
-    profile = random_profile(4, 8)
-    board = page_boards.board(page_boards.rows(), {"a model": profile})
-    names = [path.name for path in figures.draw(board, {("run", "a model"): profile}, tmp_path)]
-    assert names == ["heads-0.png", "ablation-0.png", "speed-0.png"]
-    heads, ablation, speed = drawn
-    share = 100 * profile.share(profile.top(0.05))
-    for part in (f"top 5 % (2 heads, {share:.0f} % of the sum)", "question word's attention", "layer, % of sum"):
-        assert part in heads
-    for part in (
-        "a task",
-        "500 tokens",
-        "random, same layers",
-        "95 % intervals",
-        "dashed: none off",
-        "score (accuracy)",
-    ):
-        assert part in ablation
-    for part in ("4,096 tokens on a GPU", "dense (the model as it is)", "hybrid: top 2.5 % full", "95 % intervals"):
-        assert part in speed
-    assert "over the fastest dense kernel" in speed
-    assert "Short prompts leave nothing to save" in speed
-
-
 @pytest.mark.parametrize("mean", [[[0.0]], [[0.5, 0.5]], [[-1.0, 2.0], [3.0, 0.0]]])
 def test_odd_profiles_have_a_map(mean: Any, tmp_path: Path) -> None:
     profiles = {"a model": make_profile(mean)}
