@@ -61,14 +61,13 @@ def show(
 
         show_sample(profile, sample, out, split, model, data_root, option or (), setting or (), device, dtype)
         return
-    heads = profile.top(fraction)
     typer.echo(f"{origin(profile)}\n\n{ranking_table(profile, top)}\n\n{findings(profile, fraction)}")
     if out is not None:
-        from coreheads.files import writing
-        from coreheads.report.figures.heads import write_head_map
+        from coreheads.files import write_bytes, writing
+        from coreheads.report.figures import head_map_png
 
         with writing(out):
-            write_head_map(profile, heads, out)
+            write_bytes(out, head_map_png(profile, fraction))
         typer.echo(f"\nFigure: {out}")
 
 

@@ -31,7 +31,7 @@ def show_sample(
     from coreheads.adapters.checkpoints.registry import load_adapter
     from coreheads.config.parsing import set_values
     from coreheads.files import write_bytes, writing
-    from coreheads.report.figures import attention
+    from coreheads.report import attention
     from coreheads.run import examples
     from coreheads.tasks import registry
 

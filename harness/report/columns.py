@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
-Row = dict[str, Any]
+from coreheads.store.board import Interval, Row
+from coreheads.store.schema import StoredCell
 
 SELECTIONS = {
     "top": "top",
@@ -19,30 +19,35 @@ SELECTIONS = {
 }
 
 
-def what(row: Row) -> str:
-    """The row's condition in words: ``hybrid: top 10 % full``; with the patch's settings where the row is marked as
-    told apart by them."""
-    if row["patch"] == "none":
+def condition_label(condition: Row | StoredCell) -> str:
+    """A row's or a cell's condition in words: ``hybrid: top 10 % full``; with the patch's settings where the row is
+    marked as told apart by them."""
+    patch, params = condition["patch"], condition["params"]
+    if patch == "none":
         return "dense (the model as it is)"
-    if row.get("told_apart"):
-        settings = ", ".join(f"{name} {value}" for name, value in row["params"].items())
-        return f"{what({**row, 'told_apart': False})} ({settings})"
-    selection = SELECTIONS.get(row["selection"], str(row["selection"]))
-    if row["fraction"] is not None:
-        selection += f" {100 * row['fraction']:g} %"
-    if row["patch"] == "ablate":
-        mode = row["params"].get("mode", "zero")
-        return f"ablate{'' if mode == 'zero' else f' ({mode})'}: {selection} off"
-    if row["patch"] == "hybrid":
-        return f"hybrid: {selection} full"
-    return f"{row['patch']}: {selection}"
+    label = SELECTIONS.get(str(condition["selection"]), str(condition["selection"]))
+    if condition["fraction"] is not None:
+        label += f" {100 * condition['fraction']:g} %"
+    if patch == "ablate":
+        mode = params.get("mode", "zero")
+        label = f"ablate{'' if mode == 'zero' else f' ({mode})'}: {label} off"
+    else:
+        label = f"{patch}: {label}{' full' if patch == 'hybrid' else ''}"
+    if condition.get("told_apart"):
+        label += f" ({', '.join(f'{name} {value}' for name, value in params.items())})"
+    return label
+
+
+def kind_label(kind: str) -> str:
+    """``dense`` or a selection, in words."""
+    return SELECTIONS.get(kind, kind)
 
 
 def number(value: float | None, digits: int = 2) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def interval(value: float | None, bounds: Any, digits: int = 2, sign: bool = False) -> str:
+def interval(value: float | None, bounds: Interval | None, digits: int = 2, sign: bool = False) -> str:
     """``0.95 [0.90, 0.99]``; empty where not measured."""
     if value is None:
         return ""
@@ -53,6 +58,11 @@ def interval(value: float | None, bounds: Any, digits: int = 2, sign: bool = Fal
     return text
 
 
+def ratio(value: float | None, bounds: Interval | None = None) -> str:
+    """``1.30 [1.28, 1.33]x``; empty where not measured."""
+    return interval(value, bounds) + "x" if value is not None else ""
+
+
 def p_value(value: float | None) -> str:
     if value is None:
         return ""
@@ -61,6 +71,11 @@ def p_value(value: float | None) -> str:
 
 def whole(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
+
+
+def count(value: float | None) -> str:
+    """Without a thousands separator."""
+    return number(value, 0)
 
 
 @dataclass(frozen=True)
@@ -74,54 +89,44 @@ class Column:
     value: Callable[[Row], float | None] | None = None
 
 
-def _field(name: str) -> Callable[[Row], float | None]:
-    return lambda row: row.get(name)
+def _number(
+    name: str, meaning: str, value: Callable[[Row], float | None], form: Callable[[float | None], str]
+) -> Column:
+    """A column of plain numbers."""
+    return Column(name, meaning, lambda row: form(value(row)), value)
 
 
 COLUMNS = (
-    Column("condition", "what was done to the model", lambda row: what(row)),
-    Column("score", "mean, 95 % interval", lambda row: interval(row["score"], row["score_ci"]), _field("score")),
+    Column("condition", "what was done to the model", lambda row: condition_label(row)),
+    Column(
+        "score", "mean, 95 % interval", lambda row: interval(row["score"], row["score_ci"]), lambda row: row["score"]
+    ),
     Column(
         "change",
         "against dense on the same samples",
         lambda row: interval(row["delta"], row["delta_ci"], sign=True),
-        _field("delta"),
+        lambda row: row["delta"],
     ),
+    _number("p", "of no change, corrected for the number of rows (Holm)", lambda row: row["p_value"], p_value),
     Column(
-        "p",
-        "of no change, corrected for the number of rows (Holm)",
-        lambda row: p_value(row["p_value"]),
-        _field("p_value"),
+        "prefill speedup",
+        "dense over this, 95 % interval",
+        lambda row: ratio(row["prefill_speedup"], row["prefill_speedup_ci"]),
+        lambda row: row["prefill_speedup"],
     ),
-    Column("prefill speedup", "dense over this, 95 % interval", lambda row: _ratio(row), _field("prefill_speedup")),
-    Column("ceiling", "speedup were the other heads free", lambda row: _times(row["ceiling"]), _field("ceiling")),
-    Column(
-        "timed tokens", "length of the timed prompt", lambda row: whole(row.get("timed_tokens")), _field("timed_tokens")
-    ),
+    _number("ceiling", "speedup were the other heads free", lambda row: row["ceiling"], ratio),
+    _number("timed tokens", "length of the timed prompt", lambda row: row["timed_tokens"], whole),
     Column("device", "where the speed was measured", lambda row: str(row["device"]) if timed(row) else ""),
-    Column("decode speedup", "per answer token", lambda row: _times(row["decode_speedup"]), _field("decode_speedup")),
-    Column(
-        "end to end",
-        "from media to answer",
-        lambda row: _times(row["end_to_end_speedup"]),
-        _field("end_to_end_speedup"),
+    _number("decode speedup", "per answer token", lambda row: row["decode_speedup"], ratio),
+    _number("end to end", "from media to answer", lambda row: row["end_to_end_speedup"], ratio),
+    _number("prefill ms", "median", lambda row: row["prefill_ms"], lambda value: number(value, 1)),
+    _number("KV kept", "cache bytes over dense", lambda row: row["kv_bytes_ratio"], number),
+    _number(
+        "heads", "how many heads were selected", lambda row: row["heads"] if row["patch"] != "none" else None, count
     ),
-    Column("prefill ms", "median", lambda row: number(row["prefill_ms"], 1), _field("prefill_ms")),
-    Column("KV kept", "cache bytes over dense", lambda row: number(row["kv_bytes_ratio"]), _field("kv_bytes_ratio")),
-    Column(
-        "heads",
-        "how many heads were selected",
-        lambda row: str(row["heads"]) if row["patch"] != "none" else "",
-        lambda row: row["heads"] if row["patch"] != "none" else None,
-    ),
-    Column("answers", "how many were scored", lambda row: str(row["n"]), _field("n")),
-    Column("tokens", "prompt length, median", lambda row: whole(row["tokens_median"]), _field("tokens_median")),
-    Column(
-        "unscored",
-        "samples that could not be used: in no score",
-        lambda row: str(row.get("unscored") or ""),
-        _field("unscored"),
-    ),
+    _number("answers", "how many were scored", lambda row: row["n"], count),
+    _number("tokens", "prompt length, median", lambda row: row["tokens_median"], whole),
+    _number("unscored", "samples that could not be used: in no score", lambda row: row["unscored"] or None, count),
     Column("whole set", "the task's scores that are no means over samples", lambda row: _aggregates(row)),
 )
 
@@ -132,28 +137,18 @@ def timed(row: Row) -> bool:
 
 
 def _aggregates(row: Row) -> str:
-    return ", ".join(f"{name} {value:.2f}" for name, value in (row.get("aggregates") or {}).items())
-
-
-def _ratio(row: Row) -> str:
-    if row["prefill_speedup"] is None:
-        return ""
-    return interval(row["prefill_speedup"], row["prefill_speedup_ci"]) + "x"
-
-
-def _times(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}x"
+    return ", ".join(f"{name} {value:.2f}" for name, value in (row["aggregates"] or {}).items())
 
 
 def notes(rows: Iterable[Row]) -> list[str]:
     """What must be read beside a table: how it was scored, what is in no score, a line a row that has something."""
     rows = list(rows)
-    variants = dict.fromkeys(row["variant"] for row in rows if row.get("variant"))
-    left_out = dict.fromkeys(row["unscored_example"] for row in rows if row.get("unscored_example"))
+    variants = dict.fromkeys(row["variant"] for row in rows if row["variant"])
+    left_out = dict.fromkeys(row["unscored_example"] for row in rows if row["unscored_example"])
     return [
         *(f"scored by {variant}" for variant in variants),
         *(f"not scored, among others: {example}" for example in left_out),
-        *(f"{what(row)}: {row['note']}" for row in rows if row["note"]),
+        *(f"{condition_label(row)}: {row['note']}" for row in rows if row["note"]),
     ]
 
 

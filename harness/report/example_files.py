@@ -44,7 +44,7 @@ def store(run: Path, example: Example, image: bytes) -> Path:
 
 def stored(run: Path) -> list[tuple[Example, Path]]:
     """The examples of a run with their pictures, in their order. UserError for a description that is none."""
-    found = []
+    examples = []
     for path in sorted((run / FOLDER).glob("*.json")):
         content = read_json(path)
         fields = ("model", "task", "record_id", "caption")
@@ -54,8 +54,8 @@ def stored(run: Path) -> list[tuple[Example, Path]]:
         texts = {name: str(content[name]) for name in fields}
         picture = path.with_suffix(".jpg")
         if picture.is_file():
-            found.append((Example(**texts, place=place if isinstance(place, int) else 0), picture))
-    return sorted(found, key=lambda pair: pair[0].place)
+            examples.append((Example(**texts, place=place if isinstance(place, int) else 0), picture))
+    return sorted(examples, key=lambda pair: pair[0].place)
 
 
 def choose(

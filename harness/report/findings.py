@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from coreheads.report import columns as display
-
-Row = dict[str, Any]
+from coreheads.report.columns import condition_label, whole
+from coreheads.store.board import FailedCell, HeadsSummary, LeftOut, Row, RunSummary
 
 
 def headlines(rows: Iterable[Row]) -> list[str]:
     """The best bargain of every model: its largest prefill speedup at a score within the dense one's interval, with
     tokens and device. Nothing where none is faster than dense."""
-    found = []
+    sentences = []
     rows = list(rows)
     for model in dict.fromkeys(row["model"] for row in rows):
         fit = [
@@ -26,72 +24,78 @@ def headlines(rows: Iterable[Row]) -> list[str]:
             and row["score"] >= (dense["score_ci"] or [dense["score"]])[0]
         ]
         if fit:
-            row, dense = max(fit, key=lambda pair: float(pair[0]["prefill_speedup"]))
-            found.append(
-                f"{model}: {display.what(row)} prefills {row['prefill_speedup']:.1f}x as fast on {row['task']} "
-                f"({display.whole(row.get('timed_tokens'))} tokens, {row['device']}) with a score of "
+            row, dense = max(fit, key=lambda pair: pair[0]["prefill_speedup"] or 0.0)
+            sentences.append(
+                f"{model}: {condition_label(row)} prefills {row['prefill_speedup']:.1f}x as fast on {row['task']} "
+                f"({whole(row['timed_tokens'])} tokens, {row['device']}) with a score of "
                 f"{row['score']:.2f}, dense {dense['score']:.2f}."
             )
-    return found
+    return sentences
 
 
 def dependence(rows: Iterable[Row]) -> list[str]:
     """Every model's score with top heads off, and with as many random ones off: means over tasks."""
-    found = []
+    sentences = []
     rows = [row for row in rows if row["patch"] in ("none", "ablate")]
     for model in dict.fromkeys(row["model"] for row in rows):
-        mine = [row for row in rows if row["model"] == model]
-        known = {row["fraction"] for row in mine if row["selection"] == "top"}
-        fraction = min(known, key=lambda value: abs(value - 0.05), default=None)
-        off = [row for row in mine if row["fraction"] == fraction and row["params"].get("mode", "zero") == "zero"]
+        of_model = [row for row in rows if row["model"] == model]
+        fractions = {row["fraction"] or 0.0 for row in of_model if row["selection"] == "top"}
+        fraction = min(fractions, key=lambda value: abs(value - 0.05), default=None)
+        off = [row for row in of_model if row["fraction"] == fraction and row["params"].get("mode", "zero") == "zero"]
         groups = [
-            [row for row in mine if row["patch"] == "none"],
+            [row for row in of_model if row["patch"] == "none"],
             [row for row in off if row["selection"] == "top"],
             [row for row in off if row["selection"] == "random"],
         ]
         if fraction is not None and all(groups):
             dense, top, chance = (sum(row["score"] for row in group) / len(group) for group in groups)
             tasks = len({row["task"] for row in groups[1]})
-            found.append(
+            sentences.append(
                 f"{model}: with the top {100 * fraction:g} % of heads off the score goes from {dense:.2f} to "
                 f"{top:.2f}; with as many random heads off it is {chance:.2f} "
                 f"(mean of {tasks} task{'s' * (tasks > 1)})."
             )
-    return found
+    return sentences
 
 
-def heads_sentences(summary: dict[str, Any]) -> list[str]:
+def heads_sentences(summary: HeadsSummary) -> list[str]:
     """What a model's head profile says, in words."""
-    found = []
+    sentences = []
     for entry in summary["top"]:
         layers = ", ".join(str(layer) for layer in entry["layers"])
-        found.append(
+        sentences.append(
             f"{summary['model']}: the top {100 * entry['fraction']:g} % ({entry['count']} of {summary['count']} heads) "
             f"hold {100 * entry['share']:.0f} % of all retrieval attention mass (RAM); they are in layer {layers}."
         )
     if summary["split_half"] is not None:
-        found.append(
+        sentences.append(
             f"{summary['model']}: halves of the {summary['samples']} profiling samples agree on the leading heads' "
             f"order with a rank correlation of {summary['split_half']:.2f}."
         )
     leaders = summary["leaders"]
     if leaders and leaders["next"] < leaders["least"] / 10:
-        found.append(
+        sentences.append(
             f"{summary['model']}: the first {leaders['count']} heads have a RAM of {leaders['least']:.2f} or more, the "
             f"next one {leaders['next']:.3f}: behind the first {leaders['count']} the order is close to chance, and "
             "a rank correlation that counts 20 heads measures mostly that."
         )
-    return found
+    return sentences
 
 
-def failed_sentence(record: Mapping[str, Any]) -> str:
+def failed_sentence(record: FailedCell) -> str:
     """A failed cell in words."""
     return f"{record['model']} on {record['task']}: {record['what']} (run {record['run']}): {record['reason']}"
 
 
-def left_out_sentence(entry: Mapping[str, Any]) -> str:
+def left_out_sentence(entry: LeftOut) -> str:
     """What is not on the board, in words."""
     return f"{entry['what']} (run {entry['run']}): {entry['reason']}"
+
+
+def made_by(run: RunSummary) -> str:
+    """When, at which revision and with which versions a run was made."""
+    used = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
+    return f"{run['started']}, revision {run['revision'] or 'unknown'}, {used}"
 
 
 READING = (
@@ -115,25 +119,25 @@ READING = (
 def caveats(rows: Iterable[Row]) -> list[str]:
     """What a reader must know before quoting a figure."""
     rows = list(rows)
-    found = []
+    sentences = []
     if any(row["task"].startswith("coreheads_mini_") for row in rows):
-        found.append(
+        sentences.append(
             "The mini tasks are synthetic data in the benchmarks' own formats, made to be checked without a download; "
             "their scores say nothing about the real benchmarks."
         )
     if any(row["model"] == "tiny" for row in rows):
-        found.append(
+        sentences.append(
             "The model `tiny` is the embedded one: real Qwen3-VL architecture, a few million parameters, trained on "
             "this synthetic world. How far its heads concentrate is disclosed on its model card."
         )
     if any("random" in str(row["model"]).lower() for row in rows):
-        found.append(
+        sentences.append(
             "A model here is called random: random weights tell about speed, and nothing about scores or heads."
         )
     if any(row["device"] and "thread" in row["device"] for row in rows):
-        found.append("Speed was measured on a CPU; a GPU has other kernels and other crossovers.")
-    found.append(
+        sentences.append("Speed was measured on a CPU; a GPU has other kernels and other crossovers.")
+    sentences.append(
         "The paper (arXiv 2606.05843) claims 1.8x to 2.1x; its phase, context length, device and baseline are not "
         "known (paper claim, setting unknown), so the numbers here are not comparable with it."
     )
-    return found
+    return sentences

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from coreheads.report import columns as display
 from coreheads.report import findings
+from coreheads.report.columns import by_task, notes, table
+from coreheads.store.board import Board
 from coreheads.text import markdown
 
 
-def to_markdown(board: dict[str, Any]) -> str:
+def to_markdown(board: Board) -> str:
     """Tables by model and task, with how to read them and where they come from."""
     from tabulate import tabulate
 
     parts = ["# Leaderboard: accuracy against speedup", ""]
     for summary in board["heads"]:
         parts += [f"- {markdown(sentence)}" for sentence in findings.heads_sentences(summary)]
-    for (run, model, task), rows in display.by_task(board["rows"]).items():
-        headings, lines = display.table(rows)
+    for (run, model, task), rows in by_task(board["rows"]).items():
+        headings, lines = table(rows)
         lines = [[markdown(text) for text in line] for line in lines]
         parts += ["", f"## {markdown(model)} on {markdown(task)}", ""]
         parts += [
@@ -25,19 +24,18 @@ def to_markdown(board: dict[str, Any]) -> str:
             "",
         ]
         parts.append(tabulate(lines, headings, tablefmt="github", disable_numparse=True))
-        parts += ["", *(f"- {markdown(note)}" for note in display.notes(rows))]
-    if board.get("failed"):
+        parts += ["", *(f"- {markdown(note)}" for note in notes(rows))]
+    if board["failed"]:
         parts += ["", "## Failed", ""]
         parts += [f"- {markdown(findings.failed_sentence(record))}" for record in board["failed"]]
-    if board.get("left_out"):
+    if board["left_out"]:
         parts += ["", "## Left out", ""]
         parts += [f"- {markdown(findings.left_out_sentence(entry))}" for entry in board["left_out"]]
     parts += ["", "## How to read this", ""]
     parts += [f"- **{word}** {text}" for word, text in findings.READING]
     parts += ["", "## Caveats", ""] + [f"- {markdown(text)}" for text in findings.caveats(board["rows"])]
-    parts += ["", "## Made by", "", *(f"- {markdown(remark)}" for remark in board.get("remarks", ()))]
-    for run in board["runs"]:
-        used = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
-        about = f"{run['started']}, {used}, revision {run['revision'] or 'unknown'}"
-        parts.append(f"- {markdown(run['name'])}: `{run['command'].replace('`', '')}` ({markdown(about)})")
+    parts += ["", "## Made by", "", *(f"- {markdown(remark)}" for remark in board["remarks"])]
+    for source in board["runs"]:
+        command = source["command"].replace("`", "")
+        parts.append(f"- {markdown(source['name'])}: `{command}` ({markdown(findings.made_by(source))})")
     return "\n".join(parts) + "\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from coreheads.store.board import Row
 
 KINDS = {
     "top": "#d9480f",
@@ -26,7 +26,7 @@ HEADS = "#1971c2"
 """Of the maps of heads."""
 
 
-def kind(row: dict[str, Any]) -> str:
+def kind(row: Row) -> str:
     """By what a row is coloured: ``dense`` or its selection."""
     return "dense" if row["patch"] == "none" else str(row["selection"])
 
@@ -38,4 +38,4 @@ def colour(name: str, dense: str) -> str:
 
 def by_model(models: list[str]) -> dict[str, str]:
     """A colour for each model, in their order."""
-    return {model: MODELS[place % len(MODELS)] for place, model in enumerate(models)}
+    return {model: MODELS[index % len(MODELS)] for index, model in enumerate(models)}

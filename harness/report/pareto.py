@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-Row = dict[str, Any]
+from coreheads.store.board import Row
 
-Axis = tuple[str, str, str, str, str, str, str]
+Axis = tuple[str, ...]
+"""Model, task, device, run, metric, variant and limit."""
 
 
-def axis(row: Row) -> Axis:
-    """What two rows must share to stand in one plot: model, task, device, run (two machines may have one device's
-    name), metric, variant and limit."""
-    fields = ("model", "task", "device", "run", "metric", "variant", "limit")
-    model, task, device, run, metric, variant, limit = (str(row.get(name)) for name in fields)
-    return model, task, device, run, metric, variant, limit
+def _axis(row: Row) -> Axis:
+    """The run too: two machines may have one device's name."""
+    names = ("model", "task", "device", "run", "metric", "variant", "limit")
+    return tuple(str(row.get(name)) for name in names)
 
 
 def by_axis(rows: Iterable[Row]) -> dict[Axis, list[Row]]:
-    """Timed rows (those with a prefill speedup) by :func:`axis`, in their order."""
+    """Timed rows (those with a prefill speedup) by what they must share to stand in one plot, in their order."""
     groups: dict[Axis, list[Row]] = {}
     for row in rows:
         if row["prefill_speedup"] is not None:
-            groups.setdefault(axis(row), []).append(row)
+            groups.setdefault(_axis(row), []).append(row)
     return groups
 
 
@@ -32,7 +30,7 @@ def pareto(rows: Sequence[Row]) -> list[Row]:
 
     A row is beaten by one that is at least as good in both and better in one.
     """
-    points = [(row["prefill_speedup"], row["score"]) for row in rows]
+    points = [(row["prefill_speedup"] or 0.0, row["score"]) for row in rows]
     kept = [
         row
         for row, (speed, score) in zip(rows, points, strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from textwrap import fill
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from tabulate import tabulate
@@ -87,9 +87,9 @@ def comparison(first: HeadProfile, second: HeadProfile, count: int = 10) -> str:
     rows = []
     for fraction in FRACTIONS:
         size = head_count(fraction, first.count)
-        mine, other = first.top(fraction), second.top(fraction)
+        one, other = first.top(fraction), second.top(fraction)
         chance = f"{size * size / first.count:.1f}"
-        rows.append((f"{100 * fraction:g} %", size, len(mine & other), chance, f"{jaccard(mine, other):.2f}"))
+        rows.append((f"{100 * fraction:g} %", size, len(one & other), chance, f"{jaccard(one, other):.2f}"))
     leading = first.top(MOVERS_WITHIN) | second.top(MOVERS_WITHIN)
     parts = [
         _table(rows, ("top", "heads", "shared", "by chance", "overlap (Jaccard)")),
@@ -106,11 +106,10 @@ def comparison(first: HeadProfile, second: HeadProfile, count: int = 10) -> str:
 def caveats(first: HeadProfile, second: HeadProfile) -> list[str]:
     """What to keep in mind when these two are compared; empty when nothing."""
     notes = []
-    mine: dict[str, Any] = dict(first.model)
-    other: dict[str, Any] = dict(second.model)
-    for key in ("id", "revision", "model_type", "kv_heads"):
-        if mine[key] != other[key]:
-            notes.append(f"A and B differ in model.{key}: {mine[key]} and {other[key]}.")
+    keys: tuple[Literal["id", "revision", "model_type", "kv_heads"], ...] = ("id", "revision", "model_type", "kv_heads")
+    for key in keys:
+        if first.model[key] != second.model[key]:
+            notes.append(f"A and B differ in model.{key}: {first.model[key]} and {second.model[key]}.")
     if (first.score, first.normalization) != (second.score, second.normalization):
         kinds = " and ".join(f"{p.score} / {p.normalization or 'none'}" for p in (first, second))
         notes.append(f"A and B differ in score / normalization ({kinds}): compare ranks, not values.")
@@ -162,7 +161,7 @@ def _value(profile: HeadProfile, head: Head) -> str:
 
 
 def _layers(heads: Heads, layers: int) -> str:
-    counts = [f"{layer} ({len(found)})" for layer, found in by_layer(heads).items()]
+    counts = [f"{layer} ({len(inside)})" for layer, inside in by_layer(heads).items()]
     return fill(f"Their layers, with the number of heads: {', '.join(counts)}; layers go from 0 to {layers - 1}.", 100)
 
 

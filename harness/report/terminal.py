@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from coreheads.report import columns as display
+from coreheads.report.columns import condition_label, interval, number, whole
 from coreheads.report.findings import heads_sentences
-
-Row = dict[str, Any]
+from coreheads.store.board import Board, Row
 
 
 def wide_console() -> Console:
@@ -21,7 +19,7 @@ def wide_console() -> Console:
     return console if console.is_terminal else Console(width=160)
 
 
-def show(board: dict[str, Any], out: Path, console: Console | None = None) -> None:
+def show(board: Board, out: Path, console: Console | None = None) -> None:
     """Print the findings, the cells that tell the story at one fraction a model, and where everything lies."""
     console = console or wide_console()
     console.print()
@@ -57,15 +55,15 @@ def show(board: dict[str, Any], out: Path, console: Console | None = None) -> No
 
 def _story(rows: list[Row], patch: str, fraction: float) -> list[Row]:
     """The rows of a patch at the fraction nearest to the wanted one, and those that have none."""
-    mine = [row for row in rows if row["patch"] == patch]
-    known = {row["fraction"] for row in mine if row["fraction"] is not None}
+    patched = [row for row in rows if row["patch"] == patch]
+    known = {row["fraction"] for row in patched if row["fraction"] is not None}
     nearest = min(known, key=lambda value: abs(value - fraction), default=None)
-    return [row for row in mine if row["fraction"] in (None, nearest)]
+    return [row for row in patched if row["fraction"] in (None, nearest)]
 
 
 def _scores(rows: list[Row], chosen: list[Row], speed: bool = False) -> Table:
     """Tasks down, conditions across; beside them tokens and speed where wanted."""
-    conditions = list(dict.fromkeys(display.what(row) for row in chosen))
+    conditions = list(dict.fromkeys(condition_label(row) for row in chosen))
     table = Table("task", "tokens", "dense", *(condition.partition(": ")[2] for condition in conditions), box=None)
     for column in table.columns[1:]:
         column.justify = "right"
@@ -74,14 +72,13 @@ def _scores(rows: list[Row], chosen: list[Row], speed: bool = False) -> Table:
             table.add_column(heading, justify="right")
     for task in dict.fromkeys(row["task"] for row in rows):
         dense = next((row for row in rows if row["task"] == task and row["patch"] == "none"), None)
-        mine = {display.what(row): row for row in chosen if row["task"] == task}
-        line = [task, display.whole(dense["tokens_median"]) if dense else "", _score(dense)]
-        line += [_score(mine.get(condition)) for condition in conditions]
+        by_condition = {condition_label(row): row for row in chosen if row["task"] == task}
+        line = [task, whole(dense["tokens_median"]) if dense else "", _score(dense)]
+        line += [_score(by_condition.get(condition)) for condition in conditions]
         if speed:
-            timed = next((row for row in mine.values() if row["prefill_speedup"] is not None), None)
-            timed = timed or {"prefill_speedup": None, "prefill_speedup_ci": None, "ceiling": None}
-            line.append(display.interval(timed["prefill_speedup"], timed["prefill_speedup_ci"]))
-            line.append(display.number(timed["ceiling"]))
+            timed = next((row for row in by_condition.values() if row["prefill_speedup"] is not None), None)
+            line.append(interval(timed["prefill_speedup"], timed["prefill_speedup_ci"]) if timed else "")
+            line.append(number(timed["ceiling"]) if timed else "")
         table.add_row(*(escape(text) for text in line))
     return table
 
@@ -90,5 +87,5 @@ def _score(row: Row | None) -> str:
     """The score; for draws, which answer other samples than the dense column, with the change on those samples."""
     if row is None:
         return ""
-    change = f" ({row['delta']:+.2f})" if row.get("draws") and row["delta"] is not None else ""
+    change = f" ({row['delta']:+.2f})" if row["draws"] and row["delta"] is not None else ""
     return f"{row['score']:.2f}{change}"

@@ -34,17 +34,17 @@ class View:
 
 def views(prompt: Any, regions: Sequence[Region]) -> list[View]:
     """Every picture of the prompt, in prompt order."""
-    found = []
+    pictures = []
     for number, medium in enumerate(prompt.media):
-        mine = [region for region in regions if region.media == number]
+        of_medium = [region for region in regions if region.media == number]
         many = f" of {len(prompt.media)}" if len(prompt.media) > 1 else ""
         name = f"{medium.kind} {number + 1}{many}" if many else str(medium.kind)
         for patch in range(max(1, len(medium.frames))):
             times = medium.times(patch) if medium.kind == "video" else ()
-            here = [r for r in mine if not times or any(_within(time, r) for time in times)]
+            here = [r for r in of_medium if not times or any(_within(time, r) for time in times)]
             label = f"{name}, {times[0]:.1f} s" if times else name
-            found.append(View(number, patch, label, tuple(r.box or (0.0, 0.0, 1.0, 1.0) for r in here)))
-    return found
+            pictures.append(View(number, patch, label, tuple(r.box or (0.0, 0.0, 1.0, 1.0) for r in here)))
+    return pictures
 
 
 def shown(every: Sequence[View], most: int = 4) -> list[View]:
@@ -80,7 +80,7 @@ def heat(prompt: Any, view: View, attention: Tensor, shape: tuple[int, int]) -> 
     """Attention [heads, V] laid on the view's pixels, float64 [heads, H, W]: each pixel has that of the token that sees
     it, the highest where several do."""
     height, width = shape
-    found = np.zeros((len(attention), height, width))
+    laid = np.zeros((len(attention), height, width))
     geometry = prompt.geometry
     here = _tokens(prompt, view)[geometry.token]
     places = zip(geometry.token[here].tolist(), geometry.box[here].tolist(), strict=True)
@@ -88,9 +88,9 @@ def heat(prompt: Any, view: View, attention: Tensor, shape: tuple[int, int]) -> 
     for token, (x0, y0, x1, y1) in places:
         rows = slice(round(y0 * height), max(round(y0 * height) + 1, round(y1 * height)))
         columns = slice(round(x0 * width), max(round(x0 * width) + 1, round(x1 * width)))
-        part = found[:, rows, columns]
+        part = laid[:, rows, columns]
         np.maximum(part, values[:, token, None, None], out=part)
-    return found
+    return laid
 
 
 def on_view(prompt: Any, view: View, attention: Tensor) -> float:
@@ -109,7 +109,7 @@ def _spread(items: Sequence[View], count: int) -> list[View]:
     if count <= 0 or not items:
         return []
     count = min(count, len(items))
-    return [items[round(place)] for place in np.linspace(0, len(items) - 1, count)]
+    return [items[round(index)] for index in np.linspace(0, len(items) - 1, count)]
 
 
 def _within(time: float, region: Region) -> bool:

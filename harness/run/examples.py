@@ -8,9 +8,8 @@ from typing import Any
 
 from coreheads.errors import UserError, one_line
 from coreheads.heads.profile import HeadProfile
-from coreheads.report import example_files
+from coreheads.report import attention, example_files
 from coreheads.report.example_files import Example
-from coreheads.report.figures import attention
 from coreheads.retrieval.attention_map import Gaze, look
 from coreheads.tasks import registry
 
@@ -67,16 +66,16 @@ def draw_for_run(
     """
     if profile is None:
         return
-    for place, name in enumerate(config.profile.tasks):
+    for position, name in enumerate(config.profile.tasks):
         if example_files.image_path(run, model, name).with_suffix(".json").exists():
             continue
         try:
-            _draw(run, model, adapter, profile, name, place, config)
+            _draw(run, model, adapter, profile, name, position, config)
         except Exception as error:  # a picture is not worth a run, whatever is wrong with it
             say(f"{model}: no example picture of {name} ({one_line(error)})")
 
 
-def _draw(run: Path, model: str, adapter: Any, profile: HeadProfile, name: str, place: int, config: Any) -> None:
+def _draw(run: Path, model: str, adapter: Any, profile: HeadProfile, name: str, position: int, config: Any) -> None:
     task = registry.get(name)
     split = split_to_show(task, config.evaluate.split, config.profile.split)
     options: Mapping[str, Any] | None = config.options.get(name)
@@ -90,6 +89,6 @@ def _draw(run: Path, model: str, adapter: Any, profile: HeadProfile, name: str, 
         title = f"{name}, record {task.record_id(doc)}"
         image = attention.jpeg(gaze, query, title, example_files.BYTES, most=3)
         caption = attention.describe(gaze, query)
-        example_files.store(run, Example(model, name, task.record_id(doc), caption, place), image)
+        example_files.store(run, Example(model, name, task.record_id(doc), caption, position), image)
         return
     raise problem or UserError("no record can be shown")

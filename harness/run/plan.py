@@ -14,7 +14,7 @@ from rich.table import Table
 from coreheads.config.cells import Cell, expand
 from coreheads.config.schema import RunConfig
 from coreheads.errors import UserError
-from coreheads.report import columns as display
+from coreheads.report.columns import condition_label
 from coreheads.report.terminal import wide_console
 from coreheads.run.costs import Costs, Left, Work, last_known
 from coreheads.run.preflight import check_names, missing
@@ -91,9 +91,8 @@ def _table(cells: Sequence[Cell], finished: Container[str], known: Costs, config
     for group in groups.values():
         first, left = group[0], [cell for cell in group if cell.name not in finished]
         rate = known.rate(Work("answer", first.model, first.task, first.patch))
-        row = {"patch": first.patch, "selection": first.selection, "fraction": first.fraction, "params": first.settings}
         table.add_row(
-            display.what(row),
+            condition_label(first.to_json()),
             first.task,
             str(len(group)),
             "all" if first.limit is None else str(first.limit * len(group)),

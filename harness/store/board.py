@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from coreheads.store.schema import Machine, Plain
+    from coreheads.store.provenance import Machine
+    from coreheads.store.schema import Plain
 
 SCHEMA_VERSION = 1
 
@@ -20,6 +21,7 @@ class RowScore(TypedDict):
     model: str
     """The model's name; with its checkpoint where merged runs mean different ones by it."""
     task: str
+    """A registered task."""
     patch: str
     """What was done to the model; ``none`` for the dense model."""
     selection: str | None
@@ -50,6 +52,7 @@ class Speed(TypedDict):
     prefill_speedup: float | None
     """Dense over this, medians; 1 for the dense row."""
     prefill_speedup_ci: Interval | None
+    """Bootstrap interval of ``prefill_speedup``; null for the dense row."""
     decode_ms_per_token: float | None
     """Median milliseconds of one answer token."""
     decode_speedup: float | None
@@ -117,20 +120,26 @@ class FailedCell(TypedDict):
     """Cells that could not be computed; draws of one condition that failed alike are one entry."""
 
     run: str
+    """The run's name on the board."""
     model: str
+    """Its name in the run."""
     task: str
+    """A registered task."""
     what: str
     """The condition in words."""
     reason: str
+    """Why, in one line."""
 
 
 class LeftOut(TypedDict):
     """What a run holds or was asked for and the rows do not show."""
 
     run: str
+    """The run's name on the board."""
     what: str
     """Model, task and condition in words."""
     reason: str
+    """Why, in one line."""
 
 
 class RunSummary(TypedDict):
@@ -143,8 +152,11 @@ class RunSummary(TypedDict):
     started: str
     """When the first process began, UTC, ISO 8601."""
     versions: dict[str, str | None]
+    """Of the packages that matter; null where one is not installed."""
     revision: str | None
+    """Git revision of the source; null outside a checkout."""
     machine: Machine
+    """Where its last process ran."""
     processes: int
     """How many processes worked on it."""
     board_made_with: str | None
@@ -155,7 +167,9 @@ class TopHeads(TypedDict):
     """The top heads of a profile at one fraction."""
 
     fraction: float
+    """Of all heads, in (0, 1]."""
     count: int
+    """How many heads that is."""
     share: float
     """Of all heads' retrieval attention mass, 0 to 1."""
     layers: list[int]
@@ -168,6 +182,7 @@ class Leaders(TypedDict):
     """The heads before the widest gap, as a ratio, among the first 20 of the ranking."""
 
     count: int
+    """How many there are."""
     least: float
     """RAM of the last of them."""
     next: float
@@ -178,7 +193,9 @@ class HeadsSummary(TypedDict):
     """A head profile behind the rows."""
 
     run: str
+    """The run's name on the board."""
     model: str
+    """The model's name on the board."""
     id: str
     """The checkpoint."""
     count: int
@@ -186,6 +203,7 @@ class HeadsSummary(TypedDict):
     samples: int
     """Profiling samples over all tasks."""
     tasks: list[str]
+    """What the heads were found on."""
     split_half: float | None
     """Rank correlation of the leading heads between halves of the samples; null for too few."""
     leaders: Leaders | None
@@ -198,10 +216,16 @@ class Board(TypedDict):
     """The content of leaderboard.json."""
 
     schema_version: int
+    """Of the file's form."""
     rows: list[Row]
+    """By run, model and task; the dense row first."""
     failed: list[FailedCell]
+    """What has no score."""
     left_out: list[LeftOut]
+    """What the rows do not show."""
     remarks: list[str]
     """Sentences on how runs were merged."""
     runs: list[RunSummary]
+    """One a run."""
     heads: list[HeadsSummary]
+    """One a head profile."""

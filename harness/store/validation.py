@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,31 +19,30 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def checked(kind: type[Stored], value: Any, where: str, what: str) -> Stored:
+def checked(kind: type[Stored], value: Any, where: str, what: str, by: str = "run") -> Stored:
     """The value itself where it is a record of this kind.
 
     Args:
-        kind: A TypedDict of ``store.schema``.
+        kind: A TypedDict of ``store.schema`` or ``store.provenance``.
         value: What a file holds.
         where: The file and line, as a message begins.
-        what: What was expected there, as a message ends: "a cell".
+        what: What was expected there: "a cell".
+        by: The command that writes such files.
 
     Raises:
         UserError: It is none; names the field, its value and what was expected.
     """
-    what = f"{what} written by coreheads run"
+    what = f"{what} written by coreheads {by}"
     if not isinstance(value, dict):
         raise UserError(f"{where} is a {type(value).__name__}, expected {what}")
     try:
-        _adapter(kind).validate_python(value)
+        _adapter(cast(Hashable, kind)).validate_python(value)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        *parents, name = [str(part) for part in fault["loc"]]
-        field, owner = ".".join([*parents, name]), f"{'.'.join(parents)} has" if parents else "has"
-        if fault["type"] == "missing":
-            raise UserError(f"{where}: {owner} no {name}, expected {what}") from None
-        if fault["type"] == "extra_forbidden":
-            raise UserError(f"{where}: {owner} an unknown field {brief(name)}, expected {what}") from None
+        field = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] in ("missing", "extra_forbidden"):
+            has = "has no" if fault["type"] == "missing" else "has an unknown field"
+            raise UserError(f"{where}: {has} {field}, expected {what}") from None
         text = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
         raise UserError(f"{where}: {field} is {brief(fault['input'])}, expected {text}") from None
     if value["schema_version"] != SCHEMA_VERSION:

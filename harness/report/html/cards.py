@@ -3,92 +3,62 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from coreheads.heads.profile import HeadProfile
-from coreheads.report import columns as display
-from coreheads.report.html import head_map, specs
-from coreheads.report.palette import by_model, kind
-from coreheads.report.pareto import axis, by_axis
+import altair as alt
 
-Row = dict[str, Any]
-Profiles = Mapping[tuple[str, str], HeadProfile]
+from coreheads.report import panels
+from coreheads.report.columns import SELECTIONS, kind_label
+from coreheads.report.head_map import meaning
+from coreheads.report.palette import by_model, kind
+from coreheads.report.panels import Panel, Profiles
+from coreheads.store.board import HeadsSummary, Row
 
 
 def tradeoffs(rows: Sequence[Row]) -> str:
-    """Accuracy against speedup: a card for each model, task and device, with tokens and device in its title; before
-    them a card for each task and device that several models were timed on."""
-    timed = [row for row in rows if row["prefill_speedup"] is not None]
-    cards = [
-        (str(mine[0]["model"]), str(mine[0]["task"]), _where(mine), specs.tradeoff(mine))
-        for mine in by_axis(timed).values()
-    ]
+    """Accuracy against speedup: charts in which models are compared, then those of each model."""
+    drawn = panels.tradeoffs(rows)
     lines = "bars: 95 % intervals; stairs: the Pareto front; dashed: the ceiling"
-    return _comparisons(timed) + _cards(cards) + _key(timed, lines)
+    return _comparisons(rows) + _cards(drawn) + _key(drawn, lines)
 
 
-def _comparisons(timed: Sequence[Row]) -> str:
-    shared: dict[tuple[str, ...], list[Row]] = {}
-    for row in timed:
-        shared.setdefault(axis(row)[1:], []).append(row)
-    shared = {key: mine for key, mine in shared.items() if len({row["model"] for row in mine}) > 1}
-    if not shared:
+def _comparisons(rows: Sequence[Row]) -> str:
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    drawn = panels.comparisons(rows, models)
+    if not drawn:
         return ""
-    models = list(dict.fromkeys(str(row["model"]) for mine in shared.values() for row in mine))
-    cards = [
-        _card("", str(mine[0]["task"]), str(mine[0]["task"]), _where(mine), specs.tradeoff(mine, models))
-        for mine in shared.values()
-    ]
+    compared = {row["model"] for panel in drawn for row in panel.rows}
     colours = "".join(
         f'<li><i class="dot" style="--dot:{colour}"></i><bdi>{escape(model)}</bdi></li>'
         for model, colour in by_model(models).items()
+        if model in compared
     )
     shapes = '<li class="soft">circles: dense; diamonds: top heads; other shapes: other selections</li>'
-    grid = "\n".join(cards)
+    grid = "\n".join(map(_card, drawn))
     return f'<h3>All models</h3><div class="cards">{grid}</div><ul class="key">{colours}{shapes}</ul>'
-
-
-def _where(rows: Sequence[Row]) -> str:
-    tokens = sorted({row.get("timed_tokens") or 0 for row in rows})
-    known = [display.whole(count) if count else "unknown" for count in tokens]
-    return f"{' and '.join(known)} tokens on {rows[0]['device']}"
 
 
 def ablations(rows: Sequence[Row]) -> str:
     """Ablation curves: a card for each model, task and kind of ablation."""
-    cards, drawn = [], []
-    for (_, model, task), mine in display.by_task(rows).items():
-        dense = [row for row in mine if row["patch"] == "none"]
-        curves = [row for row in mine if row["patch"] == "ablate" and row["fraction"] is not None]
-        for mode in dict.fromkeys(str(row["params"].get("mode", "zero")) for row in curves):
-            chosen = [row for row in curves if str(row["params"].get("mode", "zero")) == mode]
-            how = "" if mode == "zero" else f", {mode} in their place"
-            about = f"{display.whole(chosen[0]['tokens_median'])} tokens{how}"
-            cards.append((model, task, about, specs.ablation([*dense, *chosen])))
-            drawn += chosen
-    return _cards(cards) + _key(drawn, "bands: 95 % intervals; dashed: no head off")
+    drawn = panels.ablations(rows)
+    return _cards(drawn) + _key(drawn, "bands: 95 % intervals; dashed: no head off")
 
 
-def head_maps(summaries: Sequence[dict[str, Any]], profiles: Profiles) -> str:
+def head_maps(summaries: Sequence[HeadsSummary], profiles: Profiles) -> str:
     """Layers x heads of RAM: a card for each profile."""
-    parts = []
+    cards = []
     for summary in summaries:
         profile = profiles.get((summary["run"], summary["model"]))
-        if profile is None:
-            continue
-        entry = min(summary["top"], key=lambda entry: abs(entry["fraction"] - 0.05))
-        about = (
-            f"{profile.count} heads, {profile.samples} samples; outlined: the top {100 * entry['fraction']:g} % "
-            f"({entry['count']} heads, {100 * entry['share']:.0f} % of the sum)"
-        )
-        low, high = min(0.0, float(profile.mean.min())), float(profile.mean.max())
-        scale = f'<p class="scale"><span>{low:.2g}</span><i></i><span>{high:.2g}</span> {escape(_score(profile))}</p>'
-        width = max(24, min(70, round(1.7 * profile.shape[1] + 4)))
-        spec = head_map.head_map(profile, entry["count"])
-        parts.append(_card(summary["model"], "", "", about, spec, scale, f"max-width:{width}rem"))
-    return "\n".join(parts)
+        if profile is not None:
+            low, high = min(0.0, float(profile.mean.min())), float(profile.mean.max())
+            words = escape(meaning(profile))
+            scale = f'<p class="scale"><span>{low:.2g}</span><i></i><span>{high:.2g}</span> {words}</p>'
+            width = max(24, min(70, round(1.7 * profile.shape[1] + 4)))
+            panel = panels.heads(summary["model"], profile, panels.shown_fraction(summary))
+            cards.append(_card(panel, scale, f"max-width:{width}rem"))
+    return "\n".join(cards)
 
 
 def inert(value: Any) -> str:
@@ -99,41 +69,45 @@ def inert(value: Any) -> str:
     return text
 
 
-def _score(profile: HeadProfile) -> str:
-    names = {None: "RAM", "vision": "RAM within the attention to pictures", "lift": "RAM over a uniform reader's"}
-    return names[profile.normalization] if profile.score == "ram" else profile.score
-
-
-def _cards(cards: Sequence[tuple[str, str, str, Any]]) -> str:
+def _cards(drawn: Sequence[Panel]) -> str:
     parts = []
-    for model in dict.fromkeys(model for model, *_ in cards):
-        mine = [card for card in cards if card[0] == model]
-        drawn = "\n".join(_card(model, task, task, about, spec) for _, task, about, spec in mine)
+    for model in dict.fromkeys(panel.model for panel in drawn):
+        cards = "\n".join(_card(panel) for panel in drawn if panel.model == model)
         title = f'<h3 data-model="{escape(model)}"><bdi>{escape(model)}</bdi></h3>'
-        parts.append(f'{title}<div class="cards">{drawn}</div>')
+        parts.append(f'{title}<div class="cards">{cards}</div>')
     return "\n".join(parts)
 
 
-def _card(model: str, task: str, title: str, about: str, spec: Any, more: str = "", style: str = "") -> str:
-    names = {"model": model, "task": task}
-    marks = " ".join(f'data-{name}="{escape(value)}"' for name, value in names.items() if value)
+def _card(panel: Panel, more: str = "", style: str = "") -> str:
+    marks = {"data-model": panel.model, "data-task": panel.task, "style": style}
+    attributes = "".join(f' {name}="{escape(value)}"' for name, value in marks.items() if value)
     return (
-        f'<figure class="card" {marks}{f" style={chr(34)}{style}{chr(34)}" if style else ""}>'
-        f"<figcaption><b><bdi>{escape(title or model)}</bdi></b><small>{escape(about)}</small></figcaption>"
+        f'<figure class="card"{attributes}>'
+        f"<figcaption><b><bdi>{escape(panel.task or panel.model)}</bdi></b>"
+        f"<small>{escape(panel.about)}</small></figcaption>"
         f'<div class="chart"></div>'
-        f'<script type="application/json">{inert(spec)}</script>{more}</figure>'
+        f'<script type="application/json">{inert(_spec(panel.chart))}</script>{more}</figure>'
     )
 
 
-def _key(rows: Sequence[Row], lines: str) -> str:
+def _spec(chart: alt.LayerChart) -> dict[str, Any]:
+    """A chart as wide as its card, without the defaults that the page sets for all."""
+    fitted = chart.properties(
+        width="container",
+        background="transparent",
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+    )
+    return {name: value for name, value in fitted.to_dict().items() if name not in ("config", "$schema")}
+
+
+def _key(drawn: Sequence[Panel], lines: str) -> str:
     """Colours in words, once for all cards."""
-    kinds = dict.fromkeys(kind(row) for row in rows)
+    kinds = {kind(row) for panel in drawn for row in panel.rows}
     if not kinds:
         return ""
-    names = {"dense": "dense", **display.SELECTIONS}
     entries = "".join(
-        f'<li><i class="dot k-{name}"></i>{escape(names.get(name, name))}</li>'
-        for name in (*names, *(set(kinds) - names.keys()))
+        f'<li><i class="dot k-{name}"></i>{escape(kind_label(name))}</li>'
+        for name in ("dense", *SELECTIONS, *sorted(kinds - {"dense", *SELECTIONS}))
         if name in kinds
     )
     return f'<ul class="key">{entries}<li class="soft">{escape(lines)}</li></ul>'

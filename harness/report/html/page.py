@@ -6,17 +6,21 @@ The table and all words are in the HTML and can be read without a script; the sc
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+import gzip
+from collections.abc import Iterable, Sequence
+from functools import cache
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
 
-from coreheads.report import columns as display
 from coreheads.report import findings, palette
+from coreheads.report.columns import COLUMNS
 from coreheads.report.example_files import BYTES, Example, choose
-from coreheads.report.html import cards, libraries
-from coreheads.report.html import table as html_table
+from coreheads.report.html import cards
+from coreheads.report.html.table import notes, table
+from coreheads.report.panels import Profiles
+from coreheads.store.board import Board, HeadsSummary, LeftOut, RunSummary
 
 TEMPLATES = Path(__file__).parent / "templates"
 PLACES = {
@@ -33,8 +37,8 @@ PAGE_BYTES = 2_950_000
 
 
 def page(
-    board: dict[str, Any],
-    profiles: cards.Profiles,
+    board: Board,
+    profiles: Profiles,
     examples: Sequence[tuple[Example, Path]] = (),
 ) -> str:
     """The page of a leaderboard.
@@ -51,8 +55,8 @@ def page(
         "ablation": _section("With heads switched off", "ablation", cards.ablations(rows)),
         "heads": _section("Which heads look at what is asked about", "heads", _heads(board["heads"], profiles)),
         "examples": "",
-        "failed": _section("Failed", "failed", _list(map(findings.failed_sentence, board.get("failed", ())))),
-        "left_out": _left_out(board.get("left_out", ())),
+        "failed": _section("Failed", "failed", _list(map(findings.failed_sentence, board["failed"]))),
+        "left_out": _left_out(board["left_out"]),
     }
     values = {
         "title": escape(f"coreheads: {models}"),
@@ -60,14 +64,14 @@ def page(
         "findings": _findings([*findings.dependence(rows), *findings.headlines(rows)]),
         "style": _template("page.css") + _colours(),
         "script": _template("page.js"),
-        "charts_library": libraries.charts(),
-        "tables_library": libraries.tables(),
-        "table": html_table.table(rows),
-        "notes": html_table.notes(rows),
+        "charts_library": _charts_library(),
+        "tables_library": _tables_library(),
+        "table": table(rows),
+        "notes": notes(rows),
         "reading": _definitions(findings.READING),
-        "columns": _definitions((column.name, column.meaning) for column in display.COLUMNS),
+        "columns": _definitions((column.name, column.meaning) for column in COLUMNS),
         "caveats": _list(findings.caveats(rows)),
-        "remarks": _list(board.get("remarks", ())),
+        "remarks": _list(board["remarks"]),
         "provenance": "\n".join(_provenance(run) for run in board["runs"]),
     }
     template = Template(_template("leaderboard.html"))
@@ -78,6 +82,26 @@ def page(
     parts["examples"] = _section("What a head looks at", "examples", grid)
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title in PLACES.items() if parts.get(name) != "")
     return template.substitute(values, navigation=links, **parts)
+
+
+@cache
+def _charts_library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as shipped by their Python package: sets ``window.vegaEmbed``."""
+    import vl_convert
+
+    return _packed(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+
+
+@cache
+def _tables_library() -> str:
+    """DataTables with its RowGroup extension and jQuery, an ES module whose default export is ``DataTable``."""
+    return _packed((files("itables") / "html" / "dt_bundle.js").read_text(encoding="utf-8"))
+
+
+def _packed(text: str) -> str:
+    """Compressed to a third, and because a library that holds ``<script>`` must not meet the HTML parser; browsers
+    unpack it with ``DecompressionStream``."""
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode("ascii")
 
 
 def _template(name: str) -> str:
@@ -100,7 +124,7 @@ def _findings(sentences: Sequence[str]) -> str:
     return _list(sentences[:FINDINGS]) + more
 
 
-def _heads(summaries: Sequence[dict[str, Any]], profiles: cards.Profiles) -> str:
+def _heads(summaries: Sequence[HeadsSummary], profiles: Profiles) -> str:
     sentences = [sentence for summary in summaries for sentence in findings.heads_sentences(summary)]
     return cards.head_maps(summaries, profiles) + _list(sentences)
 
@@ -125,15 +149,13 @@ def _picture(example: Example, path: Path) -> str:
     )
 
 
-def _left_out(entries: Sequence[Mapping[str, Any]]) -> str:
+def _left_out(entries: Sequence[LeftOut]) -> str:
     if not entries:
         return ""
     lines = _list(map(findings.left_out_sentence, entries))
     return f"<details><summary>Left out ({len(entries)})</summary>{lines}</details>"
 
 
-def _provenance(run: dict[str, Any]) -> str:
-    used = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
-    machine = run["machine"]
-    about = f"{run['started']}, revision {run['revision'] or 'unknown'}, {used}; {machine['name']}, {machine['system']}"
+def _provenance(run: RunSummary) -> str:
+    about = f"{findings.made_by(run)}; {run['machine']['name']}, {run['machine']['system']}"
     return f"<li>{escape(run['name'])}: <code>{escape(run['command'])}</code><br><small>{escape(about)}</small></li>"

@@ -4,36 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
-from coreheads.report import columns as display
+from coreheads.report import columns
+from coreheads.report.columns import COLUMNS, Column, by_task, condition_label
 from coreheads.report.palette import kind
 from coreheads.report.pareto import by_axis, pareto
-
-Row = dict[str, Any]
+from coreheads.store.board import Row
 
 
 def table(rows: Sequence[Row]) -> str:
     """One table of all rows with model, task and run as columns; columns that are empty everywhere are left out."""
-    columns = [c for c in display.COLUMNS if any(c.text(row) for row in rows)] or [*display.COLUMNS[:1]]
-    front = {id(row) for mine in by_axis(rows).values() for row in pareto(mine) if len(mine) > 1}
+    used = [column for column in COLUMNS if any(map(column.text, rows))] or [COLUMNS[0]]
+    front = {id(row) for group in by_axis(rows).values() for row in pareto(group) if len(group) > 1}
     several = len({row["run"] for row in rows}) > 1
     keys = ["model", "task", *(["run"] if several else [])]
-    head = _heading(columns[0], "text") + "".join(f'<th scope="col" class="key text">{name}</th>' for name in keys)
-    head += "".join(_heading(column, "text" if column.value is None else "number") for column in columns[1:])
+    head = _heading(used[0], "text") + "".join(f'<th scope="col" class="key text">{name}</th>' for name in keys)
+    head += "".join(_heading(column, "text" if column.value is None else "number") for column in used[1:])
     head += '<th scope="col" hidden>group</th>'
     body = []
-    for group, ((run, model, task), mine) in enumerate(display.by_task(rows).items()):
-        metric = f"score: {mine[0]['metric']}" + (f", scored by {mine[0]['variant']}" if mine[0].get("variant") else "")
+    for number, ((run, model, task), group) in enumerate(by_task(rows).items()):
+        metric = f"score: {group[0]['metric']}" + (f", scored by {group[0]['variant']}" if group[0]["variant"] else "")
         about = "; ".join([metric, *([f"run {run}"] if several else [])])
-        for place, row in enumerate(mine):
+        for index, row in enumerate(group):
             names = {"model": model, "task": task, "run": run}
             cells = [_condition(row, id(row) in front)]
             cells += [f'<td class="key text"><bdi>{escape(names[name])}</bdi></td>' for name in keys]
-            cells += [_cell(column, row) for column in columns[1:]]
-            cells.append(f"<td hidden>{group}</td>")
+            cells += [_cell(column, row) for column in used[1:]]
+            cells.append(f"<td hidden>{number}</td>")
             marks = {"model": model, "task": task, "patch": str(row["patch"])}
-            marks |= {"about": about} if place == 0 else {}
+            marks |= {"about": about} if index == 0 else {}
             attributes = " ".join(f'data-{name}="{escape(value)}"' for name, value in marks.items())
             body.append(f'<tr class="{_style(row)}" {attributes}>{"".join(cells)}</tr>')
     lines = "\n".join(body)
@@ -43,8 +42,8 @@ def table(rows: Sequence[Row]) -> str:
 def notes(rows: Sequence[Row]) -> str:
     """What must be read beside the rows, by model and task; empty where there is nothing."""
     parts = []
-    for (run, model, task), mine in display.by_task(rows).items():
-        lines = "".join(f"<li>{escape(note)}</li>" for note in display.notes(mine))
+    for (run, model, task), group in by_task(rows).items():
+        lines = "".join(f"<li>{escape(note)}</li>" for note in columns.notes(group))
         if lines:
             parts.append(
                 f"<h4><bdi>{escape(model)}</bdi> on <bdi>{escape(task)}</bdi> <small>({escape(run)})</small></h4>"
@@ -53,7 +52,7 @@ def notes(rows: Sequence[Row]) -> str:
     return f"<details><summary>Notes on rows</summary>{''.join(parts)}</details>" if parts else ""
 
 
-def _heading(column: display.Column, style: str) -> str:
+def _heading(column: Column, style: str) -> str:
     return f'<th scope="col" class="{style}" title="{escape(column.meaning)}">{escape(column.name)}</th>'
 
 
@@ -62,11 +61,11 @@ def _condition(row: Row, front: bool) -> str:
     mark = ' <span class="pill" title="no row beats it in score and speedup at once">front</span>' if front else ""
     return (
         f'<th scope="row"{note}><i class="dot k-{_safe(kind(row))}"></i>'
-        f"<span>{escape(display.what(row))}{mark}</span></th>"
+        f"<span>{escape(condition_label(row))}{mark}</span></th>"
     )
 
 
-def _cell(column: display.Column, row: Row) -> str:
+def _cell(column: Column, row: Row) -> str:
     text = escape(column.text(row))
     if not text:
         # said for every cell of a column: the table takes from its first row by what it is sorted

@@ -13,7 +13,6 @@ from coreheads.cli import heads
 from coreheads.errors import UserError
 from coreheads.heads.profile import HeadProfile
 from coreheads.report import profile_text
-from coreheads.report.figures.heads import head_map_png, write_head_map
 
 
 def call(*arguments: object) -> str:
@@ -110,17 +109,3 @@ def test_compare_of_constant_scores_says_so() -> None:
 @pytest.mark.parametrize("command", ["show", "compare"])
 def test_help_has_an_example(command: str) -> None:
     assert f"coreheads heads {command} heads" in " ".join(call(command, "--help").split())
-
-
-@pytest.mark.parametrize("shape", [(1, 2), (6, 16), (64, 64)])
-def test_the_figure_marks_the_selected_heads(shape: tuple[int, int]) -> None:
-    profile = random_profile(*shape)
-    plain, marked = (head_map_png(profile, chosen, "a title") for chosen in (frozenset(), profile.top(0.05)))
-    assert plain.startswith(b"\x89PNG")
-    assert plain != marked
-    assert marked == head_map_png(profile, profile.top(0.05), "a title")
-
-
-def test_the_figure_of_nothing(tmp_path: Path) -> None:
-    path = write_head_map(make_profile(np.zeros((2, 4)), normalization="lift"), frozenset(), tmp_path / "zero.png")
-    assert Image.open(path).size[0] > 300

@@ -19,9 +19,8 @@ from coreheads.files import read_json
 from coreheads.heads.profile import HeadProfile
 from coreheads.media.video import Video
 from coreheads.regions import Region
-from coreheads.report import example_files
+from coreheads.report import attention, example_files
 from coreheads.report.example_files import Example, image_path, store, stored
-from coreheads.report.figures import attention
 from coreheads.retrieval.attention_map import chosen_heads, look
 from coreheads.retrieval.overlay import WIDTH, heat, on_view, picture, shown, views
 from coreheads.run import examples

@@ -18,7 +18,7 @@ const config = {
           gridColor: "currentColor", gridOpacity: 0.1, domainOpacity: 0.35, tickOpacity: 0.35, labelOpacity: 0.8,
           titleOpacity: 0.8, titleFontWeight: "normal", titleFontSize: 11, labelFontSize: 11, titlePadding: 8, tickCount: 6 },
   axisY: { titleLimit: 230 },
-  text: { fontSize: 11 },
+  text: { fontSize: 11 }, legend: { disable: true },
 };
 let vega;
 // Vega follows a box's width when the window changes; a card that comes back from being filtered out must tell it

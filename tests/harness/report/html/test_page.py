@@ -14,10 +14,9 @@ import pytest
 from PIL import Image
 from profile_samples import make_profile, random_profile
 
-from coreheads.report import columns as display
-from coreheads.report import example_files
+from coreheads.report import example_files, figures
+from coreheads.report.columns import condition_label, interval, whole
 from coreheads.report.example_files import Example
-from coreheads.report.figures import board as figures
 from coreheads.report.html import cards
 from coreheads.report.html import page as html
 from coreheads.report.markdown import to_markdown
@@ -70,8 +69,8 @@ def test_all_rows_can_be_read_without_a_script(tmp_path: Path) -> None:
     heading = page.cells[0]
     for row, cells in zip(rows, page.cells[1:], strict=True):
         texts = dict(zip(heading, cells, strict=True))
-        assert texts["condition"].removesuffix(" front") == display.what(row)
-        assert texts["score"] == display.interval(row["score"], row["score_ci"])
+        assert texts["condition"].removesuffix(" front") == condition_label(row)
+        assert texts["score"] == interval(row["score"], row["score_ci"])
         assert texts["model"] == "a model"
         if row["prefill_speedup"]:
             assert texts["timed tokens"] == "4,096"
@@ -174,15 +173,15 @@ def test_odd_boards_have_a_page(name: str, tmp_path: Path) -> None:
 def test_odd_boards_have_figures_and_markdown(name: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     board = page_boards.board(page_boards.ODD[name])
     drawn = figures.draw(board, {}, tmp_path)
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn.values())
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
     assert not [str(warning.message) for warning in recwarn if "Glyph" in str(warning.message)]
     text = to_markdown(board)
     for row in board["rows"]:
         assert row["model"] in text
         if row["prefill_speedup"]:
-            line = next(line for line in text.splitlines() if display.interval(row["prefill_speedup"], None) in line)
+            line = next(line for line in text.splitlines() if interval(row["prefill_speedup"], None) in line)
             assert str(row["device"]) in line
-            assert display.whole(row["timed_tokens"]) in line
+            assert whole(row["timed_tokens"]) in line
 
 
 @pytest.mark.parametrize("mean", [[[0.0]], [[0.5, 0.5]], [[-1.0, 2.0], [3.0, 0.0]]])

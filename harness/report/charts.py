@@ -1,7 +1,8 @@
-"""The page's interactive charts as Vega-Lite specifications, drawn by Altair: trade-off and ablation curves.
+"""The board's charts, made by Altair for the page and for pictures: trade-off and ablation curves.
 
-Text and axes take the page's own colour (``currentColor``), so that light and dark need no second drawing; data holds
-only the fields that are drawn, with rounded numbers.
+Text and axes take the colour of what is around them (``currentColor``), so that light and dark need no second drawing;
+data holds only the fields that are drawn, with rounded numbers. A legend is shown where the configuration of the page
+or picture has one.
 """
 
 from __future__ import annotations
@@ -11,33 +12,34 @@ from typing import Any
 
 import altair as alt
 
-from coreheads.report import columns as display
+from coreheads.report.columns import SELECTIONS, condition_label, interval, kind_label, ratio, whole
 from coreheads.report.palette import SHAPES, by_model, colour, kind
 from coreheads.report.pareto import pareto
+from coreheads.store.board import Row
 
-Row = dict[str, Any]
-Spec = dict[str, Any]
+Point = dict[str, Any]
+"""What Vega draws of a row, by field."""
 
 INK = "currentColor"
 DASHES = {"layer_matched": [5, 3], "bottom": [2, 2]}
 HEIGHT = 240
 
 
-def tradeoff(rows: Sequence[Row], models: Sequence[str] = ()) -> Spec:
+def tradeoff(rows: Sequence[Row], models: Sequence[str] = ()) -> alt.LayerChart:
     """Score against prefill speedup of the timed rows of one axis, with intervals, the front and the ceilings.
 
     models: give all of the board's to compare those that are in ``rows``; then colours are of models, shapes of kinds,
     each model has its own front, and ceilings are left to the charts of single models.
     """
-    mine = [[row for row in rows if row["model"] == model] for model in dict.fromkeys(row["model"] for row in rows)]
-    on_front = {id(row) for part in mine for row in pareto(part)}
+    parts = [[row for row in rows if row["model"] == model] for model in dict.fromkeys(row["model"] for row in rows)]
+    on_front = {id(row) for part in parts for row in pareto(part)}
     points = [_point(row, id(row) in on_front) for row in rows]
-    ceilings = [] if models else _ceilings(rows)
-    across = [value for p in points for value in (p["x"], p["xl"], p["xh"])] + [c["x"] for c in ceilings]
+    ceilings = [] if models else [point for point in points if point["at"] is not None]
+    across = [value for p in points for value in (p["x"], p["xl"], p["xh"])] + [point["at"] for point in ceilings]
     width, height = _padded([*across, 1.0]), _heights(points)
     line = [
         step | {"model": part[0]["model"]}
-        for part in mine
+        for part in parts
         for step in _stairs([_point(row, True) for row in part if id(row) in on_front], width[0], height[0])
     ]
     x = alt.X(
@@ -50,7 +52,7 @@ def tradeoff(rows: Sequence[Row], models: Sequence[str] = ()) -> Spec:
     coloured = _colour("model", by_model(list(models))) if models else _colour("kind", _of_kinds(kinds))
     tips = _tips(
         what="condition", model="model", task="task", score="score", speed="prefill speedup", ceiling="ceiling",
-        tokens="timed tokens", device="device", run="run", place="Pareto front",
+        tokens="timed tokens", device="device", run="run", standing="Pareto front",
     )  # fmt: skip
     stairs = alt.Chart(alt.InlineData(values=line)).mark_line(
         color=INK, opacity=0.6 if models else 0.4, strokeWidth=1.5, interpolate="step-before"
@@ -59,24 +61,24 @@ def tradeoff(rows: Sequence[Row], models: Sequence[str] = ()) -> Spec:
     base = alt.Chart(alt.InlineData(values=points))
     dots = base.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, color=coloured, tooltip=tips)
     if models:
-        shapes = alt.Scale(domain=kinds, range=[SHAPES.get(name, "square") for name in kinds])
-        dots = dots.encode(shape=alt.Shape("kind:N", scale=shapes, legend=None))
+        shapes = {kind_label(name): SHAPES.get(name, "square") for name in kinds}
+        dots = dots.encode(shape=alt.Shape("kind:N", scale=_scale(shapes)))
     layers: list[Any] = [
         alt.Chart(alt.InlineData(values=[{"x": 1}])).mark_rule(color=INK, opacity=0.25).encode(x=x),
-        *_ceiling_lines(ceilings, x, coloured),
+        *_ceiling_lines(ceilings, coloured),
         stairs,
         base.mark_rule(strokeWidth=1.5, opacity=0.75).encode(x=alt.X("xl:Q"), x2="xh:Q", y=y, color=coloured),
         base.mark_rule(strokeWidth=1.5, opacity=0.75).encode(x=x, y=alt.Y("yl:Q"), y2="yh:Q", color=coloured),
         dots,
     ]
-    return spec(alt.layer(*layers), HEIGHT, _says(rows, "score against prefill speedup"))
+    return _chart(layers, rows, "score against prefill speedup")
 
 
-def _ceiling_lines(ceilings: Sequence[Mapping[str, Any]], x: alt.X, coloured: alt.Color) -> list[Any]:
+def _ceiling_lines(ceilings: Sequence[Point], coloured: alt.Color) -> list[Any]:
     if not ceilings:
         return []
-    above = alt.Chart(alt.InlineData(values=list(ceilings)))
-    tips = _tips(what="ceiling of", text="ceiling", tokens="timed tokens", device="device")
+    above, x = alt.Chart(alt.InlineData(values=list(ceilings))), alt.X("at:Q")
+    tips = _tips(what="ceiling of", ceiling="ceiling", tokens="timed tokens", device="device")
     # one alone stands out; of many, one for each selection, none shall hide the points
     width, opacity = (2, 0.9) if len(ceilings) < 3 else (1, 0.6)
     return [
@@ -90,28 +92,27 @@ def _ceiling_lines(ceilings: Sequence[Mapping[str, Any]], x: alt.X, coloured: al
     ]
 
 
-def ablation(rows: Sequence[Row]) -> Spec:
+def ablation(rows: Sequence[Row]) -> alt.LayerChart:
     """Score against the share of heads switched off, a line a selection with its interval; ``rows`` of one model and
     task, the dense one among them where it is known."""
     dense = next((row for row in rows if row["patch"] == "none"), None)
     curves = [row for row in rows if row["patch"] == "ablate" and row["fraction"] is not None]
-    names = [name for name in display.SELECTIONS if any(row["selection"] == name for row in curves)]
-    widest = max(row["fraction"] for row in curves)
+    names = [name for name in SELECTIONS if any(row["selection"] == name for row in curves)]
+    widest = max(map(_fraction, curves))
     points = []
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         # equal scores would hide each other: the curves stand a little apart
-        aside = (place - (len(names) - 1) / 2) * widest * 0.6
-        mine = sorted((row for row in curves if row["selection"] == name), key=lambda row: float(row["fraction"]))
-        if dense is not None:
-            points.append({**_height(dense), "x": 0, "kind": name, "what": display.what(dense), "heads": 0})
-        for row in mine:
-            point = {"x": round(100 * row["fraction"] + aside, 3), "kind": name, "what": display.what(row)}
-            points.append({**_height(row), **point, "heads": row["heads"]})
+        aside = (index - (len(names) - 1) / 2) * widest * 0.6
+        curve = sorted((row for row in curves if row["selection"] == name), key=_fraction)
+        for row in curve if dense is None else [dense, *curve]:
+            off = 0 if row is dense else round(100 * _fraction(row) + aside, 3)
+            label = {"kind": kind_label(name), "what": condition_label(row), "heads": row["heads"]}
+            points.append({**_height(row), "x": off, **label})
     x = alt.X("x:Q", title="% of heads switched off", scale=alt.Scale(domain=[0, 105 * widest], nice=False))
     y = alt.Y("y:Q", title=f"score ({rows[0]['metric']})", scale=alt.Scale(domain=_heights(points), nice=False))
     coloured = _colour("kind", _of_kinds(names))
     dash = alt.StrokeDash(
-        "kind:N", legend=None, scale=alt.Scale(domain=names, range=[DASHES.get(name, [1, 0]) for name in names])
+        "kind:N", legend=None, scale=_scale({kind_label(name): DASHES.get(name, [1, 0]) for name in names})
     )
     base = alt.Chart(alt.InlineData(values=points))
     tips = _tips(what="condition", heads="heads off", score="score")
@@ -123,65 +124,57 @@ def ablation(rows: Sequence[Row]) -> Spec:
     if dense is not None:
         level = alt.Chart(alt.InlineData(values=[_height(dense)]))
         layers.insert(0, level.mark_rule(color=INK, strokeDash=[4, 4], opacity=0.6).encode(y=y))
-    return spec(alt.layer(*layers), HEIGHT, _says(rows, "score against the share of heads switched off"))
+    return _chart(layers, rows, "score against the share of heads switched off")
 
 
-def _says(rows: Sequence[Row], what: str) -> str:
+def _fraction(row: Row) -> float:
+    return row["fraction"] or 0.0
+
+
+def _chart(layers: Sequence[Any], rows: Sequence[Row], shows: str) -> alt.LayerChart:
+    """The layers as one chart, described for those who do not see it."""
     models = ", ".join(dict.fromkeys(str(row["model"]) for row in rows))
-    return f"{models} on {rows[0]['task']}: {what}; the numbers stand in the table"
+    about = f"{models} on {rows[0]['task']}: {shows}; the numbers stand in the table"
+    return alt.LayerChart(layer=list(layers)).properties(height=HEIGHT, description=about)
 
 
-def _stairs(front: Sequence[Mapping[str, Any]], left: float, bottom: float) -> list[dict[str, Any]]:
+def _stairs(front: Sequence[Point], left: float, bottom: float) -> list[Point]:
     """The edge of what is reached: level from the left to the first point of the front, down behind the last."""
     steps = [{"x": point["x"], "y": point["y"]} for point in front]
     steps.sort(key=lambda point: (point["x"], -point["y"]))
     return [{"x": left, "y": steps[0]["y"]}, *steps, {"x": steps[-1]["x"], "y": bottom}]
 
 
-def _point(row: Row, front: bool) -> dict[str, Any]:
-    low, high = row["prefill_speedup_ci"] or (row["prefill_speedup"],) * 2
+def _point(row: Row, front: bool) -> Point:
+    speedup = row["prefill_speedup"] or 0.0
+    low, high = row["prefill_speedup_ci"] or (speedup, speedup)
     return {
         **_height(row),
-        "x": _round(row["prefill_speedup"]),
+        "x": _round(speedup),
         "xl": _round(low),
         "xh": _round(high),
-        "kind": kind(row),
-        "what": display.what(row),
+        "kind": kind_label(kind(row)),
+        "what": condition_label(row),
         "model": row["model"],
         "task": row["task"],
-        "speed": display.interval(row["prefill_speedup"], row["prefill_speedup_ci"]) + "x",
-        "ceiling": f"{row['ceiling']:.2f}x" if row["ceiling"] is not None else "not measured",
-        "tokens": display.whole(row.get("timed_tokens")) or "not known",
+        "speed": ratio(speedup, row["prefill_speedup_ci"]),
+        "at": None if row["ceiling"] is None else _round(row["ceiling"]),
+        "ceiling": ratio(row["ceiling"]) or "not measured",
+        "tokens": whole(row["timed_tokens"]) or "not known",
         "device": str(row["device"]),
         "run": str(row["run"]),
-        "front": front,
-        "place": "on it" if front else "behind it",
+        "standing": "on it" if front else "behind it",
     }
 
 
-def _height(row: Row) -> dict[str, Any]:
+def _height(row: Row) -> Point:
     low, high = row["score_ci"] or (row["score"], row["score"])
     return {
         "y": _round(row["score"]),
         "yl": _round(low),
         "yh": _round(high),
-        "score": display.interval(row["score"], row["score_ci"]),
+        "score": interval(row["score"], row["score_ci"]),
     }
-
-
-def _ceilings(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    return [
-        {
-            "x": _round(row["ceiling"]),
-            "kind": kind(row),
-            "what": display.what(row),
-            "text": f"{row['ceiling']:.2f}x",
-            "tokens": display.whole(row.get("timed_tokens")) or "not known",
-            "device": str(row["device"]),
-        }
-        for row in rows
-        if row["ceiling"] is not None
-    ]
 
 
 def _padded(values: Sequence[float]) -> list[float]:
@@ -190,7 +183,7 @@ def _padded(values: Sequence[float]) -> list[float]:
     return [_round(low - edge), _round(high + edge)]
 
 
-def _heights(points: Sequence[Mapping[str, Any]]) -> list[float]:
+def _heights(points: Sequence[Point]) -> list[float]:
     """0 to 1 with a margin for scores that are shares, wider for those that are not."""
     low = min([0.0, *(point[name] for point in points for name in ("y", "yl"))])
     high = max([1.0, *(point[name] for point in points for name in ("y", "yh"))])
@@ -199,11 +192,15 @@ def _heights(points: Sequence[Mapping[str, Any]]) -> list[float]:
 
 
 def _of_kinds(kinds: Sequence[str]) -> dict[str, str]:
-    return {name: colour(name, INK) for name in kinds}
+    return {kind_label(name): colour(name, INK) for name in kinds}
 
 
 def _colour(field: str, colours: Mapping[str, str]) -> alt.Color:
-    return alt.Color(f"{field}:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
+    return alt.Color(f"{field}:N", title=None, scale=_scale(colours))
+
+
+def _scale(values: Mapping[str, Any]) -> alt.Scale:
+    return alt.Scale(domain=list(values), range=list(values.values()))
 
 
 def _tips(**fields: str) -> list[alt.Tooltip]:
@@ -212,17 +209,3 @@ def _tips(**fields: str) -> list[alt.Tooltip]:
 
 def _round(value: float) -> float:
     return float(f"{value:.4g}")
-
-
-def spec(chart: Any, height: int, description: str) -> Spec:
-    """A chart as it stands in the page: as wide as its box, without the defaults that the page sets for all.
-
-    description: for those who do not see it.
-    """
-    sized = chart.properties(width="container", height=height, background="transparent")
-    sized = sized.properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
-    found: Spec = sized.to_dict()
-    found |= {"description": description}
-    found.pop("config", None)
-    found.pop("$schema", None)
-    return found

@@ -1,0 +1,105 @@
+"""The charts as PNG files, drawn without a network or a browser: ``figures/`` of a run, and a head profile's map."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+
+from coreheads.files import write_bytes
+from coreheads.heads.profile import HeadProfile
+from coreheads.report import panels
+from coreheads.report.columns import condition_label
+from coreheads.report.head_map import layer_shares
+from coreheads.store.board import Board
+
+ACROSS = 3
+"""Panels side by side."""
+WIDTH = 300
+"""Pixels of a panel."""
+ABLATION = "The score when heads are switched off, by how many and which. Bands: 95 % intervals; dashed: none off."
+SPEED = (
+    "Score against prefill speedup. Bars: 95 % intervals; stairs: the Pareto front; dashed: the ceiling. "
+    "Short prompts leave nothing to save."
+)
+CONFIG = {
+    "background": "white",
+    "view": {"stroke": None},
+    "axis": {"gridOpacity": 0.5, "titleFontWeight": "normal", "tickCount": 6, "titleLimit": 290},
+    "legend": {
+        "orient": "bottom",
+        "symbolOpacity": 1,
+        "symbolStrokeWidth": 2,
+        "titleLimit": 600,
+        "titleFontWeight": "normal",
+    },
+    "concat": {"spacing": 28},
+}
+
+
+def draw(board: Board, profiles: panels.Profiles, folder: Path) -> list[Path]:
+    """Write the board's pictures into ``folder``: the map of each profile's heads, and for each model its ablation
+    curves and its trade-off, where it has any.
+
+    Args:
+        board: the content of leaderboard.json.
+        profiles: of every entry of the board's ``heads``.
+        folder: made where it is missing.
+
+    Returns:
+        The files, in the order in which they are to be read.
+    """
+    files = []
+    for number, summary in enumerate(board["heads"]):
+        profile = profiles[summary["run"], summary["model"]]
+        picture = head_map_png(profile, panels.shown_fraction(summary), summary["model"])
+        files.append(write_bytes(folder / f"heads-{number}.png", picture))
+    for number, (run, model) in enumerate(dict.fromkeys((row["run"], row["model"]) for row in board["rows"])):
+        rows = [row for row in board["rows"] if (row["run"], row["model"]) == (run, model)]
+        timed = panels.tradeoffs(rows)
+        conditions = "; ".join(dict.fromkeys(condition_label(row) for panel in timed for row in panel.rows))
+        for name, caption, drawn in (
+            ("ablation", ABLATION, panels.ablations(rows)),
+            ("speed", f"{SPEED} Points: {conditions}.", timed),
+        ):
+            if drawn:
+                files.append(write_bytes(folder / f"{name}-{number}.png", _grid(drawn, model, caption)))
+    return files
+
+
+def head_map_png(profile: HeadProfile, fraction: float, model: str | None = None) -> bytes:
+    """The PNG of a profile's map with its top heads outlined, each layer's share of the sum beside it.
+
+    Args:
+        profile: what is drawn.
+        fraction: of all heads, in (0, 1]; how many are outlined.
+        model: what the model is called in the title; default: the last part of the profile's own.
+    """
+    panel = panels.heads(model or Path(profile.model["id"]).name, profile, fraction)
+    _, width = profile.shape
+    heat = panel.chart.properties(width=max(WIDTH, min(900, 18 * width)))
+    shares = layer_shares(profile).properties(width=90, height=panel.chart.height)
+    title = alt.TitleParams(f"{panel.model}: {panel.about}")
+    return png(alt.hconcat(heat, shares, title=title).to_dict())
+
+
+def png(spec: dict[str, Any], scale: float = 1.5) -> bytes:
+    """The PNG file of a Vega-Lite specification; ``scale``: how many of its pixels one of the chart takes."""
+    import vl_convert
+
+    drawn: bytes = vl_convert.vegalite_to_png(spec, scale=scale, config=CONFIG, allowed_base_urls=[])
+    return drawn
+
+
+def _grid(drawn: Sequence[panels.Panel], title: str, caption: str) -> bytes:
+    """The PNG of some panels under a title and a caption."""
+    across = min(ACROSS, len(drawn))
+    titled = [
+        panel.chart.properties(width=WIDTH, title=alt.TitleParams(panel.task, subtitle=panel.about)) for panel in drawn
+    ]
+    above = alt.TitleParams(title, subtitle=textwrap.wrap(caption, 60 * across), anchor="start", offset=16)
+    # legends of their own: not every panel has every kind
+    return png(alt.concat(*titled, columns=across, title=above).resolve_scale(color="independent").to_dict())

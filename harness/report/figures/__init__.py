@@ -1,1 +1,0 @@
-"""Pictures of boards, heads and attention."""

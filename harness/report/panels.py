@@ -1,0 +1,83 @@
+"""The charts that a board has: each with its model, its task and a line about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import altair as alt
+
+from coreheads.heads.profile import HeadProfile
+from coreheads.report import charts
+from coreheads.report.columns import by_task, whole
+from coreheads.report.head_map import head_map
+from coreheads.report.pareto import by_axis
+from coreheads.store.board import HeadsSummary, Row
+
+Profiles = Mapping[tuple[str, str], HeadProfile]
+"""Head profiles by (run, model)."""
+
+
+class Panel(NamedTuple):
+    """A chart with what stands above it; ``rows``: those that it shows."""
+
+    model: str
+    task: str
+    about: str
+    chart: alt.LayerChart
+    rows: Sequence[Row] = ()
+
+
+def tradeoffs(rows: Sequence[Row]) -> list[Panel]:
+    """Accuracy against speedup, for each model, task and device, with tokens and device."""
+    return [
+        Panel(timed[0]["model"], timed[0]["task"], _where(timed), charts.tradeoff(timed), timed)
+        for timed in by_axis(rows).values()
+    ]
+
+
+def comparisons(rows: Sequence[Row], models: Sequence[str]) -> list[Panel]:
+    """The same for each task and device that several models were timed on; ``models``: all, for their colours."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for (_, *shared), timed in by_axis(rows).items():
+        groups.setdefault(tuple(shared), []).extend(timed)
+    return [
+        Panel("", timed[0]["task"], _where(timed), charts.tradeoff(timed, models), timed)
+        for timed in groups.values()
+        if len({row["model"] for row in timed}) > 1
+    ]
+
+
+def _where(rows: Sequence[Row]) -> str:
+    tokens = sorted({row["timed_tokens"] or 0 for row in rows})
+    lengths = " and ".join(whole(count) if count else "unknown" for count in tokens)
+    return f"{lengths} tokens on {rows[0]['device']}"
+
+
+def ablations(rows: Sequence[Row]) -> list[Panel]:
+    """Ablation curves, for each model, task and kind of ablation."""
+    panels = []
+    for (_, model, task), group in by_task(rows).items():
+        dense = [row for row in group if row["patch"] == "none"]
+        curves = [row for row in group if row["patch"] == "ablate" and row["fraction"] is not None]
+        for mode in dict.fromkeys(str(row["params"].get("mode", "zero")) for row in curves):
+            chosen = [row for row in curves if str(row["params"].get("mode", "zero")) == mode]
+            how = "" if mode == "zero" else f", {mode} in their place"
+            about = f"{whole(chosen[0]['tokens_median'])} tokens{how}"
+            panels.append(Panel(model, task, about, charts.ablation([*dense, *chosen]), chosen))
+    return panels
+
+
+def heads(model: str, profile: HeadProfile, fraction: float) -> Panel:
+    """Layers x heads of RAM, the profile's top heads outlined."""
+    top = profile.top(fraction)
+    about = (
+        f"{profile.count} heads, {profile.samples} samples; outlined: the top {100 * fraction:g} % "
+        f"({len(top)} heads, {100 * profile.share(top):.0f} % of the sum)"
+    )
+    return Panel(model, "", about, head_map(profile, len(top)))
+
+
+def shown_fraction(summary: HeadsSummary) -> float:
+    """Of the fractions that a run's cells use, the one that is outlined."""
+    return min((entry["fraction"] for entry in summary["top"]), key=lambda fraction: abs(fraction - 0.05))
