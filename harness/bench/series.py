@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NotRequired, TypedDict
@@ -70,7 +70,8 @@ class Details(TypedDict):
     """UTC, ISO 8601."""
     versions: dict[str, str | None]
     """Of the packages that matter; null where one is not installed."""
-    machine: dict[str, object]
+    machine: Mapping[str, object]
+    """What `coreheads doctor` says of it."""
     decode_tokens: int
     """Decoded a run."""
     prefill_chunk: int | None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from coreheads.tasks.registry import Task
+    from coreheads.tasks.task import Task
 
 DataRoot = Annotated[Path | None, typer.Option(help="The folder that holds benchmark data, <folder>/<benchmark>/...")]
 Split = Annotated[str, typer.Option(help="Of the task.")]

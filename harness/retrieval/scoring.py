@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from coreheads.adapters.families.base import Adapter
     from coreheads.adapters.prompt.prompt import Prompt
-    from coreheads.tasks.registry import Task
+    from coreheads.tasks.task import Task
 
 Scores = npt.NDArray[np.float32]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from set_scores import aggregate
 from task_prompts import words
 
 from coreheads.tasks import registry
@@ -15,7 +16,7 @@ def test_mlvu_leaves_out_what_cannot_be_right(tree: Callable[[str], Path]) -> No
     task = registry.get("coreheads_mlvu_dev")
     docs = task.records(data_root=tree("coreheads_mlvu_dev"))
     assert len(docs) == 3
-    scores = task.aggregate(docs, ["(B)", "(B)", "(C)"] if "bad" in docs[1] else ["(C)", "(B)", "(B)"])
+    scores = aggregate(task, docs, ["(B)", "(B)", "(C)"] if "bad" in docs[1] else ["(C)", "(B)", "(B)"])
     assert scores["unscored"] == 1.0
     assert scores["m_avg"] == 1.0
     assert scores["accuracy_plotQA"] == scores["accuracy_findNeedle"] == 1.0

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from set_scores import aggregate
 from task_prompts import pictures
 from trees import FAMILY
 
@@ -23,7 +24,7 @@ def test_mmdocir_boxes_are_cut_and_flat_ones_left_out(tree: Callable[[str], Path
     assert page.doc_scores(flat, "[3]")["recall_1"] == 1.0
     assert "no area" in page.problems(flat)[0]
     assert "leaves page 2" in page.problems(beyond)[0]
-    unscored = layout.aggregate(layout.records("all", data_root=root, **FAMILY), ["[]"] * 10)
+    unscored = aggregate(layout, layout.records("all", data_root=root, **FAMILY), ["[]"] * 10)
     assert unscored["unscored"] == 1.0
 
 
@@ -32,7 +33,7 @@ def test_mmdocir_counts_domains_alike(tree: Callable[[str], Path]) -> None:
     docs = task.records("all", data_root=tree("coreheads_mmdocir_page"))
     # domain 0 has 6 questions, domain 1 has 4: all of domain 0 right
     responses = ["[2, 4, 3]" if doc["domain"] == "Domain 0" else "[1]" for doc in docs]
-    scores = task.aggregate(docs, responses)
+    scores = aggregate(task, docs, responses)
     assert scores["recall_3"] == pytest.approx(6 / 10)
     assert scores["recall_3_macro"] == pytest.approx(0.5)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from set_scores import aggregate
 from task_prompts import pictures, words
 from trees import FAMILY
 
@@ -40,7 +41,7 @@ def test_vidstg_forms_are_reported_apart(tree: Callable[[str], Path]) -> None:
     task, root = registry.get("coreheads_vidstg"), tree("coreheads_vidstg")
     docs = task.records("test", data_root=root, **FAMILY)
     responses = [task.target(doc) if doc["form"] == "declarative" else "none" for doc in docs]
-    scores = task.aggregate(docs, responses)
+    scores = aggregate(task, docs, responses)
     assert scores["m_viou_declarative"] == pytest.approx(1.0, abs=0.05)
     assert scores["m_viou_interrogative"] == 0.0
     assert scores["m_viou"] == pytest.approx(scores["m_viou_declarative"] / 2)
