@@ -91,9 +91,8 @@ def _table(cells: Sequence[Cell], finished: Container[str], known: Costs, config
     for group in groups.values():
         first, left = group[0], [cell for cell in group if cell.name not in finished]
         rate = known.rate(Work("answer", first.model, first.task, first.patch))
-        row = {"patch": first.patch, "selection": first.selection, "fraction": first.fraction, "params": first.settings}
         table.add_row(
-            display.what(row),
+            display.what({**first.to_json()}),
             first.task,
             str(len(group)),
             "all" if first.limit is None else str(first.limit * len(group)),
