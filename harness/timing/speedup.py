@@ -10,13 +10,6 @@ from coreheads.config.cells import Cell
 from coreheads.stats.bootstrap import ratio_of_medians_ci
 from coreheads.store.schema import TimingRecord
 
-FIELDS = (
-    "prefill_ms", "prefill_speedup", "prefill_speedup_ci", "decode_ms_per_token", "decode_speedup",
-    "end_to_end_speedup", "ceiling", "ceiling_share", "kv_bytes_ratio", "peak_memory_ratio", "timed_tokens",
-    "dense_kernel", "repeats",
-)  # fmt: skip
-"""timed_tokens: the timed prompt's length; dense_kernel: the dense attention that was fastest on this device."""
-
 PHASES = ("preprocess", "vision", "prefill", "decode")
 """Seconds of one repeat; ``decode`` is per token. End to end is all of them with the tokens that were decoded."""
 
