@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from coreheads import limits
-from coreheads.errors import BadSample, UserError, reason
+from coreheads.errors import BadSample, UserError, one_line
 
 
 def open_image(value: Image.Image | Path, where: str) -> Image.Image:
@@ -48,7 +48,7 @@ def decode(data: bytes, where: str) -> Image.Image:
             limits.check(picture.width * picture.height, limits.PICTURE_PIXELS, "pixels")
             return picture.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadSample(f"{where}: cannot be read as a picture ({reason(error)})") from None
+        raise BadSample(f"{where}: cannot be read as a picture ({one_line(error)})") from None
 
 
 def picture_size(data: bytes, where: str) -> tuple[int, int]:
@@ -57,4 +57,4 @@ def picture_size(data: bytes, where: str) -> tuple[int, int]:
         with Image.open(io.BytesIO(data)) as header:
             return header.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadSample(f"{where}: cannot be read as a picture ({reason(error)})") from None
+        raise BadSample(f"{where}: cannot be read as a picture ({one_line(error)})") from None
