@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Hashable, Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from coreheads.errors import UserError
@@ -16,16 +15,13 @@ if TYPE_CHECKING:
     from coreheads.config.schema import CellConfig, RunConfig
     from coreheads.heads.profile import HeadProfile
 
+Setting = str | int | float | bool | None
+"""A patch's setting."""
+
 
 @dataclass(frozen=True)
 class Cell:
-    """What is evaluated together; its name is also its file's name.
-
-    params: the patch's settings as sorted (name, value) pairs. fraction: of all heads of the language model, None
-    where the selection has no size. draw: number of a random draw from 0, None where nothing is drawn; seed: what it
-    was drawn with. heads: only for explicit selections. limit: how many samples (None: all). within: the first so
-    many samples of the task are those that the dense model answers too (None: all).
-    """
+    """What is evaluated together; its name is also its file's name."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "allow_inf_nan": False, "extra": "forbid"}
     """How strictly it is read back from a file."""
@@ -33,22 +29,30 @@ class Cell:
     model: str
     task: str
     patch: str = "none"
-    params: tuple[tuple[str, Any], ...] = ()
+    params: tuple[tuple[str, Setting], ...] = ()
+    """The patch's settings as sorted (name, value) pairs."""
     selection: str | None = None
+    """One of ``KINDS``; None for the dense model."""
     fraction: float | None = None
+    """Of all heads of the language model, None where the selection has no size."""
     draw: int | None = None
+    """Number of a random draw from 0, None where nothing is drawn."""
     seed: int | None = None
+    """What was drawn with."""
     heads: tuple[Head, ...] = ()
+    """Only for explicit selections."""
     limit: int | None = None
+    """How many samples are asked; None is all."""
     within: int | None = None
+    """So many samples of the task, from the first, are what the dense model answers too; None is all."""
     timed: bool = False
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Setting]:
         return dict(self.params)
 
     @property
-    def condition(self) -> tuple[Any, ...]:
+    def condition(self) -> tuple[Hashable, ...]:
         """What the model was made into: equal for all tasks, and for all draws of one control."""
         return self.model, self.patch, self.params, self.selection, self.fraction, self.heads
 
@@ -111,42 +115,18 @@ def expand(config: RunConfig) -> list[Cell]:
 
 
 def _cells(group: CellConfig, config: RunConfig, model: str, task: str) -> Iterator[Cell]:
-    evaluate = config.evaluate
-    common: dict[str, Any] = {
-        "model": model,
-        "task": task,
-        "patch": group.patch,
-        "within": evaluate.limit,
-        "params": tuple(sorted((name, _plain(value)) for name, value in group.params.items())),
-    }
-    draw_limit = min((n for n in (evaluate.draw_limit, evaluate.limit) if n is not None), default=None)
+    limit = config.evaluate.limit
+    params = tuple(sorted(group.params.items()))
+    draw_limit = min((n for n in (config.evaluate.draw_limit, limit) if n is not None), default=None)
     for selection in group.selections:
         for fraction in group.fractions if selection in SIZED else (None,):
+            cell = Cell(model, task, group.patch, params, selection, fraction, limit=limit, within=limit)
             if selection in SEEDED:
-                for draw in range(group.draws or evaluate.draws):
-                    yield Cell(
-                        selection=selection,
-                        fraction=fraction,
-                        draw=draw,
-                        seed=config.seed + draw,
-                        limit=draw_limit,
-                        **common,
-                    )
+                for draw in range(group.draws or config.evaluate.draws):
+                    yield replace(cell, draw=draw, seed=config.seed + draw, limit=draw_limit)
             else:
                 heads = tuple(sorted(group.heads)) if selection == "explicit" else ()
-                yield Cell(
-                    selection=selection,
-                    fraction=fraction,
-                    heads=heads,
-                    limit=evaluate.limit,
-                    timed=group.timed,
-                    **common,
-                )
-
-
-def _plain(value: Any) -> Any:
-    """Patch parameters must be hashable: lists (of heads, of numbers) become tuples' JSON text."""
-    return value if isinstance(value, str | int | float | bool) or value is None else json.dumps(value)
+                yield replace(cell, heads=heads, timed=group.timed)
 
 
 def select(cell: Cell, profile: HeadProfile | None, shape: tuple[int, int]) -> Heads:
