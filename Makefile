@@ -9,13 +9,15 @@ SHORT := results/runs/short
 # the oldest transformers that is supported, in a second environment that takes all else from the first
 OLDEST := .venv-oldest
 
-.PHONY: help leaderboard test test-oldest lint types check baseline clean
+.PHONY: help leaderboard test quick test-oldest lint types docs check baseline clean
 
 help:
 	@echo "make leaderboard   set up and run the embedded benchmark (10 to 15 minutes); ARGS='--limit 8' for 2 minutes"
-	@echo "make test          set up and run the tests"
+	@echo "make test          set up and run all tests"
+	@echo "make quick         the tests without the slow ones, in under two minutes"
 	@echo "make test-oldest   the tests of adapters and RAM on the oldest supported transformers"
 	@echo "make lint types    ruff; mypy in strict mode"
+	@echo "make docs          the pages of docs/ and the API reference, into build/docs"
 	@echo "make check         short embedded run against results/baseline.json (exit 1: a regression); CHECK='--junit FILE'"
 	@echo "make baseline      write that baseline anew from a short embedded run"
 	@echo "make clean         remove the virtual environment and build folders"
@@ -36,6 +38,9 @@ leaderboard: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
+quick: $(VENV)/.ready
+	$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+
 $(OLDEST)/.ready: $(VENV)/.ready constraints-oldest.txt
 	$(PYTHON) -m venv --clear $(OLDEST)
 	$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" > $$(echo $(OLDEST)/lib/python3*/site-packages)/base.pth
@@ -43,18 +48,25 @@ $(OLDEST)/.ready: $(VENV)/.ready constraints-oldest.txt
 	@touch $@
 
 test-oldest: $(OLDEST)/.ready
-	$(OLDEST)/bin/python -m pytest -n 2 tests/adapters tests/harness/retrieval/test_ram.py tests/harness/retrieval/test_ram_families.py \
-		--ignore tests/adapters/lmms_eval --ignore tests/adapters/tiny $(ARGS)
+	$(OLDEST)/bin/python -m pytest -n 2 -m "not slow" tests/adapters tests/harness/retrieval/test_ram.py \
+		tests/harness/retrieval/test_ram_families.py --ignore tests/adapters/lmms_eval --ignore tests/adapters/tiny $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# the three folders are one namespace only once installed: lay them out as installed for the type checker
-types: $(VENV)/.ready
-	@rm -rf build/types && mkdir -p build/types
-	@cp -r harness build/types/coreheads && cp -r adapters tasks build/types/coreheads/
-	$(BIN)/mypy build/types/coreheads
+# the three folders are one namespace only once installed: laid out as installed for tools that only read
+PACKAGE := build/package
+.PHONY: package
+package:
+	@rm -rf $(PACKAGE) && mkdir -p $(PACKAGE)
+	@cp -r harness $(PACKAGE)/coreheads && cp -r adapters tasks $(PACKAGE)/coreheads/
+
+types: $(VENV)/.ready package
+	$(BIN)/mypy $(PACKAGE)/coreheads
+
+docs: $(VENV)/.ready package
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 check: $(VENV)/.ready
 	$(BIN)/coreheads run --limit 8 --out $(SHORT) $(ARGS)

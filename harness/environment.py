@@ -10,7 +10,10 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from coreheads.store.schema import Machine
 
 PACKAGES = ("torch", "transformers", "lmms-eval", "datasets", "numpy", "pillow", "decord")
 
@@ -83,6 +86,6 @@ def device_name(device: str) -> str:
     return device
 
 
-def machine(device: str) -> dict[str, Any]:
+def machine(device: str) -> Machine:
     """For the manifest: device, operating system, cores."""
     return {"device": device, "name": device_name(device), "system": platform.platform(), "cores": os.cpu_count()}

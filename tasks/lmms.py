@@ -12,13 +12,14 @@ from loguru import logger
 from coreheads.errors import BadSample, UserError
 from coreheads.regions import Region
 from coreheads.tasks import registry
-from coreheads.tasks.mlvu.scoring import m_avg as _m_avg
-from coreheads.tasks.mmlongbench_doc.scoring import accuracy_f1
 from coreheads.tasks.reading.documents import Doc, text, user_turn
-from coreheads.tasks.scoring.means import macro as _macro
 
 _SETTINGS = ("split", "data_root", "family")
 """Names in dataset_kwargs that are ours; every other is an option of the task."""
+
+
+LOWER_IS_BETTER = ("area", "unparsed")
+"""Metrics; every other is better the higher it is."""
 
 
 class Docs(list[Doc]):
@@ -34,7 +35,7 @@ class BenchmarkTask(ConfigurableMessagesTask):  # type: ignore[misc]
 
     Of the YAML it takes ``task`` (the registry's name), ``dataset_kwargs``: split, data_root (null: the hub), family
     and the task's options; ``lmms_eval_specific_kwargs``: for lmms-eval's own models the family of each, by the name
-    given to --model; ``generation_kwargs`` and ``metric_list``.
+    given to --model; ``generation_kwargs``. Metrics are the registry's.
 
     The model family decides how boxes are asked for and read. It is the first of: ``family`` in dataset_kwargs; what
     the model says of itself by ``serve`` (ours does); the entry of lmms_eval_specific_kwargs.
@@ -53,6 +54,7 @@ class BenchmarkTask(ConfigurableMessagesTask):  # type: ignore[misc]
         dropped = ("class", "lmms_eval_specific_kwargs")
         settings = {key: value for key, value in config.items() if key not in dropped}
         settings |= {
+            "metric_list": metric_list(benchmark),
             "doc_to_messages": _function(self._messages),
             "doc_to_text": _function(self._text),
             "doc_to_visual": _function(self._visuals),
@@ -172,16 +174,14 @@ class _Means(dict[str, Any]):
         return mean
 
 
-def f1(rows: Sequence[dict[str, Any]]) -> float:
-    """Aggregation of MMLongBench-Doc's F1."""
-    return accuracy_f1(rows)[1]
+def metric_list(task: registry.Task) -> list[dict[str, Any]]:
+    """The task's metrics and aggregates as lmms-eval's ``metric_list`` has them, the main one first."""
 
+    def whole_set(name: str) -> Callable[[Sequence[Any]], float]:
+        return lambda details: float(task.functions().aggregate([{name: detail} for detail in details])[name])
 
-def m_avg(rows: Sequence[dict[str, Any]]) -> float:
-    """Aggregation of MLVU's M-Avg."""
-    return _m_avg(rows)
-
-
-def macro(rows: Sequence[dict[str, Any]]) -> float:
-    """Aggregation of means over groups: over MMDocIR's domains, over MMLongBench's sub-tasks."""
-    return _macro(rows)
+    aggregations = {**dict.fromkeys(task.metrics, "mean"), **{name: whole_set(name) for name in task.aggregates}}
+    return [
+        {"metric": name, "aggregation": aggregation, "higher_is_better": name not in LOWER_IS_BETTER}
+        for name, aggregation in aggregations.items()
+    ]

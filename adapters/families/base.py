@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from coreheads.adapters.generation.collate import collate
-from coreheads.adapters.generation.generate import Generation, generate
+from coreheads.adapters.generation.collate import collate as collate_prompts
+from coreheads.adapters.generation.generate import generate as generate_answers
 from coreheads.adapters.generation.memory import is_out_of_memory
 from coreheads.adapters.generation.structure import head_shape, vision_tower
 from coreheads.adapters.prompt import query as queries
@@ -138,37 +138,8 @@ class Adapter(ABC):
             seen=vision.seen,
         )
 
-    def generate(
-        self,
-        prompts: Sequence[Prompt],
-        max_new_tokens: int = 64,
-        stop: Sequence[str] = (),
-        timing: bool = False,
-        share_prefix: bool = False,
-        cache_factory: Callable[[], Any] | None = None,
-        batch_tokens: int | None = None,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int = 0,
-    ) -> list[Generation]:
-        """Answers in the order of the prompts, greedy by default; see ``adapters.generation.generate.generate``."""
-        return generate(
-            self,
-            prompts,
-            max_new_tokens,
-            stop,
-            timing,
-            share_prefix,
-            cache_factory,
-            batch_tokens,
-            temperature,
-            top_p,
-            seed,
-        )
-
-    def collate(self, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
-        """One left-padded batch of model inputs; see ``coreheads.adapters.generation.collate.collate``."""
-        return collate(self, prompts)
+    generate = generate_answers
+    collate = collate_prompts
 
     # What a family says of itself.
 

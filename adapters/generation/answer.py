@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from coreheads.adapters.families.base import Adapter
+from coreheads.adapters.generation.protocol import Generator
 
 
 class Answer:
-    """The new tokens of one row, and whether it has ended."""
+    """The new tokens of one row.
 
-    def __init__(self, adapter: Adapter, stop: Sequence[str]) -> None:
+    Attributes:
+        ids: The tokens, the end token included.
+        done: Whether the answer has ended.
+    """
+
+    def __init__(self, adapter: Generator, stop: Sequence[str]) -> None:
         self.tokenizer = adapter.processor.tokenizer
         self.end_ids = end_token_ids(adapter)
         self.stop = stop
@@ -22,6 +25,7 @@ class Answer:
         self.done = False
 
     def append(self, token: int) -> None:
+        """Take the next token, unless the answer has ended."""
         if self.done:
             return
         self.ids.append(token)
@@ -31,15 +35,16 @@ class Answer:
             self.done = any(text in tail for text in self.stop)
 
     def text(self) -> str:
+        """Decoded without special tokens, cut before the first stop string, stripped."""
         text = self._decoded(self.ids)
-        cuts = [found for stop in self.stop if (found := text.find(stop)) >= 0]
+        cuts = [start for stop in self.stop if (start := text.find(stop)) >= 0]
         return text[: min(cuts)].strip() if cuts else text.strip()
 
     def _decoded(self, ids: list[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
 
 
-def end_token_ids(adapter: Adapter) -> frozenset[int]:
+def end_token_ids(adapter: Generator) -> frozenset[int]:
     """Tokens that end an answer: those of the generation configuration, or the tokenizer's end of text."""
     configured = getattr(getattr(adapter.model, "generation_config", None), "eos_token_id", None)
     if configured is None:

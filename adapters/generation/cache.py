@@ -1,4 +1,4 @@
-"""A key-value cache with room to grow: nothing is copied when a token is decoded.
+"""A preallocated key-value cache: nothing is copied when a token is decoded.
 
 transformers' DynamicCache joins old and new keys into new tensors at every token, which at some thousand tokens of
 context costs more than the model itself on a CPU.
@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 
-class RoomyLayer(CacheLayerMixin):  # type: ignore[misc]
+class PreallocatedLayer(CacheLayerMixin):  # type: ignore[misc]
     """Keys and values [B, KV heads, capacity, head dim], of which the first ``length`` tokens are valid."""
 
     is_compileable = False
@@ -58,9 +58,9 @@ class RoomyLayer(CacheLayerMixin):  # type: ignore[misc]
     def get_max_length(self) -> int:
         return self.capacity
 
-    def copies(self, rows: int) -> RoomyLayer:
+    def copies(self, rows: int) -> PreallocatedLayer:
         """A layer of ``rows`` rows that all begin with this one's tokens (of its only row)."""
-        new = RoomyLayer(self.capacity)
+        new = PreallocatedLayer(self.capacity)
         new.lazy_initialization(self.keys.expand(rows, -1, -1, -1), self.values.expand(rows, -1, -1, -1))
         new.keys[:, :, : self.length] = self.keys[:, :, : self.length]
         new.values[:, :, : self.length] = self.values[:, :, : self.length]
@@ -68,20 +68,20 @@ class RoomyLayer(CacheLayerMixin):  # type: ignore[misc]
         return new
 
 
-class RoomyCache(Cache):  # type: ignore[misc]
+class PreallocatedCache(Cache):  # type: ignore[misc]
     """Room for ``capacity`` tokens in each of ``layers`` layers, taken at the first update; more when they are full."""
 
     def __init__(self, layers: int, capacity: int) -> None:
-        super().__init__(layers=[RoomyLayer(capacity) for _ in range(layers)])
+        super().__init__(layers=[PreallocatedLayer(capacity) for _ in range(layers)])
 
     def rewind(self, length: int) -> None:
         """Forget all but the first ``length`` tokens."""
         for layer in self.layers:
             layer.length = length
 
-    def copies(self, rows: int) -> RoomyCache:
+    def copies(self, rows: int) -> PreallocatedCache:
         """A cache of ``rows`` rows that all begin with this one's tokens (of its only row)."""
-        new = RoomyCache(0, 0)
+        new = PreallocatedCache(0, 0)
         for name, value in vars(self).items():
             # patches leave on the cache what they must remember of its tokens, a row for each of its rows
             setattr(new, name, value.expand(rows, *value.shape[1:]) if isinstance(value, Tensor) else value)

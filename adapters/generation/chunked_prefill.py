@@ -15,9 +15,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from coreheads.adapters.generation.cache import RoomyCache
+from coreheads.adapters.checks import whole_number
+from coreheads.adapters.generation.cache import PreallocatedCache
 from coreheads.adapters.generation.structure import CACHE_NAMES, cache_argument, cache_of, head_shape, language_model
-from coreheads.errors import UserError
 
 Keep = Literal["last", "all"]
 
@@ -27,12 +27,17 @@ def chunked_prefill(model: nn.Module, tokens: int, keep: Keep = "last") -> Itera
     """Inside the block the language model computes at most ``tokens`` tokens of each prompt at a time.
 
     It goes with any cache and any patch, with ``model(...)``, ``model.generate(...)`` and an adapter's ``generate``.
-    keep: "last" returns the hidden states of the last piece alone, enough for ``logits_to_keep=1``; "all" returns
-    those of the whole prompt, [batch, tokens, hidden size].
-    UserError when tokens is not at least 1.
+
+    Args:
+        model: A transformers multimodal model.
+        tokens: The length of a piece.
+        keep: "last" returns the hidden states of the last piece alone, enough for ``logits_to_keep=1``; "all" returns
+            those of the whole prompt, [batch, tokens, hidden size].
+
+    Raises:
+        UserError: If ``tokens`` is below 1.
     """
-    if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1:
-        raise UserError(f"prefill_chunk: {tokens!r}, expected a whole number of at least 1")
+    whole_number("prefill_chunk:", tokens)
     decoder: Any = language_model(model)
     layers = head_shape(model)[0]
     # an instance attribute hides the class's method, and deleting it brings the method back
@@ -61,7 +66,7 @@ def _in_chunks(decoder: Any, forward: Callable[..., Any], layers: int, size: int
         cache = cache_of(given)
         wanted = cache is not None or bool(given.get("use_cache"))
         if cache is None:
-            cache = RoomyCache(layers, length)
+            cache = PreallocatedCache(layers, length)
             given[cache_argument(decoder)] = cache
         given["use_cache"] = True
         before = int(cache.get_seq_length())

@@ -7,25 +7,24 @@ share their prefill, and positions never depend on what the model saw before.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from coreheads.adapters.checks import whole_number
 from coreheads.adapters.generation.answer import Answer
 from coreheads.adapters.generation.batching import plan
-from coreheads.adapters.generation.cache import RoomyCache
+from coreheads.adapters.generation.cache import PreallocatedCache
 from coreheads.adapters.generation.clock import Clock
 from coreheads.adapters.generation.collate import collate
+from coreheads.adapters.generation.protocol import Generator
 from coreheads.adapters.generation.sampling import Sampler
 from coreheads.adapters.generation.structure import cache_argument
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS, Prompt
 from coreheads.errors import UserError
-
-if TYPE_CHECKING:
-    from coreheads.adapters.families.base import Adapter
 
 BATCH_TOKENS = {"cpu": 4096, "cuda": 32768}
 """Tokens in a batch of several prompts, by device type: enough to keep it busy, and bounded in memory."""
@@ -38,12 +37,16 @@ ANSWER_ROOM = 128
 class Generation:
     """An answer.
 
-    text: decoded without special tokens, cut before the first stop string, stripped. token_ids: as generated, the end
-    token included. prompt_tokens: length of the prompt. timings, only when asked for, seconds: preprocess_s (None
-    when the prompt took its media over from another), vision_s, prefill_s (without the vision tower, up to the first
-    token), decode_s (the tokens after the first), and their number decode_tokens. margin: of the first token, its
-    logit less that of the next likely one; where it is small, another rounding may answer otherwise. broken_at: the
-    first token, from 1, that was picked from logits that are no numbers; None where all are.
+    Attributes:
+        text: Decoded without special tokens, cut before the first stop string, stripped.
+        token_ids: As generated, the end token included.
+        prompt_tokens: Length of the prompt.
+        timings: Only when asked for, seconds: preprocess_s (None when the prompt took its media over from another),
+            vision_s, prefill_s (without the vision tower, up to the first token), decode_s (the tokens after the
+            first), and their number decode_tokens.
+        margin: Of the first token, its logit less that of the next likely one; where it is small, another rounding
+            may answer otherwise.
+        broken_at: The first token, from 1, that was picked from non-finite logits; None where all are finite.
     """
 
     text: str
@@ -55,13 +58,13 @@ class Generation:
 
     @property
     def finite(self) -> bool:
-        """Whether all tokens were picked from numbers; an answer that was not says nothing about the model."""
+        """Whether all logits were finite; an answer where they were not says nothing about the model."""
         return self.broken_at is None
 
 
 @torch.inference_mode()
 def generate(
-    adapter: Adapter,
+    adapter: Generator,
     prompts: Sequence[Prompt],
     max_new_tokens: int = 64,
     stop: Sequence[str] = (),
@@ -73,20 +76,28 @@ def generate(
     top_p: float = 1.0,
     seed: int = 0,
 ) -> list[Generation]:
-    """Answers, in the order of the prompts; greedy unless a temperature is given.
+    """Answers in the order of the prompts; greedy unless a temperature is given.
 
-    Prompts of about one length run in left-padded batches of at most ``batch_tokens`` tokens (None: a bound that
-    suits the device; 1: one prompt at a time). stop: generation of a prompt ends at the first of these strings.
-    timing: measure each phase with the device synchronised, one prompt at a time and nothing shared.
-    share_prefix: prompts that begin with the same tokens and show the same media, up to at least the last of them,
-    have that beginning computed once; same answers, only faster. cache_factory: makes the key-value cache of each
-    batch, in place of one that keeps all; nothing is shared then, because such a cache may not be taken back.
-    temperature, top_p, seed: see ``coreheads.adapters.generation.sampling.Sampler``; 0 is greedy.
+    Args:
+        adapter: The model's.
+        prompts: Prepared by it; those of about one length run in left-padded batches.
+        max_new_tokens: The longest answer.
+        stop: Strings; a prompt's answer ends at the first of them.
+        timing: Measure each phase with the device synchronised, one prompt at a time and nothing shared.
+        share_prefix: Prompts that begin with the same tokens and show the same media, up to at least the last of them,
+            have that beginning computed once; same answers, only faster.
+        cache_factory: Makes the key-value cache of each batch, in place of one that keeps all; nothing is shared then,
+            because such a cache may not be taken back.
+        batch_tokens: Tokens a batch of several prompts at most; None: a bound that suits the device; 1: one prompt at
+            a time.
+        temperature: Divides the logits that tokens are drawn from; 0 is greedy.
+        top_p: Share of the likeliest tokens that are drawn from.
+        seed: Of the draws.
 
-    Raises UserError when max_new_tokens is not at least 1, or temperature or top_p is out of its range.
+    Raises:
+        UserError: If max_new_tokens is below 1, stop holds no texts, or temperature, top_p or seed is out of its range.
     """
-    if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
-        raise UserError(f"max_new_tokens: {max_new_tokens!r}, expected a whole number of at least 1")
+    whole_number("max_new_tokens:", max_new_tokens)
     sampler = Sampler(temperature, top_p, seed)
     if not isinstance(stop, (str, Sequence)) or not all(isinstance(text, str) for text in stop):
         raise UserError(f"stop: {stop!r}, expected texts")
@@ -94,10 +105,10 @@ def generate(
     budget = 1 if timing else batch_tokens or BATCH_TOKENS.get(adapter.device.type, 4096)
     done: dict[int, Generation] = {}
     for group in plan(prompts, budget, share_prefix and not timing and cache_factory is None):
-        make_cache = cache_factory or _roomy(
+        make_cache = cache_factory or _preallocated(
             adapter, [prompts[row] for batch in group for row in batch.rows], max_new_tokens
         )
-        shared: RoomyCache | None = None
+        shared: PreallocatedCache | None = None
         for batch in group:
             members = [prompts[row] for row in batch.rows]
             if batch.prefix:
@@ -105,37 +116,50 @@ def generate(
                 cache = _continued(shared, batch.prefix, len(members))
             else:
                 cache = make_cache()
-            clock = Clock(adapter.device, timing)
-            answers = [Answer(adapter, stop) for _ in members]
-            with clock.watching(adapter.vision_modules):
-                with clock.phase("prefill_s"):
-                    state = _prefill(adapter, members, batch.prefix, cache, sampler)
-                with clock.phase("decode_s"):
-                    steps = _decode(adapter, state, answers, max_new_tokens, sampler)
-            clock.seconds["prefill_s"] -= clock.seconds["vision_s"]
-            sound = torch.stack(state.sound).T.tolist()
-            for place, (row, prompt, answer) in enumerate(zip(batch.rows, members, answers, strict=True)):
-                phases = {"preprocess_s": prompt.preprocess_s, **clock.seconds, "decode_tokens": steps}
-                # a row that has ended goes on in its batch, unheard
-                heard = sound[place][: len(answer.ids)]
-                done[row] = Generation(
-                    answer.text(),
-                    answer.ids,
-                    prompt.tokens,
-                    phases if timing else None,
-                    state.margins[place],
-                    None if all(heard) else heard.index(False) + 1,
-                )
+            answers = _answers(adapter, members, batch.prefix, cache, stop, max_new_tokens, sampler, timing)
+            done |= zip(batch.rows, answers, strict=True)
     return [done[row] for row in range(len(prompts))]
+
+
+def _answers(
+    adapter: Generator,
+    prompts: Sequence[Prompt],
+    prefix: int,
+    cache: Any,
+    stop: Sequence[str],
+    max_new_tokens: int,
+    sampler: Sampler,
+    timing: bool,
+) -> Iterator[Generation]:
+    """The answers of one batch, whose first ``prefix`` tokens the cache holds."""
+    clock = Clock(adapter.device, timing)
+    answers = [Answer(adapter, stop) for _ in prompts]
+    with clock.watching(adapter.vision_modules):
+        with clock.phase("prefill_s"):
+            state = _prefill(adapter, prompts, prefix, cache, sampler)
+        with clock.phase("decode_s"):
+            steps = _decode(adapter, state, answers, max_new_tokens)
+    clock.seconds["prefill_s"] -= clock.seconds["vision_s"]
+    finite = torch.stack(state.finite).T.tolist()
+    for prompt, answer, margin, sound in zip(prompts, answers, state.margins, finite, strict=True):
+        phases = {"preprocess_s": prompt.preprocess_s, **clock.seconds, "decode_tokens": steps}
+        heard = sound[: len(answer.ids)]  # a row that has ended goes on in its batch, unheard
+        broken_at = None if all(heard) else heard.index(False) + 1
+        yield Generation(answer.text(), answer.ids, prompt.tokens, phases if timing else None, margin, broken_at)
 
 
 @dataclass
 class _State:
     """Where decoding goes on.
 
-    tokens: the newest ones, LongTensor [B]. positions: theirs, [..., B, 1]. mask: [B, tokens so far], or None when
-    no row is padded. cache: holds everything before the newest tokens. margins: of the first tokens, [B]. sound: for
-    each token so far, which rows had numbers to pick it from, bool [B].
+    Attributes:
+        tokens: The newest ones, LongTensor [B].
+        positions: Theirs, [..., B, 1].
+        mask: [B, tokens so far], or None when no row is padded.
+        cache: Holds everything before the newest tokens.
+        margins: Of the first tokens, [B].
+        sampler: Picks the next ones.
+        finite: For each token so far, which rows had finite logits to pick it from, bool [B].
     """
 
     tokens: Tensor
@@ -143,21 +167,24 @@ class _State:
     mask: Tensor | None
     cache: Any
     margins: list[float]
-    sound: list[Tensor] = field(default_factory=list)
+    sampler: Sampler
+    finite: list[Tensor] = field(default_factory=list)
 
-    def pick(self, logits: Tensor, sampler: Sampler) -> None:
+    def pick(self, logits: Tensor) -> None:
         """The next tokens from logits [B, vocabulary]."""
-        # the largest is a number unless one is NaN, one is +inf, or all are -inf; a masked token may be -inf
-        self.sound.append(logits.amax(-1).isfinite())
-        self.tokens = sampler.pick(logits)
+        # the largest is finite unless one is NaN, one is +inf, or all are -inf; a masked token may be -inf
+        self.finite.append(logits.amax(-1).isfinite())
+        self.tokens = self.sampler.pick(logits)
 
 
-def _roomy(adapter: Adapter, prompts: Sequence[Prompt], max_new_tokens: int) -> Callable[[], RoomyCache]:
+def _preallocated(
+    adapter: Generator, prompts: Sequence[Prompt], max_new_tokens: int
+) -> Callable[[], PreallocatedCache]:
     longest = max(prompt.tokens for prompt in prompts)
-    return lambda: RoomyCache(adapter.layers, longest + min(max_new_tokens, ANSWER_ROOM))
+    return lambda: PreallocatedCache(adapter.layers, longest + min(max_new_tokens, ANSWER_ROOM))
 
 
-def _prefix_cache(adapter: Adapter, prompt: Prompt, length: int, cache: RoomyCache) -> RoomyCache:
+def _prefix_cache(adapter: Generator, prompt: Prompt, length: int, cache: PreallocatedCache) -> PreallocatedCache:
     """The cache after the first ``length`` tokens of the prompt, media included."""
     batch = collate(adapter, [prompt])
     positions = batch.pop("position_ids")
@@ -165,14 +192,14 @@ def _prefix_cache(adapter: Adapter, prompt: Prompt, length: int, cache: RoomyCac
     return cache
 
 
-def _continued(shared: RoomyCache, length: int, rows: int) -> RoomyCache:
+def _continued(shared: PreallocatedCache, length: int, rows: int) -> PreallocatedCache:
     """A cache for ``rows`` prompts that all go on after the shared prefix of that length."""
     shared.rewind(length)
     # one prompt goes on in the shared cache itself, which is then taken back: nothing is copied
     return shared if rows == 1 else shared.copies(rows)
 
 
-def _prefill(adapter: Adapter, prompts: Sequence[Prompt], prefix: int, cache: Any, sampler: Sampler) -> _State:
+def _prefill(adapter: Generator, prompts: Sequence[Prompt], prefix: int, cache: Any, sampler: Sampler) -> _State:
     """Run the prompts, all but the ``prefix`` tokens that the cache holds, to their first new token."""
     batch = collate(adapter, prompts)
     positions, mask = batch.pop("position_ids"), batch.pop("attention_mask", None)
@@ -182,12 +209,12 @@ def _prefill(adapter: Adapter, prompts: Sequence[Prompt], prefix: int, cache: An
     logits = _forward(adapter, inputs, positions[..., prefix:], mask, cache)
     first, second = logits.float().topk(2).values.unbind(-1)
     positions = after[:, None].expand(*positions.shape[:-1], 1)
-    state = _State(batch["input_ids"][:, -1], positions, mask, cache, (first - second).tolist())
-    state.pick(logits, sampler)
+    state = _State(batch["input_ids"][:, -1], positions, mask, cache, (first - second).tolist(), sampler)
+    state.pick(logits)
     return state
 
 
-def _decode(adapter: Adapter, state: _State, answers: Sequence[Answer], max_new_tokens: int, sampler: Sampler) -> int:
+def _decode(adapter: Generator, state: _State, answers: Sequence[Answer], max_new_tokens: int) -> int:
     """Let every answer grow until it ends; returns how many forwards that took."""
     for steps in range(max_new_tokens):
         for answer, token in zip(answers, state.tokens.tolist(), strict=True):
@@ -197,11 +224,13 @@ def _decode(adapter: Adapter, state: _State, answers: Sequence[Answer], max_new_
         if state.mask is not None:
             state.mask = nn.functional.pad(state.mask, (0, 1), value=1)
         inputs = {"input_ids": state.tokens[:, None]}
-        state.pick(_forward(adapter, inputs, state.positions + steps, state.mask, state.cache), sampler)
+        state.pick(_forward(adapter, inputs, state.positions + steps, state.mask, state.cache))
     return steps
 
 
-def _forward(adapter: Adapter, inputs: dict[str, Tensor], positions: Tensor, mask: Tensor | None, cache: Any) -> Tensor:
+def _forward(
+    adapter: Generator, inputs: dict[str, Tensor], positions: Tensor, mask: Tensor | None, cache: Any
+) -> Tensor:
     """Logits of the last token, [B, vocabulary]."""
     inputs = {**inputs, cache_argument(adapter.model): cache}
     outputs = adapter.model(**inputs, position_ids=positions, attention_mask=mask, use_cache=True, logits_to_keep=1)

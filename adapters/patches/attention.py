@@ -1,8 +1,8 @@
 """One attention name for every patch: registered with transformers once, switched on for a language model at a time.
 
-``attached(model, patch)`` puts a patch on the model's stack, names ``coreheads`` as the attention implementation of
-the text configuration, and hangs one Control on the text attention modules. Leaving the block takes all of it away.
-The vision tower keeps its own implementation.
+``attached(model, hooks)`` puts a patch or a probe on the model's stack, names ``coreheads`` as the attention
+implementation of the text configuration, and hangs one Control on the text attention modules. Leaving the block takes
+all of it away. The vision tower keeps its own implementation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from coreheads.adapters.kernels.dispatch import attend
 from coreheads.adapters.kernels.evicting import RaggedStates
 from coreheads.adapters.kernels.ragged import attend_ragged
 from coreheads.adapters.kernels.rules import Group, group_heads
-from coreheads.adapters.patches.base import Patch, Step
+from coreheads.adapters.patches.hooks import AttentionHooks, Step
 from coreheads.adapters.patches.vision import track_vision
 from coreheads.errors import UserError
 
@@ -34,18 +34,18 @@ class Control:
 
     def __init__(self, implementation: str) -> None:
         self.implementation = implementation
-        self.patches: list[Patch] = []
+        self.patches: list[AttentionHooks] = []
         self.vision: Tensor | None = None
         self._groups: dict[int, tuple[Group, ...]] = {}
         self._mask: Tensor | None = None
         self._starts: list[int] = []
 
-    def add(self, patch: Patch) -> None:
+    def add(self, patch: AttentionHooks) -> None:
         """Put a patch innermost."""
         self.patches.append(patch)
         self._groups.clear()
 
-    def remove(self, patch: Patch) -> None:
+    def remove(self, patch: AttentionHooks) -> None:
         """Take one patch away, by identity: equal patches may be nested."""
         index = max(i for i, active in enumerate(self.patches) if active is patch)
         del self.patches[index]
@@ -67,7 +67,7 @@ class Control:
 
 
 @contextmanager
-def attached(model: nn.Module, patch: Patch) -> Iterator[nn.Module]:
+def attached(model: nn.Module, patch: AttentionHooks) -> Iterator[nn.Module]:
     """Have ``patch`` act on the model's language model inside the block; nothing of it is left afterwards."""
     register()
     decoder, modules = language_model(model), attention_modules(model)
@@ -88,7 +88,7 @@ def attached(model: nn.Module, patch: Patch) -> Iterator[nn.Module]:
         yield model
 
 
-def _detach(control: Control, patch: Patch, config: Any, modules: list[nn.Module]) -> None:
+def _detach(control: Control, patch: AttentionHooks, config: Any, modules: list[nn.Module]) -> None:
     control.remove(patch)
     if not control.patches:
         config._attn_implementation = control.implementation
@@ -144,7 +144,6 @@ def attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    is_causal: bool | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
     """The attention function: [B, H, Q, D] queries, [B, Hkv, K, D] keys and values -> ([B, Q, H, D], None)."""
@@ -154,15 +153,7 @@ def attention(
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         output: tuple[Tensor, Tensor | None] = sdpa_attention_forward(
-            module,
-            query,
-            key,
-            value,
-            attention_mask,
-            dropout=dropout,
-            scaling=scaling,
-            is_causal=is_causal,
-            **kwargs,
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
         return output
     if dropout:

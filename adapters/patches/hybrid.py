@@ -5,68 +5,69 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from torch import nn
 
+from coreheads.adapters.checks import one_of, whole_number
 from coreheads.adapters.generation.structure import head_shape
 from coreheads.adapters.kernels.evicting import EvictingCache
 from coreheads.adapters.kernels.rules import Local, Nothing, Rule
-from coreheads.adapters.patches.base import Patch, as_heads, check_heads, pairs
-from coreheads.errors import UserError, expected_one_of
+from coreheads.adapters.patches.base import HeadPatch
+from coreheads.errors import UserError
 from coreheads.heads.types import Heads
 
 Granularity = Literal["query", "kv"]
 
 
 @dataclass(frozen=True)
-class Hybrid(Patch):
+class Hybrid(HeadPatch):
     """Selected heads of the language model attend to all tokens (causal); every other head sees sink + window.
 
     For query rows [batch, heads, Q, head_dim] of a head not selected, the token at position i (0 is the sample's first
-    real token, after left padding) sees the tokens j <= i with ``j < sink`` or ``i - j < window``: the first ``sink``
-    tokens, and the last ``window`` with itself among them. It holds in prefill and in decoding, with any cache.
-    Without selected heads every head is local (a control). ``granularity="kv"``: every query head that shares a KV
-    head with a selected one attends fully too, which costs no memory more. ``local=False`` leaves the attention of the
-    heads not selected out altogether, outputs 0: no hybrid pattern can be faster, and its answers mean nothing.
+    real token, after left padding) sees the tokens j <= i with ``j < sink`` or ``i - j < window``. It holds in prefill
+    and in decoding, with any cache.
+
+    Attributes:
+        heads: (layer, head) pairs that attend fully; without any, every head is local (a control).
+        sink: How many first tokens a local head sees.
+        window: How many last tokens a local head sees, the query's own among them.
+        local: False leaves the attention of the heads not selected out altogether, outputs 0: no hybrid pattern can be
+            faster, and its answers mean nothing.
+        granularity: ``kv``: every query head that shares a KV head with a selected one attends fully too, which costs
+            no memory more.
     """
 
     name: ClassVar[str] = "hybrid"
 
-    heads: Heads
     sink: int = 4
     window: int = 1024
     local: bool = True
     granularity: Granularity = "query"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "heads", as_heads(self.heads, "Hybrid"))
-        for field, least in (("sink", 0), ("window", 1)):
-            value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise UserError(f"Hybrid: {field} is {value!r}, expected a whole number of at least {least}")
-        if self.granularity not in get_args(Granularity):
-            known = get_args(Granularity)
-            raise UserError(f"Hybrid: granularity is {self.granularity!r}, {expected_one_of(self.granularity, known)}")
-
-    def check(self, model: nn.Module) -> None:
-        """UserError when heads lie outside the model."""
-        check_heads(self.heads, model, "Hybrid")
+        super().__post_init__()
+        whole_number("Hybrid: sink is", self.sink, least=0)
+        whole_number("Hybrid: window is", self.window)
+        one_of("Hybrid: granularity is", self.granularity, get_args(Granularity))
 
     def __call__(self, model: nn.Module) -> AbstractContextManager[nn.Module]:
         """Apply within a ``with`` block, which gives the model back; UserError when heads lie outside it."""
         widened = self.on(model)
-        return Patch.__call__(self, model) if widened is self else widened(model)
+        return super().__call__(model) if widened is self else widened(model)
 
     def on(self, model: nn.Module) -> Hybrid:
         """The same patch with the heads that attend fully on this model written out, one by one."""
         if self.granularity == "query":
             return self
         self.check(model)
-        _, heads, kv_heads = head_shape(model)
-        repeats = heads // kv_heads
-        groups = {(layer, head // repeats) for layer, head in self.heads}
-        whole = frozenset((layer, kv * repeats + i) for layer, kv in groups for i in range(repeats))
+        repeats = _repeats(model)
+        whole: Heads = frozenset(
+            (layer, kv * repeats + i)
+            for layer, kv_heads in enumerate(self.full_kv_heads(model))
+            for kv in kv_heads
+            for i in range(repeats)
+        )
         return replace(self, heads=whole, granularity="query")
 
     def rules(self, layer: int, heads: int) -> Mapping[int, Rule]:
@@ -76,9 +77,8 @@ class Hybrid(Patch):
 
     def full_kv_heads(self, model: nn.Module) -> list[list[int]]:
         """Per layer, the KV heads that serve a selected head: they must keep every token."""
-        layers, heads, kv_heads = head_shape(model)
-        repeats = heads // kv_heads
-        return [sorted({head // repeats for at, head in self.heads if at == layer}) for layer in range(layers)]
+        repeats = _repeats(model)
+        return [sorted({head // repeats for head in self.chosen(layer)}) for layer in range(head_shape(model)[0])]
 
     def full_kv_share(self, model: nn.Module) -> tuple[int, int]:
         """(KV heads that keep every token, all KV heads) of the model."""
@@ -89,6 +89,9 @@ class Hybrid(Patch):
         """A cache for ``past_key_values`` that keeps of the other KV heads what sink + window still needs.
 
         Use it inside ``with self(model)``, for one prompt batch; logits are those of a plain cache.
+
+        Raises:
+            UserError: If ``local`` is False, or a head lies outside the model.
         """
         if not self.local:
             raise UserError("Hybrid: cache is for local=True, expected a hybrid pattern that can answer")
@@ -99,6 +102,9 @@ class Hybrid(Patch):
         """KV bytes kept at ``tokens`` tokens over those of a dense cache.
 
         A KV head keeps all tokens when any of its query heads is selected, else min(tokens, sink + window).
+
+        Raises:
+            UserError: If ``tokens`` is below 1, or a head lies outside the model.
         """
         if tokens < 1:
             raise UserError(f"Hybrid: tokens is {tokens!r}, expected at least 1")
@@ -107,13 +113,8 @@ class Hybrid(Patch):
         short = min(tokens, self.sink + self.window) if self.local else 0
         return (full * tokens + (every - full) * short) / (every * tokens)
 
-    def describe(self) -> dict[str, Any]:
-        """{"patch", "heads", "sink", "window", "local", "granularity"}."""
-        return {
-            "patch": self.name,
-            "heads": pairs(self.heads),
-            "sink": self.sink,
-            "window": self.window,
-            "local": self.local,
-            "granularity": self.granularity,
-        }
+
+def _repeats(model: nn.Module) -> int:
+    """Query heads that share a KV head."""
+    _, heads, kv_heads = head_shape(model)
+    return heads // kv_heads

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from coreheads.adapters.patches.ablate import Ablate
-from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.patches.base import HeadPatch, Patch
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.errors import UserError, expected_one_of
 from coreheads.heads.types import Head
@@ -27,7 +27,7 @@ class NoPatch(Patch):
         return nullcontext(model)
 
 
-PATCHES: dict[str, type[Patch]] = {"ablate": Ablate, "hybrid": Hybrid}
+PATCHES: dict[str, type[HeadPatch]] = {"ablate": Ablate, "hybrid": Hybrid}
 
 
 def patch_kinds() -> tuple[str, ...]:
@@ -36,13 +36,22 @@ def patch_kinds() -> tuple[str, ...]:
 
 
 def make_patch(kind: str, heads: Iterable[Head] = (), **params: Any) -> Patch:
-    """The patch called ``kind``; UserError for an unknown kind or parameter."""
+    """The patch called ``kind``.
+
+    Args:
+        kind: One of ``patch_kinds()``.
+        heads: (layer, head) pairs; of no meaning to ``none``.
+        params: The fields of the patch's class.
+
+    Raises:
+        UserError: If the kind or a parameter is not known, or a value cannot be used.
+    """
     if kind == "none":
         return NoPatch()
     if kind not in PATCHES:
         raise UserError(f"patch {kind!r} is not known, {expected_one_of(kind, patch_kinds())}")
-    known = [field.name for field in fields(PATCHES[kind]) if field.name != "heads"]  # type: ignore[arg-type]
+    known = [field.name for field in fields(PATCHES[kind]) if field.name != "heads"]
     for name in params:
         if name not in known:
             raise UserError(f"patch {kind}: parameter {name!r} is not known, {expected_one_of(name, known)}")
-    return PATCHES[kind](heads, **params)  # type: ignore[call-arg]
+    return PATCHES[kind](heads, **params)  # type: ignore[arg-type]  # any iterable is taken

@@ -8,66 +8,54 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from coreheads.adapters.generation.structure import language_model
 from coreheads.adapters.patches.attention import attached
-from coreheads.adapters.patches.base import Patch, Step
-from coreheads.adapters.patches.mass import ROWS, probabilities
-from coreheads.heads.types import Head
+from coreheads.adapters.patches.hooks import Step
+from coreheads.adapters.patches.mass import RowProbe
+from coreheads.heads.types import Head, by_layer
 
 
-class AttentionRows(Patch):
-    """Attention of the tokens ``rows`` on each of the tokens ``columns`` [V], mean over the rows, a head at a time.
+class AttentionRows(RowProbe):
+    """Attention of the rows on each of the columns [V], mean over the rows, for chosen heads of a batch of one."""
 
-    Positions count the prompt's tokens, a batch of one. A prompt may come in several forward calls with a cache.
-    """
+    name = "rows"
 
-    name: ClassVar[str] = "attention-rows"
-    observes = True
+    def __init__(self, heads: Sequence[Head], rows: Tensor, columns: Tensor) -> None:
+        self._heads, self._by_layer = heads, by_layer(set(heads))
+        width = 1 + max(head for _, head in heads)
+        super().__init__(self._by_layer, (width, len(columns)), rows, [columns])
 
-    def __init__(self, heads: Sequence[Head], rows: Tensor, columns: Tensor, device: Any) -> None:
-        self.heads, self.rows, self.columns = list(heads), rows.to(device), columns.to(device)
-        self._sum = torch.zeros(len(self.heads), len(columns), dtype=torch.float64)
-        self._counted = [0] * len(self.heads)
+    def heads(self, step: Step) -> Sequence[int]:
+        """The chosen ones."""
+        return self._by_layer[step.layer]
+
+    def add(self, sums: Tensor, heads: list[int], weights: Tensor, columns: Sequence[Tensor]) -> None:
+        """Sum over the rows."""
+        sums[heads, : len(columns[0])] += weights[:, :, columns[0]].sum(1, dtype=torch.float64)
 
     def result(self) -> Tensor:
-        """Float32 [heads, V]. ValueError when the forward calls did not cover every row once."""
-        if any(count != len(self.rows) for count in self._counted):
-            raise ValueError(
-                f"attention rows: {min(self._counted)} of {len(self.rows)} rows were seen, "
-                "expected one prefill of the whole prompt, without its keys in a cache"
-            )
-        return (self._sum / max(1, len(self.rows))).float()
+        """Float32 [heads, V].
 
-    def observe(self, step: Step) -> None:
-        """Add the rows that lie in this call's queries."""
-        chosen = [index for index, (layer, _) in enumerate(self.heads) if layer == step.layer]
-        if step.sample or not chosen:
-            return
-        total, count = step.key.shape[2], step.query.shape[2]
-        offset = total - count
-        mine = self.rows[(self.rows >= offset) & (self.rows < total)]
-        keys = torch.arange(total, device=step.query.device)
-        inside = self.columns < total  # these rows cannot see what comes later
-        repeats = step.query.shape[1] // step.key.shape[1]
-        for index in chosen:
-            head = self.heads[index][1]
-            self._counted[index] += len(mine)
-            group = next(group for group in step.groups if head in group.heads)
-            for rows in torch.split(mine, ROWS):
-                seen = group.visible(rows, keys, step.vision)[None]
-                query, key = step.query[0, head : head + 1, rows - offset], step.key[0, head // repeats]
-                found = probabilities(query, key, seen, step.scaling)[0][:, self.columns[inside]]
-                self._sum[index, inside.cpu()] += found.sum(0, dtype=torch.float64).cpu()
+        Raises:
+            ValueError: If the forward calls did not cover every row once.
+        """
+        sums = dict(zip(self._by_layer, self.sums(), strict=True))
+        return (torch.stack([sums[layer][head] for layer, head in self._heads]) / max(1, len(self.rows))).float()
 
 
 @contextmanager
 def collect_rows(model: nn.Module, heads: Sequence[Head], rows: Tensor, columns: Tensor) -> Iterator[AttentionRows]:
-    """Measure the forward calls made inside the block; read ``.result()`` after it."""
-    collected = AttentionRows(heads, rows, columns, next(language_model(model).parameters()).device)
+    """Measure the forward calls made inside the block; read ``.result()`` after it.
+
+    Args:
+        model: A transformers multimodal model.
+        heads: (layer, head) pairs, in the order of the result.
+        rows: Positions [R] of the tokens whose attention is measured.
+        columns: Positions [V], ascending, on which it is measured.
+    """
+    collected = AttentionRows(heads, rows, columns)
     with attached(model, collected):
         yield collected

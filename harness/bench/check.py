@@ -14,11 +14,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from coreheads.adapters.generation.cache import RoomyCache
+from coreheads.adapters.generation.cache import PreallocatedCache
 from coreheads.adapters.generation.chunked_prefill import chunked_prefill
 from coreheads.adapters.kernels.autotune import relative_errors
 from coreheads.adapters.kernels.work import causal_pairs, counted
-from coreheads.adapters.patches.base import Patch, Step
+from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.patches.hooks import Step
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.bench.target import Target, Workload
 
@@ -112,7 +113,7 @@ def check(target: Target, workload: Workload, name: str, patch: Hybrid, prefill_
         kept = short.bytes()
         del short
         work: dict[str, int] = {}
-        cache = RoomyCache(target.shape[0], workload.tokens + STEPS + 1)
+        cache = PreallocatedCache(target.shape[0], workload.tokens + STEPS + 1)
         plain = _logits(target, workload, cache, prefill_chunk, rows, work)
     worst = _largest(rows.errors.values())
     difference = _largest(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from coreheads.adapters.generation.cache import RoomyCache
+from coreheads.adapters.generation.cache import PreallocatedCache
 from coreheads.adapters.generation.clock import Clock
 from coreheads.bench.target import Target, Workload
 from coreheads.bench.timing import FEW, SLOW
@@ -170,7 +170,7 @@ def largest(
 def _answer(target: Target, tokens: int, patch: Any = None) -> None:
     """Prefill and one decoded token."""
     workload = target.workload(tokens)
-    cache = RoomyCache(target.shape[0], tokens + 1) if patch is None else patch.cache(target.model)
+    cache = PreallocatedCache(target.shape[0], tokens + 1) if patch is None else patch.cache(target.model)
     positions = torch.full_like(workload.inputs["position_ids"][..., -1:], workload.after)
     token = torch.zeros(1, 1, dtype=torch.long, device=target.device)
     with target.remembering(), nullcontext() if patch is None else patch(target.model):

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from coreheads.adapters.generation.cache import RoomyCache
+from coreheads.adapters.generation.cache import PreallocatedCache
 from coreheads.adapters.generation.chunked_prefill import chunked_prefill
 from coreheads.adapters.kernels import autotune, flash
 from coreheads.adapters.patches.hybrid import Hybrid
@@ -85,7 +85,7 @@ def need(target: Target, tokens: int, plan: Plan, patch: Hybrid | None = None) -
         stack.enter_context(autotune.forced(full=KERNEL, window=KERNEL))
         stack.enter_context(dense_kernel(target.model, OWN) if patch is None else patch(target.model))
         counted = stack.enter_context(Allocations())
-        cache: Any = RoomyCache(target.shape[0], tokens + STEPS) if patch is None else patch.cache(target.model)
+        cache: Any = PreallocatedCache(target.shape[0], tokens + STEPS) if patch is None else patch.cache(target.model)
         with ExitStack() as inner:
             if plan.prefill_chunk is not None:
                 inner.enter_context(chunked_prefill(target.model, plan.prefill_chunk))

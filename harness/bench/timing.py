@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from coreheads.adapters.generation.cache import RoomyCache
+from coreheads.adapters.generation.cache import PreallocatedCache
 from coreheads.adapters.generation.chunked_prefill import chunked_prefill
 from coreheads.adapters.generation.clock import Clock
 from coreheads.adapters.patches.hybrid import Hybrid
@@ -177,8 +177,8 @@ class _Runner:
         inside = lambda: replace(patch, local=False)(self.target.model)  # noqa: E731
         return self._run(patch.cache(self.target.model), inside, inside)
 
-    def _roomy(self) -> RoomyCache:
-        return RoomyCache(self.target.shape[0], self.workload.tokens + self.plan.decode_tokens)
+    def _roomy(self) -> PreallocatedCache:
+        return PreallocatedCache(self.target.shape[0], self.workload.tokens + self.plan.decode_tokens)
 
     def _dense(self, kernel: str) -> AbstractContextManager[Any]:
         return dense_kernel(self.target.model, kernel)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
 from coreheads.errors import UserError
 
@@ -28,10 +30,18 @@ ablation, and rank hybrid attention by accuracy against speedup.
 Start with `coreheads run`: it needs no network and no GPU, and ends with a leaderboard."""
 
 
-def build_app() -> typer.Typer:
-    """The whole command line; importing the subcommands loads none of their libraries."""
+def build_app() -> TyperGroup:
+    """The whole command line; importing the subcommands loads none of their libraries.
+
+    Help is plain text: rich, which would draw boxes around it, takes longer to import than all the rest.
+    """
     app = typer.Typer(
-        name="coreheads", help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+        name="coreheads",
+        help=HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
     )
     app.callback(invoke_without_command=True)(_version)
     for name in COMMANDS:
@@ -40,7 +50,17 @@ def build_app() -> typer.Typer:
             app.add_typer(module.app, name=name)
         else:
             app.command(name)(module.command)
-    return app
+    group = get_group(app)
+    _summarise(group)
+    return group
+
+
+def _summarise(group: TyperGroup) -> None:
+    """List every subcommand with the whole first paragraph of its help, which typer would cut to fit a line."""
+    for command in group.commands.values():
+        command.short_help = (command.help or "").partition("\n\n")[0]
+        if isinstance(command, TyperGroup):
+            _summarise(command)
 
 
 def _version(

@@ -74,6 +74,7 @@ def command(
     Example: coreheads bench tiny --heads heads.json --context 1k,4k,16k --sink 4 --window 64
 
     Without a checkpoint: coreheads bench Qwen/Qwen3-VL-8B --random-weights --context 8k,32k
+
     Whether that fits, told without a GPU: the same with --dry-run
     """
     from coreheads.bench import settings as parsing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, cast
 
 from coreheads.errors import UserError
 from coreheads.heads.selections import SEEDED, SIZED, Selection
@@ -14,6 +14,7 @@ from coreheads.text import file_name
 if TYPE_CHECKING:
     from coreheads.config.schema import CellConfig, RunConfig
     from coreheads.heads.profile import HeadProfile
+    from coreheads.store.schema import StoredCell
 
 Setting = str | int | float | bool | None
 """A patch's setting."""
@@ -22,9 +23,6 @@ Setting = str | int | float | bool | None
 @dataclass(frozen=True)
 class Cell:
     """What is evaluated together; its name is also its file's name."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "allow_inf_nan": False, "extra": "forbid"}
-    """How strictly it is read back from a file."""
 
     model: str
     task: str
@@ -81,15 +79,13 @@ class Cell:
         offset = 0 if self.draw is None else min(self.draw * count % total, total - count)
         return offset, count
 
-    def to_json(self) -> dict[str, Any]:
-        record = asdict(self)
-        record["params"] = self.settings
-        record["heads"] = [list(head) for head in self.heads]
-        return record
+    def to_json(self) -> StoredCell:
+        fields = {"params": self.settings, "heads": [list(head) for head in self.heads]}
+        return cast("StoredCell", asdict(self) | fields)
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Cell:
-        values = {**record, "params": tuple(sorted(record["params"].items()))}
+    def from_json(cls, record: StoredCell) -> Cell:
+        values: dict[str, Any] = {**record, "params": tuple(sorted(record["params"].items()))}
         values["heads"] = tuple((layer, head) for layer, head in record["heads"])
         return cls(**values)
 

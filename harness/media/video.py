@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreheads import limits
-from coreheads.errors import UserError, one_line
+from coreheads.errors import BadSample, UserError, one_line
 
 EPSILON = 1e-6
 """Seconds by which a time may miss a frame's, so that rounding never moves a boundary by a frame."""
@@ -94,6 +94,28 @@ def sample(
         )
     indices = tuple(first + int(index) for index in rule(stop - first, clip.fps))
     return Sampled(clip.read(indices), indices, clip.fps, clip.total)
+
+
+def read_frames(path: Path, pick: Callable[[int], Sequence[int]]) -> Frames:
+    """Frames of a video of a task's data.
+
+    Args:
+        path: The video's file.
+        pick: Gives the ascending indices of the frames among so many.
+
+    Returns:
+        uint8 [N, H, W, 3] in RGB.
+
+    Raises:
+        BadSample: The file is missing or cannot be decoded.
+    """
+    try:
+        clip = open_clip(path)
+        return clip.read(pick(clip.total))
+    except UserError as error:
+        raise BadSample(str(error)) from None
+    except MemoryError:
+        raise BadSample(f"{path}: cannot be decoded (MemoryError)") from None
 
 
 def open_clip(source: Video | Path) -> Clip:

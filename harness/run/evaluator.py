@@ -10,7 +10,8 @@ from typing import Any
 from coreheads.config.cells import Cell
 from coreheads.errors import BadSample, UserError
 from coreheads.quiet import quiet, unwrapped
-from coreheads.store.samples import By, SampleFile
+from coreheads.store.samples import SampleFile
+from coreheads.store.schema import By
 
 
 class NothingScored(Exception):
@@ -64,7 +65,7 @@ class Evaluator:
         Returns the cell's result: n, score and metric (of the whole set), metrics (all that lmms-eval prints),
         aggregates (those of the whole set that are no means), unscored (samples that cannot be used, which are in no
         score) with nonfinite and over_context, how many of them the model refused for which reason, empty (answers
-        without text, which are scored) with an example, variant, tokens_median, seconds and answered (of this call). A
+        without text, which are scored) with an example, variant, tokens_median and seconds (of this call). A
         random draw may have n 0 and no score. advance: told of each (samples, prompt tokens computed).
 
         Raises UserError where the task has no data or none that can be scored, or the store holds other records;
@@ -79,7 +80,6 @@ class Evaluator:
         store.ask_again()  # what could not be shown may be there now
         task.built.unscored = dict(store.refused)  # the model would only do the same again
         advance(len(store))
-        before = len(store.samples)
 
         def known(_: str, index: int) -> str | None:
             record = task.ids[index]
@@ -134,7 +134,6 @@ class Evaluator:
             "aggregates": {n: metrics[n] for n in task.aggregates if n in metrics and n != task.board_metric},
             "tokens_median": sorted(line["prompt_tokens"] for line in lines)[len(lines) // 2] if lines else None,
             "seconds": seconds,
-            "answered": len(store.samples) - before,
         }
 
     def prompt(self, name: str, index: int) -> Any:

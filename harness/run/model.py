@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from coreheads.config.cells import Cell, select
 from coreheads.config.schema import ModelConfig, RunConfig
 from coreheads.heads.profile import HeadProfile
-from coreheads.run import costs
 from coreheads.run.costs import Work
 from coreheads.run.examples import draw_for_run
 from coreheads.run.isolation import contained
-from coreheads.run.progress import Reporter, Step
-from coreheads.run.workload import untimed
+from coreheads.run.plan import untimed
+from coreheads.run.progress import RunProgress
 from coreheads.store.folder import RunFolder
+from coreheads.store.schema import CellResult
 
 
 class ModelRun:
@@ -32,11 +32,11 @@ class ModelRun:
         model: ModelConfig,
         cells: Sequence[Cell],
         folder: RunFolder,
-        reporter: Reporter,
+        progress: RunProgress,
         again: Container[str],
     ) -> None:
         self.config, self.model, self.cells = config, model, cells
-        self.folder, self.reporter, self.again = folder, reporter, again
+        self.folder, self.progress, self.again = folder, progress, again
         self.failed: dict[str, str] = {}
         self.untimed: dict[str, str] = {}
 
@@ -46,7 +46,7 @@ class ModelRun:
         with contained(self.folder, self.model.name, self._fail_all):
             adapter = self._load()
             profile = self._profile(adapter)
-            draw_for_run(self.folder.path, self.model.name, adapter, profile, self.config, self.reporter.say)
+            draw_for_run(self.folder.path, self.model.name, adapter, profile, self.config, self.progress.say)
             evaluator = self._evaluator(adapter)
         if evaluator is not None:
             for task in self.config.evaluate.tasks:
@@ -56,13 +56,12 @@ class ModelRun:
                 self._note_costs(adapter)  # a measurement counts memory anew
                 self._time(mine, patches, evaluator)
                 self._note_costs(adapter)
-        self.reporter.forget(model=self.model.name)
 
     def _load(self) -> Any:
         from coreheads.adapters.checkpoints.registry import load_adapter
         from coreheads.quiet import quiet
 
-        with self._step("loading", "", 0, "models", self._work("load")) as step, quiet():
+        with self._step("loading", "", 0, "models"), self.progress.work(Work("load", self.model.name), 1), quiet():
             adapter = load_adapter(
                 self.model.id,
                 device=self.config.device,
@@ -72,8 +71,7 @@ class ModelRun:
                 trust_remote_code=self.model.trust_remote_code,
                 **self.model.settings,
             )
-            self.reporter.costs.add(self._work("load"), step.seconds, 1)
-            step.advance(1)
+            self.progress.advance()
         return adapter
 
     def _evaluator(self, adapter: Any) -> Any:
@@ -128,33 +126,31 @@ class ModelRun:
         if not available:
             return
         total = sum(cell.span(available)[1] for cell in missing)
-        with self._step("evaluating", missing[0].task, total, "samples") as step:
+        with self._step("evaluating", missing[0].task, total, "samples"):
             for cell in missing:
-                work = self._work("answer", cell.task, cell.patch, cell.name)
-                self.reporter.counted(work, cell.span(available)[1])
-                step.now(cell.name.split("__", 2)[-1], work)
-                with contained(self.folder, cell.name, lambda why, cell=cell: self._fail([cell], why)):  # type: ignore[misc]
+                work = Work("answer", cell.model, cell.task, cell.patch, cell.name)
+                with (
+                    contained(self.folder, cell.name, lambda why, cell=cell: self._fail([cell], why)),  # type: ignore[misc]
+                    self.progress.work(work, cell.span(available)[1], cell.name.split("__", 2)[-1]),
+                ):
                     heads, patch = patches[cell.name]
-                    result = self._answered(cell, patch, evaluator, step)
-                    self.reporter.costs.add(work, result["seconds"], result.pop("answered"))
-                    self.folder.finish_cell({"name": cell.name, "cell": cell.to_json(), "heads": heads, **result})
-                work.units = 0  # failed or not: it is over
+                    self.folder.finish_cell(cell, heads, self._answered(cell, patch, evaluator))
 
-    def _answered(self, cell: Cell, patch: Any, evaluator: Any, step: Any) -> dict[str, Any]:
+    def _answered(self, cell: Cell, patch: Any, evaluator: Any) -> CellResult:
         from coreheads.timing.cells import kv_ratio
 
         def advance(count: int, tokens: int = 0) -> None:
-            step.advance(count, tokens, computed=tokens > 0)
+            self.progress.advance(count, tokens, computed=tokens > 0)
 
-        result: dict[str, Any] = evaluator.evaluate(cell, patch, self.folder.samples(cell.name), advance)
-        if result["n"]:
-            result["kv_bytes_ratio"] = kv_ratio(patch, evaluator.model.adapter.model, round(result["tokens_median"]))
+        result: CellResult = evaluator.evaluate(cell, patch, self.folder.samples(cell.name), advance)
+        if (tokens := result.get("tokens_median")) is not None:
+            result["kv_bytes_ratio"] = kv_ratio(patch, evaluator.model.adapter.model, round(tokens))
         return result
 
     def _time(self, cells: Sequence[Cell], patches: dict[str, Any], evaluator: Any) -> None:
         """Time the timed cells of one task in one interleaved measurement: times of two processes do not mix."""
-        finished = self.folder.cells()
-        scored = [cell for cell in cells if finished.get(cell.name, {}).get("n")]
+        counts = {name: record["n"] for name, record in self.folder.cells().items()}
+        scored = [cell for cell in cells if counts.get(cell.name)]
         wanted = untimed(scored, self.config, self.folder.timings())
         if not wanted:
             return
@@ -162,20 +158,17 @@ class ModelRun:
 
         settings = self.config.timing
         task = wanted[0].task
-        work = self._work("time", task)
 
         def fail(reason: str) -> None:
-            for cell in wanted:
-                self.untimed[cell.name] = reason
-            self.folder.finish_timing(
-                *({"name": cell.name, "cell": cell.to_json(), "failed": reason} for cell in wanted)
-            )
+            self.untimed.update(dict.fromkeys((cell.name for cell in wanted), reason))
+            self.folder.fail_timing(wanted, reason)
 
         with contained(self.folder, f"{self.model.name}__{task}__timing", fail):
             samples = self.folder.samples(wanted[0].name).samples
             ids = evaluator.task(task).ids
             tokens = {ids.index(record): line["prompt_tokens"] for record, line in samples.items()}
-            with self._step("timing", task, settings.repeats, "repeats", work) as step:
+            work = Work("time", self.model.name, task)
+            with self._step("timing", task, settings.repeats, "repeats"), self.progress.work(work, settings.repeats):
                 records = time_cells(
                     evaluator,
                     [(cell, patches[cell.name][1]) for cell in wanted],
@@ -183,11 +176,9 @@ class ModelRun:
                     settings.repeats,
                     settings.warmup,
                     settings.decode_tokens,
-                    step.advance,
+                    self.progress.advance,
                 )
-                self.folder.finish_timing(*records)
-                self.reporter.costs.add(work, step.seconds, settings.repeats)
-        work.units = 0
+                self.folder.finish_timing(records)
 
     def _fail_all(self, reason: str) -> None:
         """What comes before the cells has failed: none that is left can be computed."""
@@ -196,37 +187,24 @@ class ModelRun:
 
     def _fail(self, cells: Sequence[Cell], reason: str) -> None:
         finished = self.folder.cells()
-        for cell in cells:
-            self.failed[cell.name] = reason
-            if cell.name not in finished:  # else what it had, before it was asked again, stands
-                self.folder.fail_cell({"name": cell.name, "cell": cell.to_json()}, reason)
+        self.failed.update(dict.fromkeys((cell.name for cell in cells), reason))
+        # what a finished cell had, before it was asked again, stands
+        self.folder.fail_cells((cell for cell in cells if cell.name not in finished), reason)
 
-    @contextmanager
-    def _step(self, phase: str, title: str, total: int, unit: str, work: Work | None = None) -> Iterator[Step]:
-        with self.reporter.step(phase, " ".join(filter(None, (self.model.name, title))), total, unit) as step:
-            step.now("", work)
-            yield step
+    def _step(self, phase: str, title: str, total: int, unit: str) -> AbstractContextManager[None]:
+        return self.progress.step(phase, " ".join(filter(None, (self.model.name, title))), total, unit)
 
     @contextmanager
     def _profiling(self, task: str, total: int) -> Iterator[Callable[[], object]]:
-        """The progress of finding heads on one task."""
+        """The progress of finding heads on one task; what an interrupted run had scored is only read."""
         fresh = not self.folder.place("heads", "partial", f"{task}.jsonl").exists()
-        work = self._work("profile", task)
-        with self._step("profiling", task, total, "samples", work) as step:
-            yield step.advance
-            if fresh:  # else some of it was only read
-                self.reporter.costs.add(work, step.seconds, total)
-        work.units = 0
-
-    def _work(self, kind: str, task: str = "", patch: str = "", cell: str = "") -> Work:
-        """That piece of the run's work; a new one where it was not foreseen."""
-        wanted = Work(kind, self.model.name, task, patch, cell=cell)
-        same = (work for work in self.reporter.left if (work.key, work.cell) == (wanted.key, wanted.cell))
-        return next(same, wanted)
+        work = Work("profile", self.model.name, task)
+        with self._step("profiling", task, total, "samples"), self.progress.work(work, total):
+            yield lambda: self.progress.advance(computed=fresh)
 
     def _note_costs(self, adapter: Any) -> None:
-        self.reporter.costs.peak(self.model.name, costs.peak_bytes(adapter.device))
-        self.reporter.costs.save(self.folder.path)
+        self.progress.costs.note_peak(self.model.name, adapter.device)
+        self.progress.costs.save(self.folder.path)
 
 
 def _patch(cell: Cell, profile: HeadProfile | None, adapter: Any) -> tuple[list[list[int]], Any]:

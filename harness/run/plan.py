@@ -1,8 +1,9 @@
-"""``coreheads run --dry-run``: every cell that would be computed, what is finished, what the rest may take."""
+"""What a run is still to do; ``coreheads run --dry-run`` shows it, with what it may take and what is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,54 @@ from coreheads.config.schema import RunConfig
 from coreheads.errors import UserError
 from coreheads.report import columns as display
 from coreheads.report.terminal import wide_console
-from coreheads.run.availability import missing
-from coreheads.run.costs import Costs, Work, last_known
-from coreheads.run.workload import is_timed, works
+from coreheads.run.costs import Costs, Left, Work, last_known
+from coreheads.run.preflight import check_names, missing
 from coreheads.store.folder import RunFolder
+from coreheads.store.schema import TimingRecord
 from coreheads.text import duration, gib
+from coreheads.timing.speedup import one_measurement
+
+
+def untimed(cells: Sequence[Cell], config: RunConfig, timings: dict[str, TimingRecord]) -> list[Cell]:
+    """The timed cells of one model and task if any of them has no time yet, or they come from several measurements:
+    they are measured together or not at all."""
+    wanted = [cell for cell in cells if cell.timed and cell.task in config.timed_tasks()]
+    stored = [timings[cell.name] for cell in wanted if cell.name in timings]
+    together = all(one_measurement(timing, stored[0]) for timing in stored)
+    return [] if len(stored) == len(wanted) and together else wanted
+
+
+def left_to_do(
+    config: RunConfig, cells: Sequence[Cell], folder: RunFolder | None, again: Container[str] = ()
+) -> dict[Work, float | None]:
+    """What is left, in the order in which it is done, with its units. again: finished cells that are asked again."""
+    finished = folder.cells() if folder is not None else {}
+    timings = folder.timings() if folder is not None else {}
+    left: dict[Work, float | None] = {}
+    for model in config.models:
+        own: dict[Work, float | None] = {}
+        for task in config.evaluate.tasks:
+            mine = [cell for cell in cells if (cell.model, cell.task) == (model.name, task)]
+            for cell in mine:
+                if cell.name not in finished or cell.name in again:
+                    own[Work("answer", model.name, task, cell.patch, cell.name)] = cell.limit
+            if untimed(mine, config, timings):
+                own[Work("time", model.name, task)] = config.timing.repeats
+        if own:
+            left[Work("load", model.name)] = 1
+            if model.heads is None and (folder is None or not folder.heads_path(model.name).exists()):
+                left |= {Work("profile", model.name, task): config.profile.samples for task in config.profile.tasks}
+            left |= own
+    return left
 
 
 def show_plan(config: RunConfig, console: Console | None = None) -> None:
     """Print the plan of a run; nothing is loaded and nothing is written. Raises UserError as the run itself would."""
-    from coreheads.run.preflight import check_names
-
     check_names(config)
     run = RunFolder.stored(Path(config.out), config.model_dump(mode="json"))
     console = console or wide_console()
     cells = expand(config)
-    stored = run.cells() if run is not None else {}
+    finished = run.cells() if run is not None else {}
     known = last_known(Path(config.out), config.device, [m.name for m in config.models], config.evaluate.tasks)
     for model in config.models:
         console.print(f"[bold]{escape(model.name)}[/bold] on {config.device}", highlight=False)
@@ -43,53 +76,50 @@ def show_plan(config: RunConfig, console: Console | None = None) -> None:
                 f"{', '.join(settings.tasks)}",
                 highlight=False,
             )
-        mine = [cell for cell in cells if cell.model == model.name]
-        table = Table("what is done to the model", "task", "cells", "answers", "timed", "finished", "about s", box=None)
-        for group in _groups(mine):
-            table.add_row(*_line(group, stored, known, config))
-        console.print(table)
-    counts = [cell.limit for cell in cells]
-    answers = sum(count for count in counts if count is not None)
-    more = "" if None not in counts else ", and all samples of the cells without a limit"
-    done = sum(cell.name in stored for cell in cells)
-    total = f"{len(cells)} cells, up to {answers:,} answers{more}"
-    console.print(f"{total}; {done} cells finished in {config.out}", highlight=False)
-    console.print(
-        f"Timing: {config.timing.repeats} interleaved repeats after {config.timing.warmup} of warm-up on "
-        f"{', '.join(config.timed_tasks()) or 'no task'}",
-        highlight=False,
-    )
-    absent = list(missing(config))
-    if absent:
-        console.print("Not on this machine (the hub is asked for what it has, the rest must be brought here):")
-        for line in absent:
-            console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
-    for line in (*_time(list(works(config, cells, run)), known, Path(config.out)), *_memory(config, known)):
+        console.print(_table([cell for cell in cells if cell.model == model.name], finished, known, config))
+    lines = (*_summary(config, cells, finished), *_time(left_to_do(config, cells, run), known, Path(config.out)))
+    for line in (*lines, *_memory(config, known)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _groups(cells: list[Cell]) -> list[list[Cell]]:
-    """The draws of one control on one task together."""
-    groups: dict[Any, list[Cell]] = {}
+def _table(cells: Sequence[Cell], finished: Container[str], known: Costs, config: RunConfig) -> Table:
+    """A line for the draws of one condition on one task."""
+    table = Table("what is done to the model", "task", "cells", "answers", "timed", "finished", "about s", box=None)
+    groups: dict[Any, list[Cell]] = defaultdict(list)
     for cell in cells:
-        groups.setdefault((cell.condition, cell.task), []).append(cell)
-    return list(groups.values())
+        groups[cell.condition, cell.task].append(cell)
+    for group in groups.values():
+        first, left = group[0], [cell for cell in group if cell.name not in finished]
+        rate = known.rate(Work("answer", first.model, first.task, first.patch))
+        row = {"patch": first.patch, "selection": first.selection, "fraction": first.fraction, "params": first.settings}
+        table.add_row(
+            display.what(row),
+            first.task,
+            str(len(group)),
+            "all" if first.limit is None else str(first.limit * len(group)),
+            "yes" if first.timed and first.task in config.timed_tasks() else "",
+            str(len(group) - len(left) or ""),
+            "" if rate is None or (left and first.limit is None) else f"{(first.limit or 0) * len(left) * rate:.0f}",
+        )
+    return table
 
 
-def _line(group: list[Cell], stored: dict[str, Any], known: Costs, config: RunConfig) -> list[str]:
-    first = group[0]
-    row = {"patch": first.patch, "selection": first.selection, "fraction": first.fraction, "params": first.settings}
-    counts = [cell.limit for cell in group]
-    answers = "all" if None in counts else str(sum(count or 0 for count in counts))
-    finished = sum(cell.name in stored for cell in group)
-    left = [cell.limit for cell in group if cell.name not in stored]
-    rate = known.rate(Work("answer", first.model, first.task, first.patch))
-    seconds = "" if rate is None or None in left else f"{sum(count or 0 for count in left) * rate:.0f}"
-    timed = "yes" if is_timed(first, config) else ""
-    return [display.what(row), first.task, str(len(group)), answers, timed, str(finished or ""), seconds]
+def _summary(config: RunConfig, cells: Sequence[Cell], finished: Container[str]) -> Iterator[str]:
+    answers = sum(cell.limit or 0 for cell in cells)
+    more = ", and all samples of the cells without a limit" if any(cell.limit is None for cell in cells) else ""
+    done = sum(cell.name in finished for cell in cells)
+    yield f"{len(cells)} cells, up to {answers:,} answers{more}; {done} cells finished in {config.out}"
+    yield (
+        f"Timing: {config.timing.repeats} interleaved repeats after {config.timing.warmup} of warm-up on "
+        f"{', '.join(config.timed_tasks()) or 'no task'}"
+    )
+    absent = [f"  {line}" for line in missing(config)]
+    if absent:
+        yield "Not on this machine (the hub is asked for what it has, the rest must be brought here):"
+    yield from absent
 
 
-def _time(left: list[Work], known: Costs, out: Path) -> Iterator[str]:
+def _time(left: Left, known: Costs, out: Path) -> Iterator[str]:
     """What the work that is left may take, and what that is known from."""
     if not left:
         yield "Time: nothing is left to do but the leaderboard."
@@ -99,22 +129,20 @@ def _time(left: list[Work], known: Costs, out: Path) -> Iterator[str]:
         yield "No estimate of time: no run of these models and tasks has been computed on this machine yet."
         return
     source = "this run so far" if known.source == out else f"the run in {known.source}"
-    missing = ", ".join(dict.fromkeys(f"{work.kind} {work.task}".strip() for work in unknown))
-    yield f"Time: about {duration(seconds)}, by {source}" + (
-        f"; not counted, never measured: {missing}" if missing else ""
-    )
+    rest = ", ".join(dict.fromkeys(f"{work.kind} {work.task}".strip() for work in unknown))
+    yield f"Time: about {duration(seconds)}, by {source}" + (f"; not counted, never measured: {rest}" if rest else "")
 
 
 def _memory(config: RunConfig, known: Costs) -> Iterator[str]:
     """The most memory that each model may need: as it was measured, else by its number of parameters."""
+    from coreheads.doctor.model import needed_bytes
+
     for model in config.models:
         if model.name in known.peak_bytes:
             kind = "allocated on the GPU" if config.device.startswith("cuda") else "of the whole process"
             yield f"Memory: {model.name} took {gib(known.peak_bytes[model.name])} ({kind}) in {known.source}"
             continue
         try:
-            from coreheads.doctor.model import needed_bytes
-
             weights, cache, tokens = needed_bytes(model.id, model.dtype)
         except UserError:
             yield f"Memory: no estimate for {model.name}: never run here, and its size is not known"

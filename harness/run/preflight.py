@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from coreheads.config.schema import RunConfig
 from coreheads.errors import UserError
 from coreheads.heads.profile import HeadProfile
-
-if TYPE_CHECKING:
-    from coreheads.config.schema import RunConfig
+from coreheads.store.folder import RunFolder
+from coreheads.tasks import registry
 
 
 def look(
@@ -26,8 +26,6 @@ def look(
     Mini data is passed over: it is made on first use. UserError for the first task whose data is not there or of no
     use.
     """
-    from coreheads.tasks import registry
-
     for name in names:
         task = registry.get(name)
         if task.is_mini:
@@ -38,10 +36,20 @@ def look(
                 raise UserError(f"task {name}: {file.path}: not there, expected {file.what}")
 
 
+def check_data(config: RunConfig, models: Collection[str], folder: RunFolder) -> None:
+    """UserError where a task has no data that can be used, for what these models are still to do."""
+    busy = [model for model in config.models if model.name in models]
+    if any(model.heads is None and not folder.heads_path(model.name).exists() for model in busy):
+        wanted = config.profile
+        look(wanted.tasks, wanted.split, wanted.samples, config.data_root, config.options)
+    if busy:
+        look(config.evaluate.tasks, config.evaluate.split, None, config.data_root, config.options)
+
+
 def check_names(config: RunConfig) -> None:
     """UserError for tasks, patches, patch parameters and heads files that do not exist, before a model is loaded."""
+    from coreheads.adapters.checkpoints.installed import described
     from coreheads.adapters.patches.registry import make_patch
-    from coreheads.tasks import registry
 
     for name in config.evaluate.tasks:
         registry.get(name).split(config.evaluate.split)
@@ -61,14 +69,27 @@ def check_names(config: RunConfig) -> None:
         make_patch(group.patch, {(0, 0)}, **group.params)
     for model in config.models:
         if model.heads is not None:
-            _check_heads(HeadProfile.load(model.heads), model.id)
+            profile, shape = HeadProfile.load(model.heads), described(model.id)
+            if shape is not None:
+                # what is odd but possible is said when the model is loaded
+                with warnings.catch_warnings(action="ignore"):
+                    profile.check_model(shape)
 
 
-def _check_heads(profile: HeadProfile, model: str) -> None:
-    """UserError where the heads are another model's, as far as its configuration is on this machine."""
-    from coreheads.adapters.checkpoints.installed import described
+def missing(config: RunConfig) -> Iterator[str]:
+    """One line for every checkpoint, file and folder that the run would have to fetch or would not find; no network."""
+    from coreheads.adapters.checkpoints.installed import found
 
-    shape = described(model)
-    if shape is not None:
-        with warnings.catch_warnings(action="ignore"):  # what is odd but possible is said when the model is loaded
-            profile.check_model(shape)
+    here = {model.id for model in found()}
+    for model in config.models:
+        if model.id not in here and not (Path(model.id).expanduser() / "config.json").is_file():
+            yield f"model {model.id}: not on this machine, expected in the hub's cache or as a folder"
+    splits = {(name, config.evaluate.split): None for name in config.evaluate.tasks}
+    splits |= {(name, config.profile.split): None for name in config.profile.tasks}
+    lines: dict[str, None] = {}
+    for name, split in splits:
+        task = registry.get(name)
+        for file in task.expected(config.data_root, split, config.options.get(name)):
+            if not (file.present or file.optional or task.is_mini):
+                lines[f"data {file.path}: {file.what}"] = None
+    yield from lines

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 
 from coreheads.config.cells import Cell
 from coreheads.config.schema import RunConfig
@@ -21,47 +21,32 @@ def mended(config: RunConfig, cells: Iterable[Cell], folder: RunFolder) -> dict[
     is not counted.
     """
     finished = folder.cells()
-    found: dict[str, int] = {}
-    tasks: dict[str, _Shown] = {}
+    unscored: dict[Cell, set[str]] = {}
     for cell in cells:
-        if not finished.get(cell.name, {}).get("unscored"):
-            continue
-        shown = tasks.setdefault(cell.task, _Shown(cell.task, config))
-        store = folder.samples(cell.name)
-        count = sum(shown.can_be(record) for record in store.unscored if record not in store.refused)
-        if count:
-            found[cell.name] = count
-    return found
+        if cell.name in finished and finished[cell.name].get("unscored"):
+            store = folder.samples(cell.name)
+            unscored[cell] = store.unscored.keys() - store.refused.keys()
+    shown = {}
+    for task in {cell.task for cell in unscored}:
+        own = [records for cell, records in unscored.items() if cell.task == task]
+        shown[task] = _that_can_be_shown(task, set().union(*own), config)
+    counts = {cell.name: len(records & shown[cell.task]) for cell, records in unscored.items()}
+    return {name: count for name, count in counts.items() if count}
 
 
-class _Shown:
-    """Which of one task's records can be shown; each is tried once."""
+def _that_can_be_shown(name: str, records: Collection[str], config: RunConfig) -> set[str]:
+    from coreheads.tasks import registry
 
-    def __init__(self, name: str, config: RunConfig) -> None:
-        from coreheads.tasks import registry
-
-        self._task = registry.get(name)
-        self._config = config
-        self._docs: dict[str, Any] | None = None
-        self._known: dict[str, bool] = {}
-
-    def can_be(self, record: str) -> bool:
-        if record not in self._known:
-            try:
-                self._task.messages(self._records()[record])
-                self._known[record] = True
-            except (UserError, KeyError):
-                self._known[record] = False
-        return self._known[record]
-
-    def _records(self) -> dict[str, Any]:
-        if self._docs is None:
-            self._docs = {}
-            docs = self._task.records(
-                self._config.evaluate.split,
-                data_root=self._config.data_root,
-                family=_ANY_FAMILY,
-                options=self._config.options.get(self._task.name),
-            )
-            self._docs = {self._task.record_id(doc): doc for doc in docs}
-        return self._docs
+    task, shown = registry.get(name), set()
+    with suppress(UserError):
+        for doc in task.records(
+            config.evaluate.split,
+            data_root=config.data_root,
+            family=_ANY_FAMILY,
+            options=config.options.get(name),
+        ):
+            if (record := task.record_id(doc)) in records:
+                with suppress(UserError):
+                    task.messages(doc)
+                    shown.add(record)
+    return shown

@@ -1,7 +1,7 @@
 """A run's folder: its manifest, its lock, its cells. The folder is the run's whole state.
 
 manifest.json     the configuration as resolved, and every process that worked on it
-run.lock          held by the process that works on it now
+run.lock          held by the process that works on it now, which run.owner names
 heads/<model>.json, samples/<cell>.jsonl, cells.jsonl, timings.jsonl, errors/<cell>.txt, costs.json, leaderboard.*,
 figures/
 
@@ -11,19 +11,33 @@ What it says is checked before it is used, and no name in it leads out of it: fo
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
+
+from typing_extensions import TypeIs
 
 from coreheads import environment
+from coreheads.config.cells import Cell
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl, cut_half_line, read_json, read_jsonl, sweep, write_json, write_text, writing
-from coreheads.store.lock import Holder, locked
+from coreheads.store.lock import LockOwner, locked
 from coreheads.store.samples import SampleFile
+from coreheads.store.schema import (
+    SCHEMA_VERSION,
+    CellRecord,
+    CellResult,
+    FailureRecord,
+    Manifest,
+    StoredConfig,
+    TimingRecord,
+)
+from coreheads.store.validation import checked
 from coreheads.text import file_name
 
-SCHEMA_VERSION = 1
+Record = TypeVar("Record", CellRecord, TimingRecord)
+
 FOLDERS = ("heads", "samples", "figures", "figures/examples", "errors")
 
 
@@ -33,27 +47,25 @@ class RunFolder:
     died: the process that worked on it and did not end as it should, when it is opened for work.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
-        self.died: Holder | None = None
-        self._read: dict[str, tuple[tuple[int, int], dict[str, dict[str, Any]]]] = {}
+        self.died: LockOwner | None = None
+        self._read: dict[str, tuple[tuple[int, int], Any]] = {}
 
     @classmethod
     def load(cls, path: str | Path) -> RunFolder:
         """A stored run, for reading; nothing of it is written. UserError where there is none."""
-        from coreheads.store.schema import check_manifest
-
         path = Path(path)
         if not path.is_dir():
             raise UserError(f"{path}: no such folder, expected a run folder written by coreheads run")
-        run = cls(path, {})
-        run.manifest = read_json(run.place("manifest.json"))
-        check_manifest(run.manifest, path / "manifest.json")
+        run = cls(path, None)  # type: ignore[arg-type]  # until it is read
+        name = run.place("manifest.json")
+        run.manifest = checked(Manifest, read_json(name), str(name), "a manifest")
         return run
 
     @classmethod
-    def stored(cls, path: Path, config: dict[str, Any]) -> RunFolder | None:
+    def stored(cls, path: Path, config: Mapping[str, Any]) -> RunFolder | None:
         """The run that the folder holds, None where it holds none; nothing is written.
 
         UserError when it has results of another configuration. A start that failed before anything was computed does
@@ -63,13 +75,13 @@ class RunFolder:
             return None
         run = cls.load(path)
         if run.has_results():
-            _same(path, run.manifest["config"], config)
-        run.manifest["config"] = config
+            _same(path, run.config, config)
+        run.manifest["config"] = cast(StoredConfig, config)
         return run
 
     @classmethod
     @contextmanager
-    def open(cls, path: str | Path, config: dict[str, Any]) -> Iterator[RunFolder]:
+    def open(cls, path: str | Path, config: Mapping[str, Any]) -> Iterator[RunFolder]:
         """Lock a new or interrupted run for work.
 
         config: as resolved. UserError when another process works here, when the folder holds a run with another
@@ -85,7 +97,9 @@ class RunFolder:
             elif any(not entry.name.startswith((".", "run.")) for entry in path.iterdir()):
                 raise UserError(f"{path}: is not empty and holds no run, expected a new folder or one of coreheads run")
             else:
-                run = cls(path, {"schema_version": SCHEMA_VERSION, "config": config, "invocations": []})
+                run = cls(
+                    path, {"schema_version": SCHEMA_VERSION, "config": cast(StoredConfig, config), "invocations": []}
+                )
             run.died = died
             run.manifest["invocations"].append(
                 {
@@ -115,9 +129,8 @@ class RunFolder:
         return any((self.path / name).exists() for name in ("cells.jsonl", "timings.jsonl", "heads", "samples"))
 
     @property
-    def config(self) -> dict[str, Any]:
-        config: dict[str, Any] = self.manifest["config"]
-        return config
+    def config(self) -> StoredConfig:
+        return self.manifest["config"]
 
     def heads_path(self, model: str) -> Path:
         return self.place("heads", f"{file_name(model)}.json")
@@ -127,61 +140,73 @@ class RunFolder:
         if not isinstance(cell_name, str) or file_name(cell_name) != cell_name:
             raise UserError(f"{self.path}: cell {cell_name!r}, expected a name of letters, digits and _.=+- only")
         store = SampleFile(self.place("samples", f"{cell_name}.jsonl"))
-        said = self.cells().get(cell_name, {}).get("n", 0)
-        if said and not store.samples:
-            raise UserError(f"{store.path}: has no sample, cells.jsonl says that there are {said}")
+        finished = self.cells().get(cell_name)
+        if finished is not None and finished["n"] and not store.samples:
+            raise UserError(f"{store.path}: has no sample, cells.jsonl says that there are {finished['n']}")
         return store
 
-    def cells(self) -> dict[str, dict[str, Any]]:
+    def cells(self) -> dict[str, CellRecord]:
         """Finished cells by name, in the order they were finished."""
-        return {name: record for name, record in self._last("cells.jsonl").items() if "failed" not in record}
+        lines = self._last("cells.jsonl", CellRecord, "a cell")
+        return {name: record for name, record in lines.items() if not _is_failure(record)}
 
-    def failures(self) -> dict[str, dict[str, Any]]:
-        """Cells that could not be computed, by name, with the reason as ``failed``; not those that went well later."""
-        return {name: record for name, record in self._last("cells.jsonl").items() if "failed" in record}
+    def failures(self) -> dict[str, FailureRecord]:
+        """Cells that could not be computed, by name; not those that went well later."""
+        lines = self._last("cells.jsonl", CellRecord, "a cell")
+        return {name: record for name, record in lines.items() if _is_failure(record)}
 
-    def timings(self) -> dict[str, dict[str, Any]]:
+    def timings(self) -> dict[str, TimingRecord]:
         """Finished measurements of speed by cell name."""
-        return {name: record for name, record in self._last("timings.jsonl").items() if "failed" not in record}
+        lines = self._last("timings.jsonl", TimingRecord, "a measurement")
+        return {name: record for name, record in lines.items() if not _is_failure(record)}
 
-    def timing_failures(self) -> dict[str, dict[str, Any]]:
-        """Cells whose speed could not be measured, by name, with the reason as ``failed``."""
-        return {name: record for name, record in self._last("timings.jsonl").items() if "failed" in record}
+    def timing_failures(self) -> dict[str, FailureRecord]:
+        """Cells whose speed could not be measured, by name."""
+        lines = self._last("timings.jsonl", TimingRecord, "a measurement")
+        return {name: record for name, record in lines.items() if _is_failure(record)}
 
-    def finish_cell(self, record: dict[str, Any]) -> None:
-        self._append("cells.jsonl", record)
+    def finish_cell(self, cell: Cell, heads: Iterable[Iterable[int]], result: CellResult) -> None:
+        """Store a cell's result; heads: the selected ones, as [layer, head]."""
+        named = {"schema_version": SCHEMA_VERSION, "name": cell.name, "cell": cell.to_json()}
+        self._append("cells.jsonl", {**named, "heads": [list(head) for head in heads], **result})
 
-    def fail_cell(self, record: dict[str, Any], reason: str) -> None:
-        """Note that a cell could not be computed; it is tried again when the run goes on."""
-        self.finish_cell({**record, "failed": reason})
+    def fail_cells(self, cells: Iterable[Cell], reason: str) -> None:
+        """Note that cells could not be computed; they are tried again when the run goes on."""
+        for cell in cells:
+            self._append("cells.jsonl", _failure(cell, reason))
 
-    def finish_timing(self, *records: dict[str, Any]) -> None:
+    def finish_timing(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Store one measurement, of all cells that were timed in turns: all of it or, where that fails, nothing."""
-        self._append("timings.jsonl", *records)
+        self._append("timings.jsonl", *({"schema_version": SCHEMA_VERSION, **record} for record in records))
+
+    def fail_timing(self, cells: Iterable[Cell], reason: str) -> None:
+        """Note that cells could not be timed together."""
+        self._append("timings.jsonl", *(_failure(cell, reason) for cell in cells))
 
     def note_error(self, cell_name: str, text: str) -> None:
         """Keep an error's whole text as errors/<cell>.txt."""
         with writing(self.path):
             write_text(self.place("errors", f"{file_name(cell_name)}.txt"), text)
 
-    def _append(self, name: str, *records: dict[str, Any]) -> None:
+    def _append(self, name: str, *records: object) -> None:
         with writing(self.path):
-            append_jsonl(self.place(name), *({"schema_version": SCHEMA_VERSION, **record} for record in records))
+            append_jsonl(self.place(name), *records)
 
-    def _last(self, name: str) -> dict[str, dict[str, Any]]:
-        from coreheads.store.schema import check_cell, check_timing
-
+    def _last(self, name: str, kind: type[Record], what: str) -> dict[str, Record | FailureRecord]:
+        """The last line of every cell, by its name; read again where the file has changed."""
         path = self.place(name)
         about = path.stat() if path.exists() else None
         state = (about.st_size, about.st_mtime_ns) if about is not None else (0, 0)
         if name not in self._read or self._read[name][0] != state:
-            check: Callable[[Any, Path, int], None] = check_cell if name == "cells.jsonl" else check_timing
-            found: dict[str, dict[str, Any]] = {}
-            for number, record in enumerate(read_jsonl(path), 1):
-                check(record, path, number)
-                found[record["name"]] = record
-            self._read[name] = state, found
-        return dict(self._read[name][1])
+            last: dict[str, Record | FailureRecord] = {}
+            for number, line in enumerate(read_jsonl(path), 1):
+                failed = isinstance(line, dict) and "failed" in line
+                where = f"{path}: line {number}"
+                record = checked(FailureRecord, line, where, what) if failed else checked(kind, line, where, what)
+                last[record["name"]] = record
+            self._read[name] = state, last
+        lines: dict[str, Record | FailureRecord] = self._read[name][1]
+        return lines
 
     def _tidy(self) -> None:
         """Take away what a killed process left half written."""
@@ -192,7 +217,15 @@ class RunFolder:
             sweep(self.place(name))
 
 
-def _same(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+def _is_failure(record: CellRecord | TimingRecord | FailureRecord) -> TypeIs[FailureRecord]:
+    return "failed" in record
+
+
+def _failure(cell: Cell, reason: str) -> FailureRecord:
+    return {"schema_version": SCHEMA_VERSION, "name": cell.name, "cell": cell.to_json(), "failed": reason}
+
+
+def _same(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     old, new = dict(_leaves(stored)), dict(_leaves(wanted))
     changed = [
         f"{key}: {json.dumps(old.get(key))} there, {json.dumps(new.get(key))} now"

@@ -1,9 +1,9 @@
 """One process at a time in a run's folder, and whether the last one ended as it should.
 
-``run.lock`` names its holder (pid, when that process began, host) and is held by the system's own lock, which drops
-with the process, however it dies. It stays empty after an orderly end: what still stands in it names a dead process.
-Where the file system has no such lock, or does not share it between machines, ``run.pid`` stands in its place: whoever
-makes the file holds the run.
+``run.lock`` is held by the system's own lock, which drops with the process, however it dies. Where the file system has
+no such lock, or does not share it between machines, the file ``run.pid`` stands in its place: whoever makes it holds
+the run. ``run.owner`` names the process that holds it; after an orderly end it is gone, so one that still stands there
+while the lock is free names a dead process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from coreheads import environment
 from coreheads.errors import UserError
@@ -28,155 +29,81 @@ _OWN_MACHINE_ONLY = {"nolock", "local_lock=flock", "local_lock=all", "localflock
 
 
 @dataclass(frozen=True)
-class Holder:
-    """A process: created is when it began, in seconds since the epoch, so that another one of its pid is not it."""
+class LockOwner:
+    """A process that holds, or held, a folder. since: UTC, ISO 8601."""
 
     pid: int
     host: str
-    created: float
     since: str = ""
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
 
-    @property
-    def here(self) -> bool:
-        return self.host == platform.node()
-
-    def lives(self) -> bool:
-        """Whether it runs; only to be asked of a process of this machine."""
-        import psutil
-
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.created) < 2
-        except psutil.NoSuchProcess:
-            return False
-        except psutil.Error:
-            return True  # somebody else's, who says nothing of it
-
 
 @contextmanager
-def locked(folder: Path, name: str = "run") -> Iterator[Holder | None]:
-    """Hold a run's folder, which exists; gives the process that died while it held it, None where none did.
+def locked(folder: Path, name: str = "run") -> Iterator[LockOwner | None]:
+    """Hold a folder that exists.
 
-    name: of the lock's files. UserError that names pid and host of the process that holds it now.
+    Args:
+        folder: The run's folder, or one that is published into.
+        name: Of the lock's files.
+
+    Yields:
+        The process that died while it held the folder, None where none did.
+
+    Raises:
+        UserError: Another process holds it; names its pid and host.
     """
-    path = folder / f"{name}.lock"
-    if path.is_symlink():
-        raise UserError(f"{path}: is a link, expected a file of the run")
-    with writing(path):
-        stream = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+")
-    with stream:
-        if _held_by_system(stream, folder):
-            left = _read(stream)
-            with _noted(stream, folder):
-                yield left
-        else:
-            with _held_by_file(folder / f"{name}.pid") as left:
-                yield left
-
-
-def _held_by_system(stream: IO[str], folder: Path) -> bool:
-    """Take the system's lock; False where there is none of use."""
-    import fcntl
-
-    if _mount_options(folder) & _OWN_MACHINE_ONLY:
-        return False
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise _refused(folder, _read(stream)) from None
-    except OSError as error:
-        if error.errno in _UNSUPPORTED:
-            return False
-        raise
-    return True
-
-
-@contextmanager
-def _noted(stream: IO[str], folder: Path) -> Iterator[None]:
-    """Have this process's name in the lock file inside the block."""
+    lock, marker, note = (folder / f"{name}.{kind}" for kind in ("lock", "pid", "owner"))
+    for path in (lock, marker, note):
+        if path.is_symlink():
+            raise UserError(f"{path}: is a link, expected a file of the run")
     with writing(folder):
-        stream.seek(0)
-        stream.truncate()
-        stream.write(_own())
-        stream.flush()
+        held = _acquired(lock, marker, note)
     try:
-        yield
-    finally:
-        with suppress(OSError):  # then it says that this process died, which costs a line
-            os.ftruncate(stream.fileno(), 0)
-
-
-@contextmanager
-def _held_by_file(path: Path) -> Iterator[Holder | None]:
-    """Hold a file that only one process can make."""
-    left = None
-    with writing(path):
-        while not _made(path):
-            with suppress(FileNotFoundError), path.open() as stream:
-                left = _read(stream)
-                if left is None or not left.here or left.lives():
-                    sure = f"; if that process has died, delete {path}"
-                    raise _refused(path.parent, left, "" if left is not None and left.here else sure)
-                _take_away(path, left)
-    try:
-        yield left
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _made(path: Path) -> bool:
-    """Make the file, complete from the beginning; False where it is there."""
-    own = path.with_name(f".{path.name}.{platform.node()}-{os.getpid()}.tmp")
-    own.write_text(_own(), encoding="utf-8")
-    try:
-        os.link(own, path)
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without links
+        died = _read(note)
+        with writing(note):
+            note.write_text(json.dumps(asdict(LockOwner(os.getpid(), platform.node(), environment.now()))) + "\n")
         try:
-            with path.open("x", encoding="utf-8") as stream:
-                stream.write(_own())
-        except FileExistsError:
-            return False
+            yield died
+        finally:
+            with suppress(OSError):  # then it says that this process died, which costs a line
+                note.unlink()
     finally:
-        own.unlink(missing_ok=True)
-    return True
+        held.release()
 
 
-def _take_away(path: Path, dead: Holder) -> None:
-    """Remove a dead process's file, and no other: another process may have been faster."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    path.rename(aside)
-    with aside.open() as stream:
-        found = _read(stream)
-    if found != dead:
-        aside.rename(path)
-        raise _refused(path.parent, found)
-    aside.unlink()
+def _acquired(lock: Path, marker: Path, note: Path) -> BaseFileLock:
+    """The system's lock, or that by a file, which takes away a dead process's of this machine by itself."""
+    if not _mount_options(lock.parent) & _OWN_MACHINE_ONLY:
+        try:
+            return _taken(FileLock(lock, blocking=False, fallback_to_soft=False), note)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+    return _taken(SoftFileLock(marker, blocking=False), note, marker)
 
 
-def _own() -> str:
-    import psutil
+def _taken(lock: BaseFileLock, note: Path, marker: Path | None = None) -> BaseFileLock:
+    try:
+        lock.acquire()
+    except Timeout:
+        owner = _read(note)
+        who = "another process" if owner is None else f"{owner} (since {owner.since})" if owner.since else str(owner)
+        here = owner is not None and owner.host == platform.node()
+        more = "" if marker is None or here else f"; if that process has died, delete {marker}"
+        raise UserError(f"{note.parent}: {who} works in this folder now; wait, or give another one{more}") from None
+    return lock
 
-    own = Holder(os.getpid(), platform.node(), psutil.Process().create_time(), environment.now())
-    return json.dumps(asdict(own)) + "\n"
 
-
-def _read(stream: IO[str]) -> Holder | None:
+def _read(note: Path) -> LockOwner | None:
     """The process that the file names; None where it names none."""
     try:
-        stream.seek(0)
-        found = json.loads(stream.read(10_000))
-        return Holder(int(found["pid"]), str(found["host"]), float(found["created"]), str(found.get("since", "")))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+        with note.open("rb") as stream:
+            named = json.loads(stream.read(10_000))
+        return LockOwner(int(named["pid"]), str(named["host"]), str(named.get("since", "")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         return None
-
-
-def _refused(folder: Path, holder: Holder | None, more: str = "") -> UserError:
-    who = "another process" if holder is None else f"{holder} (since {holder.since})" if holder.since else str(holder)
-    return UserError(f"{folder}: {who} works in this folder now; wait, or give another one{more}")
 
 
 def _mount_options(folder: Path) -> set[str]:

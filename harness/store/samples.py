@@ -4,48 +4,42 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal
 
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl, cut_half_line, read_jsonl, sync_file, writing
-
-SCHEMA_VERSION = 1
-
-By = Literal["data", "model"]
+from coreheads.store.schema import SCHEMA_VERSION, By, SampleRecord, UnscoredRecord
+from coreheads.store.validation import checked
 
 
 class SampleFile:
     """``samples/<cell>.jsonl``: what a run has, and where it puts what it gets.
 
-    A line: schema_version, record_id, response, score (the main metric), scores (all metrics), prompt_tokens, margin
-    (see ``adapters.generation.generate.Generation``; null where it is no number), and group where the task's score is
-    a mean over groups; of a sample that cannot be scored: schema_version, record_id, unscored (the reason), and by,
-    who could not: "data", which may be mended, or "model", which would not do otherwise when it was asked again.
-    ``samples`` holds the former by record id, ``unscored`` the reasons of the latter, ``refused`` those of the model
-    among them. A sample may be scored after it could not be: the later line counts. The file of a killed run may end
-    in half a line, which is cut off before anything is appended; reading changes nothing.
+    A sample may be scored after it could not be: the later line counts. The file of a killed run may end in half a
+    line, which is cut off before anything is appended; reading changes nothing.
+
+    Attributes:
+        samples: What is scored, by record id.
+        unscored: Reasons of what cannot be scored, by record id.
+        refused: Those of the model among them.
     """
 
     def __init__(self, path: Path) -> None:
-        from coreheads.store.schema import check_sample
-
         self.path = path
-        self.samples: dict[str, dict[str, Any]] = {}
+        self.samples: dict[str, SampleRecord] = {}
         self.unscored: dict[str, str] = {}
         self.refused: dict[str, str] = {}
         self._whole = False
         self._synced = True
         for number, line in enumerate(read_jsonl(path), 1):
-            check_sample(line, path, number)
-            record = line["record_id"]
-            if record in self.samples:
-                raise UserError(f"{path}: record_id {record!r} is there twice, expected once")
-            self.unscored.pop(record, None)
-            self.refused.pop(record, None)
-            if "unscored" in line:
-                self._leave_out(record, line["unscored"], line.get("by", "data"))
+            where = f"{path}: line {number}"
+            if isinstance(line, dict) and "unscored" in line:
+                left_out = checked(UnscoredRecord, line, where, "a sample")
+                self._forget(left_out["record_id"])
+                self._leave_out(left_out["record_id"], left_out["unscored"], left_out.get("by", "data"))
             else:
-                self.samples[record] = line
+                sample = checked(SampleRecord, line, where, "a sample")
+                self._forget(sample["record_id"])
+                self.samples[sample["record_id"]] = sample
         self._written = dict(self.unscored)
 
     def __len__(self) -> int:
@@ -74,12 +68,19 @@ class SampleFile:
                 sync_file(self.path)
             self._synced = True
 
+    def _forget(self, record_id: str) -> None:
+        """What an earlier line said of a record that could not be scored; a scored one has no other line."""
+        if record_id in self.samples:
+            raise UserError(f"{self.path}: record_id {record_id!r} is there twice, expected once")
+        self.unscored.pop(record_id, None)
+        self.refused.pop(record_id, None)
+
     def _leave_out(self, record_id: str, reason: str, by: By) -> None:
         self.unscored[record_id] = reason
         if by == "model":
             self.refused[record_id] = reason
 
-    def _append(self, line: dict[str, Any]) -> None:
+    def _append(self, line: SampleRecord | UnscoredRecord) -> None:
         with writing(self.path):
             if not self._whole and self.path.exists():
                 cut_half_line(self.path)
@@ -100,7 +101,7 @@ class SampleFile:
         """Append one sample, on disk after `sync`. A record that is there raises ValueError: none is done twice."""
         if record_id in self:
             raise ValueError(f"{self.path}: record {record_id!r} was evaluated twice")
-        line = {
+        line: SampleRecord = {
             "schema_version": SCHEMA_VERSION,
             "record_id": record_id,
             "response": response,
@@ -108,7 +109,8 @@ class SampleFile:
             "scores": scores,
             "prompt_tokens": prompt_tokens,
             "margin": None if margin is None or not math.isfinite(margin) else float(f"{margin:.4g}"),
-            **({} if group is None else {"group": group}),
         }
+        if group is not None:
+            line["group"] = group
         self._append(line)
         self.samples[record_id] = line

@@ -1,28 +1,19 @@
-"""What a run folder's lines must look like: folders are shared, so what they say is checked before it is used.
+"""What the files of a run folder hold: every record that is stored, declared once, with the bounds it is read with.
 
-Only reading a run folder imports this module (pydantic is slow to import).
+A field that need not be there (``NotRequired``) is missing from records of versions that did not know it.
 """
 
 from __future__ import annotations
 
-import json
-from functools import lru_cache
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, with_config
+from typing_extensions import TypedDict  # typing's own serves pydantic from Python 3.12 on
 
-from coreheads.config.cells import Cell
-from coreheads.errors import UserError, brief
 from coreheads.heads.selections import KINDS
 from coreheads.text import file_name
 
 SCHEMA_VERSION = 1
-
-Count = Annotated[int, Field(ge=0, le=10**15)]
-Seconds = Annotated[float, Field(ge=0, le=1e9)]
-Positive = Annotated[float, Field(ge=1e-12, le=1e9)]
-Value = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
 def _is_file_name(name: Any) -> Any:
@@ -32,190 +23,308 @@ def _is_file_name(name: Any) -> Any:
     return name
 
 
-_READ = ("model", "task", "patch", "params", "selection", "fraction", "draw", "heads")
-"""Fields of a cell that every reader counts on."""
+def _is_selection(kind: str) -> str:
+    if kind not in KINDS:
+        raise ValueError(f"null or {', '.join(KINDS)}")
+    return kind
 
-_Plain = str | int | float | bool | None
 
+def _are_plain(params: Any) -> Any:
+    if not isinstance(params, dict) or not all(isinstance(value, Plain) for value in params.values()):
+        raise ValueError("names with texts and numbers")
+    return params
+
+
+def _one_length(phases: Any) -> Any:
+    if len({len(phases[name]) for name in ("preprocess", "vision", "prefill", "decode")}) > 1:
+        raise ValueError("lists of one length: phases were repeated equally often")
+    return phases
+
+
+Count = Annotated[int, Field(ge=0, le=10**15)]
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+Positive = Annotated[float, Field(ge=1e-12, le=1e9)]
+Value = Annotated[float, Field(ge=-1e9, le=1e9)]
 Name = Annotated[str, BeforeValidator(_is_file_name)]
+Plain = str | int | float | bool | None
+Pair = Annotated[list[Count], Field(min_length=2, max_length=2)]
+"""A head as [layer, query head], both from 0."""
+
+By = Literal["data", "model"]
+"""Who could not score a sample: its data, which may be mended, or the model, which would not do otherwise again."""
+
+_read = with_config(ConfigDict(strict=True, allow_inf_nan=False, extra="ignore"))
+_exact = with_config(ConfigDict(strict=True, allow_inf_nan=False, extra="forbid"))
 
 
-class _Line(BaseModel):
-    """Fields that are read; others may stand beside them."""
+@_exact
+class StoredCell(TypedDict):
+    """A :class:`coreheads.config.cells.Cell` as JSON."""
 
-    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="ignore")
+    model: str
+    """The model's name in the run."""
+    task: str
+    patch: str
+    """A registered patch; ``none`` for the dense model."""
+    params: Annotated[dict[str, Plain], BeforeValidator(_are_plain)]
+    """The patch's settings by name."""
+    selection: Annotated[str, AfterValidator(_is_selection)] | None
+    """The rule that picked the heads; null for the dense model."""
+    fraction: float | None
+    """Of all heads of the language model, in (0, 1]; null where the selection has no size."""
+    draw: int | None
+    """Number of a random draw, from 0; null where nothing is drawn."""
+    seed: NotRequired[int | None]
+    """What the heads were drawn with; null where nothing is drawn."""
+    heads: list[Pair]
+    """The heads of an explicit selection; else empty."""
+    limit: NotRequired[int | None]
+    """How many samples are asked; null: all."""
+    within: NotRequired[int | None]
+    """The first so many samples of the task are those that the dense model answers, too; null: all."""
+    timed: NotRequired[bool]
+    """Whether its speed is measured where its task is timed."""
 
 
-class _Versioned(_Line):
+@_read
+class SampleRecord(TypedDict):
+    """A line of ``samples/<cell>.jsonl``: one answer and its scores."""
+
     schema_version: int
-
-    @model_validator(mode="after")
-    def _readable(self) -> _Versioned:
-        if self.schema_version != SCHEMA_VERSION:
-            raise ValueError(f"schema_version is {self.schema_version}, this version reads {SCHEMA_VERSION}")
-        return self
-
-
-class _Named(_Versioned):
-    name: Name
-    cell: dict[str, Any]
-    failed: str | None = None
-
-    @model_validator(mode="after")
-    def _is_cell(self) -> _Named:
-        missing = [name for name in _READ if name not in self.cell]
-        if missing:
-            raise ValueError(f"cell has no {missing[0]}")
-        if self.cell["selection"] not in (None, *KINDS):
-            raise ValueError(f"cell.selection is {brief(self.cell['selection'])}, expected null or {', '.join(KINDS)}")
-        params = self.cell["params"]
-        if not isinstance(params, dict) or not all(isinstance(value, _Plain) for value in params.values()):
-            raise ValueError("cell.params, expected names with texts and numbers")
-        try:
-            # as JSON, where lists may stand for tuples however strict one is
-            _cells().validate_json(json.dumps({**self.cell, "params": sorted(params.items())}))
-        except ValidationError as error:
-            fault = error.errors(include_url=False)[0]
-            raise ValueError(f"cell.{_place(fault)}: {fault['msg']}") from None
-        return self
-
-
-class _Failed(_Named):
-    failed: str
-
-
-class _CellLine(_Named):
-    heads: list[Annotated[list[Count], Field(min_length=2, max_length=2)]]
-    metric: str
-    n: Count
-    score: Value | None = None
-    seconds: Seconds | None = None
-    unscored: Count | None = None
-    unscored_example: str | None = None
-    empty: Count | None = None
-    empty_example: str | None = None
-    nonfinite: Count | None = None
-    over_context: Count | None = None
-    tokens_median: Value | None = None
-    kv_bytes_ratio: Value | None = None
-    variant: str | None = None
-    aggregates: dict[str, Value] | None = None
-
-
-class _Phases(_Line):
-    preprocess: list[Seconds]
-    vision: list[Seconds]
-    prefill: Annotated[list[Positive], Field(min_length=1)]
-    decode: Annotated[list[Positive], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _as_many(self) -> _Phases:
-        if len({len(times) for times in (self.preprocess, self.vision, self.prefill, self.decode)}) > 1:
-            raise ValueError("phases were repeated equally often, expected lists of one length")
-        return self
-
-
-class _Times(_Line):
-    dense: _Phases
-    patched: _Phases
-    ceiling: _Phases | None = None
-
-
-class _TimingLine(_Named):
-    device: str
-    prompt_tokens: Count
-    decode_tokens: Count
-    repeats: Count
-    dense_kernel: str
-    kv_bytes_ratio: Value | None
-    peak_memory_ratio: Value | None
-    times: _Times
-
-
-class _SampleLine(_Versioned):
     record_id: str
+    """The benchmark's own id of the record, unique within its task."""
     response: str
+    """The model's answer as text; empty in a run that was published without responses."""
     score: Value
-    scores: dict[str, Value] = {}
+    """The task's main metric, most often in [0, 1]."""
+    scores: NotRequired[dict[str, Value]]
+    """All of the task's metrics by name."""
     prompt_tokens: Count
-    margin: float | None = None
-    group: str | None = None
+    """Length of the prompt, vision tokens included."""
+    margin: NotRequired[float | None]
+    """Smallest lead of the chosen token's logit over the next one's while it answered; null where it is not finite."""
+    group: NotRequired[str]
+    """The record's group, only where the task's score is a mean over groups."""
 
 
-class _LeftOutLine(_Versioned):
+@_read
+class UnscoredRecord(TypedDict):
+    """A line of ``samples/<cell>.jsonl``: a sample that cannot be scored."""
+
+    schema_version: int
     record_id: str
     unscored: str
-    by: Literal["data", "model"] = "data"
+    """Why."""
+    by: NotRequired[By]
+    """Who could not; ``data`` where it is missing."""
 
 
-class _Machine(_Line):
-    device: str = "cpu"
+@_read
+class _Named(TypedDict):
+    schema_version: int
+    name: Name
+    """The cell's name, which is its file's name, too."""
+    cell: StoredCell
+
+
+class FailureRecord(_Named):
+    """A line of ``cells.jsonl`` or ``timings.jsonl``: a cell that could not be evaluated, or not be timed."""
+
+    failed: str
+    """Why, in one line; the whole text of an error lies in ``errors/``."""
+
+
+class CellResult(TypedDict):
+    """What evaluating a cell gives."""
+
+    n: Count
+    """Samples that have a score."""
+    score: NotRequired[Value | None]
+    """The metric over the whole cell; null where no sample of a random draw could be scored."""
+    metric: str
+    """The metric that the board shows."""
+    metrics: NotRequired[dict[str, float]]
+    """All that lmms-eval prints of the cell."""
+    aggregates: NotRequired[dict[str, Value] | None]
+    """Of these, the scores of the whole set that are no means over samples."""
+    variant: NotRequired[str | None]
+    """How the task was scored, where there is a choice."""
+    unscored: NotRequired[Count | None]
+    """Samples that cannot be used and are in no score."""
+    unscored_example: NotRequired[str | None]
+    """The first of them with its reason; null where there is none."""
+    nonfinite: NotRequired[Count | None]
+    """Of the unscored, those whose logits were not finite."""
+    over_context: NotRequired[Count | None]
+    """Of the unscored, those that the model refused for another reason: too long for its context."""
+    empty: NotRequired[Count | None]
+    """Answers without text, which are scored."""
+    empty_example: NotRequired[str | None]
+    """The first record that was answered without text; null where there is none."""
+    tokens_median: NotRequired[Value | None]
+    """Median prompt length in tokens; null without a scored sample."""
+    kv_bytes_ratio: NotRequired[Value | None]
+    """KV bytes kept over dense at ``tokens_median``; null where the patch keeps all or does not say."""
+    seconds: NotRequired[Seconds | None]
+    """How long the call that finished the cell took."""
+
+
+class CellRecord(_Named, CellResult):
+    """A line of ``cells.jsonl``: a finished cell."""
+
+    heads: list[Pair]
+    """The selected heads."""
+
+
+@_read
+class Phases(TypedDict):
+    """Seconds of every repeat, phase by phase; lists of one length."""
+
+    preprocess: list[Seconds]
+    """From media to the prompt's tensors."""
+    vision: list[Seconds]
+    """The vision tower."""
+    prefill: Annotated[list[Positive], Field(min_length=1)]
+    """The language model over the whole prompt."""
+    decode: Annotated[list[Positive], Field(min_length=1)]
+    """Per answer token."""
+
+
+@_read
+class Times(TypedDict):
+    """Interleaved times of one cell."""
+
+    dense: Annotated[Phases, AfterValidator(_one_length)]
+    """The dense model's; the very same for all cells of one measurement."""
+    patched: Annotated[Phases, AfterValidator(_one_length)]
+    ceiling: NotRequired[Annotated[Phases, AfterValidator(_one_length)] | None]
+    """With the other heads' attention left out; missing where the patch does not know what that is."""
+
+
+class TimingRecord(_Named):
+    """A line of ``timings.jsonl``: the speed of a cell."""
+
+    device: str
+    """The device in words."""
+    dtype: NotRequired[str]
+    record_id: NotRequired[str]
+    """The record whose prompt was timed: that of median length."""
+    prompt_tokens: Count
+    """Its length."""
+    decode_tokens: Count
+    """How many answer tokens were decoded a repeat."""
+    repeats: Count
+    """Interleaved repeats after warm-up."""
+    dense_kernel: str
+    """The dense attention that was fastest on the device."""
+    kernels: NotRequired[dict[str, float]]
+    """Median seconds of prefill of every dense kernel that was tried."""
+    kv_bytes_ratio: Value | None
+    """KV bytes kept over dense at ``prompt_tokens``; null where the patch keeps all or does not say."""
+    peak_memory_ratio: Value | None
+    """Peak memory over dense; null where the device does not count it."""
+    times: Times
+
+
+@_read
+class Machine(TypedDict):
+    """Where a process ran."""
+
+    device: NotRequired[str]
+    """As asked for: cpu, cuda:0."""
     name: str
+    """The device in words."""
     system: str
+    """Operating system."""
+    cores: NotRequired[Count | None]
+    """Logical CPU cores; null where the system does not say."""
 
 
-class _Invocation(_Line):
+@_read
+class Invocation(TypedDict):
+    """One process that worked on the run."""
+
     started: str
+    """UTC, ISO 8601, to the second."""
     command: str
+    """As one could type it again."""
     versions: dict[str, str | None]
+    """Of the packages that matter; null where one is not installed."""
     revision: str | None
-    machine: _Machine
+    """Git revision of the source, with ``+changes``; null outside a checkout."""
+    machine: Machine
 
 
-class _Model(_Line):
+@_read
+class StoredModel(TypedDict):
+    """A model of the configuration; the fields that are read of it."""
+
     id: str
+    """A hub id or a local folder."""
     name: Annotated[str, Field(min_length=1)]
+    """What the run calls it."""
+    revision: NotRequired[Any]
+    heads: NotRequired[Any]
+    """A heads file that was given; null where heads are found."""
 
 
-class _Config(_Line):
-    models: Annotated[list[_Model], Field(min_length=1)]
-    device: str = "cpu"
+@_read
+class StoredConfig(TypedDict):
+    """The configuration as resolved: a :class:`coreheads.config.schema.RunConfig` as JSON; what is read of it here."""
+
+    models: Annotated[list[StoredModel], Field(min_length=1)]
+    device: NotRequired[str]
+    out: NotRequired[Any]
+    data_root: NotRequired[Any]
+    evaluate: NotRequired[Any]
+    options: NotRequired[Any]
 
 
-class _Manifest(_Versioned):
-    config: _Config
-    invocations: Annotated[list[_Invocation], Field(min_length=1)]
+@_read
+class Published(TypedDict):
+    """What was left out of a published run, and which run it is the copy of."""
+
+    of: str
+    """Digest of how, when and where that run was first started."""
+    responses: bool
+    pictures: bool
+    paths: str
 
 
-def check_manifest(content: Any, path: Path) -> None:
-    _check(_Manifest, content, f"{path}", "a manifest written by coreheads run")
+@_read
+class Manifest(TypedDict):
+    """``manifest.json``."""
+
+    schema_version: int
+    config: StoredConfig
+    invocations: Annotated[list[Invocation], Field(min_length=1)]
+    """Every process that worked on the run, the first one first."""
+    published: NotRequired[Any]
+    """A :class:`Published`, only in a published copy."""
 
 
-def check_cell(record: Any, path: Path, number: int) -> None:
-    kind = _Failed if isinstance(record, dict) and "failed" in record else _CellLine
-    _check(kind, record, f"{path}: line {number}", "a cell written by coreheads run")
+@_read
+class SpentRecord(TypedDict):
+    """What one kind of work has cost."""
+
+    kind: Literal["load", "profile", "answer", "time"]
+    """A model's loading (1 unit), finding heads (units are samples), answering (answers), timing (repeats)."""
+    model: str
+    task: str
+    """Empty for ``load``."""
+    patch: str
+    """Empty but for ``answer``."""
+    seconds: Seconds
+    units: Positive
 
 
-def check_timing(record: Any, path: Path, number: int) -> None:
-    kind = _Failed if isinstance(record, dict) and "failed" in record else _TimingLine
-    _check(kind, record, f"{path}: line {number}", "a measurement written by coreheads run")
+@_read
+class CostsRecord(TypedDict):
+    """``costs.json``: what the run's work has cost on a machine."""
 
-
-def check_sample(line: Any, path: Path, number: int) -> None:
-    kind = _LeftOutLine if isinstance(line, dict) and "unscored" in line else _SampleLine
-    _check(kind, line, f"{path}: line {number}", "a sample written by coreheads run")
-
-
-def _check(kind: type[BaseModel], value: Any, where: str, what: str) -> None:
-    if not isinstance(value, dict):
-        raise UserError(f"{where} is a {type(value).__name__}, expected {what}")
-    try:
-        kind.model_validate(value)
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        text = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-        field = _place(fault)
-        if fault["type"] == "missing":
-            raise UserError(f"{where}: has no {field}, expected {what}") from None
-        if fault["type"] == "value_error" and not field:
-            raise UserError(f"{where}: {text}") from None
-        raise UserError(f"{where}: {field} is {brief(fault['input'])}, expected {text}") from None
-
-
-def _place(fault: Any) -> str:
-    return ".".join(str(part) for part in fault["loc"])
-
-
-@lru_cache(maxsize=1)
-def _cells() -> TypeAdapter[Cell]:
-    return TypeAdapter(Cell)
+    schema_version: int
+    machine: str
+    """The device in words."""
+    spent: list[SpentRecord]
+    peak_bytes: dict[str, Count]
+    """Peak memory while a model ran, by its name in the run."""

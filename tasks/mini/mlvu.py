@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coreheads.regions import Region
-from coreheads.tasks.mini.prompts import name_in, query, within
-from coreheads.tasks.mlvu import data
-from coreheads.tasks.mlvu.scoring import m_avg, read_option
+from coreheads.tasks.mini.prompts import query, samples, within
+from coreheads.tasks.mlvu import data, task
+from coreheads.tasks.mlvu.data import regions
+from coreheads.tasks.mlvu.task import aggregate, details
 from coreheads.tasks.reading.documents import Doc, text, user_turn, video
 from coreheads.tasks.reading.sources import Source
 
-__all__ = ["query"]
+__all__ = ["aggregate", "details", "query", "regions"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -20,26 +20,16 @@ def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
-    docs = []
-    for doc in data.records(source.within(split)):
-        choices = " ".join(f"({chr(ord('A') + index)}) {option}" for index, option in enumerate(doc["candidates"]))
-        docs.append(
-            doc
-            | {
-                "record_id": f"{split}/{doc['record_id']}",
-                "prompt": f"{doc['question']} {choices}",
-                "query": name_in(doc["question"]),
-            }
-        )
-    return docs
+    docs = samples(data.records(source.within(split)), split)
+    return [doc | {"prompt": f"{doc['question']} {_options(doc['candidates'])}"} for doc in docs]
+
+
+def _options(candidates: Sequence[str]) -> str:
+    return " ".join(f"({task.letter(index)}) {option}" for index, option in enumerate(candidates))
 
 
 def messages(doc: Doc) -> list[dict[str, Any]]:
     return user_turn(video(data.video_path(doc)), text(doc["prompt"]))
-
-
-def regions(doc: Doc) -> list[Region]:
-    return data.regions(doc)
 
 
 def target(doc: Doc) -> str:
@@ -47,16 +37,6 @@ def target(doc: Doc) -> str:
 
 
 def scores(doc: Doc, response: str) -> dict[str, float]:
-    option = read_option(response, doc["candidates"])
-    is_right = option is not None and option == doc["right"]
-    return {"accuracy": float(is_right), "unparsed": float(option is None)}
-
-
-def details(doc: Doc, response: str) -> dict[str, Any]:
-    """What M-Avg, a mean of the question types' accuracies, is computed from."""
-    return {"m_avg": {"question_type": doc["question_type"], "score": scores(doc, response)["accuracy"]}}
-
-
-def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """``rows``: what ``details`` gave for every sample."""
-    return {"m_avg": m_avg([row["m_avg"] for row in rows])}
+    """Without the means over kinds of question: there is one."""
+    scored = task.scores(doc, response)
+    return {name: scored[name] for name in ("accuracy", "unparsed")}

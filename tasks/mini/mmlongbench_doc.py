@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from coreheads.regions import Region
 from coreheads.tasks.mini.prompts import query, samples, within
 from coreheads.tasks.mmlongbench_doc import data
-from coreheads.tasks.mmlongbench_doc.scoring import accuracy_f1, score_answer
+from coreheads.tasks.mmlongbench_doc.data import regions
+from coreheads.tasks.mmlongbench_doc.scoring import score_answer
+from coreheads.tasks.mmlongbench_doc.task import aggregate
 from coreheads.tasks.reading.documents import Doc, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
 
-__all__ = ["query"]
+__all__ = ["aggregate", "query", "regions"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -27,10 +28,6 @@ def messages(doc: Doc) -> list[dict[str, Any]]:
     return user_turn(*(image(page) for page in data.pages(doc)), text(doc["prompt"]))
 
 
-def regions(doc: Doc) -> list[Region]:
-    return data.regions(doc)
-
-
 def target(doc: Doc) -> str:
     return str(doc["answer"])
 
@@ -38,18 +35,10 @@ def target(doc: Doc) -> str:
 def scores(doc: Doc, response: str) -> dict[str, float]:
     """The response is the prediction as it stands: no model extracts an answer from it, as officially one does."""
     said = response.strip()
-    return {
-        "accuracy": score_answer(doc["answer"], said, doc["answer_format"]),
-        "unparsed": float(not said),
-    }
+    return {"accuracy": score_answer(doc["answer"], said, doc["answer_format"]), "unparsed": float(not said)}
 
 
 def details(doc: Doc, response: str) -> dict[str, Any]:
     """What F1, which is no mean over samples, is computed from."""
     score = scores(doc, response)["accuracy"]
     return {"f1": {"answer": doc["answer"], "pred": response.strip(), "score": score}}
-
-
-def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """``rows``: what ``details`` gave for every sample."""
-    return {"f1": accuracy_f1([row["f1"] for row in rows])[1]}

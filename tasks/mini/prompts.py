@@ -12,6 +12,9 @@ from coreheads.tasks.reading.documents import Doc
 FAMILY = "qwen"
 """The embedded model answers in Qwen3-VL's coordinates."""
 
+PUBLISHED = {"profile": "val", "test": "test"}
+"""The real benchmark's names of our splits, where it has several."""
+
 _WORD = re.compile(r"[a-z]+-[a-z]+")
 _KNOWN = frozenset(NAMES)
 

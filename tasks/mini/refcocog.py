@@ -5,35 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from coreheads.regions import Region
-from coreheads.tasks.mini.prompts import FAMILY, name_in, query
+from coreheads.tasks.mini.prompts import FAMILY, PUBLISHED, name_in, query
 from coreheads.tasks.reading.documents import Doc, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
-from coreheads.tasks.refcocog import data
-from coreheads.tasks.refcocog.scoring import score
-from coreheads.tasks.scoring.boxes import fraction_of, read_box
+from coreheads.tasks.refcocog import data, task
+from coreheads.tasks.refcocog.data import regions
+from coreheads.tasks.scoring.boxes import fraction_of
 from coreheads.tasks.scoring.families import written
 
-__all__ = ["query"]
-
-SPLIT = {"profile": "val", "test": "test"}
+__all__ = ["query", "regions"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return data.expected(SPLIT[split])
+    return data.expected(PUBLISHED[split])
 
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
-    docs = data.records(source, SPLIT[split])
+    docs = data.records(source, PUBLISHED[split])
     return [doc | {"prompt": f"where is the {doc['expression']}?", "query": name_in(doc["expression"])} for doc in docs]
 
 
 def messages(doc: Doc) -> list[dict[str, Any]]:
     return user_turn(image(data.picture(doc)), text(doc["prompt"]))
-
-
-def regions(doc: Doc) -> list[Region]:
-    return data.regions(doc)
 
 
 def target(doc: Doc) -> str:
@@ -43,5 +36,4 @@ def target(doc: Doc) -> str:
 
 
 def scores(doc: Doc, response: str) -> dict[str, float]:
-    found = score(response, doc["box"], data.size(doc), FAMILY)
-    return {"acc_0.5": found["acc_0.5"], "iou": found["iou"], "unparsed": float(read_box(response, FAMILY) is None)}
+    return task.scores(doc | {"family": FAMILY}, response)

@@ -5,27 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from coreheads.regions import Region
-from coreheads.tasks.mini.prompts import FAMILY, name_in, query
+from coreheads.tasks.mini.prompts import FAMILY, PUBLISHED, name_in, query
 from coreheads.tasks.reading.documents import Doc, text, user_turn, video
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.families import written
 from coreheads.tasks.vidstg import data
+from coreheads.tasks.vidstg.data import regions
 from coreheads.tasks.vidstg.frames import scored_frames
 from coreheads.tasks.vidstg.scoring import read_moment, score_tube
 
-__all__ = ["query"]
-
-SPLIT = {"profile": "val", "test": "test"}
+__all__ = ["query", "regions"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return data.expected(SPLIT[split])
+    return data.expected(PUBLISHED[split])
 
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
     docs = []
-    for doc in data.records(source, SPLIT[split]):
+    for doc in data.records(source, PUBLISHED[split]):
         name = name_in(doc["description"])
         docs.append(doc | {"prompt": f"when and where is the {name}?", "query": name})
     return docs
@@ -35,10 +33,6 @@ def messages(doc: Doc) -> list[dict[str, Any]]:
     first, end = doc["segment"]
     part = (None, None) if [first, end] == [0, doc["frame_count"]] else (first / doc["fps"], end / doc["fps"])
     return user_turn(video(data.video_path(doc), *part), text(doc["prompt"]))
-
-
-def regions(doc: Doc) -> list[Region]:
-    return data.regions(doc)
 
 
 def target(doc: Doc) -> str:

@@ -34,6 +34,11 @@ class Thing:
     size: int = 1
     digit: int | None = None
 
+    @property
+    def pixels(self) -> tuple[int, int, int]:
+        """(left, top, side) of it in its picture."""
+        return self.column * CELL, self.row * CELL, self.size * CELL
+
     def cells(self) -> list[tuple[int, int, int]]:
         """(picture, row, column) of every cell that shows it, its digit left out."""
         span = range(self.size)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from coreheads.errors import BadSample, UserError, brief
+from coreheads.errors import UserError, brief
 from coreheads.regions import Region
-from coreheads.tasks.reading.documents import Doc, bad_doc, fields_of, usable
-from coreheads.tasks.reading.fields import field, items, json_file, said, words
+from coreheads.tasks.reading.documents import Doc, read_doc, usable
+from coreheads.tasks.reading.fields import field, items, json_file, json_list, said, words
 from coreheads.tasks.reading.sources import Source
 
 REGIONS = "regions.json"
@@ -20,6 +20,18 @@ VIDEOS = "MLVU_Test/video"
 
 PREFIXES = ("", "MLVU/")
 """The dev set's json and video folders stand at the top, or in a folder MLVU as on the Hugging Face hub."""
+
+
+class Question(TypedDict):
+    """A usable record's fields, beside what every ``Doc`` has."""
+
+    video: str  # the file, below the root
+    duration: Any  # seconds, as published; null where the file has none
+    question: str
+    candidates: list[str]
+    answer: str  # the right candidate
+    right: int  # its index
+    question_type: str
 
 
 def expected_dev() -> list[tuple[str, str]]:
@@ -38,17 +50,15 @@ def expected_test() -> list[tuple[str, str]]:
 
 
 def records(source: Source) -> list[Doc]:
-    """One record a multiple-choice question of the dev set, task by task; open-ended tasks are left out.
-
-    ``answer`` is the option's text, as in the file, ``right`` its index.
-    """
-    prefix, files = next(((prefix, found) for prefix in PREFIXES if (found := _json(source, prefix))), ("", []))
+    """One record a multiple-choice question of the dev set, task by task; open-ended tasks are left out."""
+    listed = ((prefix, source.names(f"{prefix}json/*.json")) for prefix in PREFIXES)
+    prefix, files = next(((prefix, names) for prefix, names in listed if names), ("", []))
     if not files:
         raise UserError(f"{source.where('json')}: no *.json, expected MLVU's questions")
     docs: list[Doc] = []
     for name in files:
         task = Path(name).stem
-        questions = _list(source.file(name, "MLVU's questions"))
+        questions = json_list(source.file(name, "MLVU's questions"))
         if any(isinstance(question, dict) and "candidates" in question for question in questions):
             for index, question in enumerate(questions):
                 where = f"{source.where(name)}: record {index}"
@@ -58,16 +68,16 @@ def records(source: Source) -> list[Doc]:
 
 def test_records(source: Source) -> list[Doc]:
     """One record a multiple-choice question of the test set; answers are joined by question_id, else by place."""
-    questions = _list(source.file(QUESTIONS, "MLVU's test questions"))
-    answers = _list(source.file(ANSWERS, "MLVU's test answers"))
+    questions = json_list(source.file(QUESTIONS, "MLVU's test questions"))
+    answers = json_list(source.file(ANSWERS, "MLVU's test answers"))
     known = {name: answer for answer in answers if isinstance(name := _id(answer), str | int)}
     docs = []
     for index, question in enumerate(questions):
         where = f"{source.where(QUESTIONS)}: record {index}"
         name = _id(question)
         if not isinstance(question, dict) or not isinstance(name, str | int | None):
-            wrong = BadSample(f"{where}: question_id is {brief(name)} of {brief(question)}, expected a text")
-            docs.append(bad_doc(source.place, str(index), str(index), wrong))
+            bad = f"{where}: question_id is {brief(name)} of {brief(question)}, expected a text"
+            docs.append({"record_id": str(index), "root": source.place, "group": str(index), "bad": bad})
             continue
         in_place = answers[index] if index < len(answers) and "question_id" not in question else {}
         answer = question if "answer" in question else in_place if name is None else known.get(name, {})
@@ -79,37 +89,23 @@ def _id(record: Any) -> Any:
     return record.get("question_id") if isinstance(record, dict) else None
 
 
-def _json(source: Source, prefix: str) -> list[str]:
-    return source.names(f"{prefix}json/*.json")
-
-
-def _list(path: Path) -> list[Any]:
-    content = json_file(path)
-    if not isinstance(content, list):
-        raise UserError(f"{path}: holds {type(content).__name__}, expected a list of records")
-    return content
-
-
 def _record(source: Source, where: str, record: str, videos: str, question: Any, answer: Any) -> Doc:
     video = str(question.get("video", record)) if isinstance(question, dict) else record
-    try:
-        with fields_of(where):
-            options = [str(said(option, "candidates")) for option in items(question, "candidates")]
-            right = _right(options, str(said(field(answer, "answer"), "answer")))
-            return {
-                "record_id": record,
-                "root": source.place,
-                "group": words(question, "video"),
-                "video": f"{videos}/{question['video']}",
-                "duration": question.get("duration"),
-                "question": words(question, "question"),
-                "candidates": options,
-                "answer": options[right],
-                "right": right,
-                "question_type": words(question, "question_type"),
-            }
-    except BadSample as error:
-        return bad_doc(source.place, record, video, error)
+
+    def read() -> Question:
+        options = [str(said(option, "candidates")) for option in items(question, "candidates")]
+        right = _right(options, str(said(field(answer, "answer"), "answer")))
+        return {
+            "video": f"{videos}/{words(question, 'video')}",
+            "duration": question.get("duration"),
+            "question": words(question, "question"),
+            "candidates": options,
+            "answer": options[right],
+            "right": right,
+            "question_type": words(question, "question_type"),
+        }
+
+    return read_doc(source.place, record, video, where, read)
 
 
 def _right(options: list[str], answer: str) -> int:

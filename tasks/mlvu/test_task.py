@@ -1,4 +1,4 @@
-"""MLVU's test set as a task: like the dev set's, with six options; published as archives on the hub."""
+"""MLVU's test set as a task: as the dev set, with six options; published as archives on the hub."""
 
 from __future__ import annotations
 
@@ -6,32 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.tasks.mlvu import data
-from coreheads.tasks.mlvu.task import (
-    aggregate,
-    details,
-    expected,
-    messages,
-    prompt,
-    query,
-    records,
-    regions,
-    scores,
-    target,
-)
-
-__all__ = [
-    "aggregate",
-    "archives",
-    "details",
-    "expected",
-    "messages",
-    "prompt",
-    "query",
-    "records",
-    "regions",
-    "scores",
-    "target",
-]
+from coreheads.tasks.mlvu.task import *  # noqa: F403
 
 
 def archives(options: Mapping[str, Any]) -> list[str]:

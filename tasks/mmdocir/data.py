@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from coreheads.errors import BadSample
 from coreheads.media.images import decode
 from coreheads.regions import Region
-from coreheads.tasks.reading.documents import Doc, bad_doc, fields_of, usable
+from coreheads.tasks.mmdocir.scoring import PageBox
+from coreheads.tasks.reading.documents import Doc, fields_of, read_doc, usable
 from coreheads.tasks.reading.fields import items, json_lines, numbers, whole, words
 from coreheads.tasks.reading.parquet import parquet_picture, parquet_rows
 from coreheads.tasks.reading.sources import Source
@@ -23,16 +24,31 @@ ANNOTATIONS, PAGES = "MMDocIR_annotations.jsonl", "MMDocIR_pages.parquet"
 PICTURE = "image_binary"
 
 
+class Layout(PageBox):
+    """A published layout's box, in PDF points, origin top left."""
+
+    page_size: list[float]  # width, height in points
+
+
+class Question(TypedDict):
+    """A usable record's fields, beside what every ``Doc`` has. Pages count from 0, as in the file."""
+
+    doc_name: str
+    domain: str
+    rows: list[int]  # [first, end) of the document in the pages' parquet; the file names the last itself
+    question: str
+    answer: Any  # as published; retrieval does not look at it
+    pages: list[int]  # that answer the question
+    layouts: list[Layout]  # that answer the question
+
+
 def expected() -> list[tuple[str, str]]:
     """The files that ``records`` and the media need, with what they are."""
     return [(ANNOTATIONS, "documents and questions"), (PAGES, "page images")]
 
 
 def records(source: Source) -> list[Doc]:
-    """One record a question, in the order of the file; page numbers count from 0, as in the file.
-
-    ``rows`` is [first, last) of the document's rows in the pages' parquet (the file names the last itself).
-    """
+    """One record a question, in the order of the file."""
     path = source.file(ANNOTATIONS, "MMDocIR's annotations")
     docs: list[Doc] = []
     for line, document in json_lines(path):
@@ -45,37 +61,35 @@ def _questions(source: Source, document: Any, line: int, where: str) -> list[Doc
     about: dict[str, Any] = document if isinstance(document, dict) else {}
     group = str(about.get("doc_name") or line)
     asked = about.get("questions")
-    docs: list[Doc] = []
-    for number in range(len(asked) if isinstance(asked, list) else 1):
-        record = f"{group}/{number}"
-        try:
-            with fields_of(where):
-                name, questions = words(document, "doc_name"), items(document, "questions")
-                first, last = numbers(document, "page_indices", 2)
-                if not isinstance(first + last, int) or not 0 <= first <= last:
-                    raise ValueError(f"page_indices is {[first, last]}, expected the first and the last row")
-                common = {"root": source.place, "group": name, "doc_name": name, "domain": words(document, "domain")}
-            with fields_of(f"{where}: question {number}"):
-                question = _question(questions[number], last - first + 1)
-            docs.append({"record_id": record, **common, "rows": [first, last + 1], **question})
-        except BadSample as error:
-            docs.append(bad_doc(source.place, record, group, error))
-    return docs
+
+    def read(number: int) -> Question:
+        name, questions = words(document, "doc_name"), items(document, "questions")
+        first, last = numbers(document, "page_indices", 2)
+        if not isinstance(first + last, int) or not 0 <= first <= last:
+            raise ValueError(f"page_indices is {[first, last]}, expected the first and the last row")
+        domain = words(document, "domain")
+        with fields_of(f"{where}: question {number}"):
+            question = questions[number]
+            pages = items(question, "page_id")
+            if not pages or any(not isinstance(page, int) or not 0 <= page <= last - first for page in pages):
+                raise ValueError(f"page_id is {pages}, expected pages 0 to {last - first}")
+            return {
+                "doc_name": name,
+                "domain": domain,
+                "rows": [first, last + 1],
+                "question": words(question, "Q"),
+                "answer": question["A"],
+                "pages": pages,
+                "layouts": [layout(item) for item in items(question, "layout_mapping")],
+            }
+
+    return [
+        read_doc(source.place, f"{group}/{number}", group, where, partial(read, number))
+        for number in range(len(asked) if isinstance(asked, list) else 1)
+    ]
 
 
-def _question(question: Any, count: int) -> dict[str, Any]:
-    pages = items(question, "page_id")
-    if not pages or any(not isinstance(page, int) or not 0 <= page < count for page in pages):
-        raise ValueError(f"page_id is {pages}, expected pages 0 to {count - 1}")
-    return {
-        "question": words(question, "Q"),
-        "answer": question["A"],
-        "pages": pages,
-        "layouts": [layout(item) for item in items(question, "layout_mapping")],
-    }
-
-
-def layout(item: Any) -> dict[str, Any]:
+def layout(item: Any) -> Layout:
     """Page, box and page size of a published layout. ValueError for what cannot be a box on a page."""
     page, box, size = whole(item, "page"), numbers(item, "bbox", 4), numbers(item, "page_size", 2)
     if min(size) <= 0:
@@ -108,7 +122,7 @@ def _pages(root: str, name: str, first: int, end: int) -> tuple[Image, ...]:
     )
 
 
-def layout_regions(layouts: Sequence[dict[str, Any]], shown: int | None = None) -> list[Region]:
+def layout_regions(layouts: Sequence[Layout], shown: int | None = None) -> list[Region]:
     """Layout boxes (PDF points, origin top left) as regions; page n of the document is the prompt's medium n.
 
     Boxes are cut at the page's edge; those without an area, and those on pages from ``shown`` on, are left out.
@@ -124,7 +138,7 @@ def layout_regions(layouts: Sequence[dict[str, Any]], shown: int | None = None) 
     return found
 
 
-def layout_problem(layout: dict[str, Any]) -> str:
+def layout_problem(layout: Layout) -> str:
     """What is wrong with a published layout box; "" for a good one."""
     width, height = layout["page_size"]
     x0, y0, x1, y1 = layout["bbox"]

@@ -6,31 +6,46 @@ import json
 from typing import Any
 
 from coreheads.errors import BadSample
-from coreheads.tasks.mmdocir import retrieval
-from coreheads.tasks.mmdocir.prompts import FIRST_PAGE, layout_prompt
-from coreheads.tasks.mmdocir.retrieval import aggregate, by_domain, expected, problems, query, records, regions
-from coreheads.tasks.mmdocir.scoring import layout_recall, read_layouts
+from coreheads.tasks.mmdocir.data import Layout
+from coreheads.tasks.mmdocir.retrieval import (
+    FIRST_PAGE,
+    aggregate,
+    by_domain,
+    expected,
+    pages_then,
+    problems,
+    query,
+    records,
+    regions,
+)
+from coreheads.tasks.mmdocir.scoring import PageBox, layout_recall, read_layouts
 from coreheads.tasks.reading.documents import Doc
 from coreheads.tasks.scoring.boxes import area, fraction_of
-from coreheads.tasks.scoring.families import written
+from coreheads.tasks.scoring.families import wording, written
 
 __all__ = ["aggregate", "expected", "problems", "query", "records", "regions"]
+
+PROMPT = (
+    "These are the pages of a document. Which parts of them (paragraphs, tables, figures) are needed to answer this "
+    "question? {question}\nAnswer with JSON only, the most relevant part first, at most ten: "
+    '[{{"page": ..., "bbox_2d": [x1, y1, x2, y2]}}, ...], with boxes in {coordinates}.'
+)
 
 RANKS = (1, 5, 10)
 
 
 def prompt(doc: Doc) -> str:
-    return layout_prompt(doc["question"], doc["family"])
+    return PROMPT.format(question=doc["question"], coordinates=wording(doc["family"]))
 
 
 def messages(doc: Doc) -> list[dict[str, Any]]:
     _gold(doc)  # what cannot be scored need not be asked
-    return retrieval.pages_then(doc, prompt(doc))
+    return pages_then(doc, prompt(doc))
 
 
-def _gold(doc: Doc) -> list[dict[str, Any]]:
+def _gold(doc: Doc) -> list[Layout]:
     """The gold boxes in points. BadSample where they cover nothing: then no recall is defined."""
-    gold: list[dict[str, Any]] = doc["layouts"]
+    gold: list[Layout] = doc["layouts"]
     if sum(area(item["bbox"]) for item in gold) <= 0:
         boxes = [item["bbox"] for item in gold]
         raise BadSample(
@@ -61,7 +76,7 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     sizes = {item["page"]: item["page_size"] for item in gold}
     width, height = gold[0]["page_size"]
     said = read_layouts(response, doc["family"], FIRST_PAGE)
-    points = []
+    points: list[PageBox] = []
     for item in said:
         wide, high = sizes.get(item["page"], (width, height))
         edges = zip(item["bbox"], (wide, high) * 2, strict=True)

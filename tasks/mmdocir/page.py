@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from coreheads.tasks.mmdocir.prompts import FIRST_PAGE, page_prompt
 from coreheads.tasks.mmdocir.retrieval import (
+    FIRST_PAGE,
     aggregate,
     by_domain,
     expected,
@@ -21,11 +21,16 @@ from coreheads.tasks.reading.documents import Doc
 
 __all__ = ["aggregate", "expected", "problems", "query", "records", "regions"]
 
+PROMPT = (
+    "These are the pages of a document. Which of them are needed to answer this question? {question}\n"
+    "Answer with page numbers only, the most relevant page first, at most five: [page, page, ...]."
+)
+
 RANKS = (1, 3, 5)
 
 
 def prompt(doc: Doc) -> str:
-    return page_prompt(doc["question"])
+    return PROMPT.format(question=doc["question"])
 
 
 def messages(doc: Doc) -> list[dict[str, Any]]:

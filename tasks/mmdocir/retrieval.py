@@ -7,10 +7,12 @@ from typing import Any
 
 from coreheads.regions import Region
 from coreheads.tasks.mmdocir import data
-from coreheads.tasks.mmdocir.prompts import FIRST_PAGE
 from coreheads.tasks.reading.documents import Doc, labelled, text, user_turn
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.means import macro
+
+FIRST_PAGE = 1
+"""As printed in the prompts."""
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:

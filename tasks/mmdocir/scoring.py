@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TypedDict
 
 from coreheads.errors import UserError
 from coreheads.tasks.scoring.answers import box_of, json_values, number
@@ -12,6 +12,13 @@ from coreheads.tasks.scoring.boxes import area, intersection
 from coreheads.tasks.scoring.families import normalised
 
 _PAGE = re.compile(r"\d+")
+
+
+class PageBox(TypedDict):
+    """A box on a page, in any unit that the page's other boxes have, too."""
+
+    page: int  # from 0
+    bbox: list[float]  # x0, y0, x1, y1
 
 
 def page_recall(retrieved: Iterable[int], gold: Iterable[int]) -> float:
@@ -22,10 +29,10 @@ def page_recall(retrieved: Iterable[int], gold: Iterable[int]) -> float:
     return len(wanted & set(retrieved)) / len(wanted)
 
 
-def layout_recall(predicted: Sequence[Mapping[str, Any]], gold: Sequence[Mapping[str, Any]]) -> float:
+def layout_recall(predicted: Sequence[PageBox], gold: Sequence[PageBox]) -> float:
     """Area of the gold boxes that predicted boxes of the same page cover, as a share of the gold area.
 
-    Items are {"page", "bbox": x0, y0, x1, y1}, in the same units. As in the official script every predicted box is
+    As in the official script every predicted box is
     added up by itself, so that overlapping ones can give more than 1. 0 where the gold boxes have no area.
     """
     total = sum(area(box["bbox"]) for box in gold)
@@ -43,19 +50,19 @@ def read_pages(response: str, first: int = 1) -> list[int]:
     return list(dict.fromkeys(int(page) - first for page in _PAGE.findall(response)))
 
 
-def read_layouts(response: str, family: str, first: int = 1) -> list[dict[str, Any]]:
+def read_layouts(response: str, family: str, first: int = 1) -> list[PageBox]:
     """The [{"page", "bbox"}] of a response such as [{"page": 7, "bbox_2d": [...]}]: pages from 0, boxes in 0..1.
 
     Entries without a page or a box are left out, and so is a box that was given already: a retriever cannot return
     one layout twice.
     """
-    found: list[dict[str, Any]] = []
+    found: list[PageBox] = []
     for value in json_values(response):
         for entry in value if isinstance(value, list) else [value]:
             corners = box_of(entry) if isinstance(entry, dict) else None
             page = number(entry.get("page")) if isinstance(entry, dict) else None
             if corners is not None and page is not None:
-                item = {"page": int(page) - first, "bbox": list(normalised(corners, family))}
+                item: PageBox = {"page": int(page) - first, "bbox": list(normalised(corners, family))}
                 if item not in found:
                     found.append(item)
     return found

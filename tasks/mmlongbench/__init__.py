@@ -1,5 +1,1 @@
 """MMLongBench (Wang et al. 2025): long contexts of pages, pictures and texts. Not MMLongBench-Doc."""
-
-from coreheads.tasks.mmlongbench.scoring import score
-
-__all__ = ["score"]

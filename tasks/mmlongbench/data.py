@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from coreheads.errors import BadSample, UserError, brief
 from coreheads.tasks.mmlongbench.scoring import MOST_CHOICES, check_answer
 from coreheads.tasks.mmlongbench.subtasks import Subtask
-from coreheads.tasks.reading.documents import Doc, bad_doc, fields_of, usable
+from coreheads.tasks.reading.documents import Doc, read_doc, usable
 from coreheads.tasks.reading.fields import field, json_line, label, words
 from coreheads.tasks.reading.sources import Source
 
@@ -24,33 +24,30 @@ _PAGE = re.compile(r"_page(\d+)\.\w+$")  # counts from 0
 _SLIDE = re.compile(r"-(\d+)-\d+\.\w+$")  # counts from 1: <deck>-<number>-1024.jpg
 
 
-def records(source: Source, name: str, subtask: Subtask, length: int) -> list[Doc]:
-    """One record a line of a sub-task's file, without its context, which stays in the file.
+class Line(TypedDict):
+    """A usable record's fields, beside what every ``Doc`` has. Also ``subtask`` and ``length``."""
 
-    ``offset`` is the line's first byte, ``place`` its number from 0.
-    """
+    file: str
+    offset: int  # of the line's first byte
+    place: int  # number of the line, from 0
+    id: str
+    group: str  # the document, where there is one, else the id
+    question: str
+    answer: Any  # as the sub-task's metric wants it: see ``scoring.check_answer``
+    answer_format: str | None  # of document questions
+
+
+def records(source: Source, name: str, subtask: Subtask, length: int) -> list[Doc]:
+    """One record a line of a sub-task's file, without its context, which stays in the file."""
     file = subtask.name(length)
     docs: list[Doc] = []
     with _opened(source.file(file, f"MMLongBench's {name} at {length}k")) as stream:
         for place, (offset, line) in enumerate(_lines(stream)):
             record = f"{name}_{length}k/{place}"
             published = json_line(line, source.where(file), place + 1)
-            try:
-                with fields_of(f"{source.where(file)}: line {place + 1}"):
-                    docs.append(
-                        {
-                            "record_id": record,
-                            "root": source.place,
-                            "subtask": name,
-                            "length": length,
-                            "file": file,
-                            "offset": offset,
-                            "place": place,
-                            **_kept(published, subtask),
-                        }
-                    )
-            except BadSample as error:
-                docs.append(bad_doc(source.place, record, record, error) | {"subtask": name, "length": length})
+            at = f"{source.where(file)}: line {place + 1}"
+            read = partial(_record, published, subtask, file, offset, place)
+            docs.append(read_doc(source.place, record, record, at, read) | {"subtask": name, "length": length})
     if not docs:
         raise UserError(f"{source.where(file)}: is empty, expected a JSON record a line")
     return docs
@@ -74,14 +71,16 @@ def _lines(stream: Any) -> Iterator[tuple[int, bytes]]:
         offset += len(line)
 
 
-def _kept(record: Any, subtask: Subtask) -> dict[str, Any]:
-    """What scoring and grouping need of a record."""
+def _record(record: Any, subtask: Subtask, file: str, offset: int, place: int) -> Line:
     answer_format = field(record, "answer_format") if subtask.metric == "docqa" else None
     answer = field(record, "answer")
     check_answer(answer, subtask.metric, answer_format)
     if subtask.metric == "choice":
         _check_choice(record, answer)
     return {
+        "file": file,
+        "offset": offset,
+        "place": place,
         "id": label(record, "id"),
         "group": label(record, "doc_name" if subtask.layout == "pages" else "id"),
         "question": words(record, "question"),
@@ -105,6 +104,11 @@ def _line(root: str, file: str, offset: int) -> dict[str, Any]:
         return record
 
 
+def where(doc: Doc) -> str:
+    """What to call a record in a message."""
+    return f"{doc['root']}/{doc['file']}: line {doc['place'] + 1}"
+
+
 def content(doc: Doc) -> dict[str, Any]:
     """The record's whole line, context included."""
     usable(doc)
@@ -114,8 +118,7 @@ def content(doc: Doc) -> dict[str, Any]:
 def image_path(doc: Doc, name: str) -> Path:
     """An image's file; BadSample where it is missing."""
     if not isinstance(name, str) or not name.strip():
-        where = f"{doc['root']}/{doc['file']}: line {doc['place'] + 1}"
-        raise BadSample(f"{where}: names a picture {brief(name)}, expected a path below {IMAGES}")
+        raise BadSample(f"{where(doc)}: names a picture {brief(name)}, expected a path below {IMAGES}")
     return Source(doc["root"]).file(f"{IMAGES}/{name}", "a picture")
 
 

@@ -51,20 +51,20 @@ def parts(doc: Doc, record: dict[str, Any]) -> list[dict[str, Any]]:
 
 def interleaved(doc: Doc, texts: Sequence[str], pictures: Iterator[str]) -> Iterator[dict[str, Any]]:
     """Texts with each mark replaced by the next picture, all of which must be used up."""
-    used = 0
+    used, where = 0, data.where(doc)
     for words in texts:
         for number, piece in enumerate(words.split(MARK)):
             if number:
                 path = next(pictures, None)
                 if path is None:
-                    raise BadSample(f"{_where(doc)}: more {MARK} in the texts than the {used} pictures that are named")
+                    raise BadSample(f"{where}: more {MARK} in the texts than the {used} pictures that are named")
                 used += 1
                 yield _picture(doc, path)
             if piece.strip():
                 yield text(piece)
     left = list(pictures)
     if left:
-        raise BadSample(f"{_where(doc)}: {used} {MARK} in the texts, but {used + len(left)} pictures are named")
+        raise BadSample(f"{where}: {used} {MARK} in the texts, but {used + len(left)} pictures are named")
 
 
 def page_label(path: str) -> str:
@@ -76,7 +76,3 @@ def page_label(path: str) -> str:
 def _picture(doc: Doc, name: str) -> dict[str, Any]:
     path = data.image_path(doc, name)
     return image(decode(path.read_bytes(), str(path)))
-
-
-def _where(doc: Doc) -> str:
-    return f"{doc['root']}/{doc['file']}: line {doc['place'] + 1}"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
-
-from coreheads.errors import UserError
 
 LENGTHS = (8, 16, 32, 64, 128)
 """Thousands of tokens, counted as 14 x 14 patches that are merged two by two."""
@@ -46,19 +43,3 @@ SUBTASKS = {
     "infoseek": Subtask("vrag/infoseek_K{length}_dep3.jsonl", "contains", "documents", "1_vrag_image"),
     "viquae": Subtask("vrag/viquae_K{length}_dep6.jsonl", "contains", "documents", "1_vrag_image"),
 }
-
-
-def chosen(names: Sequence[str] | None) -> dict[str, Subtask]:
-    """The sub-tasks of these names; None is all. UserError for a name that is none."""
-    for name in names or ():
-        if name not in SUBTASKS:
-            raise UserError(f"options.subtasks: {name!r}, expected some of {', '.join(SUBTASKS)}")
-    return {name: SUBTASKS[name] for name in names or SUBTASKS}
-
-
-def lengths(values: Sequence[int]) -> tuple[int, ...]:
-    """The lengths asked for; UserError for one that is not published."""
-    for value in values:
-        if value not in LENGTHS:
-            raise UserError(f"options.lengths: {value!r}, expected some of {', '.join(map(str, LENGTHS))}")
-    return tuple(values)

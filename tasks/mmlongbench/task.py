@@ -6,34 +6,33 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coreheads.regions import Region
-from coreheads.tasks.mmlongbench import data, subtasks
+from coreheads.tasks.mmlongbench import data
 from coreheads.tasks.mmlongbench.prompts import MARK, parts
 from coreheads.tasks.mmlongbench.scoring import readable, score
-from coreheads.tasks.mmlongbench.subtasks import SUBTASKS
+from coreheads.tasks.mmlongbench.subtasks import SUBTASKS, Subtask
 from coreheads.tasks.reading.documents import Doc, fields_of, user_turn
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.means import macro
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    found = []
-    for name, subtask in subtasks.chosen(options["subtasks"]).items():
-        for length in subtasks.lengths(options["lengths"]):
-            found.append((subtask.name(length), f"{name} at {length}k tokens"))
-    return [*found, (f"{data.IMAGES}/*", "pictures, as the records name them")]
+    files = [(subtask.name(length), f"{name} at {length}k tokens") for name, subtask, length in _asked_for(options)]
+    return [*files, (f"{data.IMAGES}/*", "pictures, as the records name them")]
+
+
+def _asked_for(options: Mapping[str, Any]) -> list[tuple[str, Subtask, int]]:
+    """(sub-task's name, sub-task, length) of each that is asked for."""
+    names = options["subtasks"] or SUBTASKS
+    return [(name, SUBTASKS[name], length) for name in names for length in options["lengths"]]
 
 
 def archives(options: Mapping[str, Any]) -> list[str]:
     """The published archives that hold what is read."""
-    return ["0_mmlb_data", *sorted({subtask.images for subtask in subtasks.chosen(options["subtasks"]).values()})]
+    return ["0_mmlb_data", *sorted({subtask.images for _, subtask, _ in _asked_for(options)})]
 
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
-    docs: list[Doc] = []
-    for name, subtask in subtasks.chosen(options["subtasks"]).items():
-        for length in subtasks.lengths(options["lengths"]):
-            docs += data.records(source, name, subtask, length)
-    return docs
+    return [doc for part in _asked_for(options) for doc in data.records(source, *part)]
 
 
 def prompt(doc: Doc) -> str:
@@ -43,7 +42,7 @@ def prompt(doc: Doc) -> str:
 
 def messages(doc: Doc) -> list[dict[str, Any]]:
     record = data.content(doc)
-    with fields_of(f"{doc['root']}/{doc['file']}: line {doc['place'] + 1}"):
+    with fields_of(data.where(doc)):
         return user_turn(*parts(doc, record))
 
 
@@ -56,7 +55,7 @@ def regions(doc: Doc) -> list[Region]:
     """Gold pages, by their file names; pictures that hold the needle. None where the evidence is text (visual RAG)."""
     record = data.content(doc)
     layout = SUBTASKS[doc["subtask"]].layout
-    with fields_of(f"{doc['root']}/{doc['file']}: line {doc['place'] + 1}"):
+    with fields_of(data.where(doc)):
         if layout == "pages":
             return [Region(media=place) for place in data.gold_pages(record)]
         if layout == "documents":
@@ -67,7 +66,7 @@ def regions(doc: Doc) -> list[Region]:
 
 def problems(doc: Doc) -> list[str]:
     record = data.content(doc)
-    with fields_of(f"{doc['root']}/{doc['file']}: line {doc['place'] + 1}"):
+    with fields_of(data.where(doc)):
         if SUBTASKS[doc["subtask"]].layout == "pages" and record["ans_page_list"] and not data.gold_pages(record):
             return [f"ans_page_list is {record['ans_page_list']}, none of which is in page_list"]
     return []

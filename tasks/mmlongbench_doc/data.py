@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import ast
 import contextlib
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from coreheads.errors import BadSample, UserError, brief
 from coreheads.media.pdf import page_count, pdf_pages
 from coreheads.regions import Region
 from coreheads.tasks.mmdocir.data import ANNOTATIONS, layout, layout_regions
-from coreheads.tasks.reading.documents import Doc, bad_doc, fields_of, usable
-from coreheads.tasks.reading.fields import field, items, json_file, json_lines, said, words
+from coreheads.tasks.reading.documents import Doc, fields_of, read_doc, usable
+from coreheads.tasks.reading.fields import field, items, json_lines, json_list, said, words
 from coreheads.tasks.reading.parquet import parquet_rows
 from coreheads.tasks.reading.sources import Source
 
@@ -29,6 +29,16 @@ FOLDERS = ("data/documents", "documents")
 """Where the PDFs lie: as in the code repository, as in the Hugging Face set."""
 
 
+class Question(TypedDict):
+    """A usable record's fields, beside what every ``Doc`` has."""
+
+    document: str  # file name of the PDF
+    question: str
+    answer: Any  # as published: a text, a number, or a list of them
+    answer_format: str  # Int, Float, Str, List or None
+    pages: list[int]  # of the evidence, from 0 (the file counts from 1); what cannot be a page is left out
+
+
 def expected() -> list[tuple[str, str]]:
     """The files that ``records`` and the media need, with what they are."""
     return [
@@ -42,36 +52,27 @@ def expected() -> list[tuple[str, str]]:
 
 
 def records(source: Source) -> list[Doc]:
-    """One record a question, in the order of the file.
-
-    ``pages`` counts from 0 (the file from 1); numbers that cannot be a page at all (0 in the file) are left out.
-    """
+    """One record a question, in the order of the file."""
     name, samples = _samples(source)
     docs = []
     for index, sample in enumerate(samples):
-        try:
-            with fields_of(f"{source.where(name)}: record {index}"):
-                docs.append(_record(source, index, sample))
-        except BadSample as error:
-            group = str(sample.get("doc_id", index)) if isinstance(sample, dict) else str(index)
-            docs.append(bad_doc(source.place, str(index), group, error))
+        group = str(sample.get("doc_id", index)) if isinstance(sample, dict) else str(index)
+        where = f"{source.where(name)}: record {index}"
+        docs.append(read_doc(source.place, str(index), group, where, partial(_record, sample)))
     return docs
 
 
 def _samples(source: Source) -> tuple[str, list[Any]]:
     """(name of the file, its records)."""
     if source.names(SAMPLES):
-        content = json_file(source.file(SAMPLES, "questions"))
-        if not isinstance(content, list):
-            raise UserError(f"{source.where(SAMPLES)}: holds {type(content).__name__}, expected a list of records")
-        return SAMPLES, content
+        return SAMPLES, json_list(source.file(SAMPLES, "questions"))
     tables = source.names(TABLES)
     if not tables:
         raise UserError(f"{source.where(SAMPLES)}: not there, nor {TABLES}, expected MMLongBench-Doc's questions")
     return tables[0], [row for table in tables for row in parquet_rows(source.file(table, "questions"), FIELDS)]
 
 
-def _record(source: Source, index: int, sample: Any) -> Doc:
+def _record(sample: Any) -> Question:
     evidence = field(sample, "evidence_pages")
     pages = evidence if isinstance(evidence, list) else ast.literal_eval(evidence)
     if not isinstance(pages, list) or not all(isinstance(page, int) for page in pages):
@@ -80,10 +81,7 @@ def _record(source: Source, index: int, sample: Any) -> Doc:
     if sample["answer_format"] not in known:
         raise ValueError(f"answer_format is {brief(sample['answer_format'])}, expected one of {', '.join(known)}")
     return {
-        "record_id": str(index),
-        "root": source.place,
-        "group": words(sample, "doc_id"),
-        "document": sample["doc_id"],
+        "document": words(sample, "doc_id"),
         "question": words(sample, "question"),
         "answer": said(field(sample, "answer"), "answer"),
         "answer_format": sample["answer_format"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,8 @@ Doc = dict[str, Any]
 
 Every one has ``record_id``, ``root`` (the place of its benchmark, see ``tasks.reading.sources``) and ``group`` (the
 image, video or document that it is about; splits never divide one). A record that cannot be used has ``bad``, the
-reason, and nothing else need be in it.
+reason, and nothing else need be in it. A benchmark's own fields are declared in its ``data`` module, its tasks' options
+in the catalogue.
 """
 
 
@@ -38,9 +39,22 @@ def fields_of(where: str) -> Iterator[None]:
         raise BadSample(f"{where}: a field is not as published ({one_line(error)})") from None
 
 
-def bad_doc(root: str, record_id: str, group: str, error: Exception) -> Doc:
-    """The record of a sample that cannot be used."""
-    return {"record_id": record_id, "root": root, "group": group, "bad": str(error)}
+def read_doc(root: str, record_id: str, group: str, where: str, read: Callable[[], Mapping[str, object]]) -> Doc:
+    """One record: what ``read`` gives of it, beside its place, id and group.
+
+    Args:
+        root: The place of its benchmark.
+        record_id: Its name in the benchmark.
+        group: What it is about, as far as is known of a record that cannot be used; ``read`` may know better.
+        where: What to call the record in a message.
+        read: Gives the other fields; whatever it raises is the record's ``bad``.
+    """
+    doc = {"record_id": record_id, "root": root, "group": group}
+    try:
+        with fields_of(where):
+            return {**doc, **read()}
+    except BadSample as error:
+        return {**doc, "bad": str(error)}
 
 
 def usable(doc: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,14 @@ from coreheads.errors import UserError, brief
 def json_file(path: Path) -> Any:
     """The content of a JSON file. UserError names file and line of what is not JSON, or not UTF-8."""
     return _parsed(_content(path), f"{path}: ", 0)
+
+
+def json_list(path: Path) -> list[Any]:
+    """The records of a JSON file; UserError also where it holds no list."""
+    content = json_file(path)
+    if not isinstance(content, list):
+        raise UserError(f"{path}: holds {type(content).__name__}, expected a list of records")
+    return content
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
@@ -64,12 +72,43 @@ def field(record: Any, name: str) -> Any:
     return record[name]
 
 
-def words(record: Any, name: str) -> str:
-    """A text that says something."""
-    value = field(record, name)
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{name} is {brief(value)}, expected a text")
-    return value
+def _checked(what: str, fits: Callable[[Any], bool]) -> Callable[[Any, str], Any]:
+    """A function that gives a record's field of a name; ValueError where it is not ``what``."""
+
+    def check(record: Any, name: str) -> Any:
+        value = field(record, name)
+        if not fits(value):
+            raise ValueError(f"{name} is {brief(value)}, expected {what}")
+        return value
+
+    return check
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number; texts, true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+words: Callable[[Any, str], str] = _checked("a text", lambda value: isinstance(value, str) and bool(value.strip()))
+items: Callable[[Any, str], list[Any]] = _checked("a list", lambda value: isinstance(value, list))  # may be empty
+whole: Callable[[Any, str], int] = _checked(
+    "a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)
+)
+positive: Callable[[Any, str], float] = _checked("a number above 0", lambda value: is_number(value) and value > 0)
+
+
+def numbers(record: Any, name: str, count: int) -> list[Any]:
+    """A list of so many numbers, such as a box's."""
+    fits = _checked(
+        f"{count} numbers", lambda value: isinstance(value, list) and len(value) == count and all(map(is_number, value))
+    )
+    values: list[Any] = fits(record, name)
+    return values
+
+
+def label(record: Any, name: str) -> str:
+    """A name or a number that stands for something, as text."""
+    return words(record, name) if isinstance(field(record, name), str) else str(whole(record, name))
 
 
 def said(value: Any, name: str) -> Any:
@@ -80,47 +119,3 @@ def said(value: Any, name: str) -> Any:
     elif not isinstance(value, str | int | float) or not str(value).strip():
         raise ValueError(f"{name} is {brief(value)}, expected a text or a number")
     return value
-
-
-def label(record: Any, name: str) -> str:
-    """A name or a number that stands for something, as text."""
-    value = field(record, name)
-    return words(record, name) if isinstance(value, str) else str(whole(record, name))
-
-
-def items(record: Any, name: str) -> list[Any]:
-    """A list, which may be empty."""
-    value = field(record, name)
-    if not isinstance(value, list):
-        raise ValueError(f"{name} is {brief(value)}, expected a list")
-    return value
-
-
-def whole(record: Any, name: str) -> int:
-    """A whole number."""
-    value = field(record, name)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{name} is {brief(value)}, expected a whole number")
-    return value
-
-
-def positive(record: Any, name: str) -> int | float:
-    """A number above 0."""
-    value = field(record, name)
-    if not is_number(value) or value <= 0:
-        raise ValueError(f"{name} is {brief(value)}, expected a number above 0")
-    found: int | float = value
-    return found
-
-
-def numbers(record: Any, name: str, count: int) -> list[Any]:
-    """A list of so many numbers, such as a box's."""
-    value = field(record, name)
-    if not isinstance(value, list) or len(value) != count or not all(map(is_number, value)):
-        raise ValueError(f"{name} is {brief(value)}, expected {count} numbers")
-    return value
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is a finite number; texts, true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -48,18 +49,20 @@ def names(repository: str, revision: str | None) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def cached(repository: str, revision: str | None, pattern: str) -> bool:
-    """Whether the cache holds a file that matches; no network."""
-    from coreheads.tasks.reading.sources import matches
-
-    return any(matches(pattern, name) for name in _cached(repository, revision))
-
-
 def count(repository: str, revision: str | None, pattern: str) -> int:
     """How many files the cache holds that match; no network."""
-    from coreheads.tasks.reading.sources import matches
-
     return sum(matches(pattern, name) for name in set(_cached(repository, revision)))
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile("[^/]*".join(re.escape(part) for part in pattern.split("*")))
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a relative name, or a folder it lies in, fits a pattern whose * stays in a folder."""
+    match = _compiled(pattern).match(name)
+    return match is not None and (match.end() == len(name) or name[match.end()] == "/")
 
 
 def _cached(repository: str, revision: str | None) -> list[str]:

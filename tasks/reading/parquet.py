@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -15,9 +16,10 @@ from coreheads.cache import build_once, cache_folder
 from coreheads.errors import UserError
 
 GROUP_BYTES = 128 << 20
-"""A row group with a larger column is not read as a whole: its cells are unpacked to files once."""
+"""A row group with a larger column is not read as a whole: the column is unpacked to an Arrow file once."""
 
 _BATCH_ROWS = 8
+_ARROW = "column.arrow"
 
 
 @contextmanager
@@ -32,7 +34,7 @@ def _parquet(path: Path) -> Iterator[Any]:
             yield file
     except FileNotFoundError:
         raise UserError(f"{path}: not there, expected a parquet file") from None
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"{path}: cannot be read as parquet ({str(error).splitlines()[0]})") from None
 
 
@@ -54,73 +56,68 @@ def parquet_rows(path: Path, columns: list[str], unread: Sequence[str] = ()) -> 
         return rows
 
 
-def parquet_cell(path: Path, row: int, column: str) -> Any:
-    """One cell; reads its row group, or, where that is larger than GROUP_BYTES, an unpacked copy of the column.
+def parquet_picture(path: Path, row: int, column: str) -> bytes:
+    """The bytes of one picture, whose cell is bytes, or a struct of bytes and path; empty where it is neither.
 
-    Of a picture (a struct of bytes and path) the unpacked copy holds the bytes.
+    Reads its row group, or, where that is larger than GROUP_BYTES, an Arrow copy of the column.
     """
     ends, sizes = _groups(str(path), column)
-    for group, end in enumerate(ends):
-        if row < end:
-            if sizes[group] > GROUP_BYTES:
-                return (_unpacked(path, column) / f"{row // 1000:04d}" / f"{row:07d}").read_bytes()
-            return _row_group(str(path), group, column)[row - (ends[group - 1] if group else 0)]
-    raise UserError(f"{path}: row {row}, expected less than {ends[-1] if ends else 0}")
-
-
-def parquet_picture(path: Path, row: int, column: str) -> bytes:
-    """The bytes of one picture, whose cell is bytes, or a struct of bytes and path; empty where it is neither."""
-    return _bytes(parquet_cell(path, row, column))
-
-
-def _bytes(cell: Any) -> bytes:
+    group = bisect_right(ends, row)
+    if group == len(ends):
+        raise UserError(f"{path}: row {row}, expected less than {ends[-1] if ends else 0}")
+    if sizes[group] > GROUP_BYTES:
+        cell = _unpacked(path, column)[row].as_py()
+    else:
+        cell = _row_group(str(path), group, column)[row - (ends[group - 1] if group else 0)].as_py()
     data = cell.get("bytes") if isinstance(cell, dict) else cell
     return data if isinstance(data, bytes) else b""
 
 
 @lru_cache(maxsize=2)
-def _row_group(path: str, group: int, column: str) -> list[Any]:
+def _row_group(path: str, group: int, column: str) -> Any:
     with _parquet(Path(path)) as file:
-        values: list[Any] = file.read_row_group(group, columns=[column])[column].to_pylist()
-        return values
+        return file.read_row_group(group, columns=[column])[column]
 
 
 @lru_cache(maxsize=64)
 def _groups(path: str, column: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """(row number after each row group, bytes of the column in it)."""
     with _parquet(Path(path)) as file:
-        groups = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
-        return tuple(accumulate(groups)), tuple(_sizes(file, column))
+        return tuple(accumulate(group.num_rows for group in _row_groups(file))), tuple(_sizes(file, column))
+
+
+def _row_groups(file: Any) -> Iterator[Any]:
+    return map(file.metadata.row_group, range(file.metadata.num_row_groups))
 
 
 def _sizes(file: Any, column: str) -> Iterator[int]:
     """Bytes of a column in each row group, unpacked."""
-    for number in range(file.metadata.num_row_groups):
-        group = file.metadata.row_group(number)
-        parts = [group.column(place) for place in range(group.num_columns)]
+    for group in _row_groups(file):
+        parts = map(group.column, range(group.num_columns))
         yield sum(part.total_uncompressed_size for part in parts if part.path_in_schema.split(".")[0] == column)
 
 
 @lru_cache(maxsize=8)
-def _unpacked(path: Path, column: str) -> Path:
-    """Folder with a file for every cell of a column of bytes or pictures, <row // 1000>/<row>; made once."""
+def _unpacked(path: Path, column: str) -> Any:
+    """The column as a memory-mapped Arrow file in the cache, made once, a few rows in memory at a time."""
+    import pyarrow
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import track
 
     about = path.stat()
     key = hashlib.sha256(f"{path.resolve().name} {about.st_size} {about.st_mtime_ns} {column}".encode()).hexdigest()
 
-    def build(folder: Path) -> None:
-        with _parquet(path) as file, Progress(console=Console(stderr=True), transient=True) as bar:
-            job = bar.add_task(f"unpacking {path.name} into the cache", total=file.metadata.num_rows)
-            row = 0
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[column]):
-                for value in batch.column(0):
-                    place = folder / f"{row // 1000:04d}" / f"{row:07d}"
-                    place.parent.mkdir(exist_ok=True)
-                    cell = value.as_py()
-                    place.write_bytes(_bytes(cell))
-                    row += 1
-                bar.update(job, completed=row)
+    def batches() -> Iterator[Any]:
+        with _parquet(path) as file:
+            yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=[column])
 
-    return build_once(cache_folder("unpacked") / key[:24], build)
+    def build(folder: Path) -> None:
+        with _parquet(path) as file:
+            schema, rows = pyarrow.schema([file.schema_arrow.field(column)]), file.metadata.num_rows
+        text, count = f"unpacking {path.name} into the cache", -(-rows // _BATCH_ROWS)
+        with pyarrow.OSFile(str(folder / _ARROW), "wb") as stream, pyarrow.ipc.new_file(stream, schema) as copy:
+            for batch in track(batches(), text, count, console=Console(stderr=True), transient=True):
+                copy.write(batch)
+
+    folder = build_once(cache_folder("arrow") / key[:24], build)
+    return pyarrow.ipc.open_file(pyarrow.memory_map(str(folder / _ARROW))).read_all()[column]

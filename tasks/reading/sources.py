@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from coreheads.errors import BadSample
+from coreheads.tasks.reading import hub
 
 HUB = "hub:"
 
@@ -21,10 +20,6 @@ class Source:
     """
 
     place: str
-
-    @classmethod
-    def of(cls, place: str | Path | Source) -> Source:
-        return place if isinstance(place, Source) else cls(str(place))
 
     @property
     def is_hub(self) -> bool:
@@ -46,12 +41,7 @@ class Source:
 
     def file(self, name: str, what: str) -> Path:
         """The file on this machine; BadSample names it and ``what`` was expected where it is not there."""
-        if self.is_hub:
-            from coreheads.tasks.reading import hub
-
-            found = hub.fetch(*self.repository, name)
-        else:
-            found = self._local(name, what)
+        found = hub.fetch(*self.repository, name) if self.is_hub else self._local(name, what)
         if found is None:
             raise BadSample(f"{self.where(name)}: not there, expected {what}")
         return found
@@ -68,26 +58,11 @@ class Source:
     def names(self, pattern: str) -> list[str]:
         """Relative names of the files that match a pattern such as ``data/*.parquet``, sorted; * stays in a folder."""
         if self.is_hub:
-            from coreheads.tasks.reading import hub
-
-            return [name for name in hub.names(*self.repository) if matches(pattern, name)]
+            return [name for name in hub.names(*self.repository) if hub.matches(pattern, name)]
         return sorted(str(path.relative_to(self.place)) for path in Path(self.place).glob(pattern))
 
     def present(self, pattern: str) -> bool:
         """Whether a file or folder that matches is on this machine; asks no network."""
         if self.is_hub:
-            from coreheads.tasks.reading import hub
-
-            return hub.cached(*self.repository, pattern)
+            return hub.count(*self.repository, pattern) > 0
         return any(True for _ in Path(self.place).glob(pattern))
-
-
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile("[^/]*".join(re.escape(part) for part in pattern.split("*")))
-
-
-def matches(pattern: str, name: str) -> bool:
-    """Whether a relative name, or a folder it lies in, fits a pattern whose * stays in a folder."""
-    found = _compiled(pattern).match(name)
-    return found is not None and (found.end() == len(name) or name[found.end()] == "/")

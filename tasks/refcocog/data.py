@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from coreheads.errors import BadSample, UserError, brief
 from coreheads.media.images import decode, picture_size
 from coreheads.regions import Region
-from coreheads.tasks.reading.documents import Doc, bad_doc, fields_of, usable
+from coreheads.tasks.reading.documents import Doc, read_doc, usable
 from coreheads.tasks.reading.fields import items, label, numbers, words
 from coreheads.tasks.reading.parquet import parquet_picture, parquet_rows
 from coreheads.tasks.reading.sources import Source
@@ -26,16 +26,24 @@ EDGE = 1.5
 _COCO = re.compile(r"(COCO_[a-z]+\d+_\d{12})(?:_\d+)?\.jpg")
 
 
+class Expression(TypedDict):
+    """A usable record's fields, beside what every ``Doc`` has."""
+
+    question_id: str
+    expression: str
+    box: list[float]  # x0, y0, x1, y1 in pixels; the files have x, y, width, height
+    file_name: str  # as published: the image's, and a region's number
+    parquet: str  # the file that holds the image
+    row: int  # of that file, from 0
+
+
 def expected(split: str) -> list[tuple[str, str]]:
     """The files that ``records`` reads, with what they are."""
     return [(f"data/{split}-*.parquet", "regions with their images")]
 
 
 def records(source: Source, split: str) -> list[Doc]:
-    """One record an expression, in the order of the files; images stay unread.
-
-    ``box`` is x0, y0, x1, y1 in pixels, made here from the files' x, y, width, height.
-    """
+    """One record an expression, in the order of the files; images stay unread."""
     ((pattern, what),) = expected(split)
     names = source.names(pattern)
     if not names:
@@ -52,35 +60,31 @@ def _expressions(source: Source, split: str, name: str, row: int, region: dict[s
     record = f"{split}/{region['question_id']}"
     group = image_name(str(region["file_name"]))
     answer = region["answer"]
-    docs: list[Doc] = []
-    for number in range(len(answer) if isinstance(answer, list) and answer else 1):
-        try:
-            with fields_of(f"{source.where(name)}: row {row}"):
-                x, y, width, height = numbers(region, "bbox", 4)
-                if not (width > 0 and height > 0):
-                    raise ValueError(f"bbox is {region['bbox']}, expected x, y and a width and height above 0")
-                expressions = items(region, "answer")
-                if not expressions:
-                    raise ValueError("answer is empty, expected at least one expression")
-                expression = expressions[number]
-                if not isinstance(expression, str) or not expression.strip():
-                    raise ValueError(f"answer {number} is {brief(expression)}, expected an expression")
-                docs.append(
-                    {
-                        "record_id": f"{record}/{number}",
-                        "root": source.place,
-                        "group": group,
-                        "question_id": label(region, "question_id"),
-                        "expression": expression,
-                        "box": [x, y, x + width, y + height],
-                        "file_name": words(region, "file_name"),
-                        "parquet": name,
-                        "row": row,
-                    }
-                )
-        except BadSample as error:
-            docs.append(bad_doc(source.place, f"{record}/{number}", group, error))
-    return docs
+
+    def read(number: int) -> Expression:
+        x, y, width, height = numbers(region, "bbox", 4)
+        if not (width > 0 and height > 0):
+            raise ValueError(f"bbox is {region['bbox']}, expected x, y and a width and height above 0")
+        expressions = items(region, "answer")
+        if not expressions:
+            raise ValueError("answer is empty, expected at least one expression")
+        expression = expressions[number]
+        if not isinstance(expression, str) or not expression.strip():
+            raise ValueError(f"answer {number} is {brief(expression)}, expected an expression")
+        return {
+            "question_id": label(region, "question_id"),
+            "expression": expression,
+            "box": [x, y, x + width, y + height],
+            "file_name": words(region, "file_name"),
+            "parquet": name,
+            "row": row,
+        }
+
+    where = f"{source.where(name)}: row {row}"
+    return [
+        read_doc(source.place, f"{record}/{number}", group, where, partial(read, number))
+        for number in range(len(answer) if isinstance(answer, list) and answer else 1)
+    ]
 
 
 def image_name(file_name: str) -> str:

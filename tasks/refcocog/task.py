@@ -7,14 +7,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.errors import UserError
-from coreheads.regions import Region
 from coreheads.tasks.reading.documents import Doc, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.refcocog import data
-from coreheads.tasks.refcocog.prompts import prompt as asked
+from coreheads.tasks.refcocog.data import regions
 from coreheads.tasks.refcocog.scoring import score
 from coreheads.tasks.scoring.boxes import fraction_of, read_box
-from coreheads.tasks.scoring.families import family_of, written
+from coreheads.tasks.scoring.families import family_of, wording, written
+
+__all__ = ["regions"]
+
+PROMPTS = {
+    "qwen": 'Find what this expression describes: "{expression}". Give its bounding box as JSON: '
+    '[{{"bbox_2d": [x1, y1, x2, y2], "label": "..."}}], in {coordinates}.',
+    "internvl": "Which region of the image is described by <ref>{expression}</ref>? "
+    "Give its bounding box as [[x1, y1, x2, y2]], in {coordinates}.",
+    "llava": "Which region of the image does this expression describe: {expression}? "
+    "Give its bounding box as [x1, y1, x2, y2], in {coordinates}.",
+}
+"""Our own wording, in the form of answer that each family was trained to give."""
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -29,7 +40,11 @@ def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]
 
 
 def prompt(doc: Doc) -> str:
-    return asked(doc["expression"], doc["family"], doc["template"])
+    """The question about one expression, by the user's own ``template`` where there is one."""
+    if doc["template"] is not None:
+        return str(doc["template"]).replace("{expression}", doc["expression"])
+    coordinates = wording(doc["family"])
+    return PROMPTS[family_of(doc["family"])].format(expression=doc["expression"], coordinates=coordinates)
 
 
 def messages(doc: Doc) -> list[dict[str, Any]]:
@@ -38,10 +53,6 @@ def messages(doc: Doc) -> list[dict[str, Any]]:
 
 def query(doc: Doc) -> str:
     return str(doc["expression"])
-
-
-def regions(doc: Doc) -> list[Region]:
-    return data.regions(doc)
 
 
 def target(doc: Doc) -> str:

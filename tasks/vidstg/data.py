@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from coreheads.errors import BadSample, UserError, brief
 from coreheads.regions import Box, Region
-from coreheads.tasks.reading.documents import Doc, bad_doc, fields_of, usable
-from coreheads.tasks.reading.fields import field, is_number, items, json_file, label, positive, whole, words
+from coreheads.tasks.reading.documents import Doc, fields_of, read_doc, usable
+from coreheads.tasks.reading.fields import field, is_number, items, json_file, json_list, label, positive, whole, words
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.boxes import fraction_of
 
 VIDOR = {"train": "training", "val": "training", "test": "validation"}
 """VidSTG's test videos are VidOR's validation videos."""
+
+
+class Segment(TypedDict):
+    """What the sentences of one published record share. Frames are native ones, from 0."""
+
+    vid: str
+    fps: float
+    width: float  # pixels
+    height: float
+    frame_count: int  # of the video
+    segment: list[int]  # [start, end): what is shown; ``used_segment`` in the file, which names its last frame
+    span: list[int]  # [start, end): the event; ``temporal_gt`` in the file, which ends one after the last already
+
+
+class Sentence(Segment):
+    """A usable record's fields, beside ``form`` (declarative or interrogative) and what every ``Doc`` has."""
+
+    target: int  # the thing's tid in VidOR
+    description: str  # the sentence
+    vidor: str  # the folder of VidOR's boxes
 
 
 def expected(split: str) -> list[tuple[str, str]]:
@@ -31,17 +51,10 @@ def _annotations(split: str) -> str:
 
 
 def records(source: Source, split: str) -> list[Doc]:
-    """One record a caption (declarative) or question (interrogative), in the order of the file.
-
-    Spans become [start, end) in native frames here: ``used_segment`` ends with its last frame in the file,
-    ``temporal_gt`` already one after it.
-    """
+    """One record a caption (declarative) or question (interrogative), in the order of the file."""
     path = source.file(_annotations(split), "VidSTG's captions and questions")
-    content = json_file(path)
-    if not isinstance(content, list):
-        raise UserError(f"{path}: holds {type(content).__name__}, expected a list of records")
     docs: list[Doc] = []
-    for index, record in enumerate(content):
+    for index, record in enumerate(json_list(path)):
         docs += _samples(source, split, index, record, f"{path}: record {index}")
     return docs
 
@@ -51,29 +64,30 @@ def _samples(source: Source, split: str, index: int, record: Any, where: str) ->
     about: dict[str, Any] = record if isinstance(record, dict) else {}
     group = str(about.get("vid", index))
     sentences: list[tuple[str, Any]] = []
-    docs: list[Doc] = []
     for form, name in (("declarative", "captions"), ("interrogative", "questions")):
-        found = about.get(name)
-        sentences += [(form, sentence) for sentence in (found if isinstance(found, list) else [])]
-    for number, (form, sentence) in enumerate(sentences or [("", {})]):
-        # by position: 269 of the real test set's sentences stand twice with another target
-        common = {"record_id": f"{split}/{index}/{number}", "root": source.place, "group": group}
-        try:
-            with fields_of(where):
-                segment = _segment(record)
-                for name in ("captions", "questions"):
-                    items(record, name)
-            if not sentences:
-                return []
-            with fields_of(f"{where}, sentence {number}"):
-                said = {"target": whole(sentence, "target_id"), "description": words(sentence, "description")}
-            docs.append({**common, **segment, **said, "form": form, "vidor": VIDOR[split]})
-        except BadSample as error:
-            docs.append(bad_doc(source.place, common["record_id"], group, error) | ({"form": form} if form else {}))
-    return docs
+        listed = about.get(name)
+        sentences += [(form, sentence) for sentence in (listed if isinstance(listed, list) else [])]
+
+    def read(number: int, sentence: Any) -> Sentence | dict[str, object]:
+        segment = _segment(record)
+        for name in ("captions", "questions"):
+            items(record, name)
+        if not sentences:
+            return {}
+        with fields_of(f"{where}, sentence {number}"):
+            target = whole(sentence, "target_id")
+            return {**segment, "target": target, "description": words(sentence, "description"), "vidor": VIDOR[split]}
+
+    # by position: 269 of the real test set's sentences stand twice with another target
+    docs = [
+        read_doc(source.place, f"{split}/{index}/{number}", group, where, partial(read, number, sentence))
+        | ({"form": form} if form else {})
+        for number, (form, sentence) in enumerate(sentences or [("", {})])
+    ]
+    return docs if sentences else [doc for doc in docs if "bad" in doc]
 
 
-def _segment(record: Any) -> dict[str, Any]:
+def _segment(record: Any) -> Segment:
     """What the sentences of one record share."""
     segment, span = field(record, "used_segment"), field(record, "temporal_gt")
     first, end = whole(segment, "begin_fid"), whole(segment, "end_fid") + 1
@@ -86,7 +100,9 @@ def _segment(record: Any) -> dict[str, Any]:
         )
     return {
         "vid": label(record, "vid"),
-        **{name: positive(record, name) for name in ("fps", "width", "height")},
+        "fps": positive(record, "fps"),
+        "width": positive(record, "width"),
+        "height": positive(record, "height"),
         "frame_count": count,
         "segment": [first, end],
         "span": [start, stop],

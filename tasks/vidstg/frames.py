@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coreheads.errors import BadSample, UserError
+from coreheads.errors import BadSample
 from coreheads.tasks.reading.documents import Doc
 from coreheads.tasks.vidstg.data import video_path
 from coreheads.tasks.vidstg.scoring import sampled_frames, thinned
@@ -39,21 +39,15 @@ def pictures(doc: Doc, most: int, side: int) -> list[Image]:
 @lru_cache(maxsize=2)
 def _pictures(path: str, frames: tuple[int, ...], frame_count: int, side: int) -> tuple[Image, ...]:
     # kept, so that the sentences about one segment show the very same pictures
-    from PIL import Image as Pillow
+    from coreheads.media.images import from_frame
+    from coreheads.media.video import read_frames
 
-    from coreheads.media.video import open_clip
+    def pick(total: int) -> tuple[int, ...]:
+        if frames[-1] >= total:
+            raise BadSample(f"{path}: has {total} frames, expected the {frame_count} of the annotation")
+        return frames
 
-    try:
-        clip = open_clip(Path(path))
-        if frames[-1] >= clip.total:
-            raise BadSample(f"{path}: has {clip.total} frames, expected the {frame_count} of the annotation")
-        found = [Pillow.fromarray(frame) for frame in clip.read(frames)]
-    except BadSample:
-        raise
-    except UserError as error:
-        raise BadSample(str(error)) from None
-    except Exception as error:  # whatever a decoder raises in the middle of a file
-        raise BadSample(f"{path}: cannot be decoded ({type(error).__name__})") from None
-    for picture in found:
+    shown = [from_frame(frame) for frame in read_frames(Path(path), pick)]
+    for picture in shown:
         picture.thumbnail((side, side))
-    return tuple(found)
+    return tuple(shown)

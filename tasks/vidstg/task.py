@@ -6,15 +6,26 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from coreheads.errors import UserError
 from coreheads.regions import Region
 from coreheads.tasks.reading.documents import Doc, labelled, text, user_turn
 from coreheads.tasks.reading.sources import Source
-from coreheads.tasks.scoring.families import written
+from coreheads.tasks.scoring.families import wording, written
 from coreheads.tasks.vidstg import data, frames
-from coreheads.tasks.vidstg.prompts import label
-from coreheads.tasks.vidstg.prompts import prompt as asked
 from coreheads.tasks.vidstg.scoring import at_times, read_tube, score_tube
+
+PROMPT = (
+    "These are frames of a video, each with its time. {sentence} Say when the event begins and ends, in seconds, and "
+    "where the {what} is at several times in between. Answer with JSON only: "
+    '{{"start": ..., "end": ..., "boxes": [{{"time": ..., "bbox_2d": [x1, y1, x2, y2]}}, ...]}}, with boxes in '
+    "{coordinates}."
+)
+
+SENTENCES = {
+    "declarative": 'Find the moment that this sentence describes, and its subject: "{description}".',
+    "interrogative": 'Find the moment that this question is about, and what it asks for: "{description}".',
+}
+
+WHAT = {"declarative": "subject of the sentence", "interrogative": "thing asked for"}
 
 METRICS = {"m_viou": "viou", "m_tiou": "tiou", "viou_0.3": "viou_0.3", "viou_0.5": "viou_0.5"}
 """The task's names of what ``score_tube`` returns."""
@@ -26,21 +37,20 @@ def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
     form = options["form"]
-    if form not in (None, "declarative", "interrogative"):
-        raise UserError(f"options.form: {form!r}, expected declarative or interrogative")
     added = {"frames": options["frames"], "side": options["side"]}
     docs = [doc | added for doc in data.records(source, split)]
     return [doc for doc in docs if form is None or doc.get("form", form) == form]
 
 
 def prompt(doc: Doc) -> str:
-    return asked(doc["description"], doc["form"], doc["family"])
+    sentence = SENTENCES[doc["form"]].format(description=doc["description"])
+    return PROMPT.format(sentence=sentence, what=WHAT[doc["form"]], coordinates=wording(doc["family"]))
 
 
 def messages(doc: Doc) -> list[dict[str, Any]]:
     data.tube(doc)  # what cannot be scored need not be asked
     shown = frames.shown_frames(doc, doc["frames"])
-    labels = [label(frames.seconds(doc, frame)) for frame in shown]
+    labels = [f"{frames.seconds(doc, frame):.2f} s" for frame in shown]
     pictures = frames.pictures(doc, doc["frames"], doc["side"])
     return user_turn(*labelled(dict(zip(labels, pictures, strict=True))), text(prompt(doc)))
 

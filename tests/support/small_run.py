@@ -14,6 +14,7 @@ from coreheads.files import read_json, write_json
 from coreheads.heads.profile import HeadProfile
 from coreheads.store.folder import RunFolder
 from coreheads.store.samples import SampleFile
+from coreheads.store.schema import CellResult
 
 REC, PAGE = "coreheads_mini_refcocog", "coreheads_mini_mmdocir"
 SIZE = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8, "num_key_value_heads": 4}
@@ -115,14 +116,15 @@ def fake_run(path: Path, speedup: float = 2.0, drop: Mapping[str, int] | None = 
                 answer = "</script><script>" if value else "no | idea <b>"
                 store.add(key, answer, value, {"accuracy": value}, 100, margin=2.0)
             heads = [] if cell.selection in (None, "none") else [[0, 0], [1, 1]]
-            record = {"name": cell.name, "cell": cell.to_json(), "heads": heads, "metric": "accuracy", "n": 20}
-            run.finish_cell({**record, "score": sum(values.values()) / 20, "seconds": 1.0, "tokens_median": 100})
+            score = sum(values.values()) / 20
+            result: CellResult = {"metric": "accuracy", "n": 20, "score": score, "seconds": 1.0, "tokens_median": 100}
+            run.finish_cell(cell, heads, result)
             if cell.timed:
-                run.finish_timing(timing(cell, speedup))
+                run.finish_timing([timing(cell, speedup)])
     return run
 
 
-def timing(cell: Cell, speedup: float) -> dict[str, Any]:
+def timing(cell: Cell, speedup: float) -> Any:
     """Ten repeats: dense prefill takes about 1 s."""
     times = {}
     for name, factor in (("dense", 1.0), ("patched", 1 / speedup), ("ceiling", 1 / (2 * speedup))):

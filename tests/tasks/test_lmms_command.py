@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -91,10 +92,12 @@ def test_the_printed_table_is_what_coreheads_run_gives(one_process: Table, root:
     assert ours["coreheads_mini_mlvu", "unscored"] == "0.0000"
 
 
+@pytest.mark.slow
 def test_two_processes_print_the_same_table(one_process: Table, yamls: Path) -> None:
     # without --multi_gpu accelerate starts one process where there is no GPU, whatever number is asked for
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    port = ["--main_process_port", str(20000 + os.getpid() % 20000)]
+    with socket.create_server(("localhost", 0)) as free:
+        port = ["--main_process_port", str(free.getsockname()[1])]
     two, printed = table_of([*launch, *port, "-m", "lmms_eval"], yamls)
     assert "Running on rank 1" in printed
     assert two == one_process

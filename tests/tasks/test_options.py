@@ -110,7 +110,7 @@ def test_the_split_that_is_left_out_is_among_the_files(tmp_path: Path, capsys: p
 
 def test_the_plan_names_it_too(tmp_path: Path) -> None:
     from coreheads.config.schema import load_config
-    from coreheads.run.availability import missing
+    from coreheads.run.preflight import missing
 
     trees.refcocog(tmp_path)
     (tmp_path / "refcocog/data/test-00000-of-00001.parquet").unlink()

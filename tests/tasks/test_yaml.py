@@ -5,40 +5,49 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
 
 from coreheads.tasks import registry
 
 
-class Loader(yaml.SafeLoader):
-    """Reads !function tags as their text."""
-
-
-Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
-
-
 def content(name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.load(registry.get(name).yaml.read_text(), Loader)
+    """A task's YAML with all that it includes, as lmms-eval reads it."""
+    from lmms_eval.utils import load_yaml_config
+
+    loaded: dict[str, Any] = load_yaml_config(str(registry.get(name).yaml))
     return loaded
 
 
 @pytest.mark.parametrize("name", registry.names())
 def test_yaml_and_registry_agree(name: str) -> None:
+    from coreheads.tasks.lmms import BenchmarkTask
+
     task, found = registry.get(name), content(name)
+    assert set(found) - {"lmms_eval_specific_kwargs"} == {
+        "task", "class", "dataset_kwargs", "test_split", "output_type", "generation_kwargs", "metadata"
+    }  # fmt: skip
     assert found["task"] == name
-    assert found["class"] == "coreheads.tasks.lmms.BenchmarkTask"
-    metrics = [entry["metric"] for entry in found["metric_list"]]
-    assert set(metrics) == {*task.metrics, *task.aggregates}
-    assert metrics[0] == task.metric
-    for entry in found["metric_list"]:
-        assert (entry["aggregation"] == "mean") == (entry["metric"] in task.metrics)
-        assert entry["higher_is_better"] == (entry["metric"] not in ("unparsed", "area"))
+    assert found["class"] is BenchmarkTask
+    assert found["output_type"] == "generate_until"
+    assert set(found["generation_kwargs"]) == {"max_new_tokens", "do_sample", "until"}
+    assert found["generation_kwargs"]["until"] == []
     settings = {key: value for key, value in found["dataset_kwargs"].items() if key not in ("split", "data_root")}
     assert settings == {
         key: list(value) if isinstance(value, tuple) else value for key, value in task.settings().items()
     }
     assert found["dataset_kwargs"]["split"] in task.splits
     assert ("lmms_eval_specific_kwargs" in found) == task.by_family
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_lmms_evals_metrics_are_the_registrys(name: str) -> None:
+    from coreheads.tasks.lmms import metric_list
+
+    task = registry.get(name)
+    metrics = metric_list(task)
+    assert [entry["metric"] for entry in metrics] == [*task.metrics, *task.aggregates]
+    for entry in metrics:
+        assert (entry["aggregation"] == "mean") == (entry["metric"] in task.metrics)
+        assert entry["higher_is_better"] == (entry["metric"] not in ("unparsed", "area"))
 
 
 def test_every_yaml_is_a_task_and_every_task_has_a_page() -> None:

@@ -42,7 +42,10 @@ def write(root: Path, split: str, questions: int, advance: Callable[[int], None]
             "domain": DOMAIN,
             "page_indices": [len(pages), len(pages) + scene.pictures - 1],
             "layout_indices": [len(layouts), len(layouts) + len(scene.things) - 1],
-            "questions": [_question(scene, thing) for thing in chosen],
+            "questions": [
+                question(scene, thing, f"which page has the {NAMES[thing.name]}?", f"#{thing.picture}", POINTS)
+                for thing in chosen
+            ],
         }
         lines.append(json.dumps(line) + "\n")
         pages += [_page(name, number, picture) for number, picture in enumerate(pictures)]
@@ -57,7 +60,7 @@ def write(root: Path, split: str, questions: int, advance: Callable[[int], None]
 
 def place(scene: Scene, thing: Thing, points: float) -> dict[str, Any]:
     """An item of layout_mapping: the page from 0, the box in PDF points, origin top left."""
-    x, y, side = thing.column * CELL, thing.row * CELL, thing.size * CELL
+    x, y, side = thing.pixels
     return {
         "page": thing.picture,
         "page_size": [scene.columns * CELL * points, scene.rows * CELL * points],
@@ -65,13 +68,14 @@ def place(scene: Scene, thing: Thing, points: float) -> dict[str, Any]:
     }
 
 
-def _question(scene: Scene, thing: Thing) -> dict[str, Any]:
+def question(scene: Scene, thing: Thing, words: str, answer: str, points: float) -> dict[str, Any]:
+    """A question about a thing, as a document's line holds it; points: of a PDF point a pixel."""
     return {
-        "Q": f"which page has the {NAMES[thing.name]}?",
-        "A": f"#{thing.picture}",
+        "Q": words,
+        "A": answer,
         "page_id": [thing.picture],
         "type": "['Figure']",
-        "layout_mapping": [place(scene, thing, POINTS)],
+        "layout_mapping": [place(scene, thing, points)],
     }
 
 
@@ -88,7 +92,7 @@ def _page(name: str, number: int, picture: Picture) -> dict[str, Any]:
 
 
 def _layout(scene: Scene, name: str, thing: Thing, number: int, pictures: Any) -> dict[str, Any]:
-    x, y, side = thing.column * CELL, thing.row * CELL, thing.size * CELL
+    x, y, side = thing.pixels
     spot = place(scene, thing, POINTS)
     return {
         "doc_name": name,

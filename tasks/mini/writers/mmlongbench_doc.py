@@ -13,7 +13,7 @@ from coreheads.tasks.mini.sizes import balanced, candidates, generator
 from coreheads.tasks.mini.vocabulary import NAMES
 from coreheads.tasks.mini.world import MOST_THINGS, make_scene, render
 from coreheads.tasks.mini.writers.media import write_pdf
-from coreheads.tasks.mini.writers.mmdocir import place
+from coreheads.tasks.mini.writers.mmdocir import question
 
 SIDE = 16
 PAGES = 17
@@ -36,27 +36,19 @@ def write(root: Path, split: str, questions: int, advance: Callable[[int], None]
         write_pdf(folder / "data/documents" / name, list(render(scene.kinds, rng)), DPI)
         boxes: list[dict[str, Any]] = []
         for thing in chosen:
-            question = f"what digit is by the {NAMES[thing.name]}?"
+            words = f"what digit is by the {NAMES[thing.name]}?"
             samples.append(
                 {
                     "doc_id": name,
                     "doc_type": "Synthetic",
-                    "question": question,
+                    "question": words,
                     "answer": str(thing.digit),
                     "evidence_pages": f"[{thing.picture + 1}]",
                     "evidence_sources": "['Figure']",
                     "answer_format": "Int",
                 }
             )
-            boxes.append(
-                {
-                    "Q": question,
-                    "A": str(thing.digit),
-                    "page_id": [thing.picture],
-                    "type": "['Figure']",
-                    "layout_mapping": [place(scene, thing, 72 / DPI)],
-                }
-            )
+            boxes.append(question(scene, thing, words, str(thing.digit), 72 / DPI))
         # MMDocIR's row numbers would point into its parquet files, which are not here
         line = {"doc_name": name, "domain": "Synthetic", "page_indices": [], "layout_indices": [], "questions": boxes}
         lines.append(json.dumps(line) + "\n")

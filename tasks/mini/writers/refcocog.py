@@ -8,7 +8,7 @@ from typing import Any
 
 from coreheads.tasks.mini.sizes import candidates, generator
 from coreheads.tasks.mini.vocabulary import NAMES
-from coreheads.tasks.mini.world import CELL, Scene, Thing, make_scene, render
+from coreheads.tasks.mini.world import Thing, make_scene, render
 from coreheads.tasks.mini.writers.media import png
 
 SPLIT = {"profile": "val", "test": "test"}
@@ -32,7 +32,7 @@ def write(root: Path, split: str, questions: int, advance: Callable[[int], None]
         asked = candidates(scene, rng)[: min(most, questions - len(regions))]
         picture = png(render(scene.kinds, rng)[0])
         for thing in asked:
-            regions.append(_region(scene, thing, picture, len(regions), f"mini_{split}_{index:06d}.png"))
+            regions.append(_region(thing, picture, len(regions), f"mini_{split}_{index:06d}.png"))
         advance(len(asked))
         index += 1
     features = Features(
@@ -55,8 +55,8 @@ def write(root: Path, split: str, questions: int, advance: Callable[[int], None]
     )
 
 
-def _region(scene: Scene, thing: Thing, picture: bytes, number: int, file_name: str) -> dict[str, Any]:
-    x, y, side = thing.column * CELL, thing.row * CELL, thing.size * CELL
+def _region(thing: Thing, picture: bytes, number: int, file_name: str) -> dict[str, Any]:
+    x, y, side = thing.pixels
     name = NAMES[thing.name]
     return {
         "question_id": str(number),

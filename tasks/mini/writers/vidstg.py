@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -65,34 +66,22 @@ def _common(scene: Scene, vid: str) -> dict[str, Any]:
 
 
 def _record(scene: Scene, vid: str, subject: Thing, other: Thing) -> dict[str, Any]:
-    first, last = subject.picture * FPS, (subject.picture + 1) * FPS
+    event = {"begin_fid": subject.picture * FPS, "end_fid": (subject.picture + 1) * FPS}
     one, two = scene.things.index(subject), scene.things.index(other)
     return {
         "vid": vid,
         **_common(scene, vid),
         "used_segment": {"begin_fid": 0, "end_fid": scene.pictures * FPS - 1},
-        "used_relation": {
-            "subject_tid": one,
-            "object_tid": two,
-            "predicate": "next_to",
-            "begin_fid": first,
-            "end_fid": last,
-        },
-        "temporal_gt": {"begin_fid": first, "end_fid": last},
+        "used_relation": {"subject_tid": one, "object_tid": two, "predicate": "next_to", **event},
+        "temporal_gt": event,
         "captions": [{"description": NAMES[subject.name], "type": "object", "target_id": one}],
         "questions": [
-            {
-                "description": f"when and where is the {NAMES[other.name]}?",
-                "type": "object",
-                "target_id": two,
-            }
+            {"description": f"when and where is the {NAMES[other.name]}?", "type": "object", "target_id": two}
         ],
     }
 
 
 def _vidor(scene: Scene, vid: str, pairs: list[tuple[Thing, Thing]]) -> str:
-    import json
-
     frames = [
         [_box(number, thing) for number, thing in enumerate(scene.things) if thing.picture == second]
         for second in range(scene.pictures)
@@ -111,7 +100,7 @@ def _vidor(scene: Scene, vid: str, pairs: list[tuple[Thing, Thing]]) -> str:
 
 def _box(number: int, thing: Thing) -> dict[str, Any]:
     """As in VidOR the last pixel belongs to the box."""
-    x, y, side = thing.column * CELL, thing.row * CELL, thing.size * CELL
+    x, y, side = thing.pixels
     return {
         "tid": number,
         "bbox": {"xmin": x, "ymin": y, "xmax": x + side - 1, "ymax": y + side - 1},

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,11 @@ def test_a_saved_checkpoint_answers_like_the_model_that_was_saved(checkpoint: Pa
     assert (adapter.device.type, adapter.dtype) == ("cpu", torch.float32)
     assert not adapter.model.training
     own = Qwen3VL(build_model(3, hidden_size=64, num_hidden_layers=2), build_processor())
-    said = adapter.generate([adapter.prepare(mixed(), query="red-star")], max_new_tokens=6)
-    assert said == own.generate([own.prepare(mixed())], max_new_tokens=6)
+    (said,) = adapter.generate([adapter.prepare(mixed(), query="red-star")], max_new_tokens=6)
+    (wanted,) = own.generate([own.prepare(mixed())], max_new_tokens=6)
+    # loaded weights may start at another byte of a cache line, and matrix products then add up in another order
+    assert said.margin == pytest.approx(wanted.margin, abs=1e-5)
+    assert replace(said, margin=wanted.margin) == wanted
 
 
 def test_settings_dtype_and_attention_are_passed_on(checkpoint: Path) -> None:

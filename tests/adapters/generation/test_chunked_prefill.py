@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from coreheads import Hybrid, UserError
-from coreheads.adapters.generation.cache import RoomyCache
+from coreheads.adapters.generation.cache import PreallocatedCache
 from coreheads.adapters.generation.chunked_prefill import chunked_prefill
 from coreheads.adapters.generation.structure import language_model
 from coreheads.retrieval.ram import attention_mass
@@ -78,7 +78,7 @@ def test_answers_are_the_same_with_any_cache(adapter: Any) -> None:
     hybrid = Hybrid(HEADS, 2, 9)
     with hybrid(adapter.model):
         plain = [answer.token_ids for answer in adapter.generate(both, max_new_tokens=8)]
-        for factory in (None, lambda: hybrid.cache(adapter.model), lambda: RoomyCache(2, 8)):
+        for factory in (None, lambda: hybrid.cache(adapter.model), lambda: PreallocatedCache(2, 8)):
             with chunked_prefill(adapter.model, 13):
                 answers = adapter.generate(both, max_new_tokens=8, cache_factory=factory)
             assert [answer.token_ids for answer in answers] == plain

@@ -15,7 +15,7 @@ from coreheads.adapters.kernels import autotune, dense, window
 from coreheads.adapters.kernels.dispatch import attend
 from coreheads.adapters.kernels.rules import Local, group_heads
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")]
 
 LENGTHS = [1, 127, 1000, 2049, 4500]
 """Off the block size, and the shortest ones that a pattern has something to leave out at."""

@@ -28,7 +28,7 @@ from patches_oracle import (
 from coreheads.adapters.generation.structure import attention_modules, language_model
 from coreheads.adapters.patches.ablate import Ablate
 from coreheads.adapters.patches.hybrid import Hybrid
-from coreheads.adapters.patches.mass import collect_means
+from coreheads.adapters.patches.means import collect_means
 
 CHOSEN = {(0, 1), (1, 2), (1, 3), (1, 6)}
 TEXTS = ["where is the red-star?", "what digit is by the blue-bar? (A) 3 (B) 7", "which page has the red-star?"]

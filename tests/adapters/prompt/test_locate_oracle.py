@@ -8,21 +8,38 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from locate_oracle import Case, Shown, cases, check
 
-often = settings(max_examples=2000, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-rarely = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+def draws(count: int) -> settings:
+    return settings(max_examples=count, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @pytest.mark.parametrize("model_type", FAMILIES)
-@often
+@draws(100)
 @given(st.data())
 def test_small_tiles(model_type: str, data: st.DataObject) -> None:
     check(model_type, data.draw(cases(model_type, largest=260)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_type", FAMILIES)
-@rarely
+@draws(2000)
+@given(st.data())
+def test_many_small_tiles(model_type: str, data: st.DataObject) -> None:
+    check(model_type, data.draw(cases(model_type, largest=260)))
+
+
+@pytest.mark.parametrize("model_type", FAMILIES)
+@draws(10)
 @given(st.data())
 def test_published_settings(model_type: str, data: st.DataObject) -> None:
+    check(model_type, data.draw(cases(model_type, largest=4000, media=2)), published=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model_type", FAMILIES)
+@draws(100)
+@given(st.data())
+def test_many_published_settings(model_type: str, data: st.DataObject) -> None:
     check(model_type, data.draw(cases(model_type, largest=4000, media=2)), published=True)
 
 

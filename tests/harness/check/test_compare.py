@@ -20,6 +20,7 @@ from coreheads.check.github import commands
 from coreheads.check.junit import write_junit
 from coreheads.check.text import visible
 from coreheads.cli import main
+from coreheads.config.cells import Cell
 from coreheads.files import write_json
 from coreheads.store.folder import RunFolder
 
@@ -75,7 +76,7 @@ def test_a_missing_cell_and_missing_samples_are_regressions(
 ) -> None:
     run = small_run.fake_run(tmp_path / "run")
     record = run.cells()[DENSE]
-    run.fail_cell({"name": DENSE, "cell": record["cell"]}, "out of memory")
+    run.fail_cells([Cell.from_json(record["cell"])], "out of memory")
     assert check(run, baseline) == 1
     assert "the cell is missing: out of memory" in capsys.readouterr().out
     other = small_run.fake_run(tmp_path / "other")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from typer.main import get_command
 
 from coreheads.cli import build_app
 
@@ -21,11 +20,11 @@ def steps() -> list[str]:
 
 def test_its_commands_parse() -> None:
     """With the real command line: every option is known and every argument is there."""
-    app = get_command(build_app())
+    app = build_app()
     called = [shlex.split(line)[1:] for line in steps() if line.startswith("coreheads ")]
     assert [words[0] for words in called] == ["run", "check"]
     for words in called:
-        command = app.commands[words[0]]  # type: ignore[attr-defined]
+        command = app.commands[words[0]]
         command.make_context(words[0], list(words[1:]))
     assert "--github" in called[1]
 

@@ -184,13 +184,13 @@ def test_what_could_not_be_computed_is_said(tmp_path: Path, capsys: pytest.Captu
     record = next(iter(run.cells().values()))
     for draw in range(2):
         cell = Cell("made-up", "long_task", "ablate", selection="random", fraction=0.5, draw=draw, seed=draw)
-        run.fail_cell({"name": cell.name, "cell": cell.to_json(), "heads": []}, "out of memory at 9 <b> tokens")
+        run.fail_cells([cell], "out of memory at 9 <b> tokens")
     empty = Cell("made-up", "long_task", "ablate", selection="bottom", fraction=0.5)
-    run.finish_cell({**record, "name": empty.name, "cell": empty.to_json(), "n": 0, "score": None})
+    run.finish_cell(empty, record["heads"], {"metric": "accuracy", "n": 0, "score": None})
     lone = Cell("made-up", "long_task", "hybrid", selection="top", fraction=0.25, timed=True)
     other = {**small_run.timing(lone, 4.0), "device": "another CPU"}
     more = Cell("made-up", "long_task", "hybrid", selection="top", fraction=0.5, timed=True)
-    run.finish_timing({**other, "name": more.name, "cell": more.to_json()})
+    run.finish_timing([{**other, "name": more.name, "cell": more.to_json()}])
     assert main(["leaderboard", str(run.path), "--out", str(tmp_path / "board")]) == 0
     printed = capsys.readouterr().out
     board = read_json(tmp_path / "board" / "leaderboard.json")
@@ -220,8 +220,7 @@ def test_what_could_not_be_computed_is_said(tmp_path: Path, capsys: pytest.Captu
 
 def test_a_run_of_which_all_cells_failed_has_a_board(tmp_path: Path) -> None:
     run = small_run.fake_run(tmp_path / "run")
-    for record in list(run.cells().values()):
-        run.fail_cell({"name": record["name"], "cell": record["cell"], "heads": []}, "out of memory")
+    run.fail_cells([Cell.from_json(record["cell"]) for record in run.cells().values()], "out of memory")
     assert main(["leaderboard", str(run.path), "--out", str(tmp_path / "board")]) == 0
     board = read_json(tmp_path / "board" / "leaderboard.json")
     assert board["rows"] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import yaml
 from small_run import change_manifest, on
 
 from coreheads.cli import main
+from coreheads.config.cells import Cell
 from coreheads.errors import UserError
 from coreheads.files import read_json, read_jsonl
 from coreheads.leaderboard import publish as publishing
@@ -99,7 +101,10 @@ def test_a_newer_run_of_the_machine_counts_and_the_older_is_kept(tmp_path: Path)
     assert "run two is newer and has it" in (site / "index.html").read_text()
 
 
-@pytest.mark.parametrize("broken", ["board", "copy", "move", "page"])
+SLOW = [pytest.param(broken, marks=pytest.mark.slow) for broken in ("board", "copy", "page")]
+
+
+@pytest.mark.parametrize("broken", ["move", *SLOW])
 def test_what_fails_leaves_the_old_site_as_it_was(tmp_path: Path, broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     site = tmp_path / "site"
     publish([small_run.fake_run(tmp_path / "run")], site)
@@ -189,8 +194,8 @@ def test_nothing_of_the_machine_is_published(finished_run: Path, tmp_path: Path)
     shutil.copytree(finished_run, tmp_path / "run")
     run = RunFolder.load(tmp_path / "run")
     record = next(iter(run.cells().values()))
-    failed = {"name": "x", "cell": record["cell"] | {"task": "other"}, "heads": []}
-    run.fail_cell(failed, "FileNotFoundError: '/home/ann/my data/x.jpg' and C:\\Users\\ann\\y.jpg and ~/z.jpg")
+    failed = replace(Cell.from_json(record["cell"]), task="other")
+    run.fail_cells([failed], "FileNotFoundError: '/home/ann/my data/x.jpg' and C:\\Users\\ann\\y.jpg and ~/z.jpg")
     command = f"coreheads run '/home/ann/my data/c.yaml' --out={tmp_path}/run --set a=b/c"
     run = change_manifest(run, command=command, config={"data_root": "/home/ann/my data"})
     board = publish([run], tmp_path / "site")

@@ -26,9 +26,8 @@ def finish(run: Any, fraction: float, **changes: Any) -> None:
     store = run.samples(cell.name)
     for key in small_run.scores(cell, 20):
         store.add(key, "", 1.0, {"accuracy": 1.0}, 100)
-    record = {"name": cell.name, "cell": cell.to_json(), "heads": [[0, 0]], "metric": "accuracy", "n": 20}
-    run.finish_cell({**record, "score": 1.0, "seconds": 1.0, "tokens_median": 100})
-    run.finish_timing({**small_run.timing(cell, 4.0), **changes})
+    run.finish_cell(cell, [[0, 0]], {"metric": "accuracy", "n": 20, "score": 1.0, "tokens_median": 100})
+    run.finish_timing([{**small_run.timing(cell, 4.0), **changes}])
 
 
 def test_cells_of_one_measurement_share_their_dense_row(tmp_path: Path) -> None:

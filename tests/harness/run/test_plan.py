@@ -41,7 +41,7 @@ def test_an_interrupted_run_is_foreseen_from_its_own_costs(folder: Path, capsys:
     known = Costs.load(folder / "run")
     assert known is not None
     # what is left besides loading: 3 answers of dense, ablate and hybrid each on the second task, and draws
-    assert 0 < known.estimate([Work("answer", "small", small_run.PAGE, "ablate", units=100)])[0] < 1000
+    assert 0 < known.estimate({Work("answer", "small", small_run.PAGE, "ablate"): 100})[0] < 1000
 
 
 def test_a_new_run_is_foreseen_from_the_newest_one_beside_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,11 +81,9 @@ def test_rates_are_of_the_nearest_that_was_measured() -> None:
     assert costs.rate(Work("answer", "m", "t", "none")) == pytest.approx(12 / 9)
     assert costs.rate(Work("answer", "m", "u", "none")) == pytest.approx(12 / 9)
     assert costs.rate(Work("answer", "other", "t", "ablate")) is None
-    seconds, unknown = costs.estimate(
-        [Work("answer", "m", "t", "ablate", 3), Work("load", "m"), Work("time", "m", "t", "", 0)]
-    )
-    assert seconds == 6.0
-    assert [work.kind for work in unknown] == ["load"]
+    left = {Work("answer", "m", "t", "ablate"): 3, Work("load", "m"): 1, Work("time", "m", "t"): 0}
+    assert costs.estimate(left) == (6.0, [Work("load", "m")])
+    assert costs.estimate(left, live=(Work("load", "m"), 2.0)) == (8.0, [])
 
 
 def test_durations() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import pytest
 import small_run
 
 from coreheads.cli import main
-from coreheads.run.costs import Costs, Work
-from coreheads.run.progress import Reporter
+from coreheads.run.costs import Work
+from coreheads.run.progress import RunProgress
 
 
 class Terminal(io.StringIO):
@@ -30,60 +29,77 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def works() -> list[Work]:
-    return [
-        Work("answer", "m", "t", "none", 40, "one"),
-        Work("answer", "m", "t", "none", 20, "two"),
-        Work("time", "m", "t"),
-    ]
+ONE, TWO, TIMING = (
+    Work("answer", "m", "t", "none", "one"),
+    Work("answer", "m", "t", "none", "two"),
+    Work("time", "m", "t"),
+)
+LEFT = {ONE: 40.0, TWO: 20.0, TIMING: 1.0}
 
 
 def test_lines_come_at_most_every_so_often(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    reporter = Reporter(every=30)
-    reporter.expect(works())
-    with reporter.step("evaluating", "m t", 40) as step:
-        step.now("cell one", reporter.left[0])
+    progress = RunProgress(every=30)
+    progress.expect(LEFT)
+    with progress.step("evaluating", "m t", 40), progress.work(ONE, 40, "cell one"):
         for _ in range(10):
             clock[0] += 8
-            step.advance(2, 100)
+            progress.advance(2, 100)
     lines = capsys.readouterr().err.splitlines()
     assert [line.split()[0] for line in lines] == ["0:00", "0:32", "1:04", "1:20"]
     assert "evaluating m t (40 samples)" in lines[0]
     assert "cell one, 8/40 samples, 8/60 of the run, 0.25 samples/s, 12 tokens/s" in lines[1]
     assert "about 3 min left, timing not counted" in lines[1]
     assert lines[3].endswith("evaluating m t: done in 80 s, 0.25 samples/s, 12 tokens/s")
+    assert progress.costs.spent == {ONE[:4]: (80.0, 20)}
+    assert progress.left == {ONE: 0, TWO: 20, TIMING: 1}
 
 
 def test_what_is_not_known_is_not_guessed(clock: list[float]) -> None:
-    reporter = Reporter(shown=False)
-    reporter.expect(works())
-    assert reporter.time_left() == "time left not known yet"
-    reporter.costs = Costs()
-    reporter.costs.add(Work("time", "m", "t"), 50.0, 1)
-    assert reporter.time_left() == "about 50 s left, some answers not counted"
-    reporter.costs.add(Work("answer", "m", "t", "none"), 1.0, 1)
-    assert reporter.time_left() == "about 2 min left"
-    with reporter.step("evaluating", "m t", 40) as step:
-        step.now("cell one", reporter.left[0])
-        step.advance(40, computed=False)  # they were there
-        assert step.speed() == ""
-        assert reporter.time_left(step) == "about 70 s left"
+    progress = RunProgress(shown=False)
+    progress.expect(LEFT)
+    assert progress.time_left() == "time left not known yet"
+    progress.costs.add(TIMING, 50.0, 1)
+    assert progress.time_left() == "about 50 s left, some answers not counted"
+    progress.costs.add(ONE, 1.0, 1)
+    assert progress.time_left() == "about 2 min left"
+    with progress.step("evaluating", "m t", 40), progress.work(ONE, 40):
+        progress.advance(40, computed=False)  # they were there
+        assert progress.speed() == ""
+        assert progress.time_left() == "about 70 s left"
+    assert progress.costs.spent[ONE[:4]] == (1.0, 1), "what was only read has cost nothing"
 
 
-def test_a_terminal_shows_phase_cell_and_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_is_over_and_says_nothing_of_costs(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    progress = RunProgress()
+    progress.expect(LEFT)
+
+    def work() -> None:
+        with progress.step("evaluating", "m t", 40), progress.work(ONE, 30):
+            progress.advance(10)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        work()
+    assert progress.left == {ONE: 0, TWO: 20, TIMING: 1}
+    assert progress.costs.spent == {}
+    assert "done in" not in capsys.readouterr().err
+    progress.forget("m")
+    assert progress.left == {}
+
+
+def test_a_terminal_shows_phase_cell_and_speed(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "200")
-    reporter = Reporter()
-    reporter.expect(works())
-    with reporter.step("evaluating", "m t", 40) as step:
-        step.now("cell one", reporter.left[0])
+    progress = RunProgress()
+    progress.expect(LEFT)
+    with progress.step("evaluating", "m t", 40), progress.work(ONE, 40, "cell one"):
         for _ in range(4):
-            step.advance(5, 100)
-            time.sleep(0.15)
+            clock[0] += 5
+            progress.advance(5, 100)
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
-    for text in ("evaluating m t", "20/40", "cell one", "20/60 of the run", "samples/s", "tokens/s", " left"):
+    for text in ("evaluating m t", "20/40", "cell one", "20/60 of the run", "1 samples/s", "20 tokens/s", " left"):
         assert text in shown
 
 

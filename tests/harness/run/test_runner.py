@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,22 @@ from coreheads.cli import main
 from coreheads.files import read_json, read_jsonl
 from coreheads.store.folder import RunFolder
 
-START = "import sys, torch; torch.set_num_threads(1); from coreheads.cli import main; sys.exit(main(sys.argv[1:]))"
+DIES = """
+import os, signal, sys, torch
+from coreheads.cli import main
+from coreheads.samples import SampleFile
+
+torch.set_num_threads(1)
+add, left = SampleFile.add, iter(range(6, -1, -1))
+
+def dying(*given, **named):
+    add(*given, **named)
+    next(left) or os.kill(os.getpid(), signal.SIGKILL)
+
+SampleFile.add = dying
+sys.exit(main(sys.argv[1:]))
+"""
+"""A run that kills itself when it has seven samples."""
 
 
 def rows_without_times(folder: Path) -> list[dict[str, Any]]:
@@ -90,17 +104,11 @@ def test_killed_and_started_again_gives_the_same_board(
 ) -> None:
     content = small_run.config(small_model, small_data, tmp_path / "run")
     config = small_run.write_config(tmp_path / "config.yaml", content)
-    process = subprocess.Popen(
-        [sys.executable, "-c", START, "run", str(config), "--quiet"], env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-    deadline = time.monotonic() + 300
-    while len(list(_samples(tmp_path / "run"))) < 7:
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    command = [sys.executable, "-c", DIES, "run", str(config), "--quiet"]
+    killed = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    assert killed.returncode == -signal.SIGKILL
     done = list(_samples(tmp_path / "run"))
+    assert len(done) == 7
     assert not (tmp_path / "run" / "leaderboard.json").exists()
     # the worst case: the process died in the middle of a line
     last = max((tmp_path / "run" / "samples").iterdir(), key=lambda path: path.stat().st_mtime_ns)
@@ -133,9 +141,9 @@ def test_a_second_run_in_the_folder_is_refused_and_a_dead_one_is_not(
     message = capsys.readouterr().err
     assert f"process {os.getpid()}" in message
     assert len(message.strip().splitlines()) == 1
-    (finished_run / "run.lock").write_text("process 1 on elsewhere\n")
-    with RunFolder.open(finished_run, config):
-        pass
+    (finished_run / "run.owner").write_text('{"pid": 1, "host": "elsewhere"}')
+    with RunFolder.open(finished_run, config) as run:
+        assert str(run.died) == "process 1 on elsewhere"
 
 
 def test_samples_of_other_records_are_refused(

@@ -56,6 +56,7 @@ def uninterrupted(small_model: Path, small_data: Path, tmp_path_factory: pytest.
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(uninterrupted: Path, small_model: Path, small_data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     path = small_run.write_config(tmp_path / "config.yaml", config(small_model, small_data, run))
@@ -82,6 +83,7 @@ def test_killed_again_and_again(uninterrupted: Path, small_model: Path, small_da
     assert timings[0]["times"]["dense"] == timings[1]["times"]["dense"], "two measurements are mixed"
     assert not list(run.rglob(TEMPORARY))
     assert (run / "run.lock").read_text() == ""
+    assert not (run / "run.owner").exists()
     assert len(read_json(run / "manifest.json")["invocations"]) >= len(statuses) - 2
 
 
@@ -115,6 +117,7 @@ def again(run: Path, tmp_path: Path) -> None:
     assert main(["run", str(small_run.write_config(tmp_path / "again.yaml", content)), "--quiet"]) == 0
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up(
     uninterrupted: Path, small_model: Path, small_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

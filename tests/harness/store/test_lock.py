@@ -15,12 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from coreheads.errors import UserError
 from coreheads.store import lock
-from coreheads.store.lock import Holder, locked
+from coreheads.store.lock import locked
 
 HOLD = (
     "import errno, fcntl, sys, pathlib\n"
@@ -65,6 +64,7 @@ def test_a_second_process_is_refused_while_the_first_lives(tmp_path: Path, way: 
         process.communicate("")
     with locked(tmp_path) as died:
         assert died is None, "an orderly end is no death"
+    assert {path.name for path in tmp_path.iterdir()} <= {"run.lock"}
 
 
 def test_a_killed_process_is_recognised(tmp_path: Path, way: str) -> None:
@@ -85,37 +85,49 @@ def test_a_fault_inside_is_an_orderly_end(tmp_path: Path, way: str) -> None:
         assert died is None
 
 
-def test_a_recycled_pid_is_not_the_holder() -> None:
-    mine = psutil.Process().create_time()
-    assert Holder(os.getpid(), platform.node(), mine).lives()
-    assert not Holder(os.getpid(), platform.node(), mine - 5000).lives()
-    assert not Holder(2**22 + 1, platform.node(), mine).lives()
+def test_a_recycled_pid_is_not_the_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_mount_options", lambda folder: {"rw", "nolock"})
+    marker = tmp_path / "run.pid"
+    with locked(tmp_path):
+        pid, host, began = marker.read_text().split()
+    assert (pid, host) == (str(os.getpid()), platform.node())
+    for process, token in ((pid, f"{began}5"), (2**22 + 1, began)):
+        marker.write_text(f"{process}\n{host}\n{token}\n")
+        with locked(tmp_path):  # the process of that pid is another one, or there is none
+            pass
+    marker.write_text(f"{pid}\n{host}\n{began}\n")
+    with pytest.raises(UserError, match="works in this folder now"), locked(tmp_path):
+        pytest.fail("that process lives")
 
 
 def test_a_file_of_another_machine_is_not_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    note = {"pid": 7, "host": "elsewhere", "created": 0.0, "since": "yesterday"}
-    (tmp_path / "run.lock").write_text(json.dumps(note))
+    note = {"pid": 7, "host": "elsewhere", "since": "yesterday"}
+    (tmp_path / "run.owner").write_text(json.dumps(note))
     with locked(tmp_path) as died:  # the lock was free: nobody is there any more
         assert died is not None
         assert str(died) == "process 7 on elsewhere"
     monkeypatch.setattr(lock, "_mount_options", lambda folder: {"rw", "local_lock=all"})
-    (tmp_path / "run.pid").write_text(json.dumps(note))
+    (tmp_path / "run.owner").write_text(json.dumps(note))
+    (tmp_path / "run.pid").write_text("7\nelsewhere\n")
     with pytest.raises(UserError, match=r"process 7 on elsewhere .*delete .*run\.pid"), locked(tmp_path):
         pytest.fail("another machine may be at work")
-    assert json.loads((tmp_path / "run.pid").read_text()) == note
+    assert json.loads((tmp_path / "run.owner").read_text()) == note
+    assert (tmp_path / "run.pid").read_text() == "7\nelsewhere\n"
 
 
+@pytest.mark.parametrize("name", ["run.lock", "run.owner"])
 @pytest.mark.parametrize("text", ["", "process 1 on elsewhere", "[1]", '{"pid": "x"}', "[" * 100_000, "\0\xff"])
-def test_what_stands_in_the_lock_file_may_be_anything(tmp_path: Path, text: str) -> None:
-    (tmp_path / "run.lock").write_text(text)
+def test_what_stands_in_the_files_may_be_anything(tmp_path: Path, text: str, name: str) -> None:
+    (tmp_path / name).write_text(text)
     with locked(tmp_path) as died:
         assert died is None
 
 
-def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["run.lock", "run.pid", "run.owner"])
+def test_a_link_in_its_place_is_not_followed(tmp_path: Path, name: str) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "mine.txt").write_text("mine")
-    (tmp_path / "run" / "run.lock").symlink_to(tmp_path / "mine.txt")
-    with pytest.raises(UserError, match=r"run\.lock"), locked(tmp_path / "run"):
+    (tmp_path / "run" / name).symlink_to(tmp_path / "mine.txt")
+    with pytest.raises(UserError, match=name), locked(tmp_path / "run"):
         pass
     assert (tmp_path / "mine.txt").read_text() == "mine"

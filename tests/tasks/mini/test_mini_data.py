@@ -76,7 +76,7 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(2)
     ]
-    answers = [process.communicate(timeout=120) for process in running]
+    answers = [process.communicate(timeout=600) for process in running]
     assert [process.returncode for process in running] == [0, 0], answers
     (root,) = {out.decode().strip() for out, _ in answers}
     assert [path.name for path in Path(root).iterdir()] == ["mlvu"]

@@ -18,7 +18,7 @@ from coreheads.media.pdf import page_count, pdf_pages
 from coreheads.tasks import registry
 from coreheads.tasks.mini.writers.media import write_pdf
 from coreheads.tasks.reading import parquet
-from coreheads.tasks.reading.parquet import parquet_cell, parquet_rows
+from coreheads.tasks.reading.parquet import parquet_picture, parquet_rows
 
 
 @pytest.fixture(autouse=True)
@@ -37,9 +37,9 @@ def cells(count: int) -> list[dict[str, bytes]]:
 def test_any_cell_of_any_row_group(rows_a_group: int, tmp_path: Path) -> None:
     trees.parquet(tmp_path / "x.parquet", list(cells(10)), rows_a_group)
     for row in (9, 0, 4, 3, 5):
-        assert parquet_cell(tmp_path / "x.parquet", row, "image_binary") == cells(10)[row]["image_binary"]
+        assert parquet_picture(tmp_path / "x.parquet", row, "image_binary") == cells(10)[row]["image_binary"]
     with pytest.raises(UserError, match="row 10, expected less than 10"):
-        parquet_cell(tmp_path / "x.parquet", 10, "image_binary")
+        parquet_picture(tmp_path / "x.parquet", 10, "image_binary")
 
 
 def test_large_row_groups_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,15 +47,28 @@ def test_large_row_groups_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(parquet, "GROUP_BYTES", 1000)
     monkeypatch.setattr(parquet, "_row_group", None)  # must not be asked for
     parquet._unpacked.cache_clear()
-    assert [parquet_cell(tmp_path / "x.parquet", row, "image_binary") for row in range(30)] == [
+    assert [parquet_picture(tmp_path / "x.parquet", row, "image_binary") for row in range(30)] == [
         cell["image_binary"] for cell in cells(30)
     ]
     files = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
-    assert len(files) == 30
+    assert len(files) == 1
     before = {path: path.stat().st_mtime_ns for path in files}
     parquet._unpacked.cache_clear()
-    parquet_cell(tmp_path / "x.parquet", 3, "image_binary")
+    parquet_picture(tmp_path / "x.parquet", 3, "image_binary")
     assert {path: path.stat().st_mtime_ns for path in files} == before
+
+
+def test_a_full_disk_is_not_the_files_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    trees.parquet(tmp_path / "x.parquet", list(cells(3)), 3)
+    monkeypatch.setattr(parquet, "GROUP_BYTES", 1)
+    monkeypatch.setattr(pyarrow, "OSFile", refuse)
+    with pytest.raises(UserError, match=r"arrow/\w+: cannot be made \(the disk is full\)"):
+        parquet_picture(tmp_path / "x.parquet", 0, "image_binary")
 
 
 def test_large_row_groups_of_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +79,7 @@ def test_large_row_groups_of_pictures(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(parquet, "GROUP_BYTES", 100)
     parquet._unpacked.cache_clear()
     assert [(task.regions(doc), task.messages(doc)[0]["content"][0]["url"].tobytes()) for doc in docs] == before
-    assert list((tmp_path / "cache").rglob("0000001"))
+    assert list((tmp_path / "cache").rglob("*.arrow"))
 
 
 def test_a_large_column_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
@@ -87,11 +100,11 @@ del table
     reader = f"""
 import resource
 from pathlib import Path
-from coreheads.tasks import parquet
+from coreheads.tasks.reading import parquet
 import pyarrow.parquet, rich.progress
 parquet.GROUP_BYTES = 1 << 20
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-cell = parquet.parquet_cell(Path({str(tmp_path)!r}) / "big.parquet", 239, "image_binary")
+cell = parquet.parquet_picture(Path({str(tmp_path)!r}) / "big.parquet", 239, "image_binary")
 assert cell[-1] == 239 and len(cell) == 1 << 20
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
@@ -195,7 +208,7 @@ def test_two_processes_share_the_cache(document: Path, tmp_path: Path) -> None:
     (tmp_path / "pages").mkdir()
     arguments = [sys.executable, "-c", program, str(document), str(tmp_path / "pages")]
     running = [subprocess.Popen(arguments, stderr=subprocess.PIPE) for _ in range(2)]
-    errors = [process.communicate(timeout=120)[1].decode() for process in running]
+    errors = [process.communicate(timeout=600)[1].decode() for process in running]
     assert [process.returncode for process in running] == [0, 0], errors
     assert not list((tmp_path / "pages").glob("*.tmp"))
 

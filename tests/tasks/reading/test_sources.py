@@ -16,7 +16,8 @@ from coreheads.cache import build_once
 from coreheads.errors import BadSample, UserError
 from coreheads.tasks import registry
 from coreheads.tasks.reading import archives, hub
-from coreheads.tasks.reading.sources import Source, matches
+from coreheads.tasks.reading.hub import matches
+from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.splits import Split, chosen
 
 

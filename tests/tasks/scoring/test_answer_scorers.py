@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coreheads.errors import UserError
-from coreheads.tasks import mlvu, mmlongbench_doc
+from coreheads.tasks.mlvu import scoring as mlvu
+from coreheads.tasks.mmlongbench_doc import scoring as mmlongbench_doc
 from coreheads.tasks.mmlongbench_doc.scoring import anls, edit_distance
 
 few = settings(max_examples=50)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coreheads.tasks import mmlongbench
+from coreheads.tasks.mmlongbench import scoring as mmlongbench
 from coreheads.tasks.mmlongbench.docqa import docqa, parsed_answer, word_f1
 from coreheads.tasks.mmlongbench.scoring import choice, contains, counts, readable, yes_or_no
 from coreheads.tasks.scoring.means import macro

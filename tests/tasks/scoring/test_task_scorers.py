@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coreheads.errors import UserError
-from coreheads.tasks import mmdocir, refcocog, vidstg
+from coreheads.tasks.mmdocir import scoring as mmdocir
+from coreheads.tasks.refcocog import scoring as refcocog
 from coreheads.tasks.scoring.boxes import iou, read_box
 from coreheads.tasks.scoring.families import written
+from coreheads.tasks.vidstg import scoring as vidstg
 from coreheads.tasks.vidstg.scoring import sampled_frames
 
 few = settings(max_examples=50)

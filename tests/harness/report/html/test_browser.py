@@ -13,7 +13,7 @@ import pytest
 
 from coreheads.report import palette
 
-pytestmark = pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())]
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def hover(driver: Any, mark: str) -> str:
     )
     browser.wait(driver, "return new Promise((done) => requestAnimationFrame(() => done(true)))")
     ActionChains(driver).move_to_element(element).perform()
-    browser.wait(driver, "return document.querySelector('#vg-tooltip-element.visible') !== null", 10)
+    browser.wait(driver, "return document.querySelector('#vg-tooltip-element.visible') !== null")
     return str(driver.execute_script("return document.querySelector('#vg-tooltip-element').innerText"))
 
 
