@@ -73,7 +73,7 @@ def _opened(source: Path | bytes, where: str, error: type[UserError]) -> Iterato
             limits.check(picture.width * picture.height, limits.PICTURE_PIXELS, "pixels")
             yield picture
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:
-        raise error(f"{where}: cannot be read as a picture ({reason(problem)})") from None
+        raise error(f"{where}: cannot be read as a picture ({one_line(problem)})") from None
 
 
 def _upright(picture: Image.Image) -> Image.Image:
