@@ -1,23 +1,18 @@
-"""Cells: one model, one patch on one set of heads, one task. What a configuration asks for, as a flat list."""
+"""Cells: one model, one patch on one set of heads, one task."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Hashable
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from coreheads.errors import UserError
-from coreheads.heads.selections import SEEDED, SIZED, Selection
+from coreheads.heads.selections import Selection
 from coreheads.heads.types import Head, Heads
 from coreheads.text import file_name
 
 if TYPE_CHECKING:
-    from coreheads.config.schema import CellConfig, RunConfig
     from coreheads.heads.profile import HeadProfile
-    from coreheads.store.schema import StoredCell
-
-Setting = str | int | float | bool | None
-"""A patch's setting."""
+    from coreheads.store.schema import Plain, StoredCell
 
 
 @dataclass(frozen=True)
@@ -27,7 +22,7 @@ class Cell:
     model: str
     task: str
     patch: str = "none"
-    params: tuple[tuple[str, Setting], ...] = ()
+    params: tuple[tuple[str, Plain], ...] = ()
     """The patch's settings as sorted (name, value) pairs."""
     selection: str | None = None
     """One of ``KINDS``; None for the dense model."""
@@ -46,7 +41,7 @@ class Cell:
     timed: bool = False
 
     @property
-    def settings(self) -> dict[str, Setting]:
+    def settings(self) -> dict[str, Plain]:
         return dict(self.params)
 
     @property
@@ -88,41 +83,6 @@ class Cell:
         values: dict[str, Any] = {**record, "params": tuple(sorted(record["params"].items()))}
         values["heads"] = tuple((layer, head) for layer, head in record["heads"])
         return cls(**values)
-
-
-def expand(config: RunConfig) -> list[Cell]:
-    """All cells of a configuration: by model, then by task, the dense model first and always.
-
-    Raises UserError when two entries ask for one cell.
-    """
-    cells: list[Cell] = []
-    for model in config.models:
-        for task in config.evaluate.tasks:
-            cells.append(Cell(model.name, task, limit=config.evaluate.limit, within=config.evaluate.limit))
-            for group in config.cells:
-                if group.patch != "none" and task in (group.tasks or config.evaluate.tasks):
-                    cells.extend(_cells(group, config, model.name, task))
-    seen: set[str] = set()
-    for cell in cells:
-        if cell.name in seen:
-            raise UserError(f"cells: {cell.name} is asked for twice, expected every cell once")
-        seen.add(cell.name)
-    return cells
-
-
-def _cells(group: CellConfig, config: RunConfig, model: str, task: str) -> Iterator[Cell]:
-    limit = config.evaluate.limit
-    params = tuple(sorted(group.params.items()))
-    draw_limit = min((n for n in (config.evaluate.draw_limit, limit) if n is not None), default=None)
-    for selection in group.selections:
-        for fraction in group.fractions if selection in SIZED else (None,):
-            cell = Cell(model, task, group.patch, params, selection, fraction, limit=limit, within=limit)
-            if selection in SEEDED:
-                for draw in range(group.draws or config.evaluate.draws):
-                    yield replace(cell, draw=draw, seed=config.seed + draw, limit=draw_limit)
-            else:
-                heads = tuple(sorted(group.heads)) if selection == "explicit" else ()
-                yield replace(cell, heads=heads, timed=group.timed)
 
 
 def select(cell: Cell, profile: HeadProfile | None, shape: tuple[int, int]) -> Heads:

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from coreheads.config.cells import Setting
 from coreheads.config.parsing import load_yaml, set_values
 from coreheads.errors import UserError, brief, nearest
 from coreheads.heads.selections import SEEDED, SIZED, Kind
@@ -86,7 +85,7 @@ class CellConfig(_Section):
     @model_validator(mode="after")
     def _complete(self) -> CellConfig:
         for name, value in self.params.items():
-            if not isinstance(value, Setting):
+            if not isinstance(value, str | int | float | bool | None):
                 raise ValueError(f"params.{name} is {brief(value)}, expected a text, a number, true, false or null")
         if self.patch == "none":
             if self.selections or self.fractions or self.heads or self.params:

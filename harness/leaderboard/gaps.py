@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from coreheads.config.cells import Cell, expand
+from coreheads.config.cells import Cell
+from coreheads.config.expansion import expand
 from coreheads.config.schema import RunConfig
 from coreheads.report import columns as display
 from coreheads.store.folder import RunFolder
