@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from coreheads.errors import UserError, brief
+from coreheads.errors import UserError
 from coreheads.store.schema import SCHEMA_VERSION
+from coreheads.validation import validating
 
 Stored = TypeVar("Stored")
 
@@ -25,26 +26,15 @@ def checked(kind: type[Stored], value: Any, where: str, what: str) -> Stored:
         kind: A TypedDict of ``store.schema``.
         value: What a file holds.
         where: The file and line, as a message begins.
-        what: What was expected there, as a message ends: "a cell".
+        what: What it is: "a cell".
 
     Raises:
         UserError: It is none; names the field, its value and what was expected.
     """
-    what = f"{what} written by coreheads run"
     if not isinstance(value, dict):
-        raise UserError(f"{where} is a {type(value).__name__}, expected {what}")
-    try:
+        raise UserError(f"{where} is a {type(value).__name__}, expected {what} written by coreheads run")
+    with validating(kind, where, most=1):
         _adapter(kind).validate_python(value)
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        *parents, name = [str(part) for part in fault["loc"]]
-        field, owner = ".".join([*parents, name]), f"{'.'.join(parents)} has" if parents else "has"
-        if fault["type"] == "missing":
-            raise UserError(f"{where}: {owner} no {name}, expected {what}") from None
-        if fault["type"] == "extra_forbidden":
-            raise UserError(f"{where}: {owner} an unknown field {brief(name)}, expected {what}") from None
-        text = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-        raise UserError(f"{where}: {field} is {brief(fault['input'])}, expected {text}") from None
     if value["schema_version"] != SCHEMA_VERSION:
         version = value["schema_version"]
         raise UserError(f"{where}: schema_version is {version}, this version reads {SCHEMA_VERSION}")

@@ -95,7 +95,7 @@ def change(path: Path, number: int, edit: Callable[[dict[str, Any]], object]) ->
         ("cells.jsonl", "heads", [[1]], "heads.0"),
         ("cells.jsonl", "metric", None, "metric is None"),
         ("cells.jsonl", "score", float("nan"), "score is nan"),
-        ("cells.jsonl", "cell", {}, "cell has no model"),
+        ("cells.jsonl", "cell", {}, "cell.model is missing"),
         ("cells.jsonl", "cell", CELL | {"model": 1}, "cell.model"),
         ("cells.jsonl", "cell", CELL | {"params": {"a": [1]}}, "cell.params"),
         ("cells.jsonl", "cell", CELL | {"selection": "topp"}, "cell.selection is 'topp'"),
