@@ -52,5 +52,5 @@ def test_a_line_a_fault(value: Any, lines: list[str]) -> None:
 
 
 def test_a_typed_dict_suggests_its_fields_too() -> None:
-    with pytest.raises(UserError, match="widht is not a known field .did you mean 'width'"), validating(Part, "a"):
+    with pytest.raises(UserError, match=r"widht is not a known field .did you mean 'width'"), validating(Part, "a"):
         TypeAdapter(Part).validate_python({"width": 2, "height": 1, "widht": 2})
