@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from coreheads.store.schema import Machine
+    from coreheads.store.provenance import Machine
 
 PACKAGES = ("torch", "transformers", "lmms-eval", "datasets", "numpy", "pillow", "decord")
 

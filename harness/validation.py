@@ -15,13 +15,14 @@ from coreheads.errors import UserError, brief, nearest
 
 
 @contextmanager
-def validating(kind: type, source: str | Path, most: int | None = None) -> Iterator[None]:
+def validating(kind: type, source: str | Path, most: int | None = None, what: str = "") -> Iterator[None]:
     """Turn what pydantic says of ``kind`` within the block into a UserError.
 
     Args:
         kind: the model or TypedDict that is validated; its fields are suggested for unknown ones.
         source: the file, and the line where it has many records.
         most: how many faults are named; None is all.
+        what: what was expected of the source as a whole, for messages about missing fields.
     """
     try:
         yield
@@ -30,7 +31,7 @@ def validating(kind: type, source: str | Path, most: int | None = None) -> Itera
         locations = [fault["loc"] for fault in faults]
         # a list whose elements are wrong is also reported as too short: say only what is wrong inside
         own = [fault for fault in faults if not any(_inside(one, fault["loc"]) for one in locations)]
-        raise UserError("\n".join(f"{source}: {_text(fault, kind)}" for fault in own[:most])) from None
+        raise UserError("\n".join(f"{source}: {_text(fault, kind, what)}" for fault in own[:most])) from None
 
 
 def _inside(location: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
@@ -42,11 +43,11 @@ def expected(what: str) -> PydanticCustomError:
     return PydanticCustomError("expected", "{what}", {"what": what})
 
 
-def _text(fault: ErrorDetails, kind: type) -> str:
+def _text(fault: ErrorDetails, kind: type, what: str) -> str:
     field = ".".join(str(part) for part in fault["loc"])
     text = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if fault["type"] == "missing":
-        return f"{field} is missing"
+        return f"{field} is missing{f', expected {what}' if what else ''}"
     if fault["type"] == "extra_forbidden":
         return f"{field} is not a known field{nearest(fault['loc'][-1], _fields(kind, fault['loc'][:-1]))}"
     if fault["type"] == "value_error":

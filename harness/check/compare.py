@@ -10,7 +10,7 @@ from coreheads.check.baseline import Baseline, load_baseline, save_baseline, sna
 from coreheads.check.findings import Report
 from coreheads.check.heads import compare_heads
 from coreheads.check.speed import compare_speed
-from coreheads.leaderboard.gaps import gaps
+from coreheads.leaderboard.gaps import find_gaps
 from coreheads.leaderboard.rows import build_rows
 from coreheads.store.folder import RunFolder
 
@@ -50,7 +50,7 @@ def update(run: RunFolder, path: Path) -> tuple[Report | None, list[str]]:
     notes = [
         _cells(known.keys() - new.cells.keys(), "The new baseline has no longer"),
         "" if old is None else _cells(new.cells.keys() - known.keys(), "The new baseline also has"),
-        *(f"Not in it: {what}: {why}" for what, why in gaps(run, build_rows(run))),
+        *(f"Not in it: {what}: {why}" for what, why in find_gaps(run, build_rows(run))),
     ]
     return report, [note for note in notes if note]
 

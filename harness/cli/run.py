@@ -53,7 +53,7 @@ def command(
     if not quiet and finished.board is not None:
         from coreheads.report.terminal import show
 
-        show(finished.board, Path(resolved.out))
+        show({**finished.board}, Path(resolved.out))
     for name, reason in {**finished.failed, **finished.untimed}.items():
         what = "no score" if name in finished.failed else "no speed"
         typer.echo(f"failed: {name}: {what}: {reason}", err=True)

@@ -4,61 +4,56 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from coreheads.environment import versions
 from coreheads.errors import UserError
 from coreheads.files import write_json, write_text
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.merge import Merged, Source, merge
-from coreheads.leaderboard.rows import Row
 from coreheads.report import columns as display
 from coreheads.report.example_files import Example
 from coreheads.report.example_files import stored as stored_examples
+from coreheads.store.board import SCHEMA_VERSION, Board, HeadsSummary, Leaders, Row, RunSummary, TopHeads
 from coreheads.store.folder import RunFolder
 from coreheads.text import TURNING
 
-SCHEMA_VERSION = 1
 
-
-def build(runs: Sequence[RunFolder]) -> dict[str, Any]:
+def build(runs: Sequence[RunFolder]) -> Board:
     """The content of leaderboard.json.
-
-    rows; runs and heads: what is known of the runs and heads behind them; failed: cells that could not be computed
-    (run, model, task, what, reason); left_out: what the runs hold or were asked for and the rows do not show (run,
-    what, reason); remarks: sentences on the merge.
 
     Raises UserError where no cell is finished or failed, or one folder is given twice.
     """
-    return _content(runs, merge(runs))
+    return _content(merge(runs))
 
 
-def write(runs: Sequence[RunFolder], out: Path) -> dict[str, Any]:
+def write(runs: Sequence[RunFolder], out: Path) -> Board:
     """Write all forms of the board into ``out`` and return the content of leaderboard.json."""
     from coreheads.report.figures import board as figures
     from coreheads.report.html import page as html
     from coreheads.report.markdown import to_markdown
 
     merged = merge(runs)
-    board = _content(runs, merged)
+    board = _content(merged)
     write_json(out / "leaderboard.json", board)
     # what is drawn and printed is what was stored: tuples are lists, as for a board that was loaded
-    text = json.dumps(board, ensure_ascii=False).translate(TURNING)
-    stored: dict[str, Any] = json.loads(text)
+    stored: Board = json.loads(json.dumps(board, ensure_ascii=False).translate(TURNING))
     write_text(out / "leaderboard.csv", to_csv(stored["rows"]))
-    write_text(out / "leaderboard.md", to_markdown(stored))
+    write_text(out / "leaderboard.md", to_markdown({**stored}))
     profiles = {(source.label, model): known for source in merged.sources for model, known in source.profiles.items()}
-    figures.draw(stored, profiles, out / "figures")
-    write_text(out / "leaderboard.html", html.page(stored, profiles, list(_examples(merged.sources))))
+    figures.draw({**stored}, profiles, out / "figures")
+    write_text(out / "leaderboard.html", html.page({**stored}, profiles, list(_examples(merged.sources))))
     return stored
 
 
-def _content(runs: Sequence[RunFolder], merged: Merged) -> dict[str, Any]:
+def _content(merged: Merged) -> Board:
     if not merged.rows and not merged.failed:
-        raise UserError(f"{', '.join(str(run.path) for run in runs)}: no finished cell, nothing to rank")
+        folders = ", ".join(str(source.run.path) for source in merged.sources)
+        raise UserError(f"{folders}: no finished cell, nothing to rank")
     _tell_apart(merged.rows)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -73,13 +68,13 @@ def _content(runs: Sequence[RunFolder], merged: Merged) -> dict[str, Any]:
 
 def _tell_apart(rows: Sequence[Row]) -> None:
     """Mark rows that are called alike though their patches have other settings: these are then named, too."""
-    settings: dict[tuple[str, str, str], set[str]] = {}
+    alike: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for row in rows:
-        place = (row["model"], row["task"], display.what(row))
-        settings.setdefault(place, set()).add(json.dumps(row["params"], sort_keys=True))
-    for row in rows:
-        alike = settings[row["model"], row["task"], display.what({**row, "told_apart": None})]
-        row["told_apart"] = len(alike) > 1 or None
+        alike[row["model"], row["task"], display.what({**row})].append(row)
+    for group in alike.values():
+        if any(row["params"] != group[0]["params"] for row in group):
+            for row in group:
+                row["told_apart"] = True
 
 
 def _examples(sources: Sequence[Source]) -> Iterator[tuple[Example, Path]]:
@@ -96,7 +91,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     flat = []
     for row in rows:
         line: dict[str, Any] = {}
-        for name, value in row.items():
+        for name, value in cast(dict[str, Any], row).items():
             if name.endswith("_ci"):
                 line[f"{name[:-3]}_low"], line[f"{name[:-3]}_high"] = value or (None, None)
             elif name in ("params", "aggregates"):
@@ -108,7 +103,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     return text
 
 
-def _about(source: Source) -> dict[str, Any]:
+def _about(source: Source) -> RunSummary:
     manifest = source.run.manifest
     invocation = manifest["invocations"][-1]
     return {
@@ -116,16 +111,17 @@ def _about(source: Source) -> dict[str, Any]:
         "command": invocation["command"],
         "started": manifest["invocations"][0]["started"],
         "versions": invocation["versions"],
-        "revision": invocation.get("revision"),
+        "revision": invocation["revision"],
         "machine": invocation["machine"],
         "processes": len(manifest["invocations"]),
         "board_made_with": versions()["coreheads"],
     }
 
 
-def _heads(source: Source) -> list[dict[str, Any]]:
+def _heads(source: Source) -> list[HeadsSummary]:
     cells = [record["cell"] for record in source.run.cells().values()]
-    fractions = sorted({cell["fraction"] for cell in cells if cell["selection"] == "top"})
+    fractions = {cell["fraction"] for cell in cells if cell["selection"] == "top"}
+    shown = sorted(fraction for fraction in fractions if fraction is not None)
     return [
         {
             "run": source.label,
@@ -136,13 +132,13 @@ def _heads(source: Source) -> list[dict[str, Any]]:
             "tasks": list(profile.tasks),
             "split_half": profile.split_half,
             "leaders": _leaders(profile),
-            "top": [_top(profile, fraction) for fraction in fractions or [0.05]],
+            "top": [_top(profile, fraction) for fraction in shown or [0.05]],
         }
         for model, profile in source.profiles.items()
     ]
 
 
-def _top(profile: HeadProfile, fraction: float) -> dict[str, Any]:
+def _top(profile: HeadProfile, fraction: float) -> TopHeads:
     chosen = profile.top(fraction)
     return {
         "fraction": fraction,
@@ -153,7 +149,7 @@ def _top(profile: HeadProfile, fraction: float) -> dict[str, Any]:
     }
 
 
-def _leaders(profile: HeadProfile) -> dict[str, Any] | None:
+def _leaders(profile: HeadProfile) -> Leaders | None:
     """The heads before the widest gap (as a ratio) among the first 20 of the ranking: how many, the RAM of the last
     of them and of the next head. None where there are too few heads or they have no mass."""
     ranked = [float(profile.mean[head]) for head in profile.ranking()[:20]]

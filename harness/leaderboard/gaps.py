@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from coreheads.config.cells import Cell
 from coreheads.config.expansion import expand
 from coreheads.config.schema import RunConfig
 from coreheads.report import columns as display
+from coreheads.store.board import FailedCell, Row
 from coreheads.store.folder import RunFolder
+from coreheads.store.schema import StoredCell
 
-Row = dict[str, Any]
-Gap = tuple[str, str]
-"""(what is missing, why)."""
+
+class Gap(NamedTuple):
+    """What is missing of a run, and why."""
+
+    what: str
+    reason: str
+
 
 UNFINISHED = "not finished"
 UNTIMED = "finished, but not timed"
@@ -27,54 +32,50 @@ NO_DENSE = (
 )
 
 
-def what(cell: Mapping[str, Any]) -> str:
-    """A stored cell in words: model, task and condition."""
-    return f"{cell['model']} on {cell['task']}: {display.what(dict(cell))}"
+def what(cell: StoredCell | Row) -> str:
+    """A stored cell, or a row, in words: model, task and condition."""
+    return f"{cell['model']} on {cell['task']}: {display.what({**cell})}"
 
 
-def failed(run: RunFolder) -> list[dict[str, Any]]:
-    """The run's failed cells: model, task, what, reason; draws of one condition that failed alike are one entry."""
-    counts: Counter[tuple[str, str, str, str]] = Counter()
-    for record in run.failures().values():
-        cell = record["cell"]
-        counts[cell["model"], cell["task"], display.what(cell), str(record["failed"])] += 1
+def find_failed(run: RunFolder, label: str) -> list[FailedCell]:
+    """The run's failed cells; draws of one condition that failed alike are one entry. label: the run's on the board."""
+    cells = [(failure["cell"], failure["failed"]) for failure in run.failures().values()]
+    counts = Counter((cell["model"], cell["task"], display.what({**cell}), reason) for cell, reason in cells)
     return [
-        {"model": model, "task": task, "what": _times(condition, count), "reason": reason}
+        {"run": label, "model": model, "task": task, "what": _times(condition, count), "reason": reason}
         for (model, task, condition, reason), count in counts.items()
     ]
 
 
-def gaps(run: RunFolder, rows: Iterable[Row]) -> list[Gap]:
+def find_gaps(run: RunFolder, rows: Iterable[Row]) -> list[Gap]:
     """What is missing of one run; ``rows``: those that it gave."""
-    found = Counter([*_cells(run), *_speeds(run, rows)])
-    return [(_times(name, count), reason) for (name, reason), count in found.items()]
+    counts = Counter([*_cells(run), *_speeds(run, rows)])
+    return [Gap(_times(gap.what, count), gap.reason) for gap, count in counts.items()]
 
 
 def _cells(run: RunFolder) -> Iterator[Gap]:
     finished, lost, timings = run.cells(), run.failures(), run.timings()
-    for record in lost.values():
-        yield what(record["cell"]), f"failed: {record['failed']}"
+    for failure in lost.values():
+        yield Gap(what(failure["cell"]), f"failed: {failure['failed']}")
     for record in finished.values():
         if not record["n"]:
-            yield what(record["cell"]), NOTHING_SCORED
+            yield Gap(what(record["cell"]), NOTHING_SCORED)
     try:
         config = RunConfig.model_validate(run.config)
     except ValidationError:
         return  # written by another version: what it asked for cannot be told
     for cell in expand(config):
         if cell.name not in finished and cell.name not in lost:
-            yield what(cell.to_json()), UNFINISHED
+            yield Gap(what(cell.to_json()), UNFINISHED)
         elif cell.timed and cell.task in config.timed_tasks() and cell.name in finished and cell.name not in timings:
-            yield what(cell.to_json()), UNTIMED
+            yield Gap(what(cell.to_json()), UNTIMED)
 
 
 def _speeds(run: RunFolder, rows: Iterable[Row]) -> Iterator[Gap]:
     timings = run.timings()
     for row in rows:
         if row["prefill_speedup"] is None:
-            for name in row["cells"]:
-                if name in timings:
-                    yield what(Cell.from_json(timings[name]["cell"]).to_json()), NO_DENSE
+            yield from (Gap(what(timings[name]["cell"]), NO_DENSE) for name in row["cells"] if name in timings)
 
 
 def _times(text: str, count: int) -> str:

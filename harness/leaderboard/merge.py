@@ -7,14 +7,15 @@ import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from coreheads.config.cells import Cell
 from coreheads.errors import UserError
 from coreheads.heads.profile import HeadProfile
-from coreheads.leaderboard import gaps
-from coreheads.leaderboard.rows import Row, build_rows
+from coreheads.leaderboard.gaps import find_failed, find_gaps, what
+from coreheads.leaderboard.rows import build_rows
+from coreheads.store.board import FailedCell, LeftOut, Row
 from coreheads.store.folder import RunFolder
+from coreheads.store.provenance import StoredModel
 
 
 @dataclass
@@ -34,17 +35,17 @@ class Source:
     @property
     def finished(self) -> str:
         """When the last process began to work on it."""
-        return str(self.run.manifest["invocations"][-1]["started"])
+        return self.run.manifest["invocations"][-1]["started"]
 
 
 @dataclass
 class Merged:
-    """The content of a board: see ``leaderboard.build.build``. remarks: what a reader must know of the merge."""
+    """The content of a board: see ``store.board.Board``."""
 
     sources: list[Source]
     rows: list[Row]
-    failed: list[dict[str, Any]]
-    left_out: list[dict[str, Any]]
+    failed: list[FailedCell]
+    left_out: list[LeftOut]
     remarks: list[str]
 
 
@@ -54,19 +55,20 @@ def merge(runs: Sequence[RunFolder]) -> Merged:
     UserError where one folder is given twice.
     """
     names, remarks = _model_names(runs)
-    sources = [Source(run, label, mine) for run, label, mine in zip(runs, labels(runs), names, strict=True)]
-    gone: list[dict[str, Any]] = []
-    failures: list[dict[str, Any]] = []
+    sources = [Source(run, label, shown) for run, label, shown in zip(runs, labels(runs), names, strict=True)]
+    left_out: list[LeftOut] = []
     for source in sources:
-        stored = build_rows(source.run)
-        gone += [{"run": source.label, "what": what, "reason": why} for what, why in gaps.gaps(source.run, stored)]
-        failures += [{"run": source.label, **record} for record in gaps.failed(source.run)]
-        source.rows = [row | {"run": source.label, "model": source.models[row["model"]]} for row in stored]
+        source.rows = build_rows(source.run)
+        for gap in find_gaps(source.run, source.rows):
+            left_out.append({"run": source.label, "what": gap.what, "reason": gap.reason})
+        for row in source.rows:
+            row["run"], row["model"] = source.label, source.models[row["model"]]
         for name, shown in source.models.items():
             if (path := source.run.heads_path(name)).exists():
                 source.profiles[shown] = HeadProfile.load(path)
+    failed = [failure for source in sources for failure in find_failed(source.run, source.label)]
     rows, older = _newest(sources)
-    return Merged(sources, rows, failures, gone + older, remarks)
+    return Merged(sources, rows, failed, left_out + older, remarks)
 
 
 def labels(runs: Sequence[RunFolder]) -> list[str]:
@@ -80,15 +82,13 @@ def labels(runs: Sequence[RunFolder]) -> list[str]:
             raise UserError(f"runs: {path} is given twice, expected every run once")
     depth = [1] * len(paths)
     while True:
-        found = ["/".join(path.parts[-count:]) for path, count in zip(paths, depth, strict=True)]
-        twins = [place for place, label in enumerate(found) if found.count(label) > 1]
-        if not twins:
-            return found
-        for place in twins:
-            depth[place] += 1
+        names = ["/".join(path.parts[-count:]) for path, count in zip(paths, depth, strict=True)]
+        if len(set(names)) == len(names):
+            return names
+        depth = [count + (names.count(name) > 1) for count, name in zip(depth, names, strict=True)]
 
 
-def identity(run: RunFolder, model: dict[str, Any]) -> tuple[str, str | None]:
+def identity(run: RunFolder, model: StoredModel) -> tuple[str, str | None]:
     """(id, revision) of a model of the configuration; the revision as its own head profile knows it, if at all."""
     path = run.heads_path(model["name"])
     if model.get("heads") is None and path.exists():
@@ -100,16 +100,16 @@ def identity(run: RunFolder, model: dict[str, Any]) -> tuple[str, str | None]:
 def _model_names(runs: Sequence[RunFolder]) -> tuple[list[dict[str, str]], list[str]]:
     """What each run's models are called on the board: their names, with the checkpoint where one name means two."""
     known = [{model["name"]: identity(run, model) for model in run.config["models"]} for run in runs]
-    shown: list[dict[str, str]] = [{name: name for name in mine} for mine in known]
+    shown = [{name: name for name in models} for models in known]
     remarks = []
-    for name in dict.fromkeys(name for mine in known for name in mine):
-        meant = list(dict.fromkeys(mine[name] for mine in known if name in mine))
+    for name in dict.fromkeys(name for models in known for name in models):
+        meant = list(dict.fromkeys(models[name] for models in known if name in models))
         if all(_same(one, other) for one, other in itertools.combinations(meant, 2)):
             continue
         full = {(id, revision): f"{name} ({id}{f', {revision}' if revision else ''})" for id, revision in meant}
-        for mine, names in zip(known, shown, strict=True):
-            if name in mine:
-                names[name] = full[mine[name]]
+        for models, names in zip(known, shown, strict=True):
+            if name in models:
+                names[name] = full[models[name]]
         remarks.append(f"Runs call different checkpoints {name}; they are told apart as {' and '.join(full.values())}.")
     return shown, remarks
 
@@ -119,13 +119,14 @@ def _same(one: tuple[str, str | None], other: tuple[str, str | None]) -> bool:
     return one[0] == other[0] and (one[1] == other[1] or None in (one[1], other[1]))
 
 
-def _newest(sources: Sequence[Source]) -> tuple[list[Row], list[dict[str, Any]]]:
+def _newest(sources: Sequence[Source]) -> tuple[list[Row], list[LeftOut]]:
     """(the rows that count, entries for the others). A run's dense row stays beside any row that refers to it."""
     newest: dict[str, Source] = {}
     keys = {source.label: _keys(source) for source in sources}
     for source in sorted(sources, key=lambda source: source.finished):
         newest |= dict.fromkeys(keys[source.label], source)
-    rows, gone = [], []
+    rows: list[Row] = []
+    older: list[LeftOut] = []
     for source in sources:
         pairs = list(zip(source.rows, keys[source.label], strict=True))
         kept = {id(row) for row, key in pairs if newest[key] is source}
@@ -135,8 +136,8 @@ def _newest(sources: Sequence[Source]) -> tuple[list[Row], list[dict[str, Any]]]
                 rows.append(row)
             else:
                 why = f"run {newest[key].label} is newer and has it"
-                gone.append({"run": source.label, "what": gaps.what(row), "reason": why})
-    return rows, gone
+                older.append({"run": source.label, "what": what(row), "reason": why})
+    return rows, older
 
 
 def _keys(source: Source) -> list[str]:
@@ -147,15 +148,14 @@ def _keys(source: Source) -> list[str]:
         source.models[model["name"]]: [model.get(name) for name in ("dtype", "attn_implementation", "settings")]
         for model in config["models"]
     }
-    split = (config.get("evaluate") or {}).get("split")
-    options = config.get("options") or {}
+    split, options = (config.get("evaluate") or {}).get("split"), config.get("options") or {}
     return [
         json.dumps(
             [
                 row["model"],
                 row["task"],
                 Cell.from_json(stored[row["cells"][0]]["cell"]).condition[1:],
-                [row[name] for name in ("device", "metric", "variant", "limit")],
+                [row["device"], row["metric"], row["variant"], row["limit"]],
                 # a speed is never replaced by a row without one, nor heads by others of the same rule
                 row["prefill_speedup"] is not None,
                 [stored[name]["heads"] for name in row["cells"]],

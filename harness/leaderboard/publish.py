@@ -17,7 +17,6 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from coreheads import environment
 from coreheads.errors import UserError
@@ -25,11 +24,14 @@ from coreheads.files import read_json, write_json, write_text
 from coreheads.leaderboard import build as leaderboard
 from coreheads.leaderboard import published_run
 from coreheads.leaderboard.redact import Shortener
+from coreheads.store.board import Board
 from coreheads.store.folder import RunFolder
 from coreheads.store.lock import locked
+from coreheads.store.provenance import History
+from coreheads.store.schema import SCHEMA_VERSION
+from coreheads.store.validation import checked
 from coreheads.text import file_name
 
-SCHEMA_VERSION = 1
 STAGE = ".coreheads-publish-"
 LOCK = ".coreheads-publish"
 HISTORY = "history.json"
@@ -59,14 +61,23 @@ def publish(
     license: str = "apache-2.0",
     responses: bool = True,
     pictures: bool = True,
-) -> dict[str, Any]:
-    """Publish runs into the folder ``to``, beside those that are there, and return the merged board.
+) -> Board:
+    """Publish runs into a folder, beside those that are there; a run that is there already is replaced.
 
-    A run that is there already is replaced; history.json gets a line for every run. title, license: of the README,
-    where there is none yet. responses, pictures: see ``published_run.copy``.
+    Args:
+        runs: The runs.
+        to: A new or empty folder, or one that was published into.
+        title: Of the README, where there is none yet.
+        license: Of the README, where there is none yet.
+        responses: See ``published_run.copy``.
+        pictures: See ``published_run.copy``.
 
-    UserError for a folder that holds something else or that another process publishes into, a run without a finished
-    cell, or a run of the folder itself.
+    Returns:
+        The merged board.
+
+    Raises:
+        UserError: The folder holds something else or another process publishes into it, a run has no finished cell, or
+            is one of the folder itself.
     """
     for run in runs:
         if run.path.resolve().is_relative_to(to.resolve()):
@@ -75,72 +86,64 @@ def publish(
     _history(to)  # whether it may be used is asked before anything is written to it
     to.mkdir(parents=True, exist_ok=True)
     with locked(to, LOCK):
-        return _publish(runs, to, title, license, responses, pictures)
-
-
-def _publish(
-    runs: Sequence[RunFolder], to: Path, title: str, license: str, responses: bool, pictures: bool
-) -> dict[str, Any]:
-    history = _history(to)
-    _recover(to)
-    there = {path.name: RunFolder.load(path) for path in sorted((to / "runs").glob("*")) if path.is_dir()}
-    stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=to))
-    try:
-        names = _labels(runs, there)
-        paths = {}
-        for run, name in zip(runs, names, strict=True):
-            paths[name] = published_run.copy(run, stage / "runs" / name, responses, pictures)
-        every = dict.fromkeys([entry["run"] for entry in history["publications"]], to / "runs")
-        every = {name: parent for name, parent in every.items() if name in there}
-        every |= dict.fromkeys(there.keys() - every.keys(), to / "runs") | dict.fromkeys(names, stage / "runs")
-        board = leaderboard.write([RunFolder.load(parent / name) for name, parent in every.items()], stage)
-        command = Shortener([str(Path.home()), str(to.resolve())]).command(environment.command_line())
-        for name in names:
-            rows = sum(row["run"] == name for row in board["rows"])
-            entry = {"date": environment.now(), "run": name, "rows": rows, "replaced": name in there}
-            history["publications"].append({**entry, "texts_shortened": paths[name], "command": command})
-        write_json(stage / HISTORY, history)
-        if not (to / "README.md").exists():
-            write_text(stage / "README.md", README.format(title=_yaml(title), license=_yaml(license)))
-        _move(stage, to, names)
-    finally:
         _recover(to)
+        history = _history(to)
+        there = {path.name: RunFolder.load(path) for path in sorted((to / "runs").glob("*")) if path.is_dir()}
+        stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=to))
+        try:
+            names = _labels(runs, there)
+            shortened = [
+                published_run.copy(run, stage / "runs" / name, responses, pictures)
+                for run, name in zip(runs, names, strict=True)
+            ]
+            order = dict.fromkeys([*(entry["run"] for entry in history["publications"]), *there, *names])
+            folders = [(stage if name in names else to) / "runs" / name for name in order if name in (*there, *names)]
+            board = leaderboard.write([RunFolder.load(folder) for folder in folders], stage)
+            for name, texts in zip(names, shortened, strict=True):
+                history["publications"].append(
+                    {
+                        "date": environment.now(),
+                        "run": name,
+                        "rows": sum(row["run"] == name for row in board["rows"]),
+                        "replaced": name in there,
+                        "texts_shortened": texts,
+                        "command": Shortener([str(Path.home()), str(to.resolve())]).command(environment.command_line()),
+                    }
+                )
+            write_json(stage / HISTORY, history)
+            if not (to / "README.md").exists():
+                write_text(stage / "README.md", README.format(title=_yaml(title), license=_yaml(license)))
+            _move(stage, to, names)
+        finally:
+            _recover(to)
     return board
 
 
-def _history(to: Path) -> dict[str, Any]:
+def _history(to: Path) -> History:
     """The folder's history, a new one where the folder is new or empty. UserError where it holds something else."""
     if to.exists() and not to.is_dir():
         raise UserError(f"{to}: is a file, expected a folder")
     path = to / HISTORY
-    if not path.exists():
-        others = sorted(entry.name for entry in to.iterdir() if not entry.name.startswith(".")) if to.exists() else []
-        if others:
-            raise UserError(f"{to}: holds {others[0]} and no {HISTORY}, expected an empty folder or a published one")
-        return {"schema_version": SCHEMA_VERSION, "publications": []}
-    found = read_json(path)
-    known = isinstance(found, dict) and found.get("schema_version") == SCHEMA_VERSION
-    entries = found.get("publications") if known else None
-    if not isinstance(entries, list) or not all(isinstance(e, dict) and isinstance(e.get("run"), str) for e in entries):
-        raise UserError(f"{path}: is no history of schema_version {SCHEMA_VERSION}, expected one of coreheads publish")
-    return dict(found)
+    if path.exists():
+        return checked(History, read_json(path), str(path), "a history", "publish")
+    others = sorted(entry.name for entry in to.iterdir() if not entry.name.startswith(".")) if to.exists() else []
+    if others:
+        raise UserError(f"{to}: holds {others[0]} and no {HISTORY}, expected an empty folder or a published one")
+    return {"schema_version": SCHEMA_VERSION, "publications": []}
 
 
 def _labels(runs: Sequence[RunFolder], there: dict[str, RunFolder]) -> list[str]:
     """A name below runs/ for each run: that which it has there already, else its folder's, numbered where taken."""
     known = {published_run.identity(run.manifest): name for name, run in there.items()}
-    taken, found = set(there), []
+    labels: list[str] = []
     for run in runs:
-        own = published_run.identity(run.manifest)
-        if own not in known:
-            base = file_name(run.path.resolve().name)
-            name = next(n for n in (base, *(f"{base}-{count}" for count in range(2, 10_000))) if n not in taken)
-            known[own] = name
-            taken.add(name)
-        elif known[own] in found:
+        base, taken = file_name(run.path.resolve().name), {*there, *labels}
+        free = (name for name in (base, *(f"{base}-{count}" for count in range(2, 10_000))) if name not in taken)
+        label = known.setdefault(published_run.identity(run.manifest), next(free))
+        if label in labels:
             raise UserError(f"{run.path}: is given twice, expected every run once")
-        found.append(known[own])
-    return found
+        labels.append(label)
+    return labels
 
 
 def _move(stage: Path, to: Path, names: Sequence[str]) -> None:

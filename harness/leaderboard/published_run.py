@@ -7,83 +7,74 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from coreheads.errors import UserError
 from coreheads.files import read_json, read_jsonl, write_json, write_text
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.redact import Shortener
 from coreheads.report.example_files import FOLDER as EXAMPLES
 from coreheads.store.folder import RunFolder
+from coreheads.store.provenance import Manifest, Published
 
 
 def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True) -> int:
-    """Write the run's published form into the new folder ``to``, a run folder like any other; returns how many texts
-    had a path in them that was shortened.
+    """Write the run's published form into the new folder ``to``, a run folder like any other.
 
-    responses: without them, what models answered is left empty; scores stay, the board is the same. pictures: the
-    examples of what heads look at, which show benchmark data.
+    Args:
+        run: The run.
+        to: The new folder.
+        responses: Without them, what models answered is left empty; scores stay, the board is the same.
+        pictures: The examples of what heads look at, which show benchmark data.
+
+    Returns:
+        How many texts had a path in them that was shortened.
     """
     short = Shortener(_paths(run))
     manifest = short.value(run.manifest)
     for shown, own in zip(manifest["config"]["models"], run.config["models"], strict=True):
-        shown["id"] = short.checkpoint(str(own["id"]))
-    manifest["published"] = {
+        shown["id"] = short.checkpoint(own["id"])
+    published: Published = {
         "of": identity(run.manifest),
         "responses": responses,
         "pictures": pictures,
         "paths": "last part only",
     }
-    write_json(to / "manifest.json", manifest)
-    _copy_lines(run.path / "cells.jsonl", to / "cells.jsonl", short)
-    _copy_lines(run.path / "timings.jsonl", to / "timings.jsonl", short)
-    for name in run.cells():
-        _copy_lines(run.samples(name).path, to / "samples" / f"{name}.jsonl", short, responses)
+    write_json(to / "manifest.json", manifest | {"published": published})
+    cells = run.cells()  # which checks every line that is copied
+    run.timings()
+    for path in (run.path / "cells.jsonl", run.path / "timings.jsonl", *(run.samples(name).path for name in cells)):
+        if path.exists():
+            lines = [short.value(record, keep=("response", "record_id", "name")) for record in read_jsonl(path)]
+            if not responses:
+                lines = [line | {"response": ""} if "response" in line else line for line in lines]
+            text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+            write_text(to / path.relative_to(run.path), text)
     for path in sorted((run.path / "heads").glob("*.json")):
-        profile = read_json(path)
-        HeadProfile.from_dict(profile, str(path))
-        model = profile["model"] | {"id": short.checkpoint(str(profile["model"]["id"]))}
-        clean = HeadProfile.from_dict(short.value(profile) | {"model": model}, str(path))
-        clean.save(to / "heads" / path.name)
+        profile = HeadProfile.load(path).to_dict()
+        model = profile["model"] | {"id": short.checkpoint(profile["model"]["id"])}
+        HeadProfile.from_dict(short.value(profile) | {"model": model}, str(path)).save(to / "heads" / path.name)
     if pictures:
-        for path in sorted((run.path / EXAMPLES).glob("*")):
+        for path in sorted((run.path / EXAMPLES).glob("*.json")):
+            write_json(to / EXAMPLES / path.name, short.value(read_json(path)))
+        for path in sorted((run.path / EXAMPLES).glob("*.jpg")):
             (to / EXAMPLES).mkdir(parents=True, exist_ok=True)
-            if path.suffix == ".json":
-                write_json(to / EXAMPLES / path.name, short.value(read_json(path)))
-            elif path.suffix == ".jpg":
-                shutil.copyfile(path, to / EXAMPLES / path.name)
+            shutil.copyfile(path, to / EXAMPLES / path.name)
     return short.changed
 
 
-def identity(manifest: dict[str, Any]) -> str:
+def identity(manifest: Manifest) -> str:
     """What a run is known by, wherever its folder lies and whatever it is called: a digest of how, when and on which
     machine it was first started. A published run knows that of the run it is the copy of."""
     if "published" in manifest:
-        return str(manifest["published"].get("of"))
+        return manifest["published"]["of"]
     first = manifest["invocations"][0]
     config = {name: value for name, value in manifest["config"].items() if name != "out"}
     start = [first["started"], first["machine"], first["command"], config]
     return hashlib.sha256(json.dumps(start, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _copy_lines(source: Path, to: Path, short: Shortener, responses: bool = True) -> None:
-    lines = []
-    for record in read_jsonl(source):
-        if not isinstance(record, dict):
-            raise UserError(f"{source}: a line is no object, expected a file written by coreheads run")
-        clean = short.value(record, keep=("response", "record_id", "name"))
-        if not responses and "response" in clean:
-            clean["response"] = ""
-        lines.append(json.dumps(clean, ensure_ascii=False) + "\n")
-    if source.exists():
-        write_text(to, "".join(lines))
-
-
 def _paths(run: RunFolder) -> Iterator[str]:
     """Paths that stand in other texts, too, and may hold blanks."""
     yield from (str(Path.home()), str(Path.cwd()), str(run.path.resolve()))
-    for name in ("out", "data_root"):
-        if run.config.get(name):
-            yield str(run.config[name])
+    yield from (str(run.config[name]) for name in ("out", "data_root") if run.config.get(name))
     for model in run.config["models"]:
         yield from (str(model[name]) for name in ("id", "heads") if model.get(name))

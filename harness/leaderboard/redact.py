@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-from collections.abc import Iterable
-from pathlib import Path, PureWindowsPath
+from collections.abc import Collection, Iterable
+from pathlib import PureWindowsPath
 from typing import Any
 
 _REST = r"[^\s'\"`,;:)\]}<>|]*"
-_POSIX = re.compile(r"(?<![\w.:/<~-])(?:~[\w.-]*/|/(?=[\w.@~-]+/|(?:home|root|tmp|mnt|data|Users)\b))" + _REST)
-_WINDOWS = re.compile(r"(?<!\w)(?:[A-Za-z]:\\|\\\\)" + _REST)
+_PATH = re.compile(
+    rf"(?<!\w)(?:[A-Za-z]:\\|\\\\){_REST}"
+    rf"|(?<![\w.:/<~-])(?:~[\w.-]*/|/(?=[\w.@~-]+/|(?:home|root|tmp|mnt|data|Users)\b)){_REST}"
+)
 
 
 class Shortener:
@@ -24,50 +26,41 @@ class Shortener:
         self.changed = 0
         self._known = sorted({path.rstrip("/\\") for path in known if is_private(path)}, key=len, reverse=True)
 
-    def value(self, value: Any, keep: Iterable[str] = ()) -> Any:
+    def value(self, value: Any, keep: Collection[str] = ()) -> Any:
         """A JSON value with all its texts shortened, except those of the fields ``keep``."""
-        kept = set(keep)
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
-            return [self.value(part, kept) for part in value]
+            return [self.value(part, keep) for part in value]
         if isinstance(value, dict):
             return {
-                self.text(str(name)): part if name in kept else self.command(part) if name == "command" else
-                self.value(part, kept)
+                self.text(str(name)): part if name in keep else self._field(name, part, keep)
                 for name, part in value.items()
-            }  # fmt: skip
+            }
         return value
+
+    def _field(self, name: str, value: Any, keep: Collection[str]) -> Any:
+        return self.command(value) if name == "command" and isinstance(value, str) else self.value(value, keep)
 
     def text(self, text: str) -> str:
         """A text with its paths shortened."""
-        found = text
+        short = text
         for path in self._known:
-            found = found.replace(path, _last(path))
-        found = _WINDOWS.sub(lambda match: _last(match.group()), found)
-        found = _POSIX.sub(lambda match: _last(match.group()), found)
-        self.changed += found != text
-        return found
+            short = short.replace(path, _last(path))
+        short = _PATH.sub(lambda match: _last(match.group()), short)
+        self.changed += short != text
+        return short
 
-    def command(self, text: Any) -> Any:
+    def command(self, text: str) -> str:
         """A command line, word by word, so that a path with blanks is one."""
-        if not isinstance(text, str):
-            return self.value(text)
         try:
             words = shlex.split(text)
         except ValueError:
             return self.text(text)
-        short = []
-        for word in words:
-            option, sign, value = word.partition("=")
-            if sign and is_private(value):
-                short.append(f"{option}={_last(value)}")
-            else:
-                short.append(_last(word) if is_private(word) else word)
-        if short == words:
-            return self.text(text)
-        self.changed += 1
-        return self.text(shlex.join(short))
+        parts = [word.rpartition("=") for word in words]
+        short = [f"{name}{sign}{_last(value) if is_private(value) else value}" for name, sign, value in parts]
+        self.changed += short != words
+        return self.text(text if short == words else shlex.join(short))
 
     def checkpoint(self, id: str) -> str:
         """A model's id; of a local folder its name and a digest of the path, so that two folders of one name differ."""
@@ -79,10 +72,9 @@ class Shortener:
 
 def is_private(path: str) -> bool:
     """Whether a text is a path that says something of a machine: absolute, or from a home folder."""
-    return path.startswith(("/", "~", "\\\\")) or bool(re.match(r"[A-Za-z]:[\\/]", path))
+    return re.match(r"[/~]|\\\\|[A-Za-z]:[\\/]", path) is not None
 
 
 def _last(path: str) -> str:
-    windows = "\\" in path
-    name = (PureWindowsPath(path) if windows else Path(path)).name
+    name = PureWindowsPath(path).name  # which knows both kinds of slashes
     return name if name and name != "~" else "..."

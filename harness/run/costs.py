@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 from coreheads import environment
 from coreheads.errors import UserError
 from coreheads.files import read_json, write_json
-from coreheads.store.schema import SCHEMA_VERSION, CostsRecord
+from coreheads.store.provenance import CostsRecord
+from coreheads.store.schema import SCHEMA_VERSION
 from coreheads.store.validation import checked
 
 FILE = "costs.json"
 
 
 class Work(NamedTuple):
-    """A piece of work, counted in the units of its kind: see ``store.schema.SpentRecord``. cell: whose answers."""
+    """A piece of work, counted in the units of its kind: see ``store.provenance.SpentRecord``. cell: whose answers."""
 
     kind: str
     model: str

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from coreheads.store.schema import Machine, Plain
+    from coreheads.store.provenance import Machine
+    from coreheads.store.schema import Plain
 
 SCHEMA_VERSION = 1
 

@@ -23,16 +23,9 @@ from coreheads.config.cells import Cell
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl, cut_half_line, read_json, read_jsonl, sweep, write_json, write_text, writing
 from coreheads.store.lock import LockOwner, locked
+from coreheads.store.provenance import Manifest, StoredConfig
 from coreheads.store.samples import SampleFile
-from coreheads.store.schema import (
-    SCHEMA_VERSION,
-    CellRecord,
-    CellResult,
-    FailureRecord,
-    Manifest,
-    StoredConfig,
-    TimingRecord,
-)
+from coreheads.store.schema import SCHEMA_VERSION, CellRecord, CellResult, FailureRecord, TimingRecord
 from coreheads.store.validation import checked
 from coreheads.text import file_name
 
@@ -92,14 +85,14 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
         with locked(path) as died, writing(path):
             run = cls.stored(path, config)
-            if run is not None:
-                run._tidy()
-            elif any(not entry.name.startswith((".", "run.")) for entry in path.iterdir()):
-                raise UserError(f"{path}: is not empty and holds no run, expected a new folder or one of coreheads run")
-            else:
-                run = cls(
-                    path, {"schema_version": SCHEMA_VERSION, "config": cast(StoredConfig, config), "invocations": []}
-                )
+            if run is None:
+                if any(not entry.name.startswith((".", "run.")) for entry in path.iterdir()):
+                    raise UserError(
+                        f"{path}: is not empty and holds no run, expected a new folder or one of coreheads run"
+                    )
+                stored = cast(StoredConfig, config)
+                run = cls(path, {"schema_version": SCHEMA_VERSION, "config": stored, "invocations": []})
+            run._tidy()
             run.died = died
             run.manifest["invocations"].append(
                 {
@@ -172,8 +165,7 @@ class RunFolder:
 
     def fail_cells(self, cells: Iterable[Cell], reason: str) -> None:
         """Note that cells could not be computed; they are tried again when the run goes on."""
-        for cell in cells:
-            self._append("cells.jsonl", _failure(cell, reason))
+        self._append("cells.jsonl", *_failures(cells, reason))
 
     def finish_timing(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Store one measurement, of all cells that were timed in turns: all of it or, where that fails, nothing."""
@@ -181,7 +173,7 @@ class RunFolder:
 
     def fail_timing(self, cells: Iterable[Cell], reason: str) -> None:
         """Note that cells could not be timed together."""
-        self._append("timings.jsonl", *(_failure(cell, reason) for cell in cells))
+        self._append("timings.jsonl", *_failures(cells, reason))
 
     def note_error(self, cell_name: str, text: str) -> None:
         """Keep an error's whole text as errors/<cell>.txt."""
@@ -189,8 +181,9 @@ class RunFolder:
             write_text(self.place("errors", f"{file_name(cell_name)}.txt"), text)
 
     def _append(self, name: str, *records: object) -> None:
-        with writing(self.path):
-            append_jsonl(self.place(name), *records)
+        if records:
+            with writing(self.path):
+                append_jsonl(self.place(name), *records)
 
     def _last(self, name: str, kind: type[Record], what: str) -> dict[str, Record | FailureRecord]:
         """The last line of every cell, by its name; read again where the file has changed."""
@@ -221,8 +214,9 @@ def _is_failure(record: CellRecord | TimingRecord | FailureRecord) -> TypeIs[Fai
     return "failed" in record
 
 
-def _failure(cell: Cell, reason: str) -> FailureRecord:
-    return {"schema_version": SCHEMA_VERSION, "name": cell.name, "cell": cell.to_json(), "failed": reason}
+def _failures(cells: Iterable[Cell], reason: str) -> Iterator[FailureRecord]:
+    for cell in cells:
+        yield {"schema_version": SCHEMA_VERSION, "name": cell.name, "cell": cell.to_json(), "failed": reason}
 
 
 def _same(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

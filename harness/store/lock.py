@@ -28,6 +28,11 @@ _OWN_MACHINE_ONLY = {"nolock", "local_lock=flock", "local_lock=all", "localflock
 """Mount options with which another machine does not see a lock."""
 
 
+class _Lock(FileLock):
+    """A class of our own: of the plain one, lmms-eval makes all locks of a file the same lock, held at once by all of
+    the process."""
+
+
 @dataclass(frozen=True)
 class LockOwner:
     """A process that holds, or held, a folder. since: UTC, ISO 8601."""
@@ -77,7 +82,7 @@ def _acquired(lock: Path, marker: Path, note: Path) -> BaseFileLock:
     """The system's lock, or that by a file, which takes away a dead process's of this machine by itself."""
     if not _mount_options(lock.parent) & _OWN_MACHINE_ONLY:
         try:
-            return _taken(FileLock(lock, blocking=False, fallback_to_soft=False), note)
+            return _taken(_Lock(lock, blocking=False, fallback_to_soft=False), note)
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
                 raise

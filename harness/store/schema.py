@@ -1,4 +1,4 @@
-"""What the files of a run folder hold: every record that is stored, declared once, with the bounds it is read with.
+"""Samples, cells and timings as a run folder holds them, declared once, with the bounds that they are read with.
 
 A field that need not be there (``NotRequired``) is missing from records of versions that did not know it.
 """
@@ -54,11 +54,13 @@ Pair = Annotated[list[Count], Field(min_length=2, max_length=2)]
 By = Literal["data", "model"]
 """Who could not score a sample: its data, which may be mended, or the model, which would not do otherwise again."""
 
-_read = with_config(ConfigDict(strict=True, allow_inf_nan=False, extra="ignore"))
-_exact = with_config(ConfigDict(strict=True, allow_inf_nan=False, extra="forbid"))
+known_fields = with_config(ConfigDict(strict=True, allow_inf_nan=False, extra="ignore"))
+"""Other fields may stand beside those that are declared; they are not read."""
+only_fields = with_config(ConfigDict(strict=True, allow_inf_nan=False, extra="forbid"))
+"""No other field may."""
 
 
-@_exact
+@only_fields
 class StoredCell(TypedDict):
     """A :class:`coreheads.config.cells.Cell` as JSON."""
 
@@ -87,7 +89,7 @@ class StoredCell(TypedDict):
     """Whether its speed is measured where its task is timed."""
 
 
-@_read
+@known_fields
 class SampleRecord(TypedDict):
     """A line of ``samples/<cell>.jsonl``: one answer and its scores."""
 
@@ -108,7 +110,7 @@ class SampleRecord(TypedDict):
     """The record's group, only where the task's score is a mean over groups."""
 
 
-@_read
+@known_fields
 class UnscoredRecord(TypedDict):
     """A line of ``samples/<cell>.jsonl``: a sample that cannot be scored."""
 
@@ -120,7 +122,7 @@ class UnscoredRecord(TypedDict):
     """Who could not; ``data`` where it is missing."""
 
 
-@_read
+@known_fields
 class _Named(TypedDict):
     schema_version: int
     name: Name
@@ -177,7 +179,7 @@ class CellRecord(_Named, CellResult):
     """The selected heads."""
 
 
-@_read
+@known_fields
 class Phases(TypedDict):
     """Seconds of every repeat, phase by phase; lists of one length."""
 
@@ -191,7 +193,7 @@ class Phases(TypedDict):
     """Per answer token."""
 
 
-@_read
+@known_fields
 class Times(TypedDict):
     """Interleaved times of one cell."""
 
@@ -225,107 +227,3 @@ class TimingRecord(_Named):
     peak_memory_ratio: Value | None
     """Peak memory over dense; null where the device does not count it."""
     times: Times
-
-
-@_read
-class Machine(TypedDict):
-    """Where a process ran."""
-
-    device: NotRequired[str]
-    """As asked for: cpu, cuda:0."""
-    name: str
-    """The device in words."""
-    system: str
-    """Operating system."""
-    cores: NotRequired[Count | None]
-    """Logical CPU cores; null where the system does not say."""
-
-
-@_read
-class Invocation(TypedDict):
-    """One process that worked on the run."""
-
-    started: str
-    """UTC, ISO 8601, to the second."""
-    command: str
-    """As one could type it again."""
-    versions: dict[str, str | None]
-    """Of the packages that matter; null where one is not installed."""
-    revision: str | None
-    """Git revision of the source, with ``+changes``; null outside a checkout."""
-    machine: Machine
-
-
-@_read
-class StoredModel(TypedDict):
-    """A model of the configuration; the fields that are read of it."""
-
-    id: str
-    """A hub id or a local folder."""
-    name: Annotated[str, Field(min_length=1)]
-    """What the run calls it."""
-    revision: NotRequired[Any]
-    heads: NotRequired[Any]
-    """A heads file that was given; null where heads are found."""
-
-
-@_read
-class StoredConfig(TypedDict):
-    """The configuration as resolved: a :class:`coreheads.config.schema.RunConfig` as JSON; what is read of it here."""
-
-    models: Annotated[list[StoredModel], Field(min_length=1)]
-    device: NotRequired[str]
-    out: NotRequired[Any]
-    data_root: NotRequired[Any]
-    evaluate: NotRequired[Any]
-    options: NotRequired[Any]
-
-
-@_read
-class Published(TypedDict):
-    """What was left out of a published run, and which run it is the copy of."""
-
-    of: str
-    """Digest of how, when and where that run was first started."""
-    responses: bool
-    pictures: bool
-    paths: str
-
-
-@_read
-class Manifest(TypedDict):
-    """``manifest.json``."""
-
-    schema_version: int
-    config: StoredConfig
-    invocations: Annotated[list[Invocation], Field(min_length=1)]
-    """Every process that worked on the run, the first one first."""
-    published: NotRequired[Any]
-    """A :class:`Published`, only in a published copy."""
-
-
-@_read
-class SpentRecord(TypedDict):
-    """What one kind of work has cost."""
-
-    kind: Literal["load", "profile", "answer", "time"]
-    """A model's loading (1 unit), finding heads (units are samples), answering (answers), timing (repeats)."""
-    model: str
-    task: str
-    """Empty for ``load``."""
-    patch: str
-    """Empty but for ``answer``."""
-    seconds: Seconds
-    units: Positive
-
-
-@_read
-class CostsRecord(TypedDict):
-    """``costs.json``: what the run's work has cost on a machine."""
-
-    schema_version: int
-    machine: str
-    """The device in words."""
-    spent: list[SpentRecord]
-    peak_bytes: dict[str, Count]
-    """Peak memory while a model ran, by its name in the run."""

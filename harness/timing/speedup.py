@@ -7,6 +7,7 @@ from typing import Any
 
 from coreheads.config.cells import Cell
 from coreheads.stats.bootstrap import ratio_of_medians_ci
+from coreheads.store.schema import TimingRecord
 
 FIELDS = (
     "prefill_ms", "prefill_speedup", "prefill_speedup_ci", "decode_ms_per_token", "decode_speedup",
@@ -27,9 +28,9 @@ def end_to_end(times: dict[str, list[float]], tokens: int) -> list[float]:
     ]
 
 
-def one_measurement(timing: dict[str, Any], other: dict[str, Any]) -> bool:
+def one_measurement(timing: TimingRecord, other: TimingRecord) -> bool:
     """Whether two timings were taken in turns: then they hold the very same dense times, of one device."""
-    return bool(timing["device"] == other["device"] and timing["times"]["dense"] == other["times"]["dense"])
+    return timing["device"] == other["device"] and timing["times"]["dense"] == other["times"]["dense"]
 
 
 def measured_together(cell: Cell, timings: dict[str, Any]) -> dict[str, Any]:

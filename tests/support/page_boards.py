@@ -9,15 +9,15 @@ from typing import Any
 from profile_samples import random_profile
 
 from coreheads.heads.profile import HeadProfile
-from coreheads.leaderboard.rows import FIELDS
 from coreheads.report.html import page as html
+from coreheads.store.board import Row
 
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
 
 def row(**values: Any) -> dict[str, Any]:
     """A dense row with every field; give what differs."""
-    base: dict[str, Any] = dict.fromkeys(FIELDS)
+    base: dict[str, Any] = dict.fromkeys(Row.__annotations__)
     base |= {"model": "a model", "task": "a task", "patch": "none", "params": {}, "n": 100, "score": 0.9, "heads": 0}
     base |= {"score_ci": [0.85, 0.95], "tokens_median": 500, "device": "a GPU", "metric": "accuracy", "run": "run"}
     return base | {"cells": ["cell"], "unscored": 0} | values

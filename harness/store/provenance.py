@@ -1,0 +1,140 @@
+"""How a run was made, what it has cost, when it was published: the other files of a run folder, declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from coreheads.store.schema import Count, Positive, Seconds, known_fields
+
+
+@known_fields
+class Machine(TypedDict):
+    """Where a process ran."""
+
+    device: NotRequired[str]
+    """As asked for: cpu, cuda:0."""
+    name: str
+    """The device in words."""
+    system: str
+    """Operating system."""
+    cores: NotRequired[Count | None]
+    """Logical CPU cores; null where the system does not say."""
+
+
+@known_fields
+class Invocation(TypedDict):
+    """One process that worked on the run."""
+
+    started: str
+    """UTC, ISO 8601, to the second."""
+    command: str
+    """As one could type it again."""
+    versions: dict[str, str | None]
+    """Of the packages that matter; null where one is not installed."""
+    revision: str | None
+    """Git revision of the source, with ``+changes``; null outside a checkout."""
+    machine: Machine
+
+
+@known_fields
+class StoredModel(TypedDict):
+    """A model of the configuration; the fields that are read of it."""
+
+    id: str
+    """A hub id or a local folder."""
+    name: Annotated[str, Field(min_length=1)]
+    """What the run calls it."""
+    revision: NotRequired[Any]
+    heads: NotRequired[Any]
+    """A heads file that was given; null where heads are found."""
+
+
+@known_fields
+class StoredConfig(TypedDict):
+    """The configuration as resolved: a :class:`coreheads.config.schema.RunConfig` as JSON; what is read of it here."""
+
+    models: Annotated[list[StoredModel], Field(min_length=1)]
+    device: NotRequired[str]
+    out: NotRequired[Any]
+    data_root: NotRequired[Any]
+    evaluate: NotRequired[Any]
+    options: NotRequired[Any]
+
+
+@known_fields
+class Published(TypedDict):
+    """What was left out of a published run, and which run it is the copy of."""
+
+    of: str
+    """Digest of how, when and where that run was first started."""
+    responses: bool
+    pictures: bool
+    paths: str
+
+
+@known_fields
+class Manifest(TypedDict):
+    """``manifest.json``."""
+
+    schema_version: int
+    config: StoredConfig
+    invocations: Annotated[list[Invocation], Field(min_length=1)]
+    """Every process that worked on the run, the first one first."""
+    published: NotRequired[Published]
+    """Only in a published copy."""
+
+
+@known_fields
+class SpentRecord(TypedDict):
+    """What one kind of work has cost."""
+
+    kind: Literal["load", "profile", "answer", "time"]
+    """A model's loading (1 unit), finding heads (units are samples), answering (answers), timing (repeats)."""
+    model: str
+    task: str
+    """Empty for ``load``."""
+    patch: str
+    """Empty but for ``answer``."""
+    seconds: Seconds
+    units: Positive
+
+
+@known_fields
+class CostsRecord(TypedDict):
+    """``costs.json``: what the run's work has cost on a machine."""
+
+    schema_version: int
+    machine: str
+    """The device in words."""
+    spent: list[SpentRecord]
+    peak_bytes: dict[str, Count]
+    """Peak memory while a model ran, by its name in the run."""
+
+
+@known_fields
+class Publication(TypedDict):
+    """One run that was published into a site."""
+
+    date: NotRequired[str]
+    """UTC, ISO 8601."""
+    run: str
+    """Its name below ``runs/``."""
+    rows: NotRequired[int]
+    """How many of its rows stood on the board then."""
+    replaced: NotRequired[bool]
+    """Whether an older state of it was there."""
+    texts_shortened: NotRequired[int]
+    """How many texts had a path of the machine in them."""
+    command: NotRequired[str]
+
+
+@known_fields
+class History(TypedDict):
+    """``history.json`` of a site."""
+
+    schema_version: int
+    publications: list[Publication]
+    """The first one first."""
