@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coreheads.config.cells import Cell
 from coreheads.stats.bootstrap import ratio_of_medians_ci
-from coreheads.store.schema import TimingRecord
+
+if TYPE_CHECKING:  # speed is also measured where pydantic is not installed
+    from coreheads.store.schema import TimingRecord
 
 FIELDS = (
     "prefill_ms", "prefill_speedup", "prefill_speedup_ci", "decode_ms_per_token", "decode_speedup",
