@@ -22,13 +22,13 @@ def versions() -> dict[str, str | None]:
     """Installed versions; None where a package is not installed."""
     from coreheads import __version__
 
-    found: dict[str, str | None] = {"coreheads": __version__, "python": platform.python_version()}
+    installed: dict[str, str | None] = {"coreheads": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
-            found[package] = None
-    return found
+            installed[package] = None
+    return installed
 
 
 def command_line() -> str:

@@ -20,15 +20,14 @@ class BadSample(UserError):
     """One sample that cannot be used: it is counted as unscored, never as wrong, and the others go on."""
 
 
+class OutOfMemory(UserError):
+    """What was asked for does not fit into this machine's memory, however little is done at a time."""
+
+
 def one_line(error: Exception) -> str:
-    """The first line of an error's text, or its type where it has none."""
-    text = str(error).strip()
+    """The first line of an error's text, without addresses in memory, or its type where it has none."""
+    text = _ADDRESS.sub("it", str(error)).strip()
     return text.splitlines()[0] if text else type(error).__name__
-
-
-def reason(error: Exception) -> str:
-    """An error's text on one line, without the address in memory of what it is about."""
-    return " ".join(_ADDRESS.sub("it", str(error)).split()) or type(error).__name__
 
 
 def brief(value: object) -> str:
@@ -37,16 +36,12 @@ def brief(value: object) -> str:
     return words if len(words) <= 80 else f"{words[:77]}..."
 
 
-class OutOfMemory(UserError):
-    """What was asked for does not fit into this machine's memory, however little is done at a time."""
-
-
 def nearest(name: object, known: Iterable[str]) -> str:
     """`` (did you mean 'hybrid'?)`` for what resembles one of the known names, else an empty text: ends a message."""
     from difflib import get_close_matches
 
-    found = get_close_matches(str(name)[:200], list(known), n=1)
-    return f" (did you mean {found[0]!r}?)" if found else ""
+    close = get_close_matches(str(name)[:200], list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def expected_one_of(name: object, known: Iterable[str]) -> str:

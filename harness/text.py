@@ -13,7 +13,7 @@ def markdown(text: Any) -> str:
     """One line of GitHub-flavoured Markdown that shows ``text``: no tag, link, mark-up, mention or end of a cell."""
     plain = " ".join(str(text).translate(TURNING).split())
     plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
-    return re.sub(r"([\\`*\[\]|~])|(?<!\w)(_)|(_)(?!\w)", lambda found: "\\" + found.group(), plain)
+    return re.sub(r"([\\`*\[\]|~])|(?<!\w)(_)|(_)(?!\w)", lambda match: "\\" + match.group(), plain)
 
 
 def file_name(text: str) -> str:

@@ -8,19 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from coreheads.errors import UserError, brief, nearest
 
 
 @contextmanager
-def validating(model: type[BaseModel], source: str | Path, most: int | None = None) -> Iterator[None]:
-    """Turn what pydantic says of ``model`` within the block into a UserError.
+def validating(kind: type, source: str | Path, most: int | None = None, what: str = "") -> Iterator[None]:
+    """Turn what pydantic says of ``kind`` within the block into a UserError.
 
     Args:
-        model: what is validated; its fields are suggested for unknown ones.
+        kind: the model or TypedDict that is validated; its fields are suggested for unknown ones.
         source: the file, and the line where it has many records.
         most: how many faults are named; None is all.
+        what: what was expected of the source as a whole, for messages about missing fields.
     """
     try:
         yield
@@ -29,29 +31,34 @@ def validating(model: type[BaseModel], source: str | Path, most: int | None = No
         locations = [fault["loc"] for fault in faults]
         # a list whose elements are wrong is also reported as too short: say only what is wrong inside
         own = [fault for fault in faults if not any(_inside(one, fault["loc"]) for one in locations)]
-        raise UserError("\n".join(f"{source}: {_text(fault, model)}" for fault in own[:most])) from None
+        raise UserError("\n".join(f"{source}: {_text(fault, kind, what)}" for fault in own[:most])) from None
 
 
-def _inside(location: tuple[Any, ...], outer: tuple[Any, ...]) -> bool:
+def _inside(location: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
     return len(location) > len(outer) and location[: len(outer)] == outer
 
 
-def _text(fault: Any, model: type[BaseModel]) -> str:
+def expected(what: str) -> PydanticCustomError:
+    """What a validator of one field raises: the message says the field, its value, and ``what`` was expected."""
+    return PydanticCustomError("expected", "{what}", {"what": what})
+
+
+def _text(fault: ErrorDetails, kind: type, what: str) -> str:
     field = ".".join(str(part) for part in fault["loc"])
-    kind, text = fault["type"], str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    if kind == "missing":
-        return f"{field} is missing"
-    if kind == "extra_forbidden":
-        return f"{field} is not a known field{nearest(fault['loc'][-1], _fields(model, fault['loc'][:-1]))}"
-    if kind == "value_error":
+    text = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if fault["type"] == "missing":
+        return f"{field} is missing{f', expected {what}' if what else ''}"
+    if fault["type"] == "extra_forbidden":
+        return f"{field} is not a known field{nearest(fault['loc'][-1], _fields(kind, fault['loc'][:-1]))}"
+    if fault["type"] == "value_error":
         return f"{field}: {text}" if field else text
-    near = nearest(fault["input"], re.findall("'([^']+)'", fault["ctx"]["expected"])) if kind == "literal_error" else ""
+    near = nearest(fault["input"], re.findall("'([^']+)'", text)) if fault["type"] == "literal_error" else ""
     return f"{field or 'the file'} is {brief(fault['input'])}, expected {text}{near}"
 
 
-def _fields(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+def _fields(kind: type, location: tuple[int | str, ...]) -> list[str]:
     """Names of the fields that the section at this location may have; none where it is no section."""
-    schema = model.model_json_schema()
+    schema = TypeAdapter(kind).json_schema()
     node: Any = schema
     for part in (*location, None):
         if isinstance(node, dict) and "$ref" in node:

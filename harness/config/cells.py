@@ -1,52 +1,51 @@
-"""Cells: one model, one patch on one set of heads, one task. What a configuration asks for, as a flat list."""
+"""Cells: one model, one patch on one set of heads, one task."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from coreheads.errors import UserError
-from coreheads.heads.selections import SEEDED, SIZED, Selection
+from coreheads.heads.selections import Selection
 from coreheads.heads.types import Head, Heads
 from coreheads.text import file_name
 
 if TYPE_CHECKING:
-    from coreheads.config.schema import CellConfig, RunConfig
     from coreheads.heads.profile import HeadProfile
-    from coreheads.store.schema import StoredCell
+    from coreheads.store.schema import Plain, StoredCell
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is evaluated together; its name is also its file's name.
-
-    params: the patch's settings as sorted (name, value) pairs. fraction: of all heads of the language model, None
-    where the selection has no size. draw: number of a random draw from 0, None where nothing is drawn; seed: what it
-    was drawn with. heads: only for explicit selections. limit: how many samples (None: all). within: the first so
-    many samples of the task are those that the dense model answers too (None: all).
-    """
+    """What is evaluated together; its name is also its file's name."""
 
     model: str
     task: str
     patch: str = "none"
-    params: tuple[tuple[str, Any], ...] = ()
+    params: tuple[tuple[str, Plain], ...] = ()
+    """The patch's settings as sorted (name, value) pairs."""
     selection: str | None = None
+    """One of ``KINDS``; None for the dense model."""
     fraction: float | None = None
+    """Of all heads of the language model, None where the selection has no size."""
     draw: int | None = None
+    """Number of a random draw from 0, None where nothing is drawn."""
     seed: int | None = None
+    """What was drawn with."""
     heads: tuple[Head, ...] = ()
+    """Only for explicit selections."""
     limit: int | None = None
+    """How many samples are asked; None is all."""
     within: int | None = None
+    """So many samples of the task, from the first, are what the dense model answers too; None is all."""
     timed: bool = False
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Plain]:
         return dict(self.params)
 
     @property
-    def condition(self) -> tuple[Any, ...]:
+    def condition(self) -> tuple[Hashable, ...]:
         """What the model was made into: equal for all tasks, and for all draws of one control."""
         return self.model, self.patch, self.params, self.selection, self.fraction, self.heads
 
@@ -84,65 +83,6 @@ class Cell:
         values: dict[str, Any] = {**record, "params": tuple(sorted(record["params"].items()))}
         values["heads"] = tuple((layer, head) for layer, head in record["heads"])
         return cls(**values)
-
-
-def expand(config: RunConfig) -> list[Cell]:
-    """All cells of a configuration: by model, then by task, the dense model first and always.
-
-    Raises UserError when two entries ask for one cell.
-    """
-    cells: list[Cell] = []
-    for model in config.models:
-        for task in config.evaluate.tasks:
-            cells.append(Cell(model.name, task, limit=config.evaluate.limit, within=config.evaluate.limit))
-            for group in config.cells:
-                if group.patch != "none" and task in (group.tasks or config.evaluate.tasks):
-                    cells.extend(_cells(group, config, model.name, task))
-    seen: set[str] = set()
-    for cell in cells:
-        if cell.name in seen:
-            raise UserError(f"cells: {cell.name} is asked for twice, expected every cell once")
-        seen.add(cell.name)
-    return cells
-
-
-def _cells(group: CellConfig, config: RunConfig, model: str, task: str) -> Iterator[Cell]:
-    evaluate = config.evaluate
-    common: dict[str, Any] = {
-        "model": model,
-        "task": task,
-        "patch": group.patch,
-        "within": evaluate.limit,
-        "params": tuple(sorted((name, _plain(value)) for name, value in group.params.items())),
-    }
-    draw_limit = min((n for n in (evaluate.draw_limit, evaluate.limit) if n is not None), default=None)
-    for selection in group.selections:
-        for fraction in group.fractions if selection in SIZED else (None,):
-            if selection in SEEDED:
-                for draw in range(group.draws or evaluate.draws):
-                    yield Cell(
-                        selection=selection,
-                        fraction=fraction,
-                        draw=draw,
-                        seed=config.seed + draw,
-                        limit=draw_limit,
-                        **common,
-                    )
-            else:
-                heads = tuple(sorted(group.heads)) if selection == "explicit" else ()
-                yield Cell(
-                    selection=selection,
-                    fraction=fraction,
-                    heads=heads,
-                    limit=evaluate.limit,
-                    timed=group.timed,
-                    **common,
-                )
-
-
-def _plain(value: Any) -> Any:
-    """Patch parameters must be hashable: lists (of heads, of numbers) become tuples' JSON text."""
-    return value if isinstance(value, str | int | float | bool) or value is None else json.dumps(value)
 
 
 def select(cell: Cell, profile: HeadProfile | None, shape: tuple[int, int]) -> Heads:

@@ -66,20 +66,20 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _check(value: Any, place: str, counter: Iterator[int]) -> None:
+def _check(value: Any, path: str, counter: Iterator[int]) -> None:
     """ValueError for a tree that is not plain, or too large; an alias counts as what it stands for."""
     limits.check(next(counter), limits.CONFIG_VALUES, "values or more")
     if isinstance(value, dict | list):
         for key, part in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(value, dict) and not isinstance(key, str):
-                raise ValueError(f"{place or 'the file'} has the key {str(key)[:80]!r}, expected texts as keys")
-            _check(part, f"{place}.{key}".lstrip("."), counter)
+                raise ValueError(f"{path or 'the file'} has the key {str(key)[:80]!r}, expected texts as keys")
+            _check(part, f"{path}.{key}".lstrip("."), counter)
     elif isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
-        raise ValueError(f"{place or 'the value'} is {value[:80]!r}, expected text without null characters")
+        raise ValueError(f"{path or 'the value'} is {value[:80]!r}, expected text without null characters")
     elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{place or 'the value'} is {value}, expected a finite number")
+        raise ValueError(f"{path or 'the value'} is {value}, expected a finite number")
     elif not isinstance(value, str | bool | int | float | None):
-        raise ValueError(f"{place or 'the value'} is a {type(value).__name__}, expected a text, a number or a list")
+        raise ValueError(f"{path or 'the value'} is a {type(value).__name__}, expected a text, a number or a list")
 
 
 def set_values(

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from coreheads.config.parsing import load_yaml, set_values
-from coreheads.errors import UserError, nearest
+from coreheads.errors import UserError, brief, nearest
 from coreheads.heads.selections import SEEDED, SIZED, Kind
 from coreheads.validation import validating
 
@@ -84,6 +84,9 @@ class CellConfig(_Section):
 
     @model_validator(mode="after")
     def _complete(self) -> CellConfig:
+        for name, value in self.params.items():
+            if not isinstance(value, str | int | float | bool | None):
+                raise ValueError(f"params.{name} is {brief(value)}, expected a text, a number, true, false or null")
         if self.patch == "none":
             if self.selections or self.fractions or self.heads or self.params:
                 raise ValueError("patch none takes no selections, fractions, heads or params")

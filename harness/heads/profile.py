@@ -128,12 +128,12 @@ class HeadProfile:
         The id may differ, because a fine-tuned or moved checkpoint may use the heads of its origin; a warning says so.
         """
         for key in _MUST_MATCH:
-            mine, other = self.model.get(key), described.get(key)
-            if mine != other:
+            own, other = self.model.get(key), described.get(key)
+            if own != other:
                 raise UserError(
-                    f"{self.source}: model.{key} is {mine!r}, but {described.get('id', 'the model')} "
+                    f"{self.source}: model.{key} is {own!r}, but {described.get('id', 'the model')} "
                     f"has {other!r}: the profile belongs to another model"
                 )
-        mine, other = str(self.model.get("id")), str(described.get("id"))
-        if Path(mine).name != Path(other).name:
-            warnings.warn(f"{self.source}: these heads were found on {mine}, and are used on {other}", stacklevel=2)
+        origin, user = self.model["id"], str(described.get("id"))
+        if Path(origin).name != Path(user).name:
+            warnings.warn(f"{self.source}: these heads were found on {origin}, and are used on {user}", stacklevel=2)

@@ -1,5 +1,4 @@
-"""How far two rankings of the same heads agree: rank correlation, overlap of the top, and halves of one
-data set."""
+"""How far two rankings of the same heads agree: rank correlation, overlap of the top, halves of one data set."""
 
 from __future__ import annotations
 
@@ -58,7 +57,7 @@ def split_half_correlation(
     leading = order(np.mean([group.mean(axis=0) for group in groups], axis=0))[:top]
     columns = [np.asarray(group[:, leading], dtype=np.float64) for group in groups]
     rng = np.random.default_rng(seed)
-    found = []
+    correlations = []
     for _ in range(splits):
         halves = np.zeros((2, len(leading)))
         for column in columns:
@@ -66,6 +65,6 @@ def split_half_correlation(
             shuffled = column[rng.permutation(len(column))]
             halves[0] += shuffled[:half].mean(axis=0)
             halves[1] += shuffled[half : 2 * half].mean(axis=0)
-        found.append(spearman(halves[0], halves[1]))
-    result = float(np.mean(found))
+        correlations.append(spearman(halves[0], halves[1]))
+    result = float(np.mean(correlations))
     return result if np.isfinite(result) else None

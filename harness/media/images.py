@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from coreheads import limits
-from coreheads.errors import BadSample, UserError, reason
+from coreheads.errors import BadSample, UserError, one_line
 
 
 def open_image(value: Image.Image | Path, where: str) -> Image.Image:
@@ -73,7 +73,7 @@ def _opened(source: Path | bytes, where: str, error: type[UserError]) -> Iterato
             limits.check(picture.width * picture.height, limits.PICTURE_PIXELS, "pixels")
             yield picture
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:
-        raise error(f"{where}: cannot be read as a picture ({reason(problem)})") from None
+        raise error(f"{where}: cannot be read as a picture ({one_line(problem)})") from None
 
 
 def _upright(picture: Image.Image) -> Image.Image:

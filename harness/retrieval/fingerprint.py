@@ -1,5 +1,4 @@
-"""A fingerprint of benchmark records: two profiles with one hash were made from the same questions and
-truth."""
+"""A fingerprint of benchmark records: two profiles with one hash were made from the same questions and truth."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,55 +17,42 @@ from coreheads.errors import UserError
 from coreheads.heads.schema import NORMALIZATIONS, Normalization
 from coreheads.regions import Region
 
-
-class PromptLike(Protocol):
-    """What is needed of a prompt: see ``coreheads.adapters.prompt.prompt``."""
-
-    @property
-    def inputs(self) -> dict[str, Any]: ...
-    @property
-    def query_tokens(self) -> Tensor: ...
-    @property
-    def vision_tokens(self) -> Tensor: ...
-    def locate(self, regions: Sequence[Region]) -> Tensor: ...
-
-
-class AdapterLike(Protocol):
-    """What is needed of an adapter: its model."""
-
-    @property
-    def model(self) -> Any: ...
-
-
-class BatchAdapterLike(AdapterLike, Protocol):
-    """What batches need besides."""
-
-    def collate(self, prompts: Any) -> dict[str, Any]: ...
+if TYPE_CHECKING:
+    from coreheads.adapters.families.base import Adapter
+    from coreheads.adapters.prompt.prompt import Prompt
 
 
 def retrieval_attention_mass(
-    adapter: AdapterLike,
-    prompt: PromptLike,
+    adapter: Adapter,
+    prompt: Prompt,
     regions: Sequence[Region] | None = None,
     normalization: Normalization | None = None,
     *,
     target_tokens: Tensor | None = None,
 ) -> Tensor:
-    """RAM of every head of the language model for one prompt: float32 [layers, heads], from one forward call.
-
-    regions: the ground truth, turned into target tokens by ``prompt.locate``; or give ``target_tokens`` [|G|],
-    positions in the prompt. normalization: None is the mass itself, 0..1; "vision" divides it by the mass on all
-    vision tokens (0 where that is 0); "lift" divides it by |G| / |V|, what a uniform reader of the vision tokens gets.
+    """RAM of every head of the language model for one prompt, from one forward call.
 
     Only the rows of the query tokens are computed, in float32, beside scaled-dot-product attention: no eager
     attention and no tokens x tokens matrix. Patches that are active on the model stay in force.
-    UserError when there are no query tokens or no target tokens.
+
+    Args:
+        adapter: from ``load_adapter``.
+        prompt: from ``adapter.prepare(messages, query=...)``.
+        regions: the ground truth, which ``prompt.locate`` turns into target tokens.
+        normalization: None is the mass itself, 0..1; "vision" divides it by the mass on all vision tokens (0 where
+            that is 0); "lift" divides it by |G| / |V|, what a uniform reader of the vision tokens gets.
+        target_tokens: [|G|], positions in the prompt, in place of regions.
+
+    Returns:
+        Float32 [layers, heads].
+
+    Raises:
+        UserError: there are no query tokens or no target tokens.
     """
     if (regions is None) == (target_tokens is None):
         raise UserError("RAM: regions or target_tokens are needed, expected exactly one of the two")
     _check(prompt, normalization)
-    if target_tokens is None:
-        assert regions is not None
+    if regions is not None:
         target = _target(prompt, regions)
     else:
         target = torch.unique(torch.as_tensor(target_tokens, dtype=torch.long))
@@ -77,8 +64,8 @@ def retrieval_attention_mass(
 
 
 def retrieval_attention_masses(
-    adapter: BatchAdapterLike,
-    prompts: Sequence[PromptLike],
+    adapter: Adapter,
+    prompts: Sequence[Prompt],
     regions: Sequence[Sequence[Region]],
     normalization: Normalization | None = None,
 ) -> Tensor:
@@ -133,27 +120,27 @@ def _measure(
     return [mass.result() for mass in collected]
 
 
-def _check(prompt: PromptLike, normalization: Normalization | None) -> None:
+def _check(prompt: Prompt, normalization: Normalization | None) -> None:
     if normalization not in NORMALIZATIONS:
         raise UserError(f"RAM: normalization is {normalization!r}, expected None, 'vision' or 'lift'")
     if not len(prompt.query_tokens):
         raise UserError("RAM: the prompt has no query tokens, expected prepare(messages, query=...) with words of it")
 
 
-def _target(prompt: PromptLike, regions: Sequence[Region]) -> Tensor:
+def _target(prompt: Prompt, regions: Sequence[Region]) -> Tensor:
     target = prompt.locate(regions)
     if not len(target):
-        explain = getattr(prompt, "explain", None)
-        reason = f" ({explain(regions)})" if explain is not None else ""
-        raise UserError(f"RAM: the regions touch no vision token of the prompt{reason}, expected at least one")
+        raise UserError(
+            f"RAM: the regions touch no vision token of the prompt ({prompt.explain(regions)}), expected at least one"
+        )
     return target
 
 
-def _columns(prompt: PromptLike, target: Tensor, normalization: Normalization | None) -> list[Tensor]:
+def _columns(prompt: Prompt, target: Tensor, normalization: Normalization | None) -> list[Tensor]:
     return [target, prompt.vision_tokens] if normalization == "vision" else [target]
 
 
-def _normalised(mass: Tensor, prompt: PromptLike, target: Tensor, normalization: Normalization | None) -> Tensor:
+def _normalised(mass: Tensor, prompt: Prompt, target: Tensor, normalization: Normalization | None) -> Tensor:
     """Mass on ``_columns`` [1 or 2, layers, heads] -> RAM [layers, heads]."""
     if normalization == "vision":
         return torch.where(mass[1] > 0, mass[0] / mass[1].clamp_min(torch.finfo(torch.float32).tiny), 0.0)

@@ -16,36 +16,31 @@ Floats = npt.NDArray[np.float64]
 
 RESAMPLES = 2000
 LEVEL = 0.95
+TAILS = ((1 - LEVEL) / 2, 1 - (1 - LEVEL) / 2)
+"""The ends of an interval as quantiles."""
 _CHUNK = 2_000_000  # drawn indices held at once: 16 MB
 
 
-def bootstrap_means(
-    groups: Sequence[npt.NDArray[np.floating]], seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
-) -> tuple[Floats, Floats]:
+def bootstrap_means(groups: Sequence[npt.NDArray[np.floating]], seed: int = 0) -> tuple[Floats, Floats]:
     """(low, high), each [m], of the mean over groups of the groups' means over their samples.
 
-    groups: arrays [n_g, m]; samples are drawn anew within each group (a stratified bootstrap), so that a
-    group with many samples weighs no more than one with few. One draw serves all m columns.
+    groups: arrays [n_g, m]; samples are drawn anew within each group (a stratified bootstrap), so that a group with
+    many samples weighs no more than one with few. One draw serves all m columns.
     """
     if not groups or any(len(group) == 0 for group in groups):
         raise ValueError("a bootstrap needs at least one sample in every group")
     rng = np.random.default_rng(seed)
-    means = np.zeros((resamples, groups[0].shape[1]))
+    means = np.zeros((RESAMPLES, groups[0].shape[1]))
     for values in groups:
         group = np.asarray(values, dtype=np.float64)
-        for rows, weights in _resampling_weights(len(group), resamples, rng):
+        for rows, weights in _resampling_weights(len(group), rng):
             means[rows] += weights @ group / len(groups)
-    tail = (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    low, high = np.quantile(means, TAILS, axis=0)
     return low, high
 
 
 def ratio_of_medians_ci(
-    numerator: npt.ArrayLike,
-    denominator: npt.ArrayLike,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
+    numerator: npt.ArrayLike, denominator: npt.ArrayLike, seed: int = 0
 ) -> tuple[float, float, float]:
     """(ratio, low, high) of ``median(numerator) / median(denominator)``, for interleaved timings [n] in any one unit.
 
@@ -57,21 +52,16 @@ def ratio_of_medians_ci(
         raise ValueError(f"paired timings differ in number: {len(above)} and {len(below)}")
     if np.any(below <= 0):
         raise ValueError("timings must be above 0")
-    draws = np.random.default_rng(seed).integers(0, len(above), (resamples, len(above)))
-    ratios = np.median(above[draws], axis=1) / np.median(below[draws], axis=1)
-    tail = (1 - level) / 2
-    low, high = np.quantile(ratios, [tail, 1 - tail])
+    draws = np.random.default_rng(seed).integers(0, len(above), (RESAMPLES, len(above)))
+    low, high = np.quantile(np.median(above[draws], axis=1) / np.median(below[draws], axis=1), TAILS)
     return float(np.median(above) / np.median(below)), float(low), float(high)
 
 
-def bootstrap_median_ci(
-    values: npt.ArrayLike, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
-) -> tuple[float, float]:
+def bootstrap_median_ci(values: npt.ArrayLike, seed: int = 0) -> tuple[float, float]:
     """(low, high) of the median of ``values`` [n]. Raises ValueError when there are none."""
     column = samples(values)
-    draws = np.random.default_rng(seed).integers(0, len(column), (resamples, len(column)))
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.median(column[draws], axis=1), [tail, 1 - tail])
+    draws = np.random.default_rng(seed).integers(0, len(column), (RESAMPLES, len(column)))
+    low, high = np.quantile(np.median(column[draws], axis=1), TAILS)
     return float(low), float(high)
 
 
@@ -83,12 +73,11 @@ def samples(values: npt.ArrayLike) -> Floats:
     return array
 
 
-def _resampling_weights(n: int, resamples: int, rng: np.random.Generator) -> Iterator[tuple[slice, Floats]]:
-    """Chunks of (rows, weights [rows, n]): how often each sample was drawn, over n; ``weights @ values``
-    are means."""
+def _resampling_weights(n: int, rng: np.random.Generator) -> Iterator[tuple[slice, Floats]]:
+    """Chunks of (rows, weights [rows, n]): how often each sample was drawn, over n; ``weights @ values`` are means."""
     step = max(1, _CHUNK // n)
-    for start in range(0, resamples, step):
-        rows = min(step, resamples - start)
+    for start in range(0, RESAMPLES, step):
+        rows = min(step, RESAMPLES - start)
         drawn = rng.integers(0, n, (rows, n)) + np.arange(rows)[:, None] * n
         counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
         yield slice(start, start + rows), counts / n

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from coreheads.stats.bootstrap import LEVEL, RESAMPLES
+from coreheads.stats.bootstrap import LEVEL, RESAMPLES, TAILS
 from coreheads.stats.significance import bootstrap_mean_ci, paired_delta, paired_p
 
 Scores = Mapping[str, float]
@@ -73,9 +73,9 @@ def draws_ci(draws: Sequence[Scores], seed: int = 0) -> tuple[float, float]:
     means = [float(np.mean(list(draw.values()))) for draw in draws]
     if len(set(means)) == 1:
         return means[0], means[0]
-    found = ttest_1samp(means, 0.0).confidence_interval(LEVEL)
+    interval = ttest_1samp(means, 0.0).confidence_interval(LEVEL)
     scores = [score for draw in draws for score in draw.values()]
-    return max(float(found.low), min(scores)), min(float(found.high), max(scores))
+    return max(float(interval.low), min(scores)), min(float(interval.high), max(scores))
 
 
 def _crossed_ci(draws: Sequence[Scores], records: Sequence[str], seed: int) -> tuple[float, float]:
@@ -87,6 +87,5 @@ def _crossed_ci(draws: Sequence[Scores], records: Sequence[str], seed: int) -> t
     means = np.divide(counts @ scores.T, totals, out=np.full(totals.shape, np.nan), where=totals > 0)
     chosen = np.take_along_axis(means, rng.integers(0, len(draws), means.shape), axis=1)
     kept = ~np.isnan(chosen).all(axis=1)  # but for a few where only draws were taken that asked none of the records
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(np.nanmean(chosen[kept], axis=1), [tail, 1 - tail])
+    low, high = np.quantile(np.nanmean(chosen[kept], axis=1), TAILS)
     return float(low), float(high)

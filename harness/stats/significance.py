@@ -26,7 +26,7 @@ def bootstrap_mean_ci(
     column = samples(values)
     if len(column) == 1 or np.all(column == column[0]):
         return float(column[0]), float(column[0])
-    found = bootstrap(
+    interval = bootstrap(
         (column,),
         np.mean,
         confidence_level=level,
@@ -35,12 +35,10 @@ def bootstrap_mean_ci(
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)
 
 
-def paired_delta(
-    values: npt.ArrayLike, baseline: npt.ArrayLike, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
-) -> tuple[float, float, float, float]:
+def paired_delta(values: npt.ArrayLike, baseline: npt.ArrayLike, seed: int = 0) -> tuple[float, float, float, float]:
     """(delta, low, high, p) of ``mean(values - baseline)``, both [n], the same samples in the same order.
 
     The interval resamples pairs. p is two-sided, see :func:`paired_p`.
@@ -49,7 +47,7 @@ def paired_delta(
     if first.shape != second.shape:
         raise ValueError(f"paired scores differ in number: {len(first)} and {len(second)}")
     differences = first - second
-    low, high = bootstrap_mean_ci(differences, seed, resamples, level)
+    low, high = bootstrap_mean_ci(differences, seed)
     return float(differences.mean()), low, high, paired_p(differences, seed)
 
 
@@ -72,7 +70,7 @@ def paired_p(differences: npt.ArrayLike, seed: int = 0) -> float:
         return float(mcnemar([[0, better], [len(kept) - better, 0]], exact=True).pvalue)
     if len(kept) == 1:
         return 1.0
-    found = permutation_test(
+    result = permutation_test(
         (kept,),
         np.mean,
         permutation_type="samples",
@@ -80,17 +78,13 @@ def paired_p(differences: npt.ArrayLike, seed: int = 0) -> float:
         batch=max(1, _BATCH // len(kept)),
         rng=np.random.default_rng(seed),
     )
-    return float(found.pvalue)
+    return float(result.pvalue)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down adjustment (Holm 1979) for the whole family, in the order given; None stays None."""
     from statsmodels.stats.multitest import multipletests
 
-    known = [place for place, p in enumerate(p_values) if p is not None]
-    adjusted: list[float | None] = [None] * len(p_values)
-    if known:
-        corrected = multipletests([p_values[place] for place in known], method="holm")[1]
-        for place, p in zip(known, corrected, strict=True):
-            adjusted[place] = float(p)
-    return adjusted
+    known = [p for p in p_values if p is not None]
+    corrected = iter(multipletests(known, method="holm")[1] if known else ())
+    return [None if p is None else float(next(corrected)) for p in p_values]

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict  # typing's own serves pydantic from Pyt
 
 from coreheads.heads.selections import KINDS
 from coreheads.text import file_name
+from coreheads.validation import expected
 
 SCHEMA_VERSION = 1
 
@@ -19,25 +20,25 @@ SCHEMA_VERSION = 1
 def _is_file_name(name: Any) -> Any:
     """A name that stays in its folder: what ``file_name`` makes."""
     if not isinstance(name, str) or file_name(name) != name:
-        raise ValueError("a cell's name: letters, digits and _.=+- only")
+        raise expected("a cell's name: letters, digits and _.=+- only")
     return name
 
 
 def _is_selection(kind: str) -> str:
     if kind not in KINDS:
-        raise ValueError(f"null or {', '.join(KINDS)}")
+        raise expected(f"null or {', '.join(KINDS)}")
     return kind
 
 
 def _are_plain(params: Any) -> Any:
     if not isinstance(params, dict) or not all(isinstance(value, Plain) for value in params.values()):
-        raise ValueError("names with texts and numbers")
+        raise expected("names with texts and numbers")
     return params
 
 
 def _one_length(phases: Any) -> Any:
     if len({len(phases[name]) for name in ("preprocess", "vision", "prefill", "decode")}) > 1:
-        raise ValueError("lists of one length: phases were repeated equally often")
+        raise expected("lists of one length: phases were repeated equally often")
     return phases
 
 

@@ -6,10 +6,11 @@ from collections.abc import Hashable
 from functools import cache
 from typing import Any, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from coreheads.errors import UserError, brief
+from coreheads.errors import UserError
 from coreheads.store.schema import SCHEMA_VERSION
+from coreheads.validation import validating
 
 Stored = TypeVar("Stored")
 
@@ -35,16 +36,8 @@ def checked(kind: type[Stored], value: Any, where: str, what: str, by: str = "ru
     what = f"{what} written by coreheads {by}"
     if not isinstance(value, dict):
         raise UserError(f"{where} is a {type(value).__name__}, expected {what}")
-    try:
+    with validating(kind, where, most=1, what=what):
         _adapter(cast(Hashable, kind)).validate_python(value)
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] in ("missing", "extra_forbidden"):
-            has = "has no" if fault["type"] == "missing" else "has an unknown field"
-            raise UserError(f"{where}: {has} {field}, expected {what}") from None
-        text = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-        raise UserError(f"{where}: {field} is {brief(fault['input'])}, expected {text}") from None
     if value["schema_version"] != SCHEMA_VERSION:
         version = value["schema_version"]
         raise UserError(f"{where}: schema_version is {version}, this version reads {SCHEMA_VERSION}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coreheads.config.cells import Cell
 from coreheads.stats.bootstrap import ratio_of_medians_ci
-from coreheads.store.schema import TimingRecord
+
+if TYPE_CHECKING:  # speed is also measured where pydantic is not installed
+    from coreheads.store.schema import TimingRecord
 
 PHASES = ("preprocess", "vision", "prefill", "decode")
 """Seconds of one repeat; ``decode`` is per token. End to end is all of them with the tokens that were decoded."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coreheads.errors import BadSample, reason
+from coreheads.errors import BadSample, one_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,12 +38,12 @@ def fields_of(where: str) -> Iterator[None]:
         raise BadSample(f"{where}: field {error} is missing") from None
     except OSError as error:
         raise BadSample(
-            f"{where}: {error.filename or 'a file'} cannot be read ({error.strerror or reason(error)})"
+            f"{where}: {error.filename or 'a file'} cannot be read ({error.strerror or one_line(error)})"
         ) from None
     except (ValueError, SyntaxError) as error:
-        raise BadSample(f"{where}: {reason(error)}") from None
+        raise BadSample(f"{where}: {one_line(error)}") from None
     except (TypeError, AttributeError, IndexError, ArithmeticError, RecursionError, MemoryError) as error:
-        raise BadSample(f"{where}: a field is not as published ({reason(error)})") from None
+        raise BadSample(f"{where}: a field is not as published ({one_line(error)})") from None
 
 
 def read_doc(root: str, record_id: str, group: str, where: str, read: Callable[[], Mapping[str, object]]) -> Doc:

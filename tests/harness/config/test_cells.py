@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import small_run
 
-from coreheads.config.cells import Cell, expand, select
+from coreheads.config.cells import Cell, select
+from coreheads.config.expansion import expand
 from coreheads.config.schema import RunConfig, load_config
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl

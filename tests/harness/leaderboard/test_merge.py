@@ -246,12 +246,15 @@ def test_cells_that_were_asked_for_and_are_not_there_are_listed(finished_run: Pa
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda m: m["config"].pop("models"), "has no config.models, expected"),
+        (lambda m: m["config"].pop("models"), "config.models is missing, expected a manifest"),
         (lambda m: m["config"].update(models=[{"id": 3, "name": "x"}]), "config.models.0.id is 3, expected"),
         (lambda m: m["config"].update(models=["x"]), "config.models.0 is 'x', expected"),
-        (lambda m: m["invocations"][0].pop("started"), "has no invocations.0.started, expected"),
+        (lambda m: m["invocations"][0].pop("started"), "invocations.0.started is missing, expected a manifest"),
         (lambda m: m["invocations"][0].update(machine=None), "invocations.0.machine is None, expected"),
-        (lambda m: m["invocations"][0]["machine"].pop("name"), "has no invocations.0.machine.name, expected"),
+        (
+            lambda m: m["invocations"][0]["machine"].pop("name"),
+            "invocations.0.machine.name is missing, expected a manifest",
+        ),
         (lambda m: m.update(invocations=["x"]), "invocations.0 is 'x', expected"),
     ],
 )

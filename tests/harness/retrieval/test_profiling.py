@@ -113,10 +113,7 @@ def docs(count: int, **fields: Any) -> list[dict[str, Any]]:
 
 
 def registry_of(monkeypatch: pytest.MonkeyPatch, *tasks: Task) -> None:
-    module = types.ModuleType("coreheads.tasks.registry")
-    module.get = {task.name: task for task in tasks}.__getitem__  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "coreheads.tasks.registry", module)
-    monkeypatch.setattr("coreheads.tasks.registry", module, raising=False)
+    monkeypatch.setattr("coreheads.tasks.registry.get", {task.name: task for task in tasks}.__getitem__)
 
 
 def test_a_profile_is_the_mean_over_tasks_of_their_means(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
