@@ -168,7 +168,7 @@ def _context(context: int, measured: timing.Measured, checked: dict[str, Any]) -
         "dense_kernels": measured.kernels,
         "hybrid_kernels": {
             signature: {"chosen": result.name, "seconds": dict(result.seconds), "failed": dict(result.failed)}
-            for signature, result in autotune.found().items()
+            for signature, result in autotune.choices().items()
         },
         "checked": checked,
         "seconds": measured.times,
