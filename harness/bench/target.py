@@ -129,7 +129,7 @@ def _configuration(name: str) -> tuple[str, Any]:
     if known:
         return known[0], published.config(known[0])
     if name == TINY or Path(name).expanduser().exists():
-        place = loading.place(name)
+        place = loading.locate(name)
         return name, loading.config(name, place, trust_remote_code=False)
     return name, published.config(name)  # says which there are
 

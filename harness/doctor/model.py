@@ -51,7 +51,7 @@ def _configuration(name: str, checks: list[Check]) -> tuple[Path | None, Any, bo
     lacks cannot come from the hub."""
     from coreheads.adapters.checkpoints import hub, loading, published
 
-    place = loading.place(name)
+    place = loading.locate(name)
     if Path(place).is_dir():
         checks.append(Check("files", True, place))
         return Path(place), loading.config(name, place), True
@@ -85,7 +85,7 @@ def needed_bytes(name: str, dtype: str) -> tuple[int, int, int]:
     """
     from coreheads.adapters.checkpoints import hub, loading, published
 
-    place = loading.place(name)
+    place = loading.locate(name)
     folder = Path(place) if Path(place).is_dir() else hub.cached(name)
     config = loading.config(name, str(folder)) if folder is not None else published.config(name)
     count, number = _parameters(config, loading.dtype(dtype))
