@@ -8,6 +8,7 @@ FlashAttention 2 and 3 where they are installed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
@@ -28,7 +29,17 @@ BACKENDS = {
 
 
 def full_attention(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-    """Causal attention; the mask is aligned to the last key, as chunked prefill and decoding need."""
+    """Causal attention; the mask is aligned to the last key, as chunked prefill and decoding need.
+
+    Args:
+        query: [B, H, Q, D].
+        key: [B, Hkv, K, D].
+        value: [B, Hkv, K, D].
+        scaling: Factor on the products of queries and keys.
+
+    Returns:
+        [B, Q, H, D].
+    """
     if query.shape[2] == 1:
         return attend_last(query, key, value, scaling)
     return autotune.run(
@@ -49,14 +60,17 @@ def attend_last(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Te
 
 def full_kernels(device: str, square: bool) -> Mapping[str, autotune.Kernel]:
     """The candidates for several queries, the reference first; ``square``: every token is a query."""
-    plain = _sdpa if square else _lower_right
     if device not in autotune.GPUS:
         return {"sdpa": _sdpa if square else _by_rows}
-    found: dict[str, autotune.Kernel] = {"sdpa": plain}
-    found |= {name: partial(plain, backend=backend) for name, backend in BACKENDS.items()}
-    for name, kernel in flash.kernels().items():
-        found[name] = partial(_flash, kernel)
-    return found
+    plain = _sdpa if square else _lower_right
+    by_backend = {name: partial(plain, backend=backend) for name, backend in BACKENDS.items()}
+    by_flash = {name: partial(_flash, kernel) for name, kernel in flash.kernels().items()}
+    return {"sdpa": plain, **by_backend, **by_flash}
+
+
+def _only(backend: SDPBackend | None) -> AbstractContextManager[None]:
+    """One backend of torch's attention, or torch's own choice."""
+    return nullcontext() if backend is None else sdpa_kernel(backend)
 
 
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, scaling: float, backend: SDPBackend | None = None) -> Tensor:
@@ -65,11 +79,8 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, scaling: float, backend: SD
         # one KV head for all: a view serves, where enable_gqa copies on a CPU
         key, value = (states.expand(-1, query.shape[1], -1, -1) for states in (key, value))
         grouped = False
-    if backend is None:
+    with _only(backend):
         output = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped)
-    else:
-        with sdpa_kernel(backend):
-            output = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped)
     return output.transpose(1, 2)
 
 
@@ -85,9 +96,7 @@ def _lower_right(
     if repeats > 1:
         key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
     bias = causal_lower_right(query.shape[2], key.shape[2])
-    if backend is None:
-        return scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scaling).transpose(1, 2)
-    with sdpa_kernel(backend):
+    with _only(backend):
         return scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scaling).transpose(1, 2)
 
 

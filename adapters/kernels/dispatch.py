@@ -19,7 +19,19 @@ from coreheads.adapters.kernels.work import causal_pairs, note
 def attend(
     query: Tensor, key: Tensor, value: Tensor, scaling: float, groups: tuple[Group, ...], vision: Tensor | None
 ) -> Tensor:
-    """Every head under the rules of its group; the groups share out the heads 0..H-1."""
+    """Attention of heads under rules.
+
+    Args:
+        query: [B, H, Q, D].
+        key: [B, Hkv, K, D].
+        value: [B, Hkv, K, D].
+        scaling: Factor on the products of queries and keys.
+        groups: The heads 0..H-1, shared out by the rules that they are under.
+        vision: Bool [K], where the vision tokens are; None where no rule asks.
+
+    Returns:
+        [B, Q, H, D]; a row that sees nothing is 0.
+    """
     if len(groups) == 1:
         return attend_group(query, key, value, scaling, groups[0], vision)
     # Local heads first: an implementation may compute others with them, which are overwritten.
@@ -46,7 +58,7 @@ def is_local(group: Group) -> bool:
 def attend_group(
     query: Tensor, key: Tensor, value: Tensor, scaling: float, group: Group, vision: Tensor | None
 ) -> Tensor:
-    """All heads given are under the rules of ``group``."""
+    """As ``attend``, with all heads of ``query`` under the rules of ``group``."""
     if not group.rules:
         note("full", query.shape[0] * query.shape[1] * causal_pairs(query.shape[2], key.shape[2]))
         return full_attention(query, key, value, scaling)
@@ -99,9 +111,19 @@ def masked_attention(
     vision: Tensor | None,
     columns: Tensor | None = None,
 ) -> Tensor:
-    """Attention under any rules, by an explicit mask for ROWS queries at a time; a row that sees nothing gives 0.
+    """As ``attend_group`` for any rules, by an explicit mask for ROWS queries at a time.
 
-    columns: positions of the keys [K] when they are not 0..K-1; the last key is the last query's own.
+    Args:
+        query: [B, H, Q, D].
+        key: [B, Hkv, K, D].
+        value: [B, Hkv, K, D].
+        scaling: Factor on the products of queries and keys.
+        group: The rules that all heads of ``query`` are under.
+        vision: Bool [tokens], where the vision tokens are; None where no rule asks.
+        columns: Positions of the keys [K] when they are not 0..K-1; the last key is the last query's own.
+
+    Returns:
+        [B, Q, H, D]; a row that sees nothing is 0.
     """
     contiguous = columns is None
     if columns is None:
