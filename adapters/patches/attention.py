@@ -28,7 +28,15 @@ CONTROL = "_coreheads"
 
 @contextmanager
 def attached(model: nn.Module, patch: AttentionHooks) -> Iterator[nn.Module]:
-    """Have ``patch`` act on the model's language model inside the block; nothing of it is left afterwards."""
+    """Have ``patch`` act on the model's language model inside the block; nothing of it is left afterwards.
+
+    Args:
+        model: A transformers multimodal model; the block gets it back.
+        patch: Acts innermost of those that are active.
+
+    Raises:
+        UserError: If a layer has sliding window attention.
+    """
     register()
     decoder, modules = language_model(model), attention_modules(model)
     if any(getattr(module, "sliding_window", None) for module in modules):
