@@ -7,7 +7,7 @@ FlashAttention 2 and 3 where they are installed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
@@ -105,29 +105,45 @@ def _flash(kernel: flash.Kernel, query: Tensor, key: Tensor, value: Tensor, scal
 
 
 def _by_rows(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-    """Fewer queries than keys on a CPU: an explicit mask for ROWS queries at a time."""
-    count, before = query.shape[2], key.shape[2] - query.shape[2]
-    output = query.new_empty(query.shape[0], count, query.shape[1], value.shape[3])
-    columns = torch.arange(key.shape[2], device=query.device)
+    """Fewer queries than keys on a CPU."""
+    return masked(query, key, value, scaling, lambda rows, columns: columns[None, :] <= rows[:, None])
+
+
+def masked(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float,
+    visible: Callable[[Tensor, Tensor], Tensor],
+    columns: Tensor | None = None,
+) -> Tensor:
+    """Attention by an explicit mask for ROWS queries at a time.
+
+    The query heads of a KV head are further rows of one product: keys and values need no copies.
+
+    Args:
+        query: [B, H, Q, D].
+        key: [B, Hkv, K, D].
+        value: [B, Hkv, K, D].
+        scaling: Factor on the products of queries and keys.
+        visible: Positions of queries [R] and of keys [C] -> bool [R, C]; nothing after a query is seen.
+        columns: Positions of the keys [K] when they are not 0..K-1; the last key is the last query's own.
+
+    Returns:
+        [B, Q, H, D]; a row that sees nothing is 0.
+    """
+    batch, heads, count, width = query.shape
+    before, repeats = key.shape[2] - count, heads // key.shape[1]
+    at = torch.arange(key.shape[2], device=query.device) if columns is None else columns
+    output = query.new_empty(batch, count, heads, value.shape[3])
     for start in range(0, count, ROWS):
         stop = min(start + ROWS, count)
-        reach = before + stop
-        seen = columns[None, :reach] <= columns[before + start : reach, None]
-        output[:, start:stop] = masked_rows(
-            query[:, :, start:stop], key[:, :, :reach], value[:, :, :reach], scaling, seen
-        )
+        reach = before + stop if columns is None else key.shape[2]
+        seen = visible(at[before + start : before + stop], at[:reach])
+        packed = query[:, :, start:stop].reshape(batch, key.shape[1], -1, width)
+        states = key[:, :, :reach], value[:, :, :reach]
+        part = scaled_dot_product_attention(packed, *states, attn_mask=seen.repeat(repeats, 1), scale=scaling)
+        # What SDPA gives for a row without any key is left to its kernels: say it here.
+        part = torch.where(seen.any(-1)[:, None], part.reshape(batch, heads, stop - start, -1), 0.0)
+        output[:, start:stop] = part.transpose(1, 2)
     return output
-
-
-def masked_rows(query: Tensor, key: Tensor, value: Tensor, scaling: float, seen: Tensor) -> Tensor:
-    """Queries [B, H, R, D] under one bool mask ``seen`` [R, K] -> [B, R, H, D]; a row that sees nothing gives 0.
-
-    The query heads of a KV head are further rows: keys and values need no copies.
-    """
-    batch, heads, rows, width = query.shape
-    repeats = heads // key.shape[1]
-    packed = query.reshape(batch, key.shape[1], repeats * rows, width)
-    part = scaled_dot_product_attention(packed, key, value, attn_mask=seen.repeat(repeats, 1), scale=scaling)
-    # What SDPA gives for a row without any key is left to its kernels: say it here.
-    part = torch.where(seen.any(-1)[:, None], part.reshape(batch, heads, rows, value.shape[3]), 0.0)
-    return part.transpose(1, 2)
