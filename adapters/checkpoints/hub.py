@@ -13,12 +13,32 @@ TIMEOUT_S = 10.0
 
 @dataclass(frozen=True)
 class Weights:
-    """The weight files of a checkpoint's folder: their size together, and the names of those that are not there, or
-    that are there and cannot be read."""
+    """The weight files of a checkpoint's folder.
+
+    Attributes:
+        bytes: Their size together.
+        missing: Names of those that are not there.
+        broken: Names of those that are there and cannot be read.
+    """
 
     bytes: int
     missing: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
+
+
+def cached_models() -> list[tuple[str, Path]]:
+    """(hub id, folder of its files) of all models in the cache on this machine, of the revision that an id stands for.
+
+    What of the cache is damaged is left out.
+    """
+    from huggingface_hub import CacheNotFound, scan_cache_dir
+
+    try:
+        cache = scan_cache_dir()
+    except CacheNotFound:
+        return []
+    main = {repo.repo_id: repo.refs.get("main") for repo in cache.repos if repo.repo_type == "model"}
+    return sorted((name, revision.snapshot_path) for name, revision in main.items() if revision is not None)
 
 
 def cached(name: str, revision: str | None = None) -> Path | None:
@@ -26,10 +46,10 @@ def cached(name: str, revision: str | None = None) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     try:
-        found = try_to_load_from_cache(name, "config.json", revision=revision)
+        path = try_to_load_from_cache(name, "config.json", revision=revision)
     except ValueError:  # not the form of a hub id
         return None
-    return Path(found).parent if isinstance(found, str) else None
+    return Path(path).parent if isinstance(path, str) else None
 
 
 def unreachable(name: str, revision: str | None = None) -> str:

@@ -9,8 +9,9 @@ import torch
 
 from coreheads.adapters.checkpoints import hub
 from coreheads.adapters.checkpoints.embedded import EMBEDDED
+from coreheads.adapters.checks import one_of
 from coreheads.adapters.generation.memory import is_out_of_memory
-from coreheads.errors import OutOfMemory, UserError, expected_one_of, one_line
+from coreheads.errors import OutOfMemory, UserError, one_line
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 
@@ -20,26 +21,25 @@ def device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        found = torch.device(name)
+        target = torch.device(name)
     except RuntimeError:
-        raise UserError(f"device: {name!r}, expected auto, cpu, cuda or cuda:N") from None
-    if found.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (found.index or 0) >= count:
-            raise UserError(f"device: {name!r}, but this machine has {count} CUDA devices that torch can use")
-    elif found.type == "mps" and not torch.backends.mps.is_available():
-        raise UserError(f"device: {name!r}, but torch cannot use it on this machine")
-    elif found.type not in ("cpu", "mps"):
+        target = torch.device("meta")
+    if target.type not in ("cpu", "cuda", "mps"):
         raise UserError(f"device: {name!r}, expected auto, cpu, cuda or cuda:N")
-    return found
+    if target.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (target.index or 0) >= count:
+            raise UserError(f"device: {name!r}, but this machine has {count} CUDA devices that torch can use")
+    if target.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError(f"device: {name!r}, but torch cannot use it on this machine")
+    return target
 
 
 def dtype(name: str) -> torch.dtype | str:
     """The torch dtype of that name, or "auto"."""
-    if name not in DTYPES:
-        raise UserError(f"dtype: {name!r}, {expected_one_of(name, DTYPES)}")
-    found: torch.dtype | str = name if name == "auto" else getattr(torch, name)
-    return found
+    one_of("dtype:", name, DTYPES)
+    number_type: torch.dtype | str = name if name == "auto" else getattr(torch, name)
+    return number_type
 
 
 def dtype_of(config: Any, name: str) -> torch.dtype:
@@ -51,7 +51,7 @@ def dtype_of(config: Any, name: str) -> torch.dtype:
     return own or torch.bfloat16
 
 
-def place(name: str) -> str:
+def locate(name: str) -> str:
     """Where the checkpoint is: a folder's path, or a hub id. UserError for a folder that is missing or holds none."""
     if name in EMBEDDED:
         path = EMBEDDED[name]
@@ -69,12 +69,12 @@ def place(name: str) -> str:
     return str(path)
 
 
-def only_local(name: str, place: str, revision: str | None) -> bool:
+def only_local(name: str, location: str, revision: str | None) -> bool:
     """Whether only files on this machine can be used: a folder's, or the cache's where the hub cannot be asked.
 
     UserError where the hub cannot be asked and the cache has nothing.
     """
-    if Path(place).is_dir():
+    if Path(location).is_dir():
         return True
     problem = hub.unreachable(name, revision)
     if problem and hub.cached(name, revision) is None:
@@ -87,25 +87,25 @@ def out_of_reach(name: str, problem: str) -> UserError:
     return UserError(f"{name}: not on this machine, and the hub cannot be asked for it ({problem})")
 
 
-def commit(place: str, revision: str | None) -> str | None:
+def commit(location: str, revision: str | None) -> str | None:
     """The commit of a hub id's files, which the cache's folder is named after; a local folder has the one asked for."""
-    folder = None if Path(place).is_dir() else hub.cached(place, revision)
+    folder = None if Path(location).is_dir() else hub.cached(location, revision)
     return folder.name if folder is not None else revision
 
 
-def config(name: str, place: str, **source: Any) -> Any:
+def config(name: str, location: str, **source: Any) -> Any:
     """The checkpoint's configuration; ``source`` as ``from_pretrained`` takes it (revision, local_files_only, ...)."""
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(place, **source)
+        return AutoConfig.from_pretrained(location, **source)
     except Exception as error:  # configurations are checked by several libraries, each with errors of its own
         raise UserError(f"{name}: its configuration cannot be loaded ({one_line(error)})") from error
 
 
 def model_and_processor(
     name: str,
-    place: str,
+    location: str,
     config: Any,
     device: torch.device,
     dtype: torch.dtype | str,
@@ -120,17 +120,17 @@ def model_and_processor(
         _check_attention(attn_implementation)
         how["attn_implementation"] = attn_implementation
     try:
-        model, found = AutoModelForImageTextToText.from_pretrained(place, output_loading_info=True, **how)
+        model, report = AutoModelForImageTextToText.from_pretrained(location, output_loading_info=True, **how)
     except Exception as error:  # a damaged file, weights of another shape, a package that is missing, ...
         if is_out_of_memory(error):
             raise OutOfMemory(f"{name}: out of memory while it was loaded ({one_line(error)})") from None
         raise UserError(f"{name}: its model cannot be loaded ({one_line(error)})") from error
     # transformers draws weights that are missing at random, and heads made of them would look like a result
-    lacking = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
+    lacking = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if lacking:
         raise UserError(f"{name}: its files lack {len(lacking)} of the model's weights, such as {lacking[0]}")
     try:
-        processor = AutoProcessor.from_pretrained(place, **source)
+        processor = AutoProcessor.from_pretrained(location, **source)
     except Exception as error:
         raise UserError(f"{name}: its processor cannot be loaded ({one_line(error)})") from error
     return model.eval(), processor

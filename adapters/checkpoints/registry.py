@@ -9,7 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coreheads.errors import UserError, expected_one_of
+from coreheads.adapters.checks import one_of
+from coreheads.errors import UserError
 
 if TYPE_CHECKING:
     from coreheads.adapters.families.base import Adapter
@@ -25,11 +26,10 @@ FAMILIES = {
 
 def family(model_type: str, where: str) -> type[Adapter]:
     """The adapter class for a model type; UserError names the type and the supported ones."""
-    if model_type not in FAMILIES:
-        raise UserError(f"{where}: model_type is {model_type!r}, {expected_one_of(model_type, sorted(FAMILIES))}")
+    one_of(f"{where}: model_type is", model_type, sorted(FAMILIES))
     module, name = FAMILIES[model_type].split(":")
-    found: type[Adapter] = getattr(import_module(module), name)
-    return found
+    adapter: type[Adapter] = getattr(import_module(module), name)
+    return adapter
 
 
 def setting_names() -> frozenset[str]:
@@ -48,12 +48,18 @@ def load_adapter(
 ) -> Adapter:
     """Load a model and its processor.
 
-    id_or_path: a hub id, a local folder, or "tiny" for the embedded model. device: "cpu", "cuda", "cuda:1", or "auto"
-    (CUDA when there is one). dtype: "float32", "bfloat16", "float16", or "auto" (the checkpoint's own).
-    attn_implementation: None is transformers' choice. settings: the family's own, see its adapter class.
+    Args:
+        id_or_path: A hub id, a local folder, or "tiny" for the embedded model.
+        device: "cpu", "cuda", "cuda:1", or "auto" (CUDA when there is one).
+        dtype: "float32", "bfloat16", "float16", or "auto" (the checkpoint's own).
+        attn_implementation: Of the language model; None is transformers' choice.
+        revision: Branch, tag or commit of a hub id.
+        trust_remote_code: Whether code of the checkpoint may run.
+        settings: The family's own, see its adapter class.
 
-    Raises UserError, in one line, for a path or id that holds no checkpoint, an unsupported model type, and a
-    device, dtype, attention implementation or setting that cannot be had.
+    Raises:
+        UserError: In one line, for a path or id that holds no checkpoint, an unsupported model type, and a device,
+            dtype, attention implementation or setting that cannot be had.
     """
     for reserved in ("model", "processor", "id"):
         if reserved in settings:
@@ -63,15 +69,15 @@ def load_adapter(
     name = str(id_or_path)
     target = loading.device(device)
     number_type = loading.dtype(dtype)
-    place = loading.place(name)
+    location = loading.locate(name)
     source = {
         "revision": revision,
         "trust_remote_code": trust_remote_code,
-        "local_files_only": loading.only_local(name, place, revision),
+        "local_files_only": loading.only_local(name, location, revision),
     }
-    config = loading.config(name, place, **source)
+    config = loading.config(name, location, **source)
     adapter = family(config.model_type, name)
     model, processor = loading.model_and_processor(
-        name, place, config, target, number_type, attn_implementation, **source
+        name, location, config, target, number_type, attn_implementation, **source
     )
-    return adapter(model, processor, id=name, revision=loading.commit(place, revision), **settings)
+    return adapter(model, processor, id=name, revision=loading.commit(location, revision), **settings)

@@ -22,8 +22,8 @@ from coreheads.adapters.generation.structure import head_shape, vision_tower
 from coreheads.adapters.prompt import query as queries
 from coreheads.adapters.prompt import rendering
 from coreheads.adapters.prompt.messages import Chat, Kind, Messages, Source, parse
-from coreheads.adapters.prompt.processing import Opened
-from coreheads.adapters.prompt.prompt import Prompt, Seen
+from coreheads.adapters.prompt.processing import LoadedMedium
+from coreheads.adapters.prompt.prompt import EncodedMedium, Prompt
 from coreheads.adapters.prompt.token_map import TokenMap
 from coreheads.errors import UserError, nearest, one_line
 from coreheads.media.images import open_image
@@ -31,21 +31,30 @@ from coreheads.media.video import sample
 
 
 @dataclass(frozen=True)
-class Vision:
+class EncodedMedia:
     """What a family's processor made of the media of one prompt.
 
-    inputs: the tensors that go to the model besides the text's. seen: one for each medium, in the order of the tokens.
+    Attributes:
+        inputs: The tensors that go to the model besides the text's.
+        media: In the order of their tokens.
     """
 
     inputs: dict[str, Tensor]
-    seen: list[Seen]
+    media: list[EncodedMedium]
 
 
 class Adapter(ABC):
     """A loaded model with its processor.
 
-    model: ``*ForConditionalGeneration``; processor: the family's, whose tokenizer must give character offsets.
-    settings: the family's own, see its class; an unknown one is a UserError.
+    Args:
+        model: A ``*ForConditionalGeneration``.
+        processor: The family's, whose tokenizer must give character offsets.
+        id: What files call the model; its class where empty.
+        revision: The commit of its files.
+        settings: The family's own, see its class.
+
+    Raises:
+        UserError: If a setting is not known to the family, or has a value that cannot be used.
     """
 
     settings: tuple[str, ...] = ()
@@ -73,13 +82,13 @@ class Adapter(ABC):
 
     @property
     def device(self) -> torch.device:
-        found: torch.device = next(self.model.parameters()).device
-        return found
+        device: torch.device = self.model.device
+        return device
 
     @property
     def dtype(self) -> torch.dtype:
-        found: torch.dtype = next(self.model.parameters()).dtype
-        return found
+        dtype: torch.dtype = self.model.dtype
+        return dtype
 
     def describe(self) -> dict[str, Any]:
         """What identifies the model in files: id, revision, model_type, layers, heads, kv_heads."""
@@ -95,47 +104,55 @@ class Adapter(ABC):
     def prepare(self, messages: Messages, query: str | None = None, like: Prompt | None = None) -> Prompt:
         """Model inputs and token map of a conversation that the model is to answer.
 
-        messages: role and content (text, or parts of type text, image, video); pictures as PIL images or paths,
-        videos as paths or ``Video``, with optional start and end seconds. query: the part of the prompt's text whose
-        tokens become ``query_tokens`` (rule: see ``coreheads.adapters.prompt.query``); None leaves them empty.
-        like: a prompt of this adapter; where it shows the same media, their pixels are not processed again.
+        Args:
+            messages: Role and content (text, or parts of type text, image, video); pictures as PIL images or paths,
+                videos as paths or ``Video``, with optional start and end seconds.
+            query: The part of the prompt's text whose tokens become ``query_tokens`` (rule: see
+                ``coreheads.adapters.prompt.query``); None leaves them empty.
+            like: A prompt of this adapter; where it shows the same media, their pixels are not processed again.
 
-        Raises UserError for messages that cannot be used, a file that is missing, a query that is not in the prompt.
+        Raises:
+            UserError: For messages that cannot be used, a file that is missing, a query that is not in the prompt.
         """
         started = time.perf_counter()
         chat, sources = parse(messages)
         rendering.refuse_placeholders(chat, self.placeholders)
         text = self._render(chat)
-        span = None if query is None else queries.query_span(query, chat, text, self._render)
-        places = rendering.placeholders(text, self.placeholders)
-        order = rendering.order([kind for _, kind in places], sources)
-        shown = [sources[index] for index in order]
-        shared = like is not None and _same_media(like.sources, shown)
-        vision = Vision(like.vision_inputs, like.seen) if like is not None and shared else self.see(shown)
-        replacements = [(place, seen.expansion) for (place, _), seen in zip(places, vision.seen, strict=True)]
-        encoded = self.processor.tokenizer(rendering.replaced(text, replacements), return_offsets_mapping=True)
-        ids = torch.tensor(encoded["input_ids"])
-        inputs = {**self.text_inputs(ids[None]), **vision.inputs}
-        positions = torch.isin(ids, torch.tensor(self.vision_token_ids)).nonzero()[:, 0]
-        geometry = TokenMap.join([seen.view for seen in vision.seen], order)
-        if len(positions) != len(geometry.media):
-            raise RuntimeError(f"{len(positions)} vision tokens in the prompt, {len(geometry.media)} in the token map")
-        tokens: list[int] = []
-        if span is not None:
-            tokens = queries.token_positions(queries.expanded(span, replacements), encoded["offset_mapping"])
-            if not tokens:
+        query_at = None if query is None else queries.query_span(query, chat, text, self._render)
+        shown = rendering.placeholders(text, self.placeholders)
+        order = rendering.order([kind for _, kind in shown], sources)
+        ordered = [sources[index] for index in order]
+        shared = like is not None and _same_media([item.source for item in like.encoded], ordered)
+        encoded = (
+            EncodedMedia(like.vision_inputs, like.encoded)
+            if like is not None and shared
+            else self.encode_media(ordered)
+        )
+        replacements = [(span, item.expansion) for (span, _), item in zip(shown, encoded.media, strict=True)]
+        tokens = self.processor.tokenizer(rendering.replaced(text, replacements), return_offsets_mapping=True)
+        ids = torch.tensor(tokens["input_ids"])
+        inputs = {**self.text_inputs(ids[None]), **encoded.inputs}
+        vision_tokens = torch.isin(ids, torch.tensor(self.vision_token_ids)).nonzero()[:, 0]
+        geometry = TokenMap.join([item.view for item in encoded.media], order)
+        if len(vision_tokens) != len(geometry.media):
+            raise RuntimeError(
+                f"{len(vision_tokens)} vision tokens in the prompt, {len(geometry.media)} in the token map"
+            )
+        query_tokens: list[int] = []
+        if query_at is not None:
+            query_tokens = queries.token_positions(queries.expanded(query_at, replacements), tokens["offset_mapping"])
+            if not query_tokens:
                 raise UserError(f"query: {query!r} is part of another character's token, expected whole characters")
         return Prompt(
             inputs={name: value.to(self.device) for name, value in inputs.items()},
-            query_tokens=torch.tensor(tokens, dtype=torch.long),
-            vision_tokens=positions,
-            media=[seen.medium for _, seen in sorted(zip(order, vision.seen, strict=True), key=lambda pair: pair[0])],
+            query_tokens=torch.tensor(query_tokens, dtype=torch.long),
+            vision_tokens=vision_tokens,
+            media=[encoded.media[order.index(number)].medium for number in range(len(order))],
             geometry=geometry,
             text=text,
             query=query,
             preprocess_s=None if shared and sources else time.perf_counter() - started,
-            sources=shown,
-            seen=vision.seen,
+            encoded=encoded.media,
         )
 
     generate = generate_answers
@@ -166,25 +183,26 @@ class Adapter(ABC):
         """Which of a video's ``total`` frames are shown, ascending."""
 
     @abstractmethod
-    def process(self, opened: Sequence[Opened]) -> Vision:
+    def process(self, loaded: Sequence[LoadedMedium]) -> EncodedMedia:
         """Process the media with the family's processor, and map their tokens; at least one medium."""
 
-    def see(self, sources: Sequence[Source]) -> Vision:
+    def encode_media(self, sources: Sequence[Source]) -> EncodedMedia:
         """Open the media, process them, and map their tokens.
 
-        UserError for a medium that cannot be opened or that the processor refuses.
+        Raises:
+            UserError: For a medium that cannot be opened or that the processor refuses.
         """
-        opened = [self._open(source) for source in sources]
-        if not opened:
-            return Vision({}, [])
+        loaded = [self._load(source) for source in sources]
+        if not loaded:
+            return EncodedMedia({}, [])
         try:
-            return self.process(opened)
+            return self.process(loaded)
         except UserError:
             raise
         except Exception as error:  # whatever a processor raises, such as for a shape beyond what the family takes
             if is_out_of_memory(error):
                 raise
-            shown = ", ".join(item.source.name for item in opened)
+            shown = ", ".join(item.source.name for item in loaded)
             raise UserError(f"{shown}: refused by the processor ({one_line(error)})") from error
 
     def text_inputs(self, ids: Tensor) -> dict[str, Tensor]:
@@ -207,10 +225,10 @@ class Adapter(ABC):
                 joined.setdefault(name, []).append(value)
         return {name: values[0] if len(values) == 1 else torch.cat(values) for name, values in joined.items()}
 
-    def _open(self, source: Source) -> Opened:
+    def _load(self, source: Source) -> LoadedMedium:
         if source.kind == "image":
-            return Opened(source, picture=open_image(source.value, source.where))  # type: ignore[arg-type]
-        return Opened(source, video=sample(source.value, self.frames, source.start, source.end))  # type: ignore[arg-type]
+            return LoadedMedium(source, picture=open_image(source.value, source.where))  # type: ignore[arg-type]
+        return LoadedMedium(source, video=sample(source.value, self.frames, source.start, source.end))  # type: ignore[arg-type]
 
     def _render(self, chat: Chat) -> str:
         return rendering.render(self.processor, chat)

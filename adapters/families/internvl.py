@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
 
-from coreheads.adapters.families.base import Adapter, Vision
+from coreheads.adapters.families.base import Adapter, EncodedMedia
 from coreheads.adapters.families.settings import number_of_frames, whole_number
-from coreheads.adapters.prompt.processing import Opened, image_inputs, video_inputs
-from coreheads.adapters.prompt.prompt import Medium, Seen
+from coreheads.adapters.prompt.processing import LoadedMedium, image_inputs, video_inputs
+from coreheads.adapters.prompt.prompt import EncodedMedium, Medium
 from coreheads.adapters.prompt.receptive import Spans, side_by_side
 from coreheads.adapters.prompt.token_map import View, grid
 
@@ -52,16 +52,16 @@ class InternVL(Adapter):
         count = min(self.num_frames, total)
         return [int((part + 0.5) * total / count) for part in range(count)]
 
-    def process(self, opened: Sequence[Opened]) -> Vision:
+    def process(self, loaded: Sequence[LoadedMedium]) -> EncodedMedia:
         # pictures and frames are tiles of one tensor, in the order of the prompt; each video is processed by itself,
         # because the processor joins only videos of equally many frames
-        pictures = [item.picture for item in opened if item.picture is not None]
+        pictures = [item.picture for item in loaded if item.picture is not None]
         images: dict[str, Any] = {}
         if pictures:
             images = image_inputs(self.processor, pictures, crop_to_patches=True)
         tiles = iter(torch.split(images["pixel_values"], [int(n) for n in images["num_patches"]]) if images else ())
-        pixels, seen, number = [], [], 0
-        for item in opened:
+        pixels, encoded, number = [], [], 0
+        for item in loaded:
             medium = item.medium()
             if item.video is not None:
                 frames = video_inputs(self.processor, [item.video])
@@ -73,8 +73,8 @@ class InternVL(Adapter):
                 word = self.processor.replace_image_token(images, number)
                 view = self._tiled(medium)
                 number += 1
-            seen.append(Seen(medium, word, view))
-        return Vision({"pixel_values": torch.cat(pixels) if len(pixels) > 1 else pixels[0]}, seen)
+            encoded.append(EncodedMedium(item.source, medium, word, view))
+        return EncodedMedia({"pixel_values": torch.cat(pixels) if len(pixels) > 1 else pixels[0]}, encoded)
 
     def _squashed(self, medium: Medium, part: Any) -> View:
         """The whole picture in one tile."""

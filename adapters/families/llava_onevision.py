@@ -21,11 +21,11 @@ import numpy as np
 from torch import Tensor, nn
 from transformers.image_processing_utils import select_best_resolution
 
-from coreheads.adapters.families.base import Adapter, Vision
+from coreheads.adapters.families.base import Adapter, EncodedMedia
 from coreheads.adapters.families.settings import number_of_frames
 from coreheads.adapters.prompt.messages import Chat, Kind
-from coreheads.adapters.prompt.processing import Opened, processed
-from coreheads.adapters.prompt.prompt import Prompt, Seen
+from coreheads.adapters.prompt.processing import LoadedMedium, processed
+from coreheads.adapters.prompt.prompt import EncodedMedium, Prompt
 from coreheads.adapters.prompt.receptive import Spans, cells, interpolated, resized, side_by_side
 from coreheads.adapters.prompt.token_map import View, grid, nothing
 
@@ -62,11 +62,11 @@ class LlavaOnevision(Adapter):
         """
         return super()._render([_in_order(message, self.placeholders) for message in chat])
 
-    def process(self, opened: Sequence[Opened]) -> Vision:
-        inputs, words = processed(self.processor, opened, together=True)
-        alone = sum(item.picture is not None for item in opened) == 1
-        seen = []
-        for item, word in zip(opened, words, strict=True):
+    def process(self, loaded: Sequence[LoadedMedium]) -> EncodedMedia:
+        inputs, words = processed(self.processor, loaded, together=True)
+        alone = sum(item.picture is not None for item in loaded) == 1
+        encoded = []
+        for item, word in zip(loaded, words, strict=True):
             medium = item.medium()
             if item.video is not None:
                 view = self._video(medium.width, medium.height).repeated(len(medium.frames)) + nothing(1)
@@ -75,8 +75,8 @@ class LlavaOnevision(Adapter):
                 view = self._tiled(medium.width, medium.height)
             else:
                 view = self._padded(medium.width, medium.height)
-            seen.append(Seen(medium, word, view))
-        return Vision(inputs, seen)
+            encoded.append(EncodedMedium(item.source, medium, word, view))
+        return EncodedMedia(inputs, encoded)
 
     @property
     def _patch(self) -> int:

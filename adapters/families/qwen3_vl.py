@@ -14,10 +14,10 @@ from typing import Any
 from torch import Tensor
 from transformers.video_utils import VideoMetadata
 
-from coreheads.adapters.families.base import Adapter, Vision
+from coreheads.adapters.families.base import Adapter, EncodedMedia
 from coreheads.adapters.families.settings import ordered, positive, whole_number
-from coreheads.adapters.prompt.processing import Opened, processed
-from coreheads.adapters.prompt.prompt import Prompt, Seen
+from coreheads.adapters.prompt.processing import LoadedMedium, processed
+from coreheads.adapters.prompt.prompt import EncodedMedium, Prompt
 from coreheads.adapters.prompt.receptive import side_by_side
 from coreheads.adapters.prompt.token_map import grid
 from coreheads.errors import UserError
@@ -46,20 +46,18 @@ class Qwen3VL(Adapter):
         # its default is announced to change: say it, so that the number of tokens does not depend on the version
         if getattr(video, "cap_pixels_per_frame", None) is None:
             video.cap_pixels_per_frame = False
-        edges = {"min": "shortest_edge", "max": "longest_edge"}
+        edges = {"min_pixels": "shortest_edge", "max_pixels": "longest_edge"}
         for name, value in settings.items():
             if name == "cap_pixels_per_frame":
                 if not isinstance(value, bool):
                     raise UserError(f"setting {name}: {value!r}, expected true or false")
                 video.cap_pixels_per_frame = value
-                continue
-            if name == "fps":
+            elif name == "fps":
                 video.fps = positive(name, value)
             elif name.endswith("_pixels"):
                 part = video if name.startswith("video_") else self.processor.image_processor
-                edge = edges[name.removeprefix("video_").removesuffix("_pixels")]
-                sizes = {key: part.size[key] for key in edges.values()}
-                part.size = {**sizes, edge: whole_number(name, value)}
+                sizes = {edge: part.size[edge] for edge in edges.values()}
+                part.size = {**sizes, edges[name.removeprefix("video_")]: whole_number(name, value)}
             else:
                 setattr(video, name, whole_number(name, value))
         for part, name in ((self.processor.image_processor, "pixels"), (video, "video pixels")):
@@ -88,13 +86,13 @@ class Qwen3VL(Adapter):
         indices = [int(i) for i in video.sample_frames(metadata, num_frames=video.num_frames, fps=rate)]
         return indices if len(indices) > 1 else indices * video.temporal_patch_size
 
-    def process(self, opened: Sequence[Opened]) -> Vision:
-        inputs, words = processed(self.processor, opened)
+    def process(self, loaded: Sequence[LoadedMedium]) -> EncodedMedia:
+        inputs, words = processed(self.processor, loaded)
         grids = {kind: iter(inputs.get(f"{kind}_grid_thw", ())) for kind in ("image", "video")}
         merge = self.processor.image_processor.merge_size
         pair = self.processor.video_processor.temporal_patch_size
-        seen = []
-        for item, word in zip(opened, words, strict=True):
+        encoded = []
+        for item, word in zip(loaded, words, strict=True):
             part = self.processor.video_processor if item.video else self.processor.image_processor
             patches, rows, columns = next(grids[item.source.kind]).tolist()
             medium = item.medium(pair)
@@ -108,5 +106,5 @@ class Qwen3VL(Adapter):
                 medium.height,
                 medium.width,
             )
-            seen.append(Seen(medium, word, view.repeated(patches)))
-        return Vision(inputs, seen)
+            encoded.append(EncodedMedium(item.source, medium, word, view.repeated(patches)))
+        return EncodedMedia(inputs, encoded)

@@ -1,10 +1,10 @@
-"""Checking the settings that a family takes."""
+"""Checking the settings that a family takes; each error is a UserError that names the setting."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from coreheads.adapters import checks
 from coreheads.errors import UserError
 
 FRAMES = 32
@@ -12,21 +12,19 @@ FRAMES = 32
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:
-    """The value, where it is a whole number of at least ``least``; else a UserError that names the setting."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UserError(f"setting {name}: {value!r}, expected a whole number of at least {least}")
-    return value
+    """The value, where it is a whole number of at least ``least``."""
+    return checks.whole_number(f"setting {name}:", value, least)
 
 
 def positive(name: str, value: Any) -> float:
-    """The value, where it is a finite number above 0; else a UserError that names the setting."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+    """The value, where it is a finite number above 0."""
+    if not checks.is_number(value) or value <= 0:
         raise UserError(f"setting {name}: {value!r}, expected a number above 0")
     return value
 
 
 def ordered(name: str, least: int, most: int) -> None:
-    """UserError where a family's smallest number of something is above its largest."""
+    """Refuse a family's smallest number of something that is above its largest."""
     if least > most:
         raise UserError(
             f"settings of {name}: the minimum is {least} and the maximum {most}, expected minimum <= maximum"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from coreheads.adapters.generation.protocol import Generator
+from coreheads.adapters.generation.protocol import GenerationAdapter
 
 
 class Answer:
@@ -15,7 +15,7 @@ class Answer:
         done: Whether the answer has ended.
     """
 
-    def __init__(self, adapter: Generator, stop: Sequence[str]) -> None:
+    def __init__(self, adapter: GenerationAdapter, stop: Sequence[str]) -> None:
         self.tokenizer = adapter.processor.tokenizer
         self.end_ids = end_token_ids(adapter)
         self.stop = stop
@@ -44,7 +44,7 @@ class Answer:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
 
 
-def end_token_ids(adapter: Generator) -> frozenset[int]:
+def end_token_ids(adapter: GenerationAdapter) -> frozenset[int]:
     """Tokens that end an answer: those of the generation configuration, or the tokenizer's end of text."""
     configured = getattr(getattr(adapter.model, "generation_config", None), "eos_token_id", None)
     if configured is None:

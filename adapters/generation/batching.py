@@ -16,17 +16,27 @@ FILL = 0.8
 
 @dataclass(frozen=True)
 class Batch:
-    """Prompts (by index) that run in one batch; their first ``prefix`` tokens and all their media are the same."""
+    """Prompts that run in one batch.
+
+    Attributes:
+        rows: Their numbers.
+        prefix: How many first tokens, and with them all media, are the same; 0 shares nothing.
+    """
 
     rows: tuple[int, ...]
     prefix: int = 0
 
 
 def plan(prompts: Sequence[Prompt], budget: int, share_prefix: bool) -> list[list[Batch]]:
-    """Groups of batches; the batches of one group share their prefix. At most ``budget`` tokens a batch of several.
+    """Groups of batches; the batches of one group share their prefix.
 
     Left-padded batches hold prompts of about one length. The batches of a shared prefix hold prompts of exactly one
     length, so that nothing has to be padded between the prefix and what follows.
+
+    Args:
+        prompts: All prompts.
+        budget: Tokens a batch of several prompts at most.
+        share_prefix: Whether prompts on the same media are grouped.
     """
     groups: list[list[Batch]] = []
     alone: list[int] = []

@@ -11,7 +11,14 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 
 class PreallocatedLayer(CacheLayerMixin):  # type: ignore[misc]
-    """Keys and values [B, KV heads, capacity, head dim], of which the first ``length`` tokens are valid."""
+    """One layer's keys and values.
+
+    Attributes:
+        keys: [B, KV heads, capacity, head dim], of which the first ``length`` tokens are valid.
+        values: Likewise.
+        capacity: Tokens that there is room for.
+        length: Tokens so far.
+    """
 
     is_compileable = False
     is_croppable = False

@@ -13,13 +13,20 @@ from torch import nn
 
 @dataclass
 class Clock:
-    """Adds up ``seconds`` of one run; when not ``on`` it reads nothing and costs nothing."""
+    """Adds up the seconds of one run.
+
+    Attributes:
+        device: Whose queue is emptied at every reading.
+        on: If False, nothing is read and it costs nothing.
+        seconds: By phase: vision_s, prefill_s, decode_s.
+    """
 
     device: torch.device
     on: bool
     seconds: dict[str, float] = field(default_factory=lambda: {"vision_s": 0.0, "prefill_s": 0.0, "decode_s": 0.0})
 
     def now(self) -> float:
+        """Seconds of a clock without a zero, after everything before has run; 0 when not ``on``."""
         if not self.on:
             return 0.0
         if self.device.type == "cuda":
@@ -30,6 +37,7 @@ class Clock:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
+        """Add what the block takes to ``seconds[name]``."""
         started = self.now()
         yield
         self.seconds[name] += self.now() - started

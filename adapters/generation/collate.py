@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from coreheads.adapters.generation.protocol import Generator
+from coreheads.adapters.generation.protocol import GenerationAdapter
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS, Prompt
 from coreheads.errors import UserError
 
 
-def collate(adapter: Generator, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
+def collate(adapter: GenerationAdapter, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
     """Inputs of ``model.forward`` for the prompts as rows of one batch.
 
     Args:

@@ -20,7 +20,7 @@ from coreheads.adapters.generation.batching import plan
 from coreheads.adapters.generation.cache import PreallocatedCache
 from coreheads.adapters.generation.clock import Clock
 from coreheads.adapters.generation.collate import collate
-from coreheads.adapters.generation.protocol import Generator
+from coreheads.adapters.generation.protocol import GenerationAdapter
 from coreheads.adapters.generation.sampling import Sampler
 from coreheads.adapters.generation.structure import cache_argument
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS, Prompt
@@ -64,7 +64,7 @@ class Generation:
 
 @torch.inference_mode()
 def generate(
-    adapter: Generator,
+    adapter: GenerationAdapter,
     prompts: Sequence[Prompt],
     max_new_tokens: int = 64,
     stop: Sequence[str] = (),
@@ -122,7 +122,7 @@ def generate(
 
 
 def _answers(
-    adapter: Generator,
+    adapter: GenerationAdapter,
     prompts: Sequence[Prompt],
     prefix: int,
     cache: Any,
@@ -178,13 +178,15 @@ class _State:
 
 
 def _preallocated(
-    adapter: Generator, prompts: Sequence[Prompt], max_new_tokens: int
+    adapter: GenerationAdapter, prompts: Sequence[Prompt], max_new_tokens: int
 ) -> Callable[[], PreallocatedCache]:
     longest = max(prompt.tokens for prompt in prompts)
     return lambda: PreallocatedCache(adapter.layers, longest + min(max_new_tokens, ANSWER_ROOM))
 
 
-def _prefix_cache(adapter: Generator, prompt: Prompt, length: int, cache: PreallocatedCache) -> PreallocatedCache:
+def _prefix_cache(
+    adapter: GenerationAdapter, prompt: Prompt, length: int, cache: PreallocatedCache
+) -> PreallocatedCache:
     """The cache after the first ``length`` tokens of the prompt, media included."""
     batch = collate(adapter, [prompt])
     positions = batch.pop("position_ids")
@@ -199,7 +201,9 @@ def _continued(shared: PreallocatedCache, length: int, rows: int) -> Preallocate
     return shared if rows == 1 else shared.copies(rows)
 
 
-def _prefill(adapter: Generator, prompts: Sequence[Prompt], prefix: int, cache: Any, sampler: Sampler) -> _State:
+def _prefill(
+    adapter: GenerationAdapter, prompts: Sequence[Prompt], prefix: int, cache: Any, sampler: Sampler
+) -> _State:
     """Run the prompts, all but the ``prefix`` tokens that the cache holds, to their first new token."""
     batch = collate(adapter, prompts)
     positions, mask = batch.pop("position_ids"), batch.pop("attention_mask", None)
@@ -214,7 +218,7 @@ def _prefill(adapter: Generator, prompts: Sequence[Prompt], prefix: int, cache: 
     return state
 
 
-def _decode(adapter: Generator, state: _State, answers: Sequence[Answer], max_new_tokens: int) -> int:
+def _decode(adapter: GenerationAdapter, state: _State, answers: Sequence[Answer], max_new_tokens: int) -> int:
     """Let every answer grow until it ends; returns how many forwards that took."""
     for steps in range(max_new_tokens):
         for answer, token in zip(answers, state.tokens.tolist(), strict=True):
@@ -229,7 +233,7 @@ def _decode(adapter: Generator, state: _State, answers: Sequence[Answer], max_ne
 
 
 def _forward(
-    adapter: Generator, inputs: dict[str, Tensor], positions: Tensor, mask: Tensor | None, cache: Any
+    adapter: GenerationAdapter, inputs: dict[str, Tensor], positions: Tensor, mask: Tensor | None, cache: Any
 ) -> Tensor:
     """Logits of the last token, [B, vocabulary]."""
     inputs = {**inputs, cache_argument(adapter.model): cache}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from coreheads.adapters.prompt.prompt import Prompt
 
 
-class Generator(Protocol):
+class GenerationAdapter(Protocol):
     """A loaded model with its processor; ``coreheads.adapters.families.base.Adapter`` is one.
 
     Attributes:

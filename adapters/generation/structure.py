@@ -24,8 +24,8 @@ def language_model(model: nn.Module) -> nn.Module:
 def vision_tower(model: nn.Module) -> nn.Module:
     """The vision tower of a ``*ForConditionalGeneration`` model."""
     inner: Any = getattr(model, "model", model)
-    found: nn.Module = inner.visual if hasattr(inner, "visual") else inner.vision_tower
-    return found
+    tower: nn.Module = inner.visual if hasattr(inner, "visual") else inner.vision_tower
+    return tower
 
 
 def attention_modules(model: nn.Module) -> list[nn.Module]:

@@ -17,6 +17,9 @@ class VisionMemo:
 
     Those are the tensors of a prompt on its own. A batch joins the pixels of several prompts anew each time, and is
     not remembered.
+
+    Args:
+        max_bytes: Of the outputs; when full it takes no more.
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:

@@ -35,20 +35,41 @@ LARGEST = {torch.float32: 1e-3, torch.bfloat16: 4e-2, torch.float16: 1e-2}
 
 
 @dataclass(frozen=True)
-class Found:
-    """What measuring a shape gave. seconds: by candidate; failed: why a candidate was left out."""
+class Choice:
+    """What measuring a shape gave.
+
+    Attributes:
+        name: The fastest candidate's.
+        seconds: Median of a call by candidate.
+        failed: Why a candidate was left out.
+    """
 
     name: str
     seconds: Mapping[str, float]
     failed: Mapping[str, str]
 
 
-_FOUND: dict[tuple[object, ...], Found] = {}
+_CHOICES: dict[tuple[object, ...], Choice] = {}
 _FORCED: ContextVar[Mapping[str, str]] = ContextVar("forced kernels", default={})  # noqa: B039 - never changed in place
 
 
 def run(kind: str, candidates: Mapping[str, Kernel], query: Tensor, key: Tensor, *rest: object) -> Tensor:
-    """The output of the chosen candidate of ``kind``; the first candidate is the reference for the others."""
+    """The output of the chosen candidate.
+
+    Args:
+        kind: Name of the pattern, for ``forced`` and ``choices``.
+        candidates: Implementations by name; the first is the reference for the others.
+        query: [B, H, Q, D].
+        key: [B, Hkv, K, D].
+        rest: What a candidate takes after them: value [B, Hkv, K, D], scaling, and the pattern's numbers.
+
+    Returns:
+        [B, Q, H, D].
+
+    Raises:
+        ValueError: If the forced candidate is not among them.
+        RuntimeError: If none of them runs here; torch.OutOfMemoryError where memory was short.
+    """
     forced = _FORCED.get().get(kind)
     if forced is not None:
         if forced not in candidates:
@@ -57,9 +78,9 @@ def run(kind: str, candidates: Mapping[str, Kernel], query: Tensor, key: Tensor,
     if len(candidates) == 1:
         return next(iter(candidates.values()))(query, key, *rest)
     signature = _signature(kind, query, key, rest)
-    if signature not in _FOUND:
-        _FOUND[signature] = _measure(candidates, query, key, rest)
-    return candidates[_FOUND[signature].name](query, key, *rest)
+    if signature not in _CHOICES:
+        _CHOICES[signature] = _measure(candidates, query, key, rest)
+    return candidates[_CHOICES[signature].name](query, key, *rest)
 
 
 @contextmanager
@@ -72,9 +93,9 @@ def forced(**kernels: str) -> Iterator[None]:
         _FORCED.reset(token)
 
 
-def found() -> dict[str, Found]:
+def choices() -> dict[str, Choice]:
     """What was measured in this process so far, by a readable signature."""
-    return {" ".join(str(part) for part in signature): result for signature, result in _FOUND.items()}
+    return {" ".join(str(part) for part in signature): result for signature, result in _CHOICES.items()}
 
 
 def _signature(kind: str, query: Tensor, key: Tensor, rest: tuple[object, ...]) -> tuple[object, ...]:
@@ -85,7 +106,7 @@ def _signature(kind: str, query: Tensor, key: Tensor, rest: tuple[object, ...]) 
     return (kind, str(query.device), str(query.dtype), *heads, *lengths, *pattern)
 
 
-def _measure(candidates: Mapping[str, Kernel], query: Tensor, key: Tensor, rest: tuple[object, ...]) -> Found:
+def _measure(candidates: Mapping[str, Kernel], query: Tensor, key: Tensor, rest: tuple[object, ...]) -> Choice:
     seconds: dict[str, float] = {}
     failed: dict[str, str] = {}
     reference: Tensor | None = None
@@ -108,7 +129,7 @@ def _measure(candidates: Mapping[str, Kernel], query: Tensor, key: Tensor, rest:
         raise memory
     if not seconds:
         raise RuntimeError(f"no attention kernel runs here: {failed}")
-    return Found(min(seconds, key=lambda name: seconds[name]), seconds, failed)
+    return Choice(min(seconds, key=lambda name: seconds[name]), seconds, failed)
 
 
 def agrees(output: Tensor, reference: Tensor) -> bool:

@@ -7,7 +7,8 @@ FlashAttention 2 and 3 where they are installed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
@@ -28,7 +29,17 @@ BACKENDS = {
 
 
 def full_attention(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-    """Causal attention; the mask is aligned to the last key, as chunked prefill and decoding need."""
+    """Causal attention; the mask is aligned to the last key, as chunked prefill and decoding need.
+
+    Args:
+        query: [B, H, Q, D].
+        key: [B, Hkv, K, D].
+        value: [B, Hkv, K, D].
+        scaling: Factor on the products of queries and keys.
+
+    Returns:
+        [B, Q, H, D].
+    """
     if query.shape[2] == 1:
         return attend_last(query, key, value, scaling)
     return autotune.run(
@@ -49,14 +60,17 @@ def attend_last(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Te
 
 def full_kernels(device: str, square: bool) -> Mapping[str, autotune.Kernel]:
     """The candidates for several queries, the reference first; ``square``: every token is a query."""
-    plain = _sdpa if square else _lower_right
     if device not in autotune.GPUS:
         return {"sdpa": _sdpa if square else _by_rows}
-    found: dict[str, autotune.Kernel] = {"sdpa": plain}
-    found |= {name: partial(plain, backend=backend) for name, backend in BACKENDS.items()}
-    for name, kernel in flash.kernels().items():
-        found[name] = partial(_flash, kernel)
-    return found
+    plain = _sdpa if square else _lower_right
+    by_backend = {name: partial(plain, backend=backend) for name, backend in BACKENDS.items()}
+    by_flash = {name: partial(_flash, kernel) for name, kernel in flash.kernels().items()}
+    return {"sdpa": plain, **by_backend, **by_flash}
+
+
+def _only(backend: SDPBackend | None) -> AbstractContextManager[None]:
+    """One backend of torch's attention, or torch's own choice."""
+    return nullcontext() if backend is None else sdpa_kernel(backend)
 
 
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, scaling: float, backend: SDPBackend | None = None) -> Tensor:
@@ -65,11 +79,8 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, scaling: float, backend: SD
         # one KV head for all: a view serves, where enable_gqa copies on a CPU
         key, value = (states.expand(-1, query.shape[1], -1, -1) for states in (key, value))
         grouped = False
-    if backend is None:
+    with _only(backend):
         output = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped)
-    else:
-        with sdpa_kernel(backend):
-            output = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped)
     return output.transpose(1, 2)
 
 
@@ -85,9 +96,7 @@ def _lower_right(
     if repeats > 1:
         key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
     bias = causal_lower_right(query.shape[2], key.shape[2])
-    if backend is None:
-        return scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scaling).transpose(1, 2)
-    with sdpa_kernel(backend):
+    with _only(backend):
         return scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scaling).transpose(1, 2)
 
 
@@ -96,29 +105,45 @@ def _flash(kernel: flash.Kernel, query: Tensor, key: Tensor, value: Tensor, scal
 
 
 def _by_rows(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-    """Fewer queries than keys on a CPU: an explicit mask for ROWS queries at a time."""
-    count, before = query.shape[2], key.shape[2] - query.shape[2]
-    output = query.new_empty(query.shape[0], count, query.shape[1], value.shape[3])
-    columns = torch.arange(key.shape[2], device=query.device)
+    """Fewer queries than keys on a CPU."""
+    return masked(query, key, value, scaling, lambda rows, columns: columns[None, :] <= rows[:, None])
+
+
+def masked(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float,
+    visible: Callable[[Tensor, Tensor], Tensor],
+    columns: Tensor | None = None,
+) -> Tensor:
+    """Attention by an explicit mask for ROWS queries at a time.
+
+    The query heads of a KV head are further rows of one product: keys and values need no copies.
+
+    Args:
+        query: [B, H, Q, D].
+        key: [B, Hkv, K, D].
+        value: [B, Hkv, K, D].
+        scaling: Factor on the products of queries and keys.
+        visible: Positions of queries [R] and of keys [C] -> bool [R, C]; nothing after a query is seen.
+        columns: Positions of the keys [K] when they are not 0..K-1; the last key is the last query's own.
+
+    Returns:
+        [B, Q, H, D]; a row that sees nothing is 0.
+    """
+    batch, heads, count, width = query.shape
+    before, repeats = key.shape[2] - count, heads // key.shape[1]
+    at = torch.arange(key.shape[2], device=query.device) if columns is None else columns
+    output = query.new_empty(batch, count, heads, value.shape[3])
     for start in range(0, count, ROWS):
         stop = min(start + ROWS, count)
-        reach = before + stop
-        seen = columns[None, :reach] <= columns[before + start : reach, None]
-        output[:, start:stop] = masked_rows(
-            query[:, :, start:stop], key[:, :, :reach], value[:, :, :reach], scaling, seen
-        )
+        reach = before + stop if columns is None else key.shape[2]
+        seen = visible(at[before + start : before + stop], at[:reach])
+        packed = query[:, :, start:stop].reshape(batch, key.shape[1], -1, width)
+        states = key[:, :, :reach], value[:, :, :reach]
+        part = scaled_dot_product_attention(packed, *states, attn_mask=seen.repeat(repeats, 1), scale=scaling)
+        # What SDPA gives for a row without any key is left to its kernels: say it here.
+        part = torch.where(seen.any(-1)[:, None], part.reshape(batch, heads, stop - start, -1), 0.0)
+        output[:, start:stop] = part.transpose(1, 2)
     return output
-
-
-def masked_rows(query: Tensor, key: Tensor, value: Tensor, scaling: float, seen: Tensor) -> Tensor:
-    """Queries [B, H, R, D] under one bool mask ``seen`` [R, K] -> [B, R, H, D]; a row that sees nothing gives 0.
-
-    The query heads of a KV head are further rows: keys and values need no copies.
-    """
-    batch, heads, rows, width = query.shape
-    repeats = heads // key.shape[1]
-    packed = query.reshape(batch, key.shape[1], repeats * rows, width)
-    part = scaled_dot_product_attention(packed, key, value, attn_mask=seen.repeat(repeats, 1), scale=scaling)
-    # What SDPA gives for a row without any key is left to its kernels: say it here.
-    part = torch.where(seen.any(-1)[:, None], part.reshape(batch, heads, rows, value.shape[3]), 0.0)
-    return part.transpose(1, 2)

@@ -6,10 +6,9 @@ and the Q queries are the last of the K tokens; results are [B, Q, H, D].
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from coreheads.adapters.kernels.dense import ROWS, full_attention, masked_rows
+from coreheads.adapters.kernels.dense import full_attention, masked
 from coreheads.adapters.kernels.gqa import by_kv_head, clear, index, put, runs, take
 from coreheads.adapters.kernels.rules import Group, Local, Nothing
 from coreheads.adapters.kernels.window import windowed
@@ -19,7 +18,19 @@ from coreheads.adapters.kernels.work import causal_pairs, note
 def attend(
     query: Tensor, key: Tensor, value: Tensor, scaling: float, groups: tuple[Group, ...], vision: Tensor | None
 ) -> Tensor:
-    """Every head under the rules of its group; the groups share out the heads 0..H-1."""
+    """Attention of heads under rules.
+
+    Args:
+        query: [B, H, Q, D].
+        key: [B, Hkv, K, D].
+        value: [B, Hkv, K, D].
+        scaling: Factor on the products of queries and keys.
+        groups: The heads 0..H-1, shared out by the rules that they are under.
+        vision: Bool [K], where the vision tokens are; None where no rule asks.
+
+    Returns:
+        [B, Q, H, D]; a row that sees nothing is 0.
+    """
     if len(groups) == 1:
         return attend_group(query, key, value, scaling, groups[0], vision)
     # Local heads first: an implementation may compute others with them, which are overwritten.
@@ -46,7 +57,7 @@ def is_local(group: Group) -> bool:
 def attend_group(
     query: Tensor, key: Tensor, value: Tensor, scaling: float, group: Group, vision: Tensor | None
 ) -> Tensor:
-    """All heads given are under the rules of ``group``."""
+    """As ``attend``, with all heads of ``query`` under the rules of ``group``."""
     if not group.rules:
         note("full", query.shape[0] * query.shape[1] * causal_pairs(query.shape[2], key.shape[2]))
         return full_attention(query, key, value, scaling)
@@ -99,22 +110,10 @@ def masked_attention(
     vision: Tensor | None,
     columns: Tensor | None = None,
 ) -> Tensor:
-    """Attention under any rules, by an explicit mask for ROWS queries at a time; a row that sees nothing gives 0.
+    """As ``attend_group`` for any rules, by an explicit mask; ``columns``: see ``coreheads.adapters.kernels.dense``."""
 
-    columns: positions of the keys [K] when they are not 0..K-1; the last key is the last query's own.
-    """
-    contiguous = columns is None
-    if columns is None:
-        columns = torch.arange(key.shape[2], device=query.device)
-    count = query.shape[2]
-    rows = columns[key.shape[2] - count :]
-    output = query.new_empty(query.shape[0], count, query.shape[1], value.shape[3])
-    for start in range(0, count, ROWS):
-        stop = min(start + ROWS, count)
-        reach = key.shape[2] - count + stop if contiguous else key.shape[2]
-        note("masked", query.shape[0] * query.shape[1] * (stop - start) * reach)
-        seen = group.visible(rows[start:stop], columns[:reach], vision)
-        output[:, start:stop] = masked_rows(
-            query[:, :, start:stop], key[:, :, :reach], value[:, :, :reach], scaling, seen
-        )
-    return output
+    def visible(rows: Tensor, keys: Tensor) -> Tensor:
+        note("masked", query.shape[0] * query.shape[1] * len(rows) * len(keys))
+        return group.visible(rows, keys, vision)
+
+    return masked(query, key, value, scaling, visible, columns)

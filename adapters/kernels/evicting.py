@@ -20,8 +20,11 @@ from coreheads.adapters.kernels.gqa import take
 class RaggedStates:
     """What an evicting layer holds during a forward call.
 
-    keys, values: the new tokens' states [batch, KV heads, Q, head_dim], of all KV heads; seen: all tokens so far with
-    them, padding included.
+    Attributes:
+        layer: The layer.
+        keys: The new tokens' [batch, KV heads, Q, head_dim], of all KV heads.
+        values: Likewise.
+        seen: Number of all tokens so far with them, padding included.
     """
 
     def __init__(self, layer: EvictingLayer, keys: Tensor, values: Tensor) -> None:
@@ -35,9 +38,15 @@ class RaggedStates:
 class EvictingLayer(CacheLayerMixin):  # type: ignore[misc]
     """One layer's states.
 
-    keys, values: [batch, full KV heads, seen (and room to grow), head_dim].
-    short_keys, short_values: [batch, other KV heads, at most sink + window, head_dim]; the token at place p (0 is its
-    sample's first real one) lies in slot p, and from sink + window on in slot sink + (p - sink) % window.
+    Attributes:
+        full: KV heads that keep all tokens.
+        short: The others.
+        keys: [batch, full KV heads, seen (and room to grow), head_dim].
+        values: Likewise.
+        short_keys: [batch, other KV heads, at most sink + window, head_dim]; the token at position p (0 is its
+            sample's first real one) lies in slot p, and from sink + window on in slot sink + (p - sink) % window.
+        short_values: Likewise.
+        seen: Number of all tokens so far, padding included.
     """
 
     is_compileable = False
@@ -93,8 +102,8 @@ class EvictingLayer(CacheLayerMixin):  # type: ignore[misc]
         self._make_room(max(self.kept(start) for start in starts))
         new = keys.shape[2]
         for samples, start in alike(starts):
-            for place, slot, count in self._targets(self.seen - new - start, self.seen - start):
-                tokens = slice(place - (self.seen - new - start), place - (self.seen - new - start) + count)
+            for position, slot, count in self._targets(self.seen - new - start, self.seen - start):
+                tokens = slice(position - (self.seen - new - start), position - (self.seen - new - start) + count)
                 into = slice(slot, slot + count)
                 self.short_keys[samples, :, into] = _pick(keys[samples, :, tokens], self.short)
                 self.short_values[samples, :, into] = _pick(values[samples, :, tokens], self.short)
@@ -110,24 +119,24 @@ class EvictingLayer(CacheLayerMixin):  # type: ignore[misc]
         parts = slice(0, self.sink), slice(edge, None), slice(self.sink, edge)
         return (torch.cat([states[:, :, part] for part in parts], 2) for states in (keys, values))  # type: ignore[return-value]
 
-    def places(self, start: int, new: int, device: torch.device) -> Tensor:
-        """Places of the tokens of ``ordered`` and of the ``new`` ones behind them, ascending."""
+    def positions(self, start: int, new: int, device: torch.device) -> Tensor:
+        """Positions of the tokens of ``ordered`` and of the ``new`` ones behind them, ascending."""
         last = self.seen - start
         held = torch.arange(max(0, last - new), device=device)
         held = held[(held < self.sink) | (held >= last - new - self.window)]
         return torch.cat([held, torch.arange(max(0, last - new), last, device=device)])
 
     def _targets(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
-        """(place, slot, count): where those of the places first..last-1 go that are still seen afterwards."""
+        """(position, slot, count): where those of the positions first..last-1 go that are still seen afterwards."""
         first = max(0, first)
         if first < min(self.sink, last):
             yield first, first, min(self.sink, last) - first
-        place = max(first, self.sink, last - self.window)
-        while place < last:
-            turn = (place - self.sink) % self.window
-            count = min(last - place, self.window - turn)
-            yield place, self.sink + turn, count
-            place += count
+        position = max(first, self.sink, last - self.window)
+        while position < last:
+            turn = (position - self.sink) % self.window
+            count = min(last - position, self.window - turn)
+            yield position, self.sink + turn, count
+            position += count
 
     def _make_room(self, slots: int) -> None:
         held = self.short_keys.shape[2]

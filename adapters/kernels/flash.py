@@ -28,11 +28,9 @@ PACKAGES = {"flash-attn": "flash_attn", "flash-attn-3": "flash_attn_interface"}
 @cache
 def kernels() -> dict[str, Kernel]:
     """The implementations to be had, by name."""
-    found: dict[str, Kernel] = {}
-    if "window_size" in _varlen_parameters():
-        found["varlen"] = varlen
-    found |= {name: partial(packaged, module) for name, module in PACKAGES.items() if find_spec(module) is not None}
-    return found
+    by_package = {name: partial(packaged, module) for name, module in PACKAGES.items() if find_spec(module) is not None}
+    by_torch: dict[str, Kernel] = {"varlen": varlen} if "window_size" in _varlen_parameters() else {}
+    return {**by_torch, **by_package}
 
 
 @cache
@@ -84,29 +82,6 @@ def packaged(
         **asked,
     )
     return output, lse.transpose(1, 2)
-
-
-def reference(
-    query: Tensor, key: Tensor, value: Tensor, scaling: float, window: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
-    """The same in plain operations with all scores at once: for tests and small inputs on any device."""
-    rows, columns = query.shape[2], key.shape[2]
-    repeats = query.shape[1] // key.shape[1]
-    key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
-    places = torch.arange(columns - rows, columns, device=query.device)[:, None]
-    distance = places - torch.arange(columns, device=query.device)[None]
-    left, right = window
-    hidden = torch.zeros_like(distance, dtype=torch.bool)
-    if left >= 0:
-        hidden |= distance > left
-    if right >= 0:
-        hidden |= -distance > right
-    exact = torch.promote_types(query.dtype, torch.float32)
-    scores = (query.to(exact) @ key.to(exact).mT) * scaling
-    scores = scores.masked_fill(hidden, float("-inf"))
-    lse = scores.logsumexp(-1)
-    output = (scores - lse[..., None]).exp() @ value.to(exact)
-    return output.to(value.dtype).transpose(1, 2), lse.transpose(1, 2)
 
 
 @lru_cache(maxsize=64)

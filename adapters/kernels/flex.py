@@ -28,7 +28,7 @@ _SHAPES: set[tuple[object, ...]] = set()
 
 
 def windowed(query: Tensor, key: Tensor, value: Tensor, scaling: float, sink: int, window: int) -> Tensor:
-    """[B, H, Q, D] queries, the last of the K tokens of key and value [B, Hkv, K, D] -> [B, Q, H, D].
+    """Sink + window attention; arguments and result as of ``coreheads.adapters.kernels.window.windowed``.
 
     Lengths are filled up to one of a few, so that prompts of any length share what was compiled: what is filled in
     stands behind the last token, where no query looks. Where too many shapes were met, blocks are gathered instead.
@@ -95,7 +95,7 @@ def _listed(blocks: Tensor) -> tuple[Tensor, Tensor]:
 
 def _visible(before: int, sink: int, window: int) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
     def visible(batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        place = row + before
-        return (column <= place) & ((column < sink) | (place - column < window))
+        position = row + before
+        return (column <= position) & ((column < sink) | (position - column < window))
 
     return visible

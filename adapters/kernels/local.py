@@ -42,10 +42,7 @@ def local_attention(
     window: int,
     output: Tensor | None = None,
 ) -> Tensor:
-    """[B, H, Q, D] queries, the last of the K tokens of key and value [B, Hkv, K, D] -> [B, Q, H, D].
-
-    The query at position i sees keys j <= i with j < sink or i - j < window. Written into ``output`` where given.
-    """
+    """Sink + window attention; arguments and result as of ``coreheads.adapters.kernels.window.windowed``."""
     from coreheads.adapters.kernels.dense import full_attention
 
     batch, heads, rows, _ = query.shape

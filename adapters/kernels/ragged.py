@@ -22,10 +22,21 @@ def attend_ragged(
     scaling: float,
     vision: Tensor | None,
 ) -> Tensor:
-    """Queries [B, H, Q, D] against an evicting layer -> [B, Q, H, D]; afterwards the layer keeps the new tokens.
+    """Attention over what an evicting layer holds; afterwards the layer keeps the new tokens.
 
-    starts: the samples' padding. vision: bool [B, tokens so far] or None.
-    Raises ValueError when a head reads a short KV head without the cache's own sink + window rule.
+    Args:
+        query: [B, H, Q, D].
+        states: What the layer's ``update`` gave.
+        groups: The heads by the rules that they are under.
+        starts: Tokens of left padding of each sample.
+        scaling: Factor on the products of queries and keys.
+        vision: Bool [B, tokens so far], where the vision tokens are; None where no rule asks.
+
+    Returns:
+        [B, Q, H, D]; 0 at padding.
+
+    Raises:
+        ValueError: If a head reads a short KV head without the cache's own sink + window rule.
     """
     layer, rows = states.layer, query.shape[2]
     repeats = query.shape[1] // states.keys.shape[1]
@@ -56,11 +67,11 @@ def attend_ragged(
             continue
         if wide:
             key, value = (t[samples, :, start : layer.seen] for t in (layer.keys, layer.values))
-            mine = _among(groups, wide)
+            wide_groups = _among(groups, wide)
             if rows == 1 and simple:
-                _decode_wide(take(part, wide), key, value, scaling, mine, wide, into)
+                _decode_wide(take(part, wide), key, value, scaling, wide_groups, wide, into)
             else:
-                put(into, wide, _each(take(part, wide), key, value, mine, scaling, vision, samples, start))
+                put(into, wide, _each(take(part, wide), key, value, wide_groups, scaling, vision, samples, start))
         if not narrow:
             continue
         if rows == 1 and simple:
@@ -71,19 +82,19 @@ def attend_ragged(
             put(into, narrow, attend_last(take(part, narrow), *kept, scaling))
             for group in inside:
                 if group.rules == (Nothing(),):
-                    clear(into, [narrow[place] for place in group.heads])
+                    clear(into, [narrow[index] for index in group.heads])
             continue
         before = layer.ordered(samples, start, rows)
         key, value = (
             torch.cat([old, _short(new, layer)], 2) for old, new in zip(before, (new_key, new_value), strict=True)
         )
+        part = take(part, narrow)
         if simple and len(inside) == 1:
             # Between the sinks and the window nothing is seen: left out, the order of the rest is the same pattern.
-            put(into, narrow, attend(take(part, narrow), key, value, scaling, inside, None))
+            result = attend(part, key, value, scaling, inside, None)
         else:
-            put(
-                into, narrow, _by_places(take(part, narrow), key, value, inside, scaling, vision, layer, samples, start)
-            )
+            result = _by_position(part, key, value, inside, scaling, vision, layer, samples, start)
+        put(into, narrow, result)
     if not (rows == 1 and simple):
         layer.store(states.keys, states.values, starts)
     return output
@@ -116,7 +127,7 @@ def _each(
 def _decode_wide(
     query: Tensor, key: Tensor, value: Tensor, scaling: float, groups: tuple[Group, ...], wide: list[int], into: Tensor
 ) -> None:
-    """One query of the heads ``wide`` against KV heads that keep all tokens; ``groups`` number their places."""
+    """One query of the heads ``wide``, which ``groups`` number by their index in it, against KV heads that keep all."""
     everything = attend_last(query, key, value, scaling)
     for group in groups:
         rule = group.rules[0] if group.rules else None
@@ -134,7 +145,7 @@ def _decode_wide(
     put(into, wide, everything)
 
 
-def _by_places(
+def _by_position(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -145,8 +156,8 @@ def _by_places(
     samples: slice,
     start: int,
 ) -> Tensor:
-    """Short KV heads under further rules, which go by the keys' own places."""
-    places = layer.places(start, query.shape[2], query.device)
+    """Short KV heads under further rules, which go by the keys' own positions."""
+    positions = layer.positions(start, query.shape[2], query.device)
     repeats = query.shape[1] // key.shape[1]
     output = query.new_empty(query.shape[0], query.shape[2], query.shape[1], value.shape[3])
     for group in groups:
@@ -155,12 +166,12 @@ def _by_places(
             one = slice(i, i + 1)
             seen = None if vision is None else vision[samples][i, start:]
             states = take(query[one], group.heads), key[one][:, source], value[one][:, source]
-            put(output[one], group.heads, masked_attention(*states, scaling, group, seen, places))
+            put(output[one], group.heads, masked_attention(*states, scaling, group, seen, positions))
     return output
 
 
 def _among(groups: tuple[Group, ...], heads: list[int]) -> tuple[Group, ...]:
-    """The groups of some heads only, numbered by their place in ``heads``."""
-    place = {head: index for index, head in enumerate(heads)}
-    inside = ((tuple(place[head] for head in group.heads if head in place), group.rules) for group in groups)
+    """The groups of some heads only, numbered by their index in ``heads``."""
+    index_of = {head: index for index, head in enumerate(heads)}
+    inside = ((tuple(index_of[head] for head in group.heads if head in index_of), group.rules) for group in groups)
     return tuple(Group(members, rules) for members, rules in inside if members)

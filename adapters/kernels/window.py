@@ -26,7 +26,20 @@ MERGED_ROWS = 16384
 def windowed(
     query: Tensor, key: Tensor, value: Tensor, scaling: float, sink: int, window: int, output: Tensor | None = None
 ) -> Tensor:
-    """The query at position i sees keys j <= i with j < sink or i - j < window. Written to ``output`` where given."""
+    """Sink + window attention.
+
+    Args:
+        query: [B, H, Q, D].
+        key: [B, Hkv, K, D].
+        value: [B, Hkv, K, D].
+        scaling: Factor on the products of queries and keys.
+        sink: The query at position i sees the keys j <= i with j < sink,
+        window: and those with i - j < window, its own among them.
+        output: Where to write, [B, Q, H, D]; None makes a new tensor.
+
+    Returns:
+        [B, Q, H, D].
+    """
     if query.device.type == "cpu" or query.shape[2] == 1:
         return local_attention(query, key, value, scaling, sink, window, output)
     computed = autotune.run("window", window_kernels(query.device.type), query, key, value, scaling, sink, window)
@@ -35,17 +48,16 @@ def windowed(
 
 def window_kernels(device: str) -> Mapping[str, autotune.Kernel]:
     """The candidates, the reference first."""
-    found: dict[str, autotune.Kernel] = {"blocks": local_attention}
-    if device in autotune.GPUS:
-        found |= {name: partial(merged, kernel) for name, kernel in flash.kernels().items()}
-        found["flex"] = flex.windowed
-    return found
+    if device not in autotune.GPUS:
+        return {"blocks": local_attention}
+    by_flash = {name: partial(merged, kernel) for name, kernel in flash.kernels().items()}
+    return {"blocks": local_attention, **by_flash, "flex": flex.windowed}
 
 
 def merged(
     kernel: flash.Kernel, query: Tensor, key: Tensor, value: Tensor, scaling: float, sink: int, window: int
 ) -> Tensor:
-    """A windowed pass and a pass over the sinks by one kernel, weighed by their log-sum-exps.
+    """A windowed pass and a pass over the sinks by one kernel, weighed by their log-sum-exps; as ``windowed``.
 
     Queries before position sink + window see all keys before them, which is one causal pass. The two parts are rounded
     to the tensors' type before they are merged: in bfloat16 the error is up to a fifth larger than that of one pass.

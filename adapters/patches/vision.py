@@ -16,14 +16,26 @@ REMEMBERED = "_coreheads_vision"
 
 
 class SeesVision(Protocol):
-    """What holds the mask, bool [batch, tokens so far] with padding, while a forward call runs."""
+    """What holds the mask while a forward call runs.
+
+    Attributes:
+        vision: Bool [batch, tokens so far] with padding; None outside of a call, and where the tokens are not known.
+    """
 
     vision: Tensor | None
 
 
 @contextmanager
 def track_vision(model: nn.Module, holder: SeesVision) -> Iterator[None]:
-    """Read ``holder.vision`` off every call's input_ids: placeholders of images and videos are vision tokens."""
+    """Read ``holder.vision`` off every call's input_ids: placeholders of images and videos are vision tokens.
+
+    Args:
+        model: A transformers multimodal model.
+        holder: Gets the mask for the time of each forward call.
+
+    Raises:
+        TypeError: If the model's configuration names no image or video token.
+    """
     inner: nn.Module = getattr(model, "model", model)
     config: Any = inner.config
     placeholders = {getattr(config, name, None) for name in ("image_token_id", "video_token_id")} - {None}

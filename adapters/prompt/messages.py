@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from PIL import Image
 
+from coreheads.adapters.checks import is_number
 from coreheads.errors import UserError
 from coreheads.media.video import Video
 
@@ -24,7 +24,12 @@ Kind = Literal["image", "video"]
 class Source:
     """One image or video part of the messages, not opened yet.
 
-    where: its place, for error messages. start, end: seconds of the source video to show, None is all of it.
+    Attributes:
+        kind: Image or video.
+        value: What it is opened from.
+        where: Its place in the messages, for errors.
+        start: Second of the source video to show first; None is its beginning.
+        end: Second of the source video to stop before; None is its end.
     """
 
     kind: Kind
@@ -47,9 +52,16 @@ class Source:
 
 
 def parse(messages: Messages) -> tuple[Chat, list[Source]]:
-    """The messages as a chat template takes them (lists of parts, media without their content), and their media.
+    """Check the messages, and take their media out.
 
-    Raises UserError that names the place of anything that is not a message, a part or a medium.
+    Args:
+        messages: Mappings with a role and a content, which is a text or a list of parts.
+
+    Returns:
+        The messages as a chat template takes them (lists of parts, media without their content), and their media.
+
+    Raises:
+        UserError: With the place of anything that is not a message, a part or a medium.
     """
     if not messages or isinstance(messages, (str, Mapping)):
         raise UserError(f"messages: {messages!r}, expected a list of messages, each with a role and a content")
@@ -118,7 +130,7 @@ def _seconds(part: Mapping[str, Any], name: str, where: str) -> float | None:
     value = part.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if not is_number(value):
         raise UserError(f"{where}.{name}: {value!r}, expected seconds")
     return float(value)
 

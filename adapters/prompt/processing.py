@@ -1,4 +1,4 @@
-"""A family's processor at work on opened media: its tensors, and the texts that stand for the media.
+"""A family's processor at work on loaded media: its tensors, and the texts that stand for the media.
 
 The image and the video processor are called as the whole processor calls them, but without a text: tokens are made
 once, from the finished prompt.
@@ -21,8 +21,14 @@ from coreheads.media.video import Sampled
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A medium with its pixels: a picture, or the sampled frames of a video."""
+class LoadedMedium:
+    """A medium with its pixels.
+
+    Attributes:
+        source: Where it came from.
+        picture: Of an image.
+        video: The sampled frames of a video.
+    """
 
     source: Source
     picture: Image.Image | None = None
@@ -41,26 +47,37 @@ class Opened:
         return Medium("video", name, width, height, frames, video.fps, video.total)
 
 
-def processed(processor: Any, opened: Sequence[Opened], together: bool = False) -> tuple[dict[str, Tensor], list[str]]:
-    """Model inputs of the media, and what stands in the prompt for each of them, in their order.
+def processed(
+    processor: Any, loaded: Sequence[LoadedMedium], together: bool = False
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Model inputs of the media, and what stands in the prompt for each of them.
 
-    together: the pictures are one prompt's list, which matters to a processor that treats several unlike one.
-    Raises what the processor does where it refuses a medium.
+    Args:
+        processor: The family's.
+        loaded: The media of one prompt.
+        together: Whether the pictures are one prompt's list, which matters to a processor that treats several unlike
+            one.
+
+    Returns:
+        The inputs by name, and a text for each medium in their order.
+
+    Raises:
+        Exception: Whatever the processor does where it refuses a medium.
     """
-    pictures = [item.picture for item in opened if item.picture is not None]
-    videos = [item.video for item in opened if item.video is not None]
+    pictures = [item.picture for item in loaded if item.picture is not None]
+    videos = [item.video for item in loaded if item.video is not None]
     inputs: dict[str, Any] = {}
     words: dict[str, list[str]] = {"image": [], "video": []}
     if pictures:
-        found = image_inputs(processor, [pictures] if together else pictures)
-        words["image"] = [processor.replace_image_token(found, number) for number in range(len(pictures))]
-        inputs |= found
+        images = image_inputs(processor, [pictures] if together else pictures)
+        words["image"] = [processor.replace_image_token(images, number) for number in range(len(pictures))]
+        inputs |= images
     if videos:
-        found = video_inputs(processor, videos)
-        words["video"] = [processor.replace_video_token(found, number) for number in range(len(videos))]
-        inputs |= {name: value for name, value in found.items() if name != "video_metadata"}
+        clips = video_inputs(processor, videos)
+        words["video"] = [processor.replace_video_token(clips, number) for number in range(len(videos))]
+        inputs |= {name: value for name, value in clips.items() if name != "video_metadata"}
     turns = {kind: iter(texts) for kind, texts in words.items()}
-    return inputs, [next(turns[item.source.kind]) for item in opened]
+    return inputs, [next(turns[item.source.kind]) for item in loaded]
 
 
 def image_inputs(processor: Any, pictures: Sequence[Any], **settings: Any) -> dict[str, Any]:

@@ -26,8 +26,15 @@ TEXT_INPUTS = ("input_ids", "attention_mask", "mm_token_type_ids")
 class Medium:
     """One image, page or video of a prompt.
 
-    width, height: pixels as shown upright, before the processor resizes. frames: for each temporal patch of a video
-    the source frames that it holds (a repeated frame stands twice); empty for an image. fps, total: of the source.
+    Attributes:
+        kind: Image or video.
+        name: Its path, or its place in the messages.
+        width: Pixels as shown upright, before the processor resizes.
+        height: Likewise.
+        frames: For each temporal patch of a video the source frames that it holds (a repeated frame stands twice);
+            empty for an image.
+        fps: Frames a second of the source video.
+        total: Number of frames of the source video.
     """
 
     kind: Kind
@@ -44,9 +51,17 @@ class Medium:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a family's processor made of one medium: the text that stands for it, and what its tokens see."""
+class EncodedMedium:
+    """What a family's processor made of one medium.
 
+    Attributes:
+        source: Where it came from.
+        medium: What the prompt says of it.
+        expansion: The text that stands for it in the prompt.
+        view: What its tokens see.
+    """
+
+    source: Source
     medium: Medium
     expansion: str
     view: View
@@ -56,10 +71,16 @@ class Seen:
 class Prompt:
     """A prompt of one sample.
 
-    inputs: what ``model.forward`` takes, a batch of one, on the model's device.
-    query_tokens: LongTensor [|Q|], vision_tokens: LongTensor [|V|]: positions in input_ids, ascending, on the CPU.
-    media: in the order of the messages, which is how regions count them. preprocess_s: seconds spent preparing it;
-    None when media were taken over from another prompt. sources, seen: the media in the order of their tokens.
+    Attributes:
+        inputs: What ``model.forward`` takes, a batch of one, on the model's device.
+        query_tokens: LongTensor [|Q|], positions in input_ids, ascending, on the CPU.
+        vision_tokens: LongTensor [|V|], likewise.
+        media: In the order of the messages, which is how regions count them.
+        geometry: What each vision token sees.
+        text: As the chat template renders it, before placeholders are expanded.
+        query: The part of the text that ``query_tokens`` stand for.
+        preprocess_s: Seconds spent preparing it; None when media were taken over from another prompt.
+        encoded: The media in the order of their tokens.
     """
 
     inputs: dict[str, Tensor]
@@ -70,8 +91,7 @@ class Prompt:
     text: str
     query: str | None = None
     preprocess_s: float | None = None
-    sources: list[Source] = field(default_factory=list, repr=False)
-    seen: list[Seen] = field(default_factory=list, repr=False)
+    encoded: list[EncodedMedium] = field(default_factory=list, repr=False)
 
     @property
     def tokens(self) -> int:
@@ -84,15 +104,23 @@ class Prompt:
         return {name: value for name, value in self.inputs.items() if name not in TEXT_INPUTS}
 
     def locate(self, regions: Sequence[Region]) -> Tensor:
-        """The vision tokens whose receptive pixels overlap one of the regions: LongTensor [|G|], ascending.
+        """The vision tokens whose receptive pixels overlap one of the regions.
 
         Space: a token counts as soon as any of its weight comes from a pixel that shares an area with the region's
         box (less than a millionth of the picture's side is rounding). A token's pixels are all that its input
         depends on: its patch, what the resizing filter blends into it from beyond the patch's edge, every tile or
         base view that shows the place, and each cell of an interpolated feature map that goes into it. Time: a
         temporal patch is touched when one of its sampled frames lies in [start, end), frame i being at i / fps
-        seconds of the source video. Empty when nothing is touched (``explain`` says why); UserError when a region
-        is malformed.
+        seconds of the source video.
+
+        Args:
+            regions: Boxes and spans of the prompt's media.
+
+        Returns:
+            LongTensor [|G|], positions in input_ids, ascending; empty when nothing is touched (``explain`` says why).
+
+        Raises:
+            UserError: If a region is malformed, or of a medium that the prompt does not have.
         """
         mask = torch.zeros(len(self.vision_tokens), dtype=torch.bool)
         for region in regions:

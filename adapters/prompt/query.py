@@ -25,9 +25,19 @@ letter says nothing about the word's end."""
 
 
 def query_span(query: str, chat: Chat, rendered: str, render: Render) -> Span:
-    """Character span of the query in ``rendered``, which is ``render(chat)``.
+    """Character span of the query in the rendered text.
 
-    Raises UserError when no text of a user's message has the query, or when it is blank.
+    Args:
+        query: What is looked for; blanks at its ends do not count.
+        chat: The messages.
+        rendered: ``render(chat)``.
+        render: Makes the prompt's text of messages.
+
+    Returns:
+        Its first character and the one after its last.
+
+    Raises:
+        UserError: If the query is blank, or no text of a user's message has it.
     """
     if not isinstance(query, str):
         raise UserError(f"query: {query!r}, expected a part of the prompt's text")
@@ -56,23 +66,22 @@ def query_span(query: str, chat: Chat, rendered: str, render: Render) -> Span:
 
 def _user_texts(chat: Chat) -> list[tuple[int, int]]:
     """(message, part) of the user's texts, last first."""
-    places = [
+    texts = [
         (number, index)
         for number, message in enumerate(chat)
         if message["role"] == "user"
         for index, part in enumerate(message["content"])
         if part["type"] == "text"
     ]
-    return places[::-1]
+    return texts[::-1]
 
 
 def _last_occurrence(query: str, text: str) -> int | None:
-    found = text.rfind(query)
-    last = found
-    while found >= 0:
-        if not (_joined(text, found) or _joined(text, found + len(query))):
-            return found
-        found = text.rfind(query, 0, found + len(query) - 1)
+    start = last = text.rfind(query)
+    while start >= 0:
+        if not (_joined(text, start) or _joined(text, start + len(query))):
+            return start
+        start = text.rfind(query, 0, start + len(query) - 1)
     return last if last >= 0 else None
 
 

@@ -53,9 +53,18 @@ _FILTERS: dict[int, tuple[float, Callable[[NDArray[np.float64]], NDArray[np.floa
 def resized(source: int, target: int, resample: int) -> Spans:
     """Source pixels of each of ``target`` pixels that an antialiased resizing makes of ``source`` pixels.
 
-    resample: Pillow's number of the filter (1 Lanczos, 2 bilinear, 3 bicubic). Output i is centred at
-    (i + 0.5) * source / target; when shrinking, the filter is stretched by that factor. The result is shared: do not
-    write into it. UserError for another filter.
+    Output i is centred at (i + 0.5) * source / target; when shrinking, the filter is stretched by that factor.
+
+    Args:
+        source: Pixels before resizing.
+        target: Pixels after it.
+        resample: Pillow's number of the filter (1 Lanczos, 2 bilinear, 3 bicubic).
+
+    Returns:
+        Int [target, k, 2]; shared, so do not write into it.
+
+    Raises:
+        UserError: For another filter.
     """
     if source == target:
         pixels = np.arange(source)
@@ -102,20 +111,34 @@ def _joined(spans: Spans) -> Spans:
 
 
 def cells(pixels: Spans, start: NDArray[np.int64], length: int) -> Spans:
-    """What patches of ``length`` pixels see: patch k is made of pixels start[k] to start[k] + length - 1.
+    """What patches see that are made of neighbouring pixels.
 
-    pixels: what each pixel sees. Pixels before the first or after the last are padding and see nothing.
+    Args:
+        pixels: What each pixel sees, int [n, k, 2]; those before the first or after the last are padding, see nothing.
+        start: First pixel of each patch, int [m].
+        length: Pixels of a patch.
+
+    Returns:
+        Int [m, k', 2].
     """
     inside = start[:, None] + np.arange(length)
     real = (inside >= 0) & (inside < len(pixels))
-    found = np.where(real[..., None, None], pixels[np.clip(inside, 0, len(pixels) - 1)], 0)
-    return _joined(found.reshape(len(start), length * pixels.shape[1], 2))
+    spans = np.where(real[..., None, None], pixels[np.clip(inside, 0, len(pixels) - 1)], 0)
+    return _joined(spans.reshape(len(start), length * pixels.shape[1], 2))
 
 
 def side_by_side(source: int, target: int, cell: int, resample: int, count: int | None = None) -> Spans:
     """What patches of ``cell`` pixels see, one beside the other from the first of ``target`` pixels on.
 
-    source: pixels before resizing. count: of patches; None is as many as fit.
+    Args:
+        source: Pixels before resizing.
+        target: Pixels after it.
+        cell: Pixels of a patch.
+        resample: Pillow's number of the filter.
+        count: Number of patches; None is as many as fit.
+
+    Returns:
+        Int [count, k, 2].
     """
     number = target // cell if count is None else count
     return cells(resized(source, target, int(resample)), np.arange(number) * cell, cell)

@@ -32,10 +32,10 @@ def placeholders(text: str, words: Mapping[str, Kind]) -> list[tuple[Span, Kind]
 def order(kinds: Sequence[Kind], sources: Sequence[Source]) -> list[int]:
     """For each placeholder, the number of its medium: templates may put images first, keeping each kind's order."""
     waiting = {kind: [n for n, source in enumerate(sources) if source.kind == kind] for kind in ("image", "video")}
-    found = [waiting[kind].pop(0) if waiting[kind] else -1 for kind in kinds]
-    if -1 in found or any(waiting.values()):
+    numbers = [waiting[kind].pop(0) if waiting[kind] else -1 for kind in kinds]
+    if -1 in numbers or any(waiting.values()):
         raise UserError(f"chat template: shows {len(kinds)} media of {len(sources)}, expected each of them once")
-    return found
+    return numbers
 
 
 def refuse_placeholders(chat: Chat, words: Mapping[str, Kind]) -> None:

@@ -15,9 +15,11 @@ from torch import Tensor
 class View:
     """What the tokens of one medium see, in the order of the tokens; views are joined by ``+``.
 
-    patch: LongTensor [v], the temporal patch (0 for images). token: LongTensor [r], for each box the token that sees
-    it. box: float64 [r, 4], x0 y0 x1 y1 normalised to the picture. A token that sees two places apart has several
-    boxes, one that only separates has none.
+    Attributes:
+        patch: LongTensor [v], the temporal patch of each token (0 for images).
+        token: LongTensor [r], for each box the token that sees it. A token that sees two places apart has several
+            boxes, one that only separates has none.
+        box: Float64 [r, 4], x0 y0 x1 y1 normalised to the picture.
     """
 
     patch: Tensor
@@ -44,9 +46,11 @@ class View:
 class TokenMap:
     """What each of the V vision tokens of a prompt sees, in the order of ``Prompt.vision_tokens``.
 
-    media: LongTensor [V], index into ``Prompt.media``. patch: LongTensor [V], index into that medium's ``frames``
-    (0 for images). token, box: for each of R boxes, the token (index into V) that sees it, LongTensor [R], and
-    x0 y0 x1 y1 normalised to the medium's picture, float64 [R, 4].
+    Attributes:
+        media: LongTensor [V], index into ``Prompt.media``.
+        patch: LongTensor [V], index into that medium's ``frames`` (0 for images).
+        token: LongTensor [R], for each of R boxes the token (index into V) that sees it.
+        box: Float64 [R, 4], x0 y0 x1 y1 normalised to the medium's picture.
     """
 
     media: Tensor
@@ -82,8 +86,12 @@ def nothing(tokens: int = 0) -> View:
 def grid(rows: NDArray[np.int64], columns: NDArray[np.int64], height: int, width: int, separated: bool = False) -> View:
     """Tokens of a grid, row by row, of which each sees its row's pixels in its column's pixels.
 
-    rows, columns: the runs of source pixels that each row and column sees, int [n, k, 2].
-    height, width: of the source picture in pixels. separated: a token without pixels stands after every row.
+    Args:
+        rows: The runs of source pixels that each row sees, int [n, k, 2].
+        columns: Likewise of each column.
+        height: Of the source picture, in pixels.
+        width: Likewise.
+        separated: Whether a token without pixels stands after every row.
     """
     shape = (*rows.shape[:2], *columns.shape[:2])
     across = len(columns) + separated

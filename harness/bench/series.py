@@ -170,7 +170,7 @@ def bench(
                 "dense_kernels": measured.kernels,
                 "hybrid_kernels": {
                     shape: {"chosen": result.name, "seconds": dict(result.seconds), "failed": dict(result.failed)}
-                    for shape, result in autotune.found().items()
+                    for shape, result in autotune.choices().items()
                 },
                 "checked": checked,
                 "seconds": measured.times,

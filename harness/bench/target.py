@@ -140,7 +140,7 @@ def _configuration(name: str) -> tuple[str, Any]:
     if known:
         return known[0], published.config(known[0])
     if name == TINY or Path(name).expanduser().exists():
-        return name, loading.config(name, loading.place(name), trust_remote_code=False)
+        return name, loading.config(name, loading.locate(name), trust_remote_code=False)
     return name, published.config(name)  # says which there are
 
 

@@ -20,7 +20,7 @@ def command() -> None:
     from rich.table import Table
 
     from coreheads.adapters.checkpoints import published
-    from coreheads.adapters.checkpoints.installed import found, numbers
+    from coreheads.adapters.checkpoints.installed import local_models, shape_columns
     from coreheads.adapters.checkpoints.registry import FAMILIES
 
     # a narrow terminal wraps lines; a narrow table would leave figures out
@@ -31,11 +31,11 @@ def command() -> None:
     console.print(families)
     known = _table("Published checkpoints")
     for name in published.names():
-        known.add_row(name, *numbers(published.shape(name)))
+        known.add_row(name, *shape_columns(published.shape(name)))
     console.print(known)
     here = _table("Here", "model_type", "where")
-    for model in found():
-        here.add_row(model.id, model.heads, model.context, model.model_type, model.place)
+    for model in local_models():
+        here.add_row(model.id, model.heads, model.context, model.model_type, model.location)
     console.print(here)
     console.print("\nAny other checkpoint of these families: its hub id (needs the network) or its folder.")
 

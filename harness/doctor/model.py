@@ -54,7 +54,7 @@ def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> l
 def _configuration(name: str, checks: list[Check]) -> tuple[Path | None, Any, bool]:
     """The checkpoint's folder on this machine (None: it has none), its configuration, and whether what the folder
     lacks cannot come from the hub."""
-    path = loading.place(name)
+    path = loading.locate(name)
     if Path(path).is_dir():
         checks.append(Check("files", True, path))
         return Path(path), loading.config(name, path), True
@@ -84,7 +84,7 @@ def needed_bytes(name: str, dtype: str) -> tuple[int, int, int]:
 
     Nothing is downloaded; UserError where the shape would have to be.
     """
-    path = Path(loading.place(name))
+    path = Path(loading.locate(name))
     folder = path if path.is_dir() else hub.cached(name)
     config = loading.config(name, str(folder)) if folder is not None else published.config(name)
     number = loading.dtype_of(config, dtype)

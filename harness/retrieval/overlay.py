@@ -64,7 +64,7 @@ def picture(prompt: Any, view: View) -> Pixels:
     from coreheads.media.video import open_clip
 
     medium = prompt.media[view.medium]
-    source = next(s for s, seen in zip(prompt.sources, prompt.seen, strict=True) if seen.medium is medium)
+    source = next(item.source for item in prompt.encoded if item.medium is medium)
     if medium.kind == "video":
         image = Image.fromarray(open_clip(source.value).read([medium.frames[view.patch][0]])[0])
     else:

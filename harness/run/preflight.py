@@ -78,9 +78,9 @@ def check_names(config: RunConfig) -> None:
 
 def missing(config: RunConfig) -> Iterator[str]:
     """One line for every checkpoint, file and folder that the run would have to fetch or would not find; no network."""
-    from coreheads.adapters.checkpoints.installed import found
+    from coreheads.adapters.checkpoints.installed import local_models
 
-    here = {model.id for model in found()}
+    here = {model.id for model in local_models()}
     for model in config.models:
         if model.id not in here and not (Path(model.id).expanduser() / "config.json").is_file():
             yield f"model {model.id}: not on this machine, expected in the hub's cache or as a folder"

@@ -27,7 +27,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from coreheads.adapters.checkpoints.registry import family
 from coreheads.adapters.families.base import Adapter
 from coreheads.adapters.prompt.messages import Source
-from coreheads.adapters.prompt.processing import Opened
+from coreheads.adapters.prompt.processing import LoadedMedium
 from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.media.video import Video
 from coreheads.regions import Region
@@ -202,7 +202,7 @@ def adapter(model_type: str, published: bool, kind: str) -> Adapter:
     """The family's adapter on a model that shows what its tokens are given. kind: of pixels, "uint8" or "float"."""
     base = family(model_type, "test")
     name = f"{base.__name__}On{kind}"
-    made_type = type(name, (base,), {"_open": _open_as_floats} if kind == "float" else {})
+    made_type = type(name, (base,), {"_load": _load_as_floats} if kind == "float" else {})
     plain = processor(model_type, published, image_mean=[0.0] * 3, image_std=[1.0] * 3)
     settings = {} if model_type == "qwen3_vl" else {"num_frames": 4}
     made: Adapter = made_type(_showing_model(model_type, published), plain, id=name, **settings)
@@ -224,14 +224,14 @@ def _showing_model(model_type: str, published: bool) -> Any:
     return made
 
 
-def _open_as_floats(self: Adapter, source: Source) -> Opened:
-    opened = super(type(self), self)._open(source)
-    if opened.video is not None:
-        return replace(opened, video=replace(opened.video, frames=opened.video.frames.astype(np.float64)))
-    picture: Any = opened.picture
+def _load_as_floats(self: Adapter, source: Source) -> LoadedMedium:
+    loaded = super(type(self), self)._load(source)
+    if loaded.video is not None:
+        return replace(loaded, video=replace(loaded.video, frames=loaded.video.frames.astype(np.float64)))
+    picture: Any = loaded.picture
     pixels: Any = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).double()
     pixels.width, pixels.height = picture.width, picture.height
-    return replace(opened, picture=pixels)
+    return replace(loaded, picture=pixels)
 
 
 @st.composite

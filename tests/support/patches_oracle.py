@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -39,6 +40,10 @@ def hybrid_rule(heads: set[tuple[int, int]], sink: int, window: int) -> Allowed:
     return allowed
 
 
+def nothing_hidden(layer: int, head: int, i: np.ndarray, j: np.ndarray, vision: np.ndarray) -> np.ndarray:
+    return np.ones((i.shape[0], j.shape[1]), bool)
+
+
 def zero_rule(heads: set[tuple[int, int]]) -> Allowed:
     def allowed(layer: int, head: int, i: np.ndarray, j: np.ndarray, vision: np.ndarray) -> np.ndarray:
         return np.full((i.shape[0], j.shape[1]), (layer, head) not in heads)
@@ -61,8 +66,13 @@ def both(first: Allowed, second: Allowed) -> Allowed:
 
 
 @contextmanager
-def oracle(model: Any, allowed: Allowed, vision: Tensor | None = None) -> Iterator[None]:
-    """Dense attention with ``allowed``; ``vision`` is bool [B, L] of the padded prompt. Uncached forwards only."""
+def oracle(
+    model: Any, allowed: Allowed, vision: Tensor | None = None, uniform: Collection[tuple[int, int]] = ()
+) -> Iterator[None]:
+    """Dense attention with ``allowed``; ``vision`` is bool [B, L] of the padded prompt. Uncached forwards only.
+
+    The heads ``uniform`` weigh all that they see alike.
+    """
 
     def attend(
         module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, scaling: float, **_: Any
@@ -78,6 +88,8 @@ def oracle(model: Any, allowed: Allowed, vision: Tensor | None = None) -> Iterat
                 table[b, head, start:, start:] = torch.from_numpy(
                     (j <= i) & allowed(module.layer_idx, head, i, j, seen)
                 )
+        alike = [head for layer, head in uniform if layer == module.layer_idx]
+        query = query.index_fill(1, torch.tensor(alike, dtype=torch.long), 0)
         return dense(query, key, value, table, scaling).to(query.dtype), None
 
     AttentionInterface.register("dense_oracle", attend)
@@ -160,6 +172,23 @@ def logits(model: Any, inputs: dict[str, Any], **settings: Any) -> Tensor:
     with torch.inference_mode():
         output: Tensor = model(**inputs, **{"use_cache": False, **settings}).logits
     return output
+
+
+def state(model: Any) -> list[Any]:
+    """Everything that a patch could have left on the model."""
+    modules = list(model.modules())
+    plain = [
+        {name: value for name, value in vars(module).items() if not name.startswith("_") or "coreheads" in name}
+        for module in modules
+    ]
+    hooks = [(dict(module._forward_pre_hooks), dict(module._forward_hooks)) for module in modules]
+    configs = [model.config, model.model.config, model.config.text_config, model.config.vision_config]
+    return [
+        [sorted(vars(module)) for module in modules],
+        [sorted(item) for item in plain],
+        hooks,
+        [copy.deepcopy(vars(config)) for config in configs],
+    ]
 
 
 def states(batch: int, kv_heads: int, repeats: int, rows: int, columns: int, seed: int = 0) -> tuple[torch.Tensor, ...]:

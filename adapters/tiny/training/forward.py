@@ -99,24 +99,18 @@ def use_packed_attention(model: Qwen3VLForConditionalGeneration) -> None:
     language_model(model).config._attn_implementation = PACKED  # type: ignore[union-attr]
 
 
-def embed_pictures(model: Qwen3VLForConditionalGeneration, batch: Batch) -> tuple[Tensor, list[Tensor]]:
-    """(merged vision tokens [V, hidden], the deepstack features of each deepstack layer)."""
-    output = model.model.visual(batch.pixels, grid_thw=batch.grid)
-    return output.pooler_output, output.deepstack_features
-
-
 def decoder_states(model: Qwen3VLForConditionalGeneration, batch: Batch) -> Tensor:
     """Last hidden states [B, L, hidden], after the final norm."""
-    vision, deepstack = embed_pictures(model, batch)
+    vision = model.model.visual(batch.pixels, grid_thw=batch.grid)
     embedded = model.get_input_embeddings()(batch.input_ids)
-    embedded = embedded.masked_scatter(batch.is_vision[..., None], vision.to(embedded.dtype))
+    embedded = embedded.masked_scatter(batch.is_vision[..., None], vision.pooler_output.to(embedded.dtype))
     states: Tensor = (
         language_model(model)(
             inputs_embeds=embedded,
             position_ids=batch.position_ids,
             attention_mask=batch.seen,
             visual_pos_masks=batch.is_vision,
-            deepstack_visual_embeds=deepstack,
+            deepstack_visual_embeds=vision.deepstack_features,
             use_cache=False,
         )
     ).last_hidden_state

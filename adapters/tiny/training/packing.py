@@ -18,7 +18,7 @@ from torch import Tensor
 
 from coreheads.adapters.tiny.processor import MERGE, PATCH, TEMPORAL, build_tokenizer
 from coreheads.adapters.tiny.training.questions import needs_digit, question
-from coreheads.tasks.mini.vocabulary import END, IMAGE, SECONDS, STAMPS, VIDEO, VISION_END, VISION_START
+from coreheads.tasks.mini.vocabulary import END, IMAGE, SECONDS, SPECIAL, STAMPS, VIDEO, VISION_END, VISION_START, WORDS
 from coreheads.tasks.mini.world import Scene, Thing, askable, make_scene, render
 
 IGNORED = -100
@@ -88,8 +88,6 @@ class Batch:
 @lru_cache(maxsize=1)
 def word_ids() -> dict[str, int]:
     """Every word of the vocabulary, and every special token, with its id."""
-    from coreheads.tasks.mini.vocabulary import SPECIAL, WORDS
-
     tokenizer = build_tokenizer()
     ids = {}
     for word in (*SPECIAL, *WORDS):

@@ -173,13 +173,9 @@ class Trainer:
         return loss + stage.align * aligned.loss, {**accuracy, "aligned": min(aligned.accuracy.values())}
 
     def share_gradients(self) -> None:
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        dist.all_reduce(flat)
-        start = 0
-        for gradient in gradients:
-            gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
-            start += gradient.numel()
+        for parameter in self.model.parameters():
+            if parameter.grad is not None:
+                dist.all_reduce(parameter.grad)
 
     def log(self, stage: Stage, total: int, report: dict[str, float]) -> None:
         record = {"step": total, "stage": stage.name, "seconds": round(self.seconds, 1), "worker": self.rank}

@@ -105,3 +105,20 @@ def test_weights_that_are_not_all_there(tmp_path: Path) -> None:
 def test_what_is_no_hub_id_is_not_cached() -> None:
     assert hub.cached("a/b/c/../d") is None
     assert hub.cached("nobody/nothing-of-that-name") is None
+
+
+def test_damaged_entries_of_the_cache_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    assert hub.cached_models() == []
+    for name, refers_to in (("a", "two"), ("b", "gone"), ("c", None)):
+        for revision in ("one", "two"):
+            snapshot = tmp_path / "hub" / f"models--x--{name}" / "snapshots" / revision
+            snapshot.mkdir(parents=True)
+            (snapshot / "config.json").write_text("{}")
+        if refers_to is not None:
+            (snapshot.parents[1] / "refs").mkdir()
+            (snapshot.parents[1] / "refs" / "main").write_text(refers_to)
+    (tmp_path / "hub" / "models--x--file").write_text("")
+    assert hub.cached_models() == [("x/a", tmp_path / "hub" / "models--x--a" / "snapshots" / "two")]
+    assert hub.cached("x/a") == hub.cached_models()[0][1]
+    assert hub.cached("x/b") is None

@@ -1,4 +1,4 @@
-"""What a generation says of itself: how close the first token was, and whether its numbers were numbers."""
+"""What a generation says of itself: how close the first token was, and whether its logits were finite."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_margin_is_that_of_the_first_token(budget: int) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("call", [0, 2])
-def test_logits_that_are_no_numbers_are_told_of_their_own_row_only(value: float, call: int) -> None:
+def test_non_finite_logits_are_told_of_their_own_row_only(value: float, call: int) -> None:
     three = [prompts()[0], prompts()[0], prompts()[0]]  # of one length, so that they share a batch
     with broken_logits(call, 1, value):
         found = small_adapter().generate(three, max_new_tokens=4, batch_tokens=10**6)

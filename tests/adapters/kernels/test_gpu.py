@@ -120,7 +120,7 @@ def test_heads_under_their_rules(rows: int, before: int, batch: int) -> None:
 def test_what_was_chosen_is_told() -> None:
     query, key, value = states(32, 8, 128, 3001, 3001)
     window.windowed(query, key, value, 0.09, SINK, WINDOW)
-    results = [result for signature, result in autotune.found().items() if signature.startswith("window")]
+    results = [result for signature, result in autotune.choices().items() if signature.startswith("window")]
     assert results
     for result in results:
         print(result)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import patch_cases
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patch_cases import CHOSEN
 from patches_oracle import (
     HEADS,
     LAYERS,
@@ -23,17 +25,11 @@ from transformers import Qwen3VLForConditionalGeneration
 from coreheads.adapters.patches.ablate import Ablate
 from coreheads.adapters.patches.hybrid import Hybrid
 
-CHOSEN = {(0, 1), (1, 2), (1, 3), (1, 6)}
 TEXTS = ["where is the red-star?", "what digit is by the blue-bar? (A) 3 (B) 7"]
-PATCHES = [
-    Hybrid(CHOSEN, 2, 9),
-    Hybrid(set(), 3, 5),
-    Ablate(CHOSEN),
-    Ablate(CHOSEN, "mean"),
-    Ablate(CHOSEN, "vision"),
-    Ablate(CHOSEN, "vision", "all"),
-]
-NAMES = ["hybrid", "local", "zero", "mean", "vision", "vision-all"]
+PATCHES = {"hybrid": Hybrid(CHOSEN, 2, 9), "local": Hybrid(set(), 3, 5)} | {
+    name: case.patch for name, case in patch_cases.PATCHES.items() if not isinstance(case.patch, Hybrid)
+}
+with_every_patch = pytest.mark.parametrize("patch", PATCHES.values(), ids=PATCHES)
 
 
 def uncached(model: Any, inputs: dict[str, Any], tokens: int) -> torch.Tensor:
@@ -49,7 +45,7 @@ def uncached(model: Any, inputs: dict[str, Any], tokens: int) -> torch.Tensor:
     return torch.cat(written, 1)
 
 
-@pytest.mark.parametrize("patch", PATCHES, ids=NAMES)
+@with_every_patch
 def test_64_cached_tokens_are_the_uncached_ones(patch: Any) -> None:
     model = tiny_model()
     inputs = prompt(TEXTS, [2, 1])
@@ -76,7 +72,7 @@ def prompt_of(index: int) -> dict[str, Any]:
     return alone
 
 
-@pytest.mark.parametrize("patch", PATCHES, ids=NAMES)
+@with_every_patch
 def test_beams_and_sampling(patch: Any) -> None:
     model = tiny_model()
     inputs = prompt(TEXTS, [2, 1])
@@ -96,7 +92,7 @@ def test_beams_and_sampling(patch: Any) -> None:
     "mm_encoder_outputs" not in inspect.signature(Qwen3VLForConditionalGeneration.forward).parameters,
     reason="this release of transformers cannot prefill a prompt with media in chunks",
 )
-@pytest.mark.parametrize("patch", PATCHES, ids=NAMES)
+@with_every_patch
 def test_prefill_in_chunks(patch: Any) -> None:
     model = tiny_model()
     inputs = prompt(TEXTS, [2, 1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patch_cases import CHOSEN, PATCHES
 from patches_oracle import (
     HEADS,
     LAYERS,
@@ -19,10 +19,10 @@ from patches_oracle import (
     oracle,
     positions,
     prompt,
+    state,
     tiny_model,
     vision_of,
     vision_rule,
-    zero_rule,
 )
 
 from coreheads.adapters.generation.structure import attention_modules, language_model
@@ -30,7 +30,6 @@ from coreheads.adapters.patches.ablate import Ablate
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.patches.means import collect_means
 
-CHOSEN = {(0, 1), (1, 2), (1, 3), (1, 6)}
 TEXTS = ["where is the red-star?", "what digit is by the blue-bar? (A) 3 (B) 7", "which page has the red-star?"]
 heads_sets = st.sets(st.tuples(st.integers(0, LAYERS - 1), st.integers(0, HEADS - 1)), max_size=10)
 
@@ -39,23 +38,6 @@ def close(inputs: dict[str, Any], left: torch.Tensor, right: torch.Tensor, toler
     """Logits of real tokens agree; what stands at padding is nobody's."""
     real = inputs["attention_mask"].bool()
     torch.testing.assert_close(left[real], right[real], atol=tolerance, rtol=0)
-
-
-def state(model: Any) -> list[Any]:
-    """Everything that a patch could have left on the model."""
-    modules = list(model.modules())
-    plain = [
-        {name: value for name, value in vars(module).items() if not name.startswith("_") or "coreheads" in name}
-        for module in modules
-    ]
-    hooks = [(dict(module._forward_pre_hooks), dict(module._forward_hooks)) for module in modules]
-    configs = [model.config, model.model.config, model.config.text_config, model.config.vision_config]
-    return [
-        [sorted(vars(module)) for module in modules],
-        [sorted(item) for item in plain],
-        hooks,
-        [copy.deepcopy(vars(config)) for config in configs],
-    ]
 
 
 @settings(max_examples=15, deadline=None)
@@ -77,37 +59,6 @@ def test_hybrid_is_the_dense_per_head_mask(
         close(inputs, logits(model, inputs), expected)
 
 
-@pytest.mark.parametrize(
-    ("patch", "rule"),
-    [
-        (Ablate(CHOSEN), zero_rule(CHOSEN)),
-        (Ablate(CHOSEN, "vision"), vision_rule(CHOSEN, "text")),
-        (Ablate(CHOSEN, "vision", scope="all"), vision_rule(CHOSEN, "all")),
-        (Hybrid(set(), 3, 7), hybrid_rule(set(), 3, 7)),
-        (Hybrid(CHOSEN, 0, 1), hybrid_rule(CHOSEN, 0, 1)),
-        (
-            Hybrid(CHOSEN, local=False),
-            zero_rule({(layer, head) for layer in range(LAYERS) for head in range(HEADS)} - CHOSEN),
-        ),
-    ],
-    ids=lambda value: (
-        "-".join(str(part) for part in value.describe().values() if not isinstance(part, list))
-        if hasattr(value, "describe")
-        else ""
-    ),
-)
-def test_patches_are_dense_rules(patch: Any, rule: Any) -> None:
-    model = tiny_model()
-    inputs = prompt(TEXTS[:2], [2, 1])
-    with oracle(model, rule, vision_of(model, inputs)):
-        expected = logits(model, inputs)
-    dense = logits(model, inputs)
-    with patch(model):
-        patched = logits(model, inputs)
-    close(inputs, patched, expected)
-    assert not torch.allclose(patched, dense, atol=1e-3)
-
-
 def test_nested_patches_act_together_and_leave_one_by_one() -> None:
     model = tiny_model()
     inputs = prompt(TEXTS[:2], [2, 1])
@@ -127,23 +78,6 @@ def test_nested_patches_act_together_and_leave_one_by_one() -> None:
             close(inputs, logits(model, inputs), only_first)
         close(inputs, logits(model, inputs), only_first)
     assert torch.equal(logits(model, inputs), dense)
-
-
-@pytest.mark.parametrize("patch", [Ablate(CHOSEN), Ablate(CHOSEN, "mean"), Ablate(CHOSEN, "vision"), Hybrid(CHOSEN)])
-@pytest.mark.parametrize("fails", [False, True])
-def test_leaving_restores_the_model_exactly(patch: Any, fails: bool) -> None:
-    model = tiny_model()
-    inputs = prompt(TEXTS[:2], [2, 1])
-    dense, before = logits(model, inputs), state(model)
-    if fails:
-        with pytest.raises(RuntimeError, match="size of tensor"), patch(model):
-            logits(model, {**inputs, "pixel_values": inputs["pixel_values"][:4]})
-    else:
-        with patch(model):
-            logits(model, inputs)
-    assert state(model) == before
-    assert torch.equal(logits(model, inputs), dense)
-    assert not any(hasattr(module, "_coreheads") for module in attention_modules(model))
 
 
 def test_a_failing_forward_leaves_nothing_behind() -> None:
@@ -241,13 +175,10 @@ def test_given_means_replace_the_output() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(
-    st.sampled_from([
-        Hybrid(CHOSEN, 2, 5), Hybrid(set(), 0, 9), Ablate(CHOSEN), Ablate(CHOSEN, "mean"), Ablate(CHOSEN, "vision"),
-        Ablate(CHOSEN, "vision", "all"),
-    ]),
+    st.sampled_from([*(case.patch for case in PATCHES.values()), Hybrid(CHOSEN, 2, 5), Hybrid(set(), 0, 9)]),
     st.lists(st.integers(1, 40), max_size=4),
     st.booleans(),
-)  # fmt: skip
+)
 def test_prefill_in_chunks_is_prefill_at_once(patch: Any, cuts: list[int], evicting: bool) -> None:
     from transformers import DynamicCache
 
@@ -259,7 +190,7 @@ def test_prefill_in_chunks_is_prefill_at_once(patch: Any, cuts: list[int], evict
     bounds = sorted({first, ids.shape[1], *(cut for cut in cuts if first < cut < ids.shape[1])})
     with patch(model):
         whole = logits(model, inputs)
-        cache = patch.cache(model) if evicting and isinstance(patch, Hybrid) else DynamicCache()
+        cache = patch.cache(model) if evicting and isinstance(patch, Hybrid) and patch.local else DynamicCache()
         images = {name: inputs[name] for name in ("pixel_values", "image_grid_thw")}
         head = {"input_ids": ids[:, :first], "attention_mask": mask[:, :first], **images}
         head["mm_token_type_ids"] = inputs["mm_token_type_ids"][:, :first]

@@ -99,7 +99,7 @@ def test_damaged_checkpoints(tmp_path: Path) -> None:
 def test_odd_entries_of_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "40")
     text: list[Any] = [None, {"max_position_embeddings": "lots"}, {"num_hidden_layers": 3}, {}]
     for number, part in enumerate(text):

@@ -1,0 +1,130 @@
+"""The patches of one language model at work: what they share, and one layer's attention under all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from coreheads.adapters.kernels.dispatch import attend
+from coreheads.adapters.kernels.evicting import RaggedStates
+from coreheads.adapters.kernels.ragged import attend_ragged
+from coreheads.adapters.kernels.rules import Group, group_heads
+from coreheads.adapters.patches.hooks import AttentionHooks, Step
+
+
+class Control:
+    """The patches that are active on one language model, and what they share in a forward call.
+
+    Attributes:
+        implementation: The model's own attention, which comes back when the last patch leaves.
+        patches: Outermost first.
+        vision: Bool [batch, tokens so far] with padding, where the vision tokens are; None if no patch needs to know.
+    """
+
+    def __init__(self, implementation: str) -> None:
+        self.implementation = implementation
+        self.patches: list[AttentionHooks] = []
+        self.vision: Tensor | None = None
+        self._groups: dict[int, tuple[Group, ...]] = {}
+        self._mask: Tensor | None = None
+        self._starts: list[int] = []
+
+    def add(self, patch: AttentionHooks) -> None:
+        """Put a patch innermost."""
+        self.patches.append(patch)
+        self._groups.clear()
+
+    def remove(self, patch: AttentionHooks) -> None:
+        """Take one patch away, by identity: equal patches may be nested."""
+        index = max(i for i, active in enumerate(self.patches) if active is patch)
+        del self.patches[index]
+        self._groups.clear()
+
+    def groups(self, layer: int, heads: int) -> tuple[Group, ...]:
+        """The layer's heads by what they may see."""
+        if layer not in self._groups:
+            self._groups[layer] = group_heads(heads, [patch.rules(layer, heads) for patch in self.patches])
+        return self._groups[layer]
+
+    def starts(self, mask: Tensor | None, batch: int) -> list[int]:
+        """How much of each sample is padding; all layers of a forward call get one mask, which is read once."""
+        if mask is None:
+            return [0] * batch
+        if mask is not self._mask:
+            self._mask, self._starts = mask, (~mask).sum(1).tolist()
+        return self._starts
+
+    def attend(
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor | RaggedStates,
+        value: Tensor | RaggedStates,
+        mask: Tensor | None,
+        scaling: float,
+    ) -> Tensor:
+        """A layer's attention under all patches.
+
+        Args:
+            layer: Number of the layer.
+            query: [B, H, Q, D].
+            key: [B, Hkv, K, D], or what an evicting cache gave in its place.
+            value: Likewise.
+            mask: Bool [B, tokens so far], False on left padding; None where there is none.
+            scaling: Factor on the products of queries and keys.
+
+        Returns:
+            [B, Q, H, D].
+        """
+        batch, heads, rows, _ = query.shape
+        groups, starts = self.groups(layer, heads), self.starts(mask, batch)
+        observers = [patch for patch in self.patches if patch.observes]
+        for patch in self.patches:
+            query = patch.edit_query(layer, query)
+        if isinstance(key, RaggedStates):
+            if observers:
+                raise ValueError("attention cannot be measured over an evicting cache: the keys are gone")
+            total = key.seen
+            output = attend_ragged(query, key, groups, starts, scaling, self.vision)
+        else:
+            assert isinstance(value, Tensor)
+            total = key.shape[2] if mask is None else mask.shape[1]
+            key, value = key[:, :, :total], value[:, :, :total]
+            together = not any(starts) and self.vision is None
+            if together:
+                output = attend(query, key, value, scaling, groups, None)
+            else:
+                output = query.new_zeros(batch, rows, heads, value.shape[3])
+            for step in (
+                self._steps(layer, query, key, value, scaling, groups, starts) if observers or not together else ()
+            ):
+                if not together:
+                    part = attend(step.query, step.key, step.value, scaling, groups, step.vision)
+                    output[step.sample, -part.shape[1] :] = part[0]
+                for patch in observers:
+                    patch.observe(step)
+        real = [max(0, min(rows, total - start)) for start in starts]
+        for patch in self.patches:
+            output = patch.edit_output(layer, output, real)
+        return output.contiguous()
+
+    def _steps(
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scaling: float,
+        groups: tuple[Group, ...],
+        starts: list[int],
+    ) -> Iterator[Step]:
+        """The samples that have real tokens among the queries, without their padding."""
+        for sample, start in enumerate(starts):
+            rows = min(query.shape[2], key.shape[2] - start)
+            if rows <= 0:
+                continue
+            one = slice(sample, sample + 1)
+            vision = None if self.vision is None else self.vision[sample, start:]
+            states = query[one, :, -rows:], key[one, :, start:], value[one, :, start:]
+            yield Step(layer, sample, *states, scaling, groups, vision)
