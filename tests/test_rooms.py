@@ -86,13 +86,6 @@ def steps_up(module: str, code: str) -> list[str]:
     ]
 
 
-KNOWN_CIRCLES: set[frozenset[str]] = {
-    frozenset({"coreheads.tasks.catalogue", "coreheads.tasks.locations", "coreheads.tasks.registry"}),
-    frozenset({"coreheads.tasks.reading.hub", "coreheads.tasks.reading.sources"}),
-}
-"""Still to be broken; all other modules are strict."""
-
-
 def circles(imports: dict[str, set[str]]) -> set[frozenset[str]]:
     """Modules that reach themselves by their imports, each with those on its way there and back."""
     reach: dict[str, set[str]] = {}
@@ -114,7 +107,7 @@ def test_no_circles_of_modules() -> None:
         module: {target for target in imported(path.read_text(), types=True) if target in ours and target != module}
         for module, path in ours.items()
     }
-    assert circles(imports) <= KNOWN_CIRCLES
+    assert circles(imports) == set()
 
 
 def test_a_circle_is_noticed() -> None:

@@ -8,19 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from statistics import median
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import torch
 
 from coreheads.adapters.patches.hybrid import Hybrid
+from coreheads.bench.heads import Entry
 from coreheads.bench.target import Target, Workload
 from coreheads.bench.timing import FEW, SLOW
 from coreheads.retrieval.ram import attention_mass
 from coreheads.stats.bootstrap import ratio_of_medians_ci
 from coreheads.timing.interleaved import EAGER_TOKENS, OWN, dense_kernel, seconds_of, take_turns
-
-if TYPE_CHECKING:
-    from coreheads.bench.series import Entry
 
 QUERY_ROWS = 32
 """Rows of the question whose attention is measured."""

@@ -6,6 +6,9 @@ under one KV head; ``scattered`` is the worst case for the KV cache, in which ha
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.errors import UserError, nearest
 from coreheads.heads.selections import head_count
 from coreheads.heads.types import Heads
@@ -50,3 +53,16 @@ def _scattered(count: int, layers: int, heads: int, kv_heads: int) -> Heads:
 def _far_apart(layers: int) -> list[int]:
     """All layers, so ordered that any first few of them lie spread over the depth."""
     return sorted(range(layers), key=lambda layer: f"{layer:016b}"[::-1])
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One selection with one pattern."""
+
+    selection: str
+    fraction: float
+    patch: Hybrid
+
+    @property
+    def name(self) -> str:
+        return f"{self.selection} {100 * self.fraction:g} %, sink {self.patch.sink}, window {self.patch.window}"

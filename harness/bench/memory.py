@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from coreheads.adapters.kernels import autotune, flash
 from coreheads.adapters.patches.hybrid import Hybrid
-from coreheads.bench.series import Entry
+from coreheads.bench.heads import Entry
 from coreheads.bench.settings import Plan
 from coreheads.bench.target import Target
 from coreheads.doctor.memory import weight_bytes

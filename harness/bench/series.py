@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -14,7 +13,7 @@ from coreheads.adapters.kernels import autotune
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.bench.check import Checked, check
 from coreheads.bench.extra import RamCost
-from coreheads.bench.heads import spread
+from coreheads.bench.heads import Entry, spread
 from coreheads.bench.rows import SCHEMA_VERSION, Condition, Row, rows
 from coreheads.bench.settings import Plan, Settings
 from coreheads.bench.target import Target
@@ -24,19 +23,6 @@ from coreheads.files import write_json
 from coreheads.heads.selections import head_count
 from coreheads.heads.types import Heads
 from coreheads.timing.speedup import end_to_end
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One selection with one pattern."""
-
-    selection: str
-    fraction: float
-    patch: Hybrid
-
-    @property
-    def name(self) -> str:
-        return f"{self.selection} {100 * self.fraction:g} %, sink {self.patch.sink}, window {self.patch.window}"
 
 
 class Context(TypedDict):

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from coreheads.heads.types import head_name
+from coreheads.media.images import decode
 from coreheads.report.figures import png as png_file
 from coreheads.retrieval.attention_map import Gaze
 from coreheads.retrieval.overlay import WIDTH, Heat, Pixels, View, heat, on_view, picture, shown, views
@@ -36,7 +37,7 @@ def png(gaze: Gaze, query: str, title: str, most: int = PICTURES) -> bytes:
 
 def jpeg(gaze: Gaze, query: str, title: str, size: int, most: int = PICTURES) -> bytes:
     """A JPEG file of :func:`figure` of at most ``size`` bytes, as fine as fits."""
-    drawn = Image.open(BytesIO(png(gaze, query, title, most))).convert("RGB")
+    drawn = decode(png(gaze, query, title, most), "the picture of what heads look at")
     for factor, quality in ((1.0, 85), (1.0, 70), (0.75, 70), (0.6, 60), (0.4, 50), (0.25, 40)):
         small = drawn.resize((round(drawn.width * factor), round(drawn.height * factor)))
         stream = BytesIO()

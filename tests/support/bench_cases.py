@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from coreheads.bench.heads import Entry
 from coreheads.bench.rows import Row
-from coreheads.bench.series import Details, Entry, bench, entries
+from coreheads.bench.series import Details, bench, entries
 from coreheads.bench.settings import Plan, Settings
 from coreheads.bench.target import Target
 
