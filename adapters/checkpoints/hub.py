@@ -31,10 +31,10 @@ def cached_models() -> list[tuple[str, Path]]:
 
     What of the cache is damaged is left out.
     """
-    from huggingface_hub import CacheNotFound, scan_cache_dir
+    from huggingface_hub import CacheNotFound, constants, scan_cache_dir
 
     try:
-        cache = scan_cache_dir()
+        cache = scan_cache_dir(constants.HF_HUB_CACHE)
     except CacheNotFound:
         return []
     main = {repo.repo_id: repo.refs.get("main") for repo in cache.repos if repo.repo_type == "model"}
