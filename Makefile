@@ -66,7 +66,7 @@ types: $(VENV)/.ready package
 	$(BIN)/mypy $(PACKAGE)/coreheads
 
 docs: $(VENV)/.ready package
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 check: $(VENV)/.ready
 	$(BIN)/coreheads run --limit 8 --out $(SHORT) $(ARGS)

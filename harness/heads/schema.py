@@ -20,7 +20,7 @@ Normalization = Literal["vision", "lift"]
 NORMALIZATIONS = (None, *get_args(Normalization))
 
 Matrix = list[list[float]]
-"""A number for every head, [layers][heads]."""
+"""A number for every head: a list of layers, each a list of heads."""
 
 
 class ModelIdentity(TypedDict):

@@ -29,7 +29,7 @@ def test_its_commands_parse() -> None:
     assert "--github" in called[1]
 
 
-@pytest.mark.parametrize("target", ["test", "test-oldest", "lint", "types"])
+@pytest.mark.parametrize("target", ["test", "test-oldest", "lint", "types", "docs"])
 def test_its_make_targets_are_those_of_the_own_ci(target: str) -> None:
     own = (ROOT / ".ci" / "run").read_text()
     assert f"make {target}" in own
