@@ -58,6 +58,13 @@ def ensure(
     return root
 
 
+def place(benchmark: str, data_root: str | Path | None, make: bool) -> Path:
+    """Where a benchmark's data is: in the data root, if it has some; else in the cache, made there if asked."""
+    if data_root is not None and (Path(data_root) / benchmark / MARKER).is_file():
+        return Path(data_root) / benchmark
+    return (ensure([benchmark]) if make else cache_folder() / version()) / benchmark
+
+
 def _build_all(root: Path, missing: Sequence[str], sizes: Sizes, progress: bool) -> None:
     from rich.console import Console
     from rich.progress import Progress
