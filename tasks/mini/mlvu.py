@@ -16,11 +16,11 @@ __all__ = ["aggregate", "details", "query", "regions"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return within(split, data.expected_dev())
+    return within(split, data.expected("dev", options))
 
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
-    docs = samples(data.records(source.within(split)), split)
+    docs = samples(data.records(source.within(split), "dev", options), split)
     return [doc | {"prompt": f"{doc['question']} {_options(doc['candidates'])}"} for doc in docs]
 
 

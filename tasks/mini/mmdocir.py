@@ -16,11 +16,11 @@ __all__ = ["query"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return within(split, data.expected())
+    return within(split, data.expected(split, options))
 
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
-    return samples(data.records(source.within(split)), split)
+    return samples(data.records(source.within(split), split, options), split)
 
 
 def messages(doc: Doc) -> Messages:

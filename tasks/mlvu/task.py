@@ -7,19 +7,12 @@ from typing import Any
 
 from coreheads.regions import Region
 from coreheads.tasks.mlvu import data
+from coreheads.tasks.mlvu.data import expected as expected
+from coreheads.tasks.mlvu.data import records as records
 from coreheads.tasks.mlvu.scoring import m_avg, read_option
 from coreheads.tasks.reading.documents import Doc, Messages, text, user_turn, video
-from coreheads.tasks.reading.sources import Source
 
 PROMPT = "{question}\n{options}\nWatch the whole video, then answer with the letter of the right option only."
-
-
-def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return data.expected_dev() if split == "dev" else data.expected_test()
-
-
-def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
-    return data.records(source) if split == "dev" else data.test_records(source)
 
 
 def prompt(doc: Doc) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -42,18 +41,18 @@ class Question(TypedDict):
     layouts: list[Layout]  # that answer the question
 
 
-def expected() -> list[tuple[str, str]]:
+def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The files that ``records`` and the media need, with what they are."""
     return [(ANNOTATIONS, "documents and questions"), (PAGES, "page images")]
 
 
-def records(source: Source) -> list[Doc]:
+def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
     """One record a question, in the order of the file."""
     path = source.file(ANNOTATIONS, "MMDocIR's annotations")
     docs: list[Doc] = []
     for line, document in json_lines(path):
         docs += _questions(source, document, line, f"{path}: line {line}")
-    return docs
+    return [doc | dict(options) for doc in docs]
 
 
 def _questions(source: Source, document: Any, line: int, where: str) -> list[Doc]:
@@ -127,23 +126,21 @@ def layout_regions(layouts: Sequence[Layout], shown: int | None = None) -> list[
 
     Boxes are cut at the page's edge; those without an area, and those on pages from ``shown`` on, are left out.
     """
-    regions = []
-    for layout in layouts:
-        with fields_of(f"layout {layout}"):
-            width, height = (float(side) for side in layout["page_size"])
-            box = fraction_of([float(edge) for edge in layout["bbox"]], width, height)
-            page = int(layout["page"])
-        if (shown is None or page < shown) and box[2] > box[0] and box[3] > box[1]:
-            regions.append(Region(media=page, box=box))
-    return regions
+    boxes = [(layout["page"], fraction_of(layout["bbox"], *layout["page_size"])) for layout in layouts]
+    return [
+        Region(media=page, box=box)
+        for page, box in boxes
+        if (shown is None or page < shown) and box[2] > box[0] and box[3] > box[1]
+    ]
 
 
-def layout_problem(layout: Layout) -> str:
-    """What is wrong with a published layout box; "" for a good one."""
-    width, height = layout["page_size"]
-    x0, y0, x1, y1 = layout["bbox"]
-    if not all(math.isfinite(edge) for edge in (x0, y0, x1, y1)) or x1 <= x0 or y1 <= y0:
-        return f"box {layout['bbox']} on page {layout['page']} has no area"
-    if min(x0, y0) < -1 or x1 > width + 1 or y1 > height + 1:
-        return f"box {layout['bbox']} leaves page {layout['page']} of {width:g} x {height:g} points"
-    return ""
+def problems(doc: Doc) -> list[str]:
+    """What is wrong with the record's layout boxes."""
+    odd = []
+    for layout in doc["layouts"]:
+        page, (x0, y0, x1, y1), (width, height) = layout["page"], layout["bbox"], layout["page_size"]
+        if x1 <= x0 or y1 <= y0:
+            odd.append(f"box {layout['bbox']} on page {page} has no area")
+        elif min(x0, y0) < -1 or x1 > width + 1 or y1 > height + 1:
+            odd.append(f"box {layout['bbox']} leaves page {page} of {width:g} x {height:g} points")
+    return odd

@@ -8,8 +8,8 @@ from typing import Any
 
 from coreheads.errors import BadSample
 from coreheads.tasks.mmdocir import retrieval
-from coreheads.tasks.mmdocir.data import Layout
-from coreheads.tasks.mmdocir.retrieval import aggregate, expected, problems, query, records, regions
+from coreheads.tasks.mmdocir.data import Layout, expected, problems, records
+from coreheads.tasks.mmdocir.retrieval import aggregate, query, regions
 from coreheads.tasks.mmdocir.scoring import PageBox, layout_recall, read_layouts
 from coreheads.tasks.reading.documents import Doc, Messages
 from coreheads.tasks.scoring.boxes import area, fraction_of, scaled

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.tasks.mmdocir import retrieval
-from coreheads.tasks.mmdocir.retrieval import aggregate, expected, problems, query, records, regions
+from coreheads.tasks.mmdocir.data import expected, problems, records
+from coreheads.tasks.mmdocir.retrieval import aggregate, query, regions
 from coreheads.tasks.mmdocir.scoring import page_recall, read_pages
 from coreheads.tasks.reading.documents import Doc, Messages
 

@@ -8,19 +8,10 @@ from typing import Any
 from coreheads.regions import Region
 from coreheads.tasks.mmdocir import data
 from coreheads.tasks.reading.documents import Doc, Messages, labelled, text, user_turn
-from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.means import macro
 
 FIRST_PAGE = 1
 """As printed in the prompts."""
-
-
-def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return data.expected()
-
-
-def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
-    return [doc | {"max_pages": options["max_pages"]} for doc in data.records(source)]
 
 
 def pages_then(doc: Doc, question: str) -> Messages:
@@ -40,10 +31,6 @@ def regions(doc: Doc) -> list[Region]:
     shown = min(end - first, doc["max_pages"])
     boxes = data.layout_regions(doc["layouts"], shown)
     return boxes or [Region(media=page) for page in doc["pages"] if page < shown]
-
-
-def problems(doc: Doc) -> list[str]:
-    return [problem for problem in map(data.layout_problem, doc["layouts"]) if problem]
 
 
 def by_domain(doc: Doc, scores: Mapping[str, float], names: Sequence[str]) -> dict[str, Any]:

@@ -9,23 +9,17 @@ from typing import Any
 from coreheads.media.pdf import page_count
 from coreheads.regions import Region
 from coreheads.tasks.mmlongbench_doc import data, extraction
+from coreheads.tasks.mmlongbench_doc.data import expected, records
 from coreheads.tasks.mmlongbench_doc.scoring import NOT_ANSWERABLE, accuracy_f1, score_answer
 from coreheads.tasks.reading.documents import Doc, Messages, labelled, text, user_turn
-from coreheads.tasks.reading.sources import Source
+
+__all__ = ["expected", "records"]
 
 PROMPT = (
     "These are the pages of a document. Answer this question about it with a number, a few words or a list: "
     "{question}\n"
     f'If the document does not tell, answer "{NOT_ANSWERABLE}". Write "Answer:" before your answer.'
 )
-
-
-def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return data.expected()
-
-
-def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
-    return [doc | dict(options) for doc in data.records(source)]
 
 
 def variant(options: Mapping[str, Any]) -> str:

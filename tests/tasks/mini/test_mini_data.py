@@ -258,5 +258,5 @@ def test_evidence_stays_when_mmdocir_is_absent(small: Path, tmp_path: Path) -> N
     (tmp_path / "data").mkdir()
     (tmp_path / "data/samples.json").write_text(json.dumps(samples[:1]))
     shutil.copytree(small / "mmlongbench_doc/test/data/documents", tmp_path / "data/documents")
-    (doc,) = source.records(Source(str(tmp_path)))
+    (doc,) = source.records(Source(str(tmp_path)), "all", {})
     assert source.regions(doc) == [Region(media=int(samples[0]["evidence_pages"].strip("[]")) - 1)]
