@@ -15,17 +15,14 @@ from coreheads.tasks.reading.documents import Doc, Messages, text, user_turn, vi
 PROMPT = "{question}\n{options}\nWatch the whole video, then answer with the letter of the right option only."
 
 
-def prompt(doc: Doc) -> str:
-    options = "\n".join(f"({letter(index)}) {option}" for index, option in enumerate(doc["candidates"]))
-    return PROMPT.format(question=doc["question"], options=options)
-
-
 def letter(index: int) -> str:
     return chr(ord("A") + index)
 
 
 def messages(doc: Doc) -> Messages:
-    return user_turn(video(data.video_path(doc)), text(prompt(doc)))
+    options = "\n".join(f"({letter(index)}) {option}" for index, option in enumerate(doc["candidates"]))
+    prompt = PROMPT.format(question=doc["question"], options=options)
+    return user_turn(video(data.video_path(doc)), text(prompt))
 
 
 def query(doc: Doc) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from coreheads.errors import BadSample
 from coreheads.media.images import decode
 from coreheads.regions import Region
-from coreheads.tasks.mmdocir.scoring import PageBox
-from coreheads.tasks.reading.documents import Doc, fields_of, read_doc, usable
+from coreheads.tasks.mmdocir.scoring import FIRST_PAGE, PageBox
+from coreheads.tasks.reading.documents import Doc, Messages, fields_of, labelled, read_doc, text, usable, user_turn
 from coreheads.tasks.reading.fields import items, json_lines, numbers, whole, words
 from coreheads.tasks.reading.parquet import parquet_picture, parquet_rows
 from coreheads.tasks.reading.sources import Source
@@ -101,11 +101,17 @@ def _row_names(path: Any) -> list[str]:
     return [str(row["doc_name"]) for row in parquet_rows(path, ["doc_name"], [PICTURE])]
 
 
-def pages(doc: Doc, most: int | None = None) -> list[Image]:
-    """The first ``most`` pages (None: all) of the record's document. BadSample where one is missing or unreadable."""
-    usable(doc)
+def _shown(doc: Doc) -> int:
+    """How many pages of the record's document are shown: the first ``max_pages`` where the record has that."""
     first, end = doc["rows"]
-    return list(_pages(doc["root"], doc["doc_name"], first, end if most is None else min(end, first + most)))
+    return int(min(end - first, doc.get("max_pages", end)))
+
+
+def pages(doc: Doc) -> list[Image]:
+    """The shown pages of the record's document. BadSample where one is missing or unreadable."""
+    usable(doc)
+    first = doc["rows"][0]
+    return list(_pages(doc["root"], doc["doc_name"], first, first + _shown(doc)))
 
 
 @lru_cache(maxsize=1)
@@ -119,6 +125,23 @@ def _pages(root: str, name: str, first: int, end: int) -> tuple[Image, ...]:
     return tuple(
         decode(parquet_picture(path, row, PICTURE), f"{path}: row {row}, {PICTURE}") for row in range(first, end)
     )
+
+
+def pages_then(doc: Doc, question: str) -> Messages:
+    """One message: every shown page after its label, then the question."""
+    labels = {f"Page {number}": page for number, page in enumerate(pages(doc), FIRST_PAGE)}
+    return user_turn(*labelled(labels), text(question))
+
+
+def query(doc: Doc) -> str:
+    return str(doc["question"])
+
+
+def regions(doc: Doc) -> list[Region]:
+    """The layout boxes; whole gold pages where none of them has an area."""
+    shown = _shown(doc)
+    boxes = layout_regions(doc["layouts"], shown)
+    return boxes or [Region(media=page) for page in doc["pages"] if page < shown]
 
 
 def layout_regions(layouts: Sequence[Layout], shown: int | None = None) -> list[Region]:

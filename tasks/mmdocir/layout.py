@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.errors import BadSample
-from coreheads.tasks.mmdocir import retrieval
-from coreheads.tasks.mmdocir.data import Layout, expected, problems, records
-from coreheads.tasks.mmdocir.retrieval import aggregate, query, regions
-from coreheads.tasks.mmdocir.scoring import PageBox, layout_recall, read_layouts
+from coreheads.tasks.mmdocir.data import Layout, expected, pages_then, problems, query, records, regions
+from coreheads.tasks.mmdocir.scoring import FIRST_PAGE, PageBox, aggregate, by_domain, layout_recall, read_layouts
 from coreheads.tasks.reading.documents import Doc, Messages
 from coreheads.tasks.scoring.boxes import area, fraction_of, scaled
 from coreheads.tasks.scoring.families import wording, written
@@ -26,13 +24,9 @@ PROMPT = (
 RANKS = (1, 5, 10)
 
 
-def prompt(doc: Doc) -> str:
-    return PROMPT.format(question=doc["question"], coordinates=wording(doc["family"]))
-
-
 def messages(doc: Doc) -> Messages:
     _gold(doc)  # what cannot be scored need not be asked
-    return retrieval.pages_then(doc, prompt(doc))
+    return pages_then(doc, PROMPT.format(question=doc["question"], coordinates=wording(doc["family"])))
 
 
 def _gold(doc: Doc) -> list[Layout]:
@@ -50,7 +44,7 @@ def target(doc: Doc) -> str:
     return json.dumps(
         [
             {
-                "page": item["page"] + retrieval.FIRST_PAGE,
+                "page": item["page"] + FIRST_PAGE,
                 "bbox_2d": written(fraction_of(item["bbox"], *item["page_size"]), doc["family"]),
             }
             for item in doc["layouts"]
@@ -66,7 +60,7 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     """
     gold = _gold(doc)
     sizes = {item["page"]: item["page_size"] for item in gold}
-    said = read_layouts(response, doc["family"], retrieval.FIRST_PAGE)
+    said = read_layouts(response, doc["family"])
     points: list[PageBox] = []
     for item in said:
         size = sizes.get(item["page"], gold[0]["page_size"])
@@ -77,4 +71,4 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
 
 
 def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
-    return retrieval.by_domain(doc, scores, [f"layout_recall_{rank}" for rank in RANKS])
+    return by_domain(doc["domain"], scores)

@@ -35,11 +35,6 @@ def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]
     return [doc for part in _asked_for(options) for doc in data.records(source, *part)]
 
 
-def prompt(doc: Doc) -> str:
-    words = [part["text"] for part in messages(doc)[0]["content"] if part["type"] == "text"]
-    return str(words[-1])
-
-
 def messages(doc: Doc) -> Messages:
     record = data.content(doc)
     with fields_of(data.where(doc)):

@@ -103,9 +103,9 @@ def document(doc: Doc) -> Path:
         raise
 
 
-def pages(doc: Doc, dpi: int = DPI, most: int | None = None) -> tuple[Image, ...]:
-    """The first ``most`` pages (None: all) of the record's document, at ``dpi``."""
-    return pdf_pages(document(doc), dpi, most)
+def pages(doc: Doc) -> tuple[Image, ...]:
+    """The first ``max_pages`` pages (None: all) of the record's document, at its ``dpi``."""
+    return pdf_pages(document(doc), doc.get("dpi", DPI), doc.get("max_pages"))
 
 
 @lru_cache(maxsize=8)
@@ -131,13 +131,13 @@ def _layouts(root: str) -> dict[tuple[str, str], tuple[str, Any]]:
     return layouts
 
 
-def regions(doc: Doc, most: int | None = None) -> list[Region]:
+def regions(doc: Doc) -> list[Region]:
     """MMDocIR's boxes for the same document and question; else the whole evidence pages.
 
-    Pages that the document does not have, or that lie beyond the first ``most``, are left out.
+    Pages that the document does not have, or that are not shown, are left out.
     """
     count = page_count(document(doc))
-    shown = count if most is None else min(count, most)
+    shown = min(count, doc.get("max_pages") or count)
     where, layouts = _layouts(doc["root"]).get((doc["document"], doc["question"]), ("", []))
     with fields_of(f"{where}: layout_mapping of {doc['question']!r}"):
         boxes = layout_regions([layout(item) for item in items({"layout_mapping": layouts}, "layout_mapping")], shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypedDict
@@ -37,7 +38,7 @@ class Sentence(Segment):
     vidor: str  # the folder of VidOR's boxes
 
 
-def expected(split: str) -> list[tuple[str, str]]:
+def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The files that ``records`` and the media need, with what they are."""
     return [
         (_annotations(split), "VidSTG's captions and questions"),

@@ -12,7 +12,10 @@ from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.boxes import scaled
 from coreheads.tasks.scoring.families import wording, written
 from coreheads.tasks.vidstg import data, frames
+from coreheads.tasks.vidstg.data import expected
 from coreheads.tasks.vidstg.scoring import at_times, read_tube, score_tube
+
+__all__ = ["expected"]
 
 PROMPT = (
     "These are frames of a video, each with its time. {sentence} Say when the event begins and ends, in seconds, and "
@@ -32,10 +35,6 @@ METRICS = {"m_viou": "viou", "m_tiou": "tiou", "viou_0.3": "viou_0.3", "viou_0.5
 """The task's names of what ``score_tube`` returns."""
 
 
-def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return data.expected(split)
-
-
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
     form = options["form"]
     added = {"frames": options["frames"], "side": options["side"]}
@@ -43,17 +42,14 @@ def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]
     return [doc for doc in docs if form is None or doc.get("form", form) == form]
 
 
-def prompt(doc: Doc) -> str:
-    sentence = SENTENCES[doc["form"]].format(description=doc["description"])
-    return PROMPT.format(sentence=sentence, what=WHAT[doc["form"]], coordinates=wording(doc["family"]))
-
-
 def messages(doc: Doc) -> Messages:
     data.tube(doc)  # what cannot be scored need not be asked
     shown = frames.shown_frames(doc, doc["frames"])
     labels = [f"{frames.seconds(doc, frame):.2f} s" for frame in shown]
     pictures = frames.pictures(doc, doc["frames"], doc["side"])
-    return user_turn(*labelled(dict(zip(labels, pictures, strict=True))), text(prompt(doc)))
+    sentence = SENTENCES[doc["form"]].format(description=doc["description"])
+    prompt = PROMPT.format(sentence=sentence, what=WHAT[doc["form"]], coordinates=wording(doc["family"]))
+    return user_turn(*labelled(dict(zip(labels, pictures, strict=True))), text(prompt))
 
 
 def query(doc: Doc) -> str:

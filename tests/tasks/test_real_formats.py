@@ -175,13 +175,15 @@ def test_real_mmlongbench_doc(fixtures: Path, tmp_path: Path) -> None:
     with pytest.raises(BadSample, match=r"PH_2016.*not there"):
         mmlongbench_data.pages(docs[0])
     paper = [doc for doc in docs if doc["document"] == "2023.acl-long.386.pdf"]
-    assert len(mmlongbench_data.pages(paper[0], 72)) == 24
-    assert len(mmlongbench_data.pages(paper[0], 72, most=3)) == 3
+    assert len(mmlongbench_data.pages(paper[0] | {"dpi": 72})) == 24
+    assert len(mmlongbench_data.pages(paper[0] | {"dpi": 72, "max_pages": 3})) == 3
     evidence = [doc for doc in paper if doc["pages"]]
     assert evidence
     for doc in evidence:
         assert mmlongbench_data.regions(doc) == [Region(media=page) for page in doc["pages"]]
-        assert mmlongbench_data.regions(doc, most=1) == [Region(media=page) for page in doc["pages"] if page < 1]
+        assert mmlongbench_data.regions(doc | {"max_pages": 1}) == [
+            Region(media=page) for page in doc["pages"] if page < 1
+        ]
     shutil.copy(fixtures / "mmdocir/MMDocIR_annotations_slice.jsonl", tmp_path / mmdocir_data.ANNOTATIONS)
     mmlongbench_data._layouts.cache_clear()
     boxed = [doc for doc in evidence if all(region.box for region in mmlongbench_data.regions(doc))]
