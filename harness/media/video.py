@@ -139,8 +139,6 @@ def open_clip(source: Video | Path) -> Clip:
     for reader in (_open_decord, _open_pyav):
         try:
             return _bounded(reader(source), source)
-        except UserError:
-            raise
         except ImportError:
             problems.append(f"{reader.__name__.removeprefix('_open_')} is not installed")
         except Exception as error:  # whatever the decoders raise: the other one may manage

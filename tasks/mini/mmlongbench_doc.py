@@ -39,5 +39,4 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
 
 
 def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
-    """What F1, which is no mean over samples, is computed from."""
     return {"f1": {"answer": doc["answer"], "pred": response.strip(), "score": scores["accuracy"]}}

@@ -14,6 +14,7 @@ from coreheads.tasks.vidstg import data
 from coreheads.tasks.vidstg.data import regions
 from coreheads.tasks.vidstg.frames import scored_frames
 from coreheads.tasks.vidstg.scoring import read_moment, score_tube
+from coreheads.tasks.vidstg.task import METRICS
 
 __all__ = ["query", "regions"]
 
@@ -53,10 +54,4 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
         span = (start * doc["fps"], end * doc["fps"])
         boxes = dict.fromkeys(frames, scaled(box, doc["width"], doc["height"]))
     scored = score_tube(doc["span"], data.tube(doc), span, boxes, frames)
-    return {
-        "m_tiou": scored["tiou"],
-        "m_viou": scored["viou"],
-        "viou_0.3": scored["viou_0.3"],
-        "viou_0.5": scored["viou_0.5"],
-        "unparsed": float(moment is None),
-    }
+    return {**{name: scored[METRICS[name]] for name in sorted(METRICS)}, "unparsed": float(moment is None)}

@@ -46,10 +46,8 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
 
 
 def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
-    """What M-Avg, a mean of the question types' accuracies, is computed from."""
     return {"m_avg": {"question_type": doc["question_type"], "score": scores["accuracy"]}}
 
 
 def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """``rows``: what ``details`` gave for every sample."""
     return {"m_avg": m_avg([row["m_avg"] for row in rows])}

@@ -126,8 +126,8 @@ def _whole(item: Any) -> bool:
     return True
 
 
-def check_answer(answer: Any, metric: str, answer_format: str | None) -> None:
-    """ValueError for a published answer that its metric cannot use."""
+def check_answer(answer: Any, metric: str, answer_format: str | None, choices: int) -> None:
+    """ValueError for a published answer that its metric cannot use; choices: how many pictures are offered."""
     said(answer, "answer")
     if metric == "docqa":
         docqa(str(answer), "", str(answer_format))
@@ -139,6 +139,8 @@ def check_answer(answer: Any, metric: str, answer_format: str | None) -> None:
     elif metric == "choice":
         if isinstance(answer, bool) or not isinstance(answer, int):
             raise ValueError(f"answer is {brief(answer)}, expected the index of the right picture")
+        if not 0 <= answer < choices:
+            raise ValueError(f"answer is {answer}, expected the index of one of {choices} choices")
     elif metric == "binary":
         if yes_or_no(str(answer)) is None:
             raise ValueError(f"answer is {brief(answer)}, expected yes or no")

@@ -27,7 +27,6 @@ def _asked_for(options: Mapping[str, Any]) -> list[tuple[str, Subtask, int]]:
 
 
 def archives(options: Mapping[str, Any]) -> list[str]:
-    """The published archives that hold what is read."""
     return ["0_mmlb_data", *sorted({SUBTASKS[name].images for name in options["subtasks"] or SUBTASKS})]
 
 
@@ -86,10 +85,8 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
 
 
 def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
-    """What the mean over sub-tasks is computed from."""
     return {"macro": {"group": doc["subtask"], "score": scores["score"]}}
 
 
 def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """``rows``: what ``details`` gave for every sample."""
     return {"macro": macro([row["macro"] for row in rows])}

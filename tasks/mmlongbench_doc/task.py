@@ -72,5 +72,4 @@ def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, A
 
 
 def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """``rows``: what ``details`` gave for every sample."""
     return {"f1": accuracy_f1([row["f1"] for row in rows])[1]}

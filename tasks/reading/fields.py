@@ -99,10 +99,9 @@ positive: Callable[[Any, str], float] = _checked("a number above 0", lambda valu
 
 def numbers(record: Any, name: str, count: int) -> list[Any]:
     """A list of so many numbers, such as a box's."""
-    fits = _checked(
-        f"{count} numbers", lambda value: isinstance(value, list) and len(value) == count and all(map(is_number, value))
-    )
-    values: list[Any] = fits(record, name)
+    values = field(record, name)
+    if not isinstance(values, list) or len(values) != count or not all(map(is_number, values)):
+        raise ValueError(f"{name} is {brief(values)}, expected {count} numbers")
     return values
 
 
