@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -186,9 +187,8 @@ def _open_decord(path: Path) -> Clip:
     if len(reader) == 0 or not reader.get_avg_fps() > 0:
         raise ValueError("no frames")
 
-    def read(indices: Sequence[int]) -> Frames:
-        frames: Frames = reader.get_batch(list(indices)).asnumpy()
-        return frames
+    def read(indices: Sequence[int]) -> Any:
+        return reader.get_batch(list(indices)).asnumpy()
 
     return Clip(len(reader), float(reader.get_avg_fps()), read, reader[0].asnumpy().nbytes)
 

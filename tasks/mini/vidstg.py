@@ -11,8 +11,7 @@ from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.boxes import scaled
 from coreheads.tasks.scoring.families import written
 from coreheads.tasks.vidstg import data
-from coreheads.tasks.vidstg.data import regions
-from coreheads.tasks.vidstg.frames import scored_frames
+from coreheads.tasks.vidstg.data import regions, scored_frames
 from coreheads.tasks.vidstg.scoring import read_moment, score_tube
 from coreheads.tasks.vidstg.task import METRICS
 

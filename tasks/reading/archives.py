@@ -36,10 +36,10 @@ def unpacked(source: Source, names: Iterable[str]) -> Path:
     for name in names:
         marker = root / ".unpacked" / name.replace("/", "--")
         if not marker.is_dir():
-            files = _parts(source, name)
-            if not files:
+            parts = [file for file in source.names(f"{name}*") if file == name or _ENDING.fullmatch(file[len(name) :])]
+            if not parts:
                 raise UserError(f"{source.where(name)}: no such file or archive; give --data-root with a local copy")
-            _place(files, root / Path(name).parent, name, source)
+            _place([source.file(file, "an archive") for file in parts], root / Path(name).parent, name, source)
             build_once(marker, lambda folder: None)
     return root
 
@@ -47,11 +47,6 @@ def unpacked(source: Source, names: Iterable[str]) -> Path:
 def place(source: Source) -> Path:
     """Where the archives of a hub's data set are unpacked."""
     return cache_folder("hub") / source.repository[0].replace("/", "--")
-
-
-def _parts(source: Source, name: str) -> list[Path]:
-    names = [file for file in source.names(f"{name}*") if file == name or _ENDING.fullmatch(file[len(name) :])]
-    return [source.file(file, "an archive") for file in sorted(names)]
 
 
 def _place(files: Sequence[Path], folder: Path, name: str, source: Source) -> None:

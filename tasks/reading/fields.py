@@ -17,7 +17,7 @@ from coreheads.errors import UserError, brief
 
 def json_file(path: Path) -> Any:
     """The content of a JSON file. UserError names file and line of what is not JSON, or not UTF-8."""
-    return _parsed(_content(path), f"{path}: ", 0)
+    return json_line(_content(path), path, 0)
 
 
 def json_list(path: Path) -> list[Any]:
@@ -35,11 +35,6 @@ def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
             yield number, json_line(line, path, number)
 
 
-def json_line(line: bytes, path: Path | str, number: int) -> Any:
-    """One line of a JSON-lines file; UserError names file and line where it is not JSON."""
-    return _parsed(line, f"{path}: line {number} ", number)
-
-
 def _content(path: Path) -> bytes:
     try:
         limits.check_file(path, limits.JSON_BYTES)
@@ -50,8 +45,9 @@ def _content(path: Path) -> bytes:
         raise UserError(f"{path}: {error}") from None
 
 
-def _parsed(data: bytes, where: str, line: int) -> Any:
-    """line: the number that ``where`` names already; 0 is none."""
+def json_line(data: bytes, path: Path | str, line: int) -> Any:
+    """One line of a JSON-lines file, or with ``line`` 0 a whole file; UserError names both where it is not JSON."""
+    where = f"{path}: line {line} " if line else f"{path}: "
     try:
         return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
