@@ -61,10 +61,9 @@ class PageCache:
             with contextlib.suppress(FileNotFoundError):  # another process may be trimming, too
                 about = entry.stat()
                 files.append((about.st_mtime_ns, about.st_size, entry.path))
-        total = sum(size for _, size, _ in files)
-        for _, size, path in sorted(files):
-            if total <= self.max_bytes:
-                break
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-            total -= size
+        total = 0
+        for _, size, path in sorted(files, reverse=True):
+            total += size
+            if total > self.max_bytes:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)

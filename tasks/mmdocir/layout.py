@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from coreheads.errors import BadSample
 from coreheads.tasks.mmdocir.data import Layout, expected, pages_then, problems, query, records, regions
-from coreheads.tasks.mmdocir.scoring import FIRST_PAGE, PageBox, aggregate, by_domain, layout_recall, read_layouts
+from coreheads.tasks.mmdocir.scoring import FIRST_PAGE, PageBox, aggregate, details, layout_recall, read_layouts
 from coreheads.tasks.reading.documents import Doc, Messages
 from coreheads.tasks.scoring.boxes import area, fraction_of, scaled
 from coreheads.tasks.scoring.families import wording, written
 
-__all__ = ["aggregate", "expected", "problems", "query", "records", "regions"]
+__all__ = ["aggregate", "details", "expected", "problems", "query", "records", "regions"]
 
 PROMPT = (
     "These are the pages of a document. Which parts of them (paragraphs, tables, figures) are needed to answer this "
@@ -68,7 +66,3 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     recalls = {f"layout_recall_{rank}": min(1.0, layout_recall(points[:rank], gold)) for rank in RANKS}
     covered = [area(fraction_of(item["bbox"], 1, 1)) for item in said[: max(RANKS)]]
     return {**recalls, "area": sum(covered) / len(covered) if covered else 0.0, "unparsed": float(not said)}
-
-
-def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
-    return by_domain(doc["domain"], scores)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from coreheads.tasks.mmdocir.data import expected, pages_then, problems, query, records, regions
-from coreheads.tasks.mmdocir.scoring import FIRST_PAGE, aggregate, by_domain, page_recall, read_pages
+from coreheads.tasks.mmdocir.scoring import FIRST_PAGE, aggregate, details, page_recall, read_pages
 from coreheads.tasks.reading.documents import Doc, Messages
 
-__all__ = ["aggregate", "expected", "problems", "query", "records", "regions"]
+__all__ = ["aggregate", "details", "expected", "problems", "query", "records", "regions"]
 
 PROMPT = (
     "These are the pages of a document. Which of them are needed to answer this question? {question}\n"
@@ -32,7 +30,3 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     said = read_pages(response)
     recalls = {f"recall_{rank}": page_recall(said[:rank], doc["pages"]) for rank in RANKS}
     return {**recalls, "unparsed": float(not said)}
-
-
-def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
-    return by_domain(doc["domain"], scores)

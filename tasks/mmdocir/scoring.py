@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from coreheads.errors import UserError
+from coreheads.tasks.reading.documents import Doc
 from coreheads.tasks.scoring.answers import box_of, json_values, number
 from coreheads.tasks.scoring.boxes import area, intersection
 from coreheads.tasks.scoring.families import normalised
@@ -46,10 +47,10 @@ def layout_recall(predicted: Sequence[PageBox], gold: Sequence[PageBox]) -> floa
     return covered / total if total > 0 else 0.0
 
 
-def by_domain(domain: str, scores: Mapping[str, float]) -> dict[str, Any]:
+def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
     """What the means over domains of recalls are computed from."""
     recalls = {name: score for name, score in scores.items() if "recall" in name}
-    return {f"{name}_macro": {"group": domain, "score": score} for name, score in recalls.items()}
+    return {f"{name}_macro": {"group": doc["domain"], "score": score} for name, score in recalls.items()}
 
 
 def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:

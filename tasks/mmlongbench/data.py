@@ -117,8 +117,7 @@ def image_path(doc: Doc, name: str) -> Path:
 
 def page_of(path: str) -> int | None:
     """The page, from 0, that a file name stands for; None where it names none."""
-    match = _PAGE.search(path)
-    if match:
+    if match := _PAGE.search(path):
         return int(match[1])
     match = _SLIDE.search(path)
     return int(match[1]) - 1 if match else None

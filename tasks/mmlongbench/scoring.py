@@ -14,7 +14,7 @@ from typing import Any
 
 from coreheads.errors import brief
 from coreheads.tasks.mmlongbench.docqa import docqa, parsed_answer, plain, squeezed
-from coreheads.tasks.reading.fields import said
+from coreheads.tasks.reading.fields import is_whole, said
 
 DEFAULTS = (0, 1, 1, 0)
 """What counts as answered, in turn, where a response says neither yes nor no."""
@@ -120,18 +120,13 @@ def check_answer(answer: Any, metric: str, answer_format: str | None, choices: i
     said(answer, "answer")
     if metric == "docqa":
         docqa(str(answer), "", str(answer_format))
-    elif metric == "count":
-        if not isinstance(answer, list) or not all(
-            isinstance(item, int) and not isinstance(item, bool) for item in answer
-        ):
-            raise ValueError(f"answer is {brief(answer)}, expected a list of whole numbers")
-    elif metric == "choice":
-        if isinstance(answer, bool) or not isinstance(answer, int):
-            raise ValueError(f"answer is {brief(answer)}, expected the index of the right picture")
-        if not 0 <= answer < choices:
-            raise ValueError(f"answer is {answer}, expected the index of one of {choices} choices")
-    elif metric == "binary":
-        if yes_or_no(str(answer)) is None:
-            raise ValueError(f"answer is {brief(answer)}, expected yes or no")
-    elif not _flat(answer):
+    elif metric == "count" and not (isinstance(answer, list) and all(map(is_whole, answer))):
+        raise ValueError(f"answer is {brief(answer)}, expected a list of whole numbers")
+    elif metric == "choice" and not is_whole(answer):
+        raise ValueError(f"answer is {brief(answer)}, expected the index of the right picture")
+    elif metric == "choice" and not 0 <= answer < choices:
+        raise ValueError(f"answer is {answer}, expected the index of one of {choices} choices")
+    elif metric == "binary" and yes_or_no(str(answer)) is None:
+        raise ValueError(f"answer is {brief(answer)}, expected yes or no")
+    elif metric == "contains" and not _flat(answer):
         raise ValueError(f"answer is {brief(answer)}, expected at least one text")

@@ -80,6 +80,11 @@ def _checked(what: str, fits: Callable[[Any], bool]) -> Callable[[Any, str], Any
     return check
 
 
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def is_number(value: Any) -> bool:
     """Whether it is a finite number; texts, true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
@@ -87,9 +92,7 @@ def is_number(value: Any) -> bool:
 
 words: Callable[[Any, str], str] = _checked("a text", lambda value: isinstance(value, str) and bool(value.strip()))
 items: Callable[[Any, str], list[Any]] = _checked("a list", lambda value: isinstance(value, list))  # may be empty
-whole: Callable[[Any, str], int] = _checked(
-    "a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)
-)
+whole: Callable[[Any, str], int] = _checked("a whole number", is_whole)
 positive: Callable[[Any, str], float] = _checked("a number above 0", lambda value: is_number(value) and value > 0)
 
 

@@ -105,12 +105,8 @@ def size(doc: Doc) -> tuple[int, int]:
     usable(doc)
     width, height = _size(doc["root"], doc["parquet"], doc["row"])
     x0, y0, x1, y1 = doc["box"]
-    if (
-        min(x0, y0) < -EDGE
-        or x1 > width + EDGE
-        or y1 > height + EDGE
-        or area(fraction_of(doc["box"], width, height)) <= 0
-    ):
+    inside = min(x0, y0) >= -EDGE and x1 <= width + EDGE and y1 <= height + EDGE
+    if not inside or area(fraction_of(doc["box"], width, height)) <= 0:
         raise BadSample(f"{_where(doc)}: bbox ends at {[x0, y0, x1, y1]}, outside its image of {width} x {height}")
     return width, height
 
