@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from coreheads.tasks.mini.prompts import query, samples, within
@@ -21,11 +21,10 @@ def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
     docs = samples(data.records(source.within(split), "dev", options), split)
-    return [doc | {"prompt": f"{doc['question']} {_options(doc['candidates'])}"} for doc in docs]
-
-
-def _options(candidates: Sequence[str]) -> str:
-    return " ".join(f"({task.letter(index)}) {option}" for index, option in enumerate(candidates))
+    for doc in docs:
+        answers = (f"({task.letter(index)}) {option}" for index, option in enumerate(doc["candidates"]))
+        doc["prompt"] = " ".join([doc["question"], *answers])
+    return docs
 
 
 def messages(doc: Doc) -> Messages:

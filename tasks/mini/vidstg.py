@@ -23,11 +23,8 @@ def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
-    docs = []
-    for doc in data.records(source, PUBLISHED[split]):
-        name = name_in(doc["description"])
-        docs.append(doc | {"prompt": f"when and where is the {name}?", "query": name})
-    return docs
+    named = ((doc, name_in(doc["description"])) for doc in data.records(source, PUBLISHED[split]))
+    return [doc | {"prompt": f"when and where is the {name}?", "query": name} for doc, name in named]
 
 
 def messages(doc: Doc) -> Messages:
