@@ -20,8 +20,6 @@ _MMDOCIR: dict[str, Any] = {
     "options": {"max_pages": Option(120, "a whole number above 0")},
 }
 
-_NO_MLVU_REGIONS = "MLVU names neither times nor boxes"
-
 
 def _mini(kind: str, benchmark: str, metrics: tuple[str, ...], summary: str, *aggregates: str) -> Task:
     return Task(
@@ -47,7 +45,7 @@ def _mlvu(part: str, options: int, hub: str) -> Task:
         splits={"test": Split(part)},
         aggregates=("m_avg",),
         hub=hub,
-        no_regions=_NO_MLVU_REGIONS,
+        no_regions="MLVU names neither times nor boxes",
         group_by="question_type",
     )
 

@@ -74,9 +74,5 @@ class _Loaded(OptionalFunctions):
 
 
 def load(name: str) -> TaskFunctions:
-    """The functions of a benchmark's module.
-
-    Args:
-        name: The module's dotted name, such as ``coreheads.tasks.mlvu.task``.
-    """
+    """The functions of a benchmark's module, by its dotted name, such as ``coreheads.tasks.mlvu.task``."""
     return cast(TaskFunctions, _Loaded(import_module(name)))

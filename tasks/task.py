@@ -11,12 +11,11 @@ from typing import Any
 
 from coreheads.errors import UserError, nearest
 from coreheads.regions import Region
-from coreheads.tasks import locations
-from coreheads.tasks.locations import Expected
 from coreheads.tasks.module import TaskFunctions, load
 from coreheads.tasks.options import Option, complete
+from coreheads.tasks.reading import archives
 from coreheads.tasks.reading.documents import Doc, usable
-from coreheads.tasks.reading.sources import Source
+from coreheads.tasks.reading.sources import HUB, Expected, Source
 from coreheads.tasks.splits import Split, chosen, distinct, drawn
 
 UNSCORED = "unscored"
@@ -108,10 +107,7 @@ class Task:
         Raises:
             UserError: There is nothing at that place; the message says what to do.
         """
-        settings = self.settings(options)
-        if self.is_mini:
-            return locations.mini(self.benchmark, data_root, make=True)
-        source = locations.published(self.benchmark, self.hub, data_root)
+        source = self._source(data_root, self.settings(options), make=True)
         if source is None:
             raise UserError(
                 f"task {self.name}: cannot be read from the hub as it is published; give --data-root (in lmms-eval: "
@@ -123,19 +119,27 @@ class Task:
                 f"{source.place}: no such folder, expected the data of {self.name} "
                 f"(`coreheads tasks {self.name} --data-root {data_root}` prints the tree)"
             )
-        return locations.unpacked(source, self.functions().archives(settings), fetch=True)
+        return source
+
+    def _source(self, data_root: str | Path | None, settings: Mapping[str, Any], make: bool) -> Source | None:
+        """A place that need not exist; None where it would be the hub, which does not have the files."""
+        if self.is_mini:
+            from coreheads.tasks.mini.data import place
+
+            return Source(str(place(self.benchmark, data_root, make)))
+        if data_root is not None and str(data_root) != "hub":
+            return Source(str(Path(data_root).expanduser() / self.benchmark))
+        source, names = Source(f"{HUB}{self.hub}"), self.functions().archives(settings)
+        if self.hub and names:
+            return Source(str(archives.unpacked(source, names) if make else archives.place(source)))
+        return source if self.hub else None
 
     def expected(
         self, data_root: str | Path | None = None, split: str = "test", options: Mapping[str, Any] | None = None
     ) -> list[Expected]:
         """What ``records`` and the media need, and whether it is on this machine; makes and fetches nothing."""
         wanted, settings, functions = self.split(split), self.settings(options), self.functions()
-        if self.is_mini:
-            source = locations.mini(self.benchmark, data_root, make=False)
-        else:
-            published = locations.published(self.benchmark, self.hub, data_root)
-            source = published or Source(f"<data root>/{self.benchmark}")
-            source = locations.unpacked(source, functions.archives(settings), fetch=False)
+        source = self._source(data_root, settings, make=False) or Source(f"<data root>/{self.benchmark}")
         files = dict(functions.expected(wanted.source, settings))
         if wanted.apart_from is not None:
             why = f"to leave out what split {wanted.apart_from} has"

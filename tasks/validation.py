@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,17 +44,18 @@ def validate(
     limit: int | None = None,
     data_root: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
-    start: Callable[[int], Callable[[], object]] = lambda total: lambda: None,
 ) -> Findings:
     """Findings over the first ``limit`` records (None: all) of a split.
 
-    Every record's media are opened as for a prompt; of a video the first and the last frame are decoded. start(number
-    of records) gives what is called after each. UserError where the set as a whole cannot be used.
+    Every record's media are opened as for a prompt; of a video the first and the last frame are decoded. A bar on
+    stderr tells how far it is. UserError where the set as a whole cannot be used.
     """
+    from rich.console import Console
+    from rich.progress import track
+
     docs = task.records(split, limit, data_root, family=next(iter(FAMILIES)), options=options)
-    advance = start(len(docs))
     found = Findings()
-    for doc in docs:
+    for doc in track(docs, f"checking {task.name}", console=Console(stderr=True), transient=True):
         found.checked += 1
         record = task.record_id(doc)
         if _REPEATED.search(record):
@@ -65,7 +66,6 @@ def validate(
         except BadSample as error:
             found.unscored += 1
             found.add(UNUSABLE, str(error), f"{record}: {error}")
-        advance()
     return found
 
 

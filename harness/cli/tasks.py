@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,10 +106,6 @@ def _show(name: str, data_root: Path | None, split: str, option: list[str] | Non
 
 
 def _validate(name: str, data_root: Path | None, split: str, limit: int | None, option: list[str] | None) -> None:
-    import sys
-
-    from rich.console import Console
-    from rich.progress import Progress
     from rich.table import Table
 
     from coreheads.report.terminal import wide_console
@@ -118,13 +113,7 @@ def _validate(name: str, data_root: Path | None, split: str, limit: int | None, 
     from coreheads.tasks.validation import validate
 
     task = registry.get(name)
-    with Progress(console=Console(file=sys.stderr), transient=True) as bar:
-
-        def start(total: int) -> Callable[[], object]:
-            job = bar.add_task(f"checking {name}", total=total)
-            return lambda: bar.advance(job)
-
-        findings = validate(task, split, limit, data_root, _options(option), start)
+    findings = validate(task, split, limit, data_root, _options(option))
     if findings.counts:
         table = Table(title=name, title_justify="left")
         for column in ("finding", "what", "records", "first"):

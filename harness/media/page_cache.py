@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coreheads.cache import cache_folder
+from coreheads.files import write_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,19 +46,13 @@ class PageCache:
 
     def put(self, key: str, page: Image) -> None:
         """Keep a page, if that can be done."""
-        temporary = None
-        try:
+        with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=f".{key}-", suffix=".tmp", dir=self.folder)
-            with os.fdopen(handle, "wb") as stream:
-                page.save(stream, "PNG", compress_level=1)
-            os.replace(temporary, self.folder / f"{key}.png")
+            stream = io.BytesIO()
+            page.save(stream, "PNG", compress_level=1)
+            write_bytes(self.folder / f"{key}.png", stream.getvalue())
             if int.from_bytes(os.urandom(2), "big") % _CHECK_EVERY == 0:
                 self.trim()
-        except OSError:
-            if temporary is not None:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)
 
     def trim(self) -> None:
         """Remove the least recently used files until the rest is within bounds."""
@@ -66,10 +61,9 @@ class PageCache:
             with contextlib.suppress(FileNotFoundError):  # another process may be trimming, too
                 about = entry.stat()
                 files.append((about.st_mtime_ns, about.st_size, entry.path))
-        total = sum(size for _, size, _ in files)
-        for _, size, path in sorted(files):
-            if total <= self.max_bytes:
-                break
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-            total -= size
+        total = 0
+        for _, size, path in sorted(files, reverse=True):
+            total += size
+            if total > self.max_bytes:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)

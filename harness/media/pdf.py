@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,11 +60,10 @@ def _rendered(path: str, dpi: int, pages: list[int]) -> list[Image]:
     if not pages:
         return []
     with _opened(path, "page cannot be rendered ({})") as document:
-        sizes = [document[page].get_size() for page in pages]
-        for width, height in sizes:
-            limits.check(width * height * (dpi / 72) ** 2, limits.PICTURE_PIXELS, "pixels on a page")
-        total = sum(width * height for width, height in sizes) * (dpi / 72) ** 2
-        limits.check(total, limits.PDF_PIXELS, "pixels on all pages")
+        areas = [math.prod(document[page].get_size()) * (dpi / 72) ** 2 for page in pages]
+        for area in areas:
+            limits.check(area, limits.PICTURE_PIXELS, "pixels on a page")
+        limits.check(sum(areas), limits.PDF_PIXELS, "pixels on all pages")
         return [document[page].render(scale=dpi / 72).to_pil().convert("RGB") for page in pages]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,8 +140,6 @@ def open_clip(source: Video | Path) -> Clip:
     for reader in (_open_decord, _open_pyav):
         try:
             return _bounded(reader(source), source)
-        except UserError:
-            raise
         except ImportError:
             problems.append(f"{reader.__name__.removeprefix('_open_')} is not installed")
         except Exception as error:  # whatever the decoders raise: the other one may manage
@@ -188,9 +187,8 @@ def _open_decord(path: Path) -> Clip:
     if len(reader) == 0 or not reader.get_avg_fps() > 0:
         raise ValueError("no frames")
 
-    def read(indices: Sequence[int]) -> Frames:
-        frames: Frames = reader.get_batch(list(indices)).asnumpy()
-        return frames
+    def read(indices: Sequence[int]) -> Any:
+        return reader.get_batch(list(indices)).asnumpy()
 
     return Clip(len(reader), float(reader.get_avg_fps()), read, reader[0].asnumpy().nbytes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -35,13 +35,7 @@ def version(sizes: Sizes | None = None) -> str:
     return digest.hexdigest()[:12]
 
 
-def ensure(
-    benchmarks: Sequence[str] | None = None,
-    *,
-    sizes: Sizes | None = None,
-    cache: Path | None = None,
-    progress: bool = True,
-) -> Path:
+def ensure(benchmarks: Sequence[str] | None = None, *, sizes: Sizes | None = None, cache: Path | None = None) -> Path:
     """The folder <cache>/<version> with a finished folder for each of ``benchmarks`` (default: all); made if missing.
 
     A crash leaves nothing half made, and of two processes that build at once the first to finish wins.
@@ -54,34 +48,34 @@ def ensure(
     root = (cache or cache_folder()) / version(sizes)
     missing = [name for name in wanted if not (root / name / MARKER).is_file()]
     if missing:
-        _build_all(root, missing, sizes, progress)
+        _build(root, missing, sizes)
     return root
 
 
-def _build_all(root: Path, missing: Sequence[str], sizes: Sizes, progress: bool) -> None:
+def place(benchmark: str, data_root: str | Path | None, make: bool) -> Path:
+    """Where a benchmark's data is: in the data root, if it has some; else in the cache, made there if asked."""
+    if data_root is not None and (Path(data_root) / benchmark / MARKER).is_file():
+        return Path(data_root) / benchmark
+    return (ensure([benchmark]) if make else cache_folder() / version()) / benchmark
+
+
+def _build(root: Path, missing: Sequence[str], sizes: Sizes) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
+    def write(folder: Path) -> None:
+        writer: Any = import_module(f"coreheads.tasks.mini.writers.{name}")
+        for split in SPLITS:
+            writer.write(folder, split, sizes.questions(name, split), lambda questions: bar.advance(job, questions))
+        made = {"schema_version": 1, "generator": GENERATOR, "sizes": asdict(sizes), "version": root.name}
+        write_json(folder / MARKER, made)
+
     total = sum(sizes.questions(name, split) for name in missing for split in SPLITS)
     console = Console(stderr=True)
-    if progress and not console.is_terminal:
+    if not console.is_terminal:
         console.print(f"making mini data ({', '.join(missing)}) in {root}", soft_wrap=True, highlight=False)
-    with Progress(console=console, disable=not (progress and console.is_terminal), transient=True) as bar:
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         job = bar.add_task("making mini data", total=total)
         for name in missing:
             bar.update(job, description=f"making mini data: {name}")
-            _build(root, name, sizes, lambda questions: bar.advance(job, questions))
-
-
-def _build(root: Path, name: str, sizes: Sizes, advance: Callable[[int], None]) -> None:
-    writer: Any = import_module(f"coreheads.tasks.mini.writers.{name}")
-
-    def write(folder: Path) -> None:
-        for split in SPLITS:
-            writer.write(folder, split, sizes.questions(name, split), advance)
-        write_json(
-            folder / MARKER,
-            {"schema_version": 1, "generator": GENERATOR, "sizes": asdict(sizes), "version": root.name},
-        )
-
-    build_once(root / name, write)
+            build_once(root / name, write)

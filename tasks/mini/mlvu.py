@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from coreheads.tasks.mini.prompts import query, samples, within
@@ -16,16 +16,15 @@ __all__ = ["aggregate", "details", "query", "regions"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return within(split, data.expected_dev())
+    return within(split, data.expected("dev", options))
 
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
-    docs = samples(data.records(source.within(split)), split)
-    return [doc | {"prompt": f"{doc['question']} {_options(doc['candidates'])}"} for doc in docs]
-
-
-def _options(candidates: Sequence[str]) -> str:
-    return " ".join(f"({task.letter(index)}) {option}" for index, option in enumerate(candidates))
+    docs = samples(data.records(source.within(split), "dev", options), split)
+    for doc in docs:
+        answers = (f"({task.letter(index)}) {option}" for index, option in enumerate(doc["candidates"]))
+        doc["prompt"] = " ".join([doc["question"], *answers])
+    return docs
 
 
 def messages(doc: Doc) -> Messages:

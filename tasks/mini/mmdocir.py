@@ -5,30 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from coreheads.regions import Region
 from coreheads.tasks.mini.prompts import query, samples, within
 from coreheads.tasks.mmdocir import data
+from coreheads.tasks.mmdocir.data import regions
 from coreheads.tasks.mmdocir.scoring import page_recall, read_page
 from coreheads.tasks.reading.documents import Doc, Messages, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
 
-__all__ = ["query"]
+__all__ = ["query", "regions"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return within(split, data.expected())
+    return within(split, data.expected(split, options))
 
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
-    return samples(data.records(source.within(split)), split)
+    return samples(data.records(source.within(split), split, options), split)
 
 
 def messages(doc: Doc) -> Messages:
     return user_turn(*(image(page) for page in data.pages(doc)), text(doc["prompt"]))
-
-
-def regions(doc: Doc) -> list[Region]:
-    return data.layout_regions(doc["layouts"])
 
 
 def target(doc: Doc) -> str:

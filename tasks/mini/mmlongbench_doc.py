@@ -5,31 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from coreheads.regions import Region
 from coreheads.tasks.mini.prompts import query, samples, within
 from coreheads.tasks.mmlongbench_doc import data
+from coreheads.tasks.mmlongbench_doc.data import regions
 from coreheads.tasks.mmlongbench_doc.scoring import score_answer
 from coreheads.tasks.mmlongbench_doc.task import aggregate
 from coreheads.tasks.reading.documents import Doc, Messages, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
 
-__all__ = ["aggregate", "query"]
+__all__ = ["aggregate", "query", "regions"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return within(split, data.expected())
+    return within(split, data.expected(split, options))
 
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
-    return samples(data.records(source.within(split)), split)
+    return samples(data.records(source.within(split), split, options), split)
 
 
 def messages(doc: Doc) -> Messages:
     return user_turn(*(image(page) for page in data.pages(doc)), text(doc["prompt"]))
-
-
-def regions(doc: Doc) -> list[Region]:
-    return data.regions(doc)
 
 
 def target(doc: Doc) -> str:
@@ -43,5 +39,4 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
 
 
 def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
-    """What F1, which is no mean over samples, is computed from."""
     return {"f1": {"answer": doc["answer"], "pred": response.strip(), "score": scores["accuracy"]}}

@@ -16,12 +16,11 @@ PUBLISHED = {"profile": "val", "test": "test"}
 """The real benchmark's names of our splits, where it has several."""
 
 _WORD = re.compile(r"[a-z]+-[a-z]+")
-_KNOWN = frozenset(NAMES)
 
 
 def name_in(question: str) -> str:
     """The only object name of a question such as "which page has the red-star?"."""
-    names = [word for word in _WORD.findall(question) if word in _KNOWN]
+    names = [word for word in _WORD.findall(question) if word in NAMES]
     if len(names) != 1:
         raise UserError(f"question: {question!r}, expected the name of one object of the mini world")
     return str(names[0])
@@ -39,11 +38,6 @@ def query(doc: Doc) -> str:
 def samples(docs: Iterable[Doc], split: str) -> list[Doc]:
     """Records of a document benchmark as samples: the question is the prompt, the name in it the query."""
     return [
-        doc
-        | {
-            "record_id": f"{split}/{doc['record_id']}",
-            "prompt": doc["question"],
-            "query": name_in(doc["question"]),
-        }
+        doc | {"record_id": f"{split}/{doc['record_id']}", "prompt": doc["question"], "query": name_in(doc["question"])}
         for doc in docs
     ]

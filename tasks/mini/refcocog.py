@@ -17,7 +17,7 @@ __all__ = ["query", "regions"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return data.expected(PUBLISHED[split])
+    return data.expected(PUBLISHED[split], options)
 
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:

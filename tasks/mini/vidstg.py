@@ -11,23 +11,20 @@ from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.boxes import scaled
 from coreheads.tasks.scoring.families import written
 from coreheads.tasks.vidstg import data
-from coreheads.tasks.vidstg.data import regions
-from coreheads.tasks.vidstg.frames import scored_frames
+from coreheads.tasks.vidstg.data import regions, scored_frames
 from coreheads.tasks.vidstg.scoring import read_moment, score_tube
+from coreheads.tasks.vidstg.task import METRICS
 
 __all__ = ["query", "regions"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return data.expected(PUBLISHED[split])
+    return data.expected(PUBLISHED[split], options)
 
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
-    docs = []
-    for doc in data.records(source, PUBLISHED[split]):
-        name = name_in(doc["description"])
-        docs.append(doc | {"prompt": f"when and where is the {name}?", "query": name})
-    return docs
+    named = ((doc, name_in(doc["description"])) for doc in data.records(source, PUBLISHED[split]))
+    return [doc | {"prompt": f"when and where is the {name}?", "query": name} for doc, name in named]
 
 
 def messages(doc: Doc) -> Messages:
@@ -53,10 +50,4 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
         span = (start * doc["fps"], end * doc["fps"])
         boxes = dict.fromkeys(frames, scaled(box, doc["width"], doc["height"]))
     scored = score_tube(doc["span"], data.tube(doc), span, boxes, frames)
-    return {
-        "m_tiou": scored["tiou"],
-        "m_viou": scored["viou"],
-        "viou_0.3": scored["viou_0.3"],
-        "viou_0.5": scored["viou_0.5"],
-        "unparsed": float(moment is None),
-    }
+    return {**{name: scored[METRICS[name]] for name in sorted(METRICS)}, "unparsed": float(moment is None)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict
@@ -34,23 +35,22 @@ class Question(TypedDict):
     question_type: str
 
 
-def expected_dev() -> list[tuple[str, str]]:
+def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The files that ``records`` and the media need, with what they are."""
+    if split == "test":
+        return [
+            (QUESTIONS, "multiple-choice questions"),
+            (ANSWERS, "their answers"),
+            (f"{VIDEOS}/*", "videos, unpacked from MLVU_Test/test_video.tar.gz.part-*"),
+        ]
     json, video = (" or ".join(f"{prefix}{name}" for prefix in PREFIXES) for name in ("json/*.json", "video/*/*"))
     return [(json, "questions, <task>.json"), (video, "videos, <task>/<name>.mp4")]
 
 
-def expected_test() -> list[tuple[str, str]]:
-    """The same of the test set."""
-    return [
-        (QUESTIONS, "multiple-choice questions"),
-        (ANSWERS, "their answers"),
-        (f"{VIDEOS}/*", "videos, unpacked from MLVU_Test/test_video.tar.gz.part-*"),
-    ]
-
-
-def records(source: Source) -> list[Doc]:
-    """One record a multiple-choice question of the dev set, task by task; open-ended tasks are left out."""
+def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
+    """One record a multiple-choice question, of the dev set task by task; open-ended tasks are left out."""
+    if split == "test":
+        return _test_records(source)
     listed = ((prefix, source.names(f"{prefix}json/*.json")) for prefix in PREFIXES)
     prefix, files = next(((prefix, names) for prefix, names in listed if names), ("", []))
     if not files:
@@ -66,8 +66,8 @@ def records(source: Source) -> list[Doc]:
     return docs
 
 
-def test_records(source: Source) -> list[Doc]:
-    """One record a multiple-choice question of the test set; answers are joined by question_id, else by place."""
+def _test_records(source: Source) -> list[Doc]:
+    """The test set's records; answers are joined by question_id, else by place."""
     questions = json_list(source.file(QUESTIONS, "MLVU's test questions"))
     answers = json_list(source.file(ANSWERS, "MLVU's test answers"))
     known = {name: answer for answer in answers if isinstance(name := _id(answer), str | int)}

@@ -40,10 +40,8 @@ def read_option(response: str, candidates: Sequence[str]) -> int | None:
     if _plain(said) in plain:
         return plain.index(_plain(said))
     letter = _LETTER.match(said)
-    if letter is not None:
-        index = ord((letter[1] or letter[2]).upper()) - ord("A")
-        return index if index < len(candidates) else None
-    return None
+    index = ord((letter[1] or letter[2]).upper()) - ord("A") if letter else len(candidates)
+    return index if index < len(candidates) else None
 
 
 def _plain(text: str) -> str:

@@ -7,24 +7,12 @@ from typing import Any
 
 from coreheads.regions import Region
 from coreheads.tasks.mlvu import data
+from coreheads.tasks.mlvu.data import expected as expected
+from coreheads.tasks.mlvu.data import records as records
 from coreheads.tasks.mlvu.scoring import m_avg, read_option
 from coreheads.tasks.reading.documents import Doc, Messages, text, user_turn, video
-from coreheads.tasks.reading.sources import Source
 
 PROMPT = "{question}\n{options}\nWatch the whole video, then answer with the letter of the right option only."
-
-
-def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return data.expected_dev() if split == "dev" else data.expected_test()
-
-
-def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
-    return data.records(source) if split == "dev" else data.test_records(source)
-
-
-def prompt(doc: Doc) -> str:
-    options = "\n".join(f"({letter(index)}) {option}" for index, option in enumerate(doc["candidates"]))
-    return PROMPT.format(question=doc["question"], options=options)
 
 
 def letter(index: int) -> str:
@@ -32,7 +20,9 @@ def letter(index: int) -> str:
 
 
 def messages(doc: Doc) -> Messages:
-    return user_turn(video(data.video_path(doc)), text(prompt(doc)))
+    options = "\n".join(f"({letter(index)}) {option}" for index, option in enumerate(doc["candidates"]))
+    prompt = PROMPT.format(question=doc["question"], options=options)
+    return user_turn(video(data.video_path(doc)), text(prompt))
 
 
 def query(doc: Doc) -> str:
@@ -56,10 +46,8 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
 
 
 def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
-    """What M-Avg, a mean of the question types' accuracies, is computed from."""
     return {"m_avg": {"question_type": doc["question_type"], "score": scores["accuracy"]}}
 
 
 def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """``rows``: what ``details`` gave for every sample."""
     return {"m_avg": m_avg([row["m_avg"] for row in rows])}

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from coreheads.errors import BadSample
 from coreheads.media.images import decode
 from coreheads.regions import Region
-from coreheads.tasks.mmdocir.scoring import PageBox
-from coreheads.tasks.reading.documents import Doc, fields_of, read_doc, usable
+from coreheads.tasks.mmdocir.scoring import FIRST_PAGE, PageBox
+from coreheads.tasks.reading.documents import Doc, Messages, fields_of, labelled, read_doc, text, usable, user_turn
 from coreheads.tasks.reading.fields import items, json_lines, numbers, whole, words
 from coreheads.tasks.reading.parquet import parquet_picture, parquet_rows
 from coreheads.tasks.reading.sources import Source
@@ -42,18 +41,18 @@ class Question(TypedDict):
     layouts: list[Layout]  # that answer the question
 
 
-def expected() -> list[tuple[str, str]]:
+def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The files that ``records`` and the media need, with what they are."""
     return [(ANNOTATIONS, "documents and questions"), (PAGES, "page images")]
 
 
-def records(source: Source) -> list[Doc]:
+def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
     """One record a question, in the order of the file."""
     path = source.file(ANNOTATIONS, "MMDocIR's annotations")
     docs: list[Doc] = []
     for line, document in json_lines(path):
         docs += _questions(source, document, line, f"{path}: line {line}")
-    return docs
+    return [doc | dict(options) for doc in docs]
 
 
 def _questions(source: Source, document: Any, line: int, where: str) -> list[Doc]:
@@ -102,11 +101,17 @@ def _row_names(path: Any) -> list[str]:
     return [str(row["doc_name"]) for row in parquet_rows(path, ["doc_name"], [PICTURE])]
 
 
-def pages(doc: Doc, most: int | None = None) -> list[Image]:
-    """The first ``most`` pages (None: all) of the record's document. BadSample where one is missing or unreadable."""
-    usable(doc)
+def _shown(doc: Doc) -> int:
+    """How many pages of the record's document are shown: the first ``max_pages`` where the record has that."""
     first, end = doc["rows"]
-    return list(_pages(doc["root"], doc["doc_name"], first, end if most is None else min(end, first + most)))
+    return int(min(end - first, doc.get("max_pages", end)))
+
+
+def pages(doc: Doc) -> list[Image]:
+    """The shown pages of the record's document. BadSample where one is missing or unreadable."""
+    usable(doc)
+    first = doc["rows"][0]
+    return list(_pages(doc["root"], doc["doc_name"], first, first + _shown(doc)))
 
 
 @lru_cache(maxsize=1)
@@ -122,28 +127,43 @@ def _pages(root: str, name: str, first: int, end: int) -> tuple[Image, ...]:
     )
 
 
+def pages_then(doc: Doc, question: str) -> Messages:
+    """One message: every shown page after its label, then the question."""
+    labels = {f"Page {number}": page for number, page in enumerate(pages(doc), FIRST_PAGE)}
+    return user_turn(*labelled(labels), text(question))
+
+
+def query(doc: Doc) -> str:
+    return str(doc["question"])
+
+
+def regions(doc: Doc) -> list[Region]:
+    """The layout boxes; whole gold pages where none of them has an area."""
+    shown = _shown(doc)
+    boxes = layout_regions(doc["layouts"], shown)
+    return boxes or [Region(media=page) for page in doc["pages"] if page < shown]
+
+
 def layout_regions(layouts: Sequence[Layout], shown: int | None = None) -> list[Region]:
     """Layout boxes (PDF points, origin top left) as regions; page n of the document is the prompt's medium n.
 
     Boxes are cut at the page's edge; those without an area, and those on pages from ``shown`` on, are left out.
     """
-    regions = []
-    for layout in layouts:
-        with fields_of(f"layout {layout}"):
-            width, height = (float(side) for side in layout["page_size"])
-            box = fraction_of([float(edge) for edge in layout["bbox"]], width, height)
-            page = int(layout["page"])
-        if (shown is None or page < shown) and box[2] > box[0] and box[3] > box[1]:
-            regions.append(Region(media=page, box=box))
-    return regions
+    boxes = [(layout["page"], fraction_of(layout["bbox"], *layout["page_size"])) for layout in layouts]
+    return [
+        Region(media=page, box=box)
+        for page, box in boxes
+        if (shown is None or page < shown) and box[2] > box[0] and box[3] > box[1]
+    ]
 
 
-def layout_problem(layout: Layout) -> str:
-    """What is wrong with a published layout box; "" for a good one."""
-    width, height = layout["page_size"]
-    x0, y0, x1, y1 = layout["bbox"]
-    if not all(math.isfinite(edge) for edge in (x0, y0, x1, y1)) or x1 <= x0 or y1 <= y0:
-        return f"box {layout['bbox']} on page {layout['page']} has no area"
-    if min(x0, y0) < -1 or x1 > width + 1 or y1 > height + 1:
-        return f"box {layout['bbox']} leaves page {layout['page']} of {width:g} x {height:g} points"
-    return ""
+def problems(doc: Doc) -> list[str]:
+    """What is wrong with the record's layout boxes."""
+    odd = []
+    for layout in doc["layouts"]:
+        page, (x0, y0, x1, y1), (width, height) = layout["page"], layout["bbox"], layout["page_size"]
+        if x1 <= x0 or y1 <= y0:
+            odd.append(f"box {layout['bbox']} on page {page} has no area")
+        elif min(x0, y0) < -1 or x1 > width + 1 or y1 > height + 1:
+            odd.append(f"box {layout['bbox']} leaves page {page} of {width:g} x {height:g} points")
+    return odd

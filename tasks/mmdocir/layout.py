@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from coreheads.errors import BadSample
-from coreheads.tasks.mmdocir import retrieval
-from coreheads.tasks.mmdocir.data import Layout
-from coreheads.tasks.mmdocir.retrieval import aggregate, expected, problems, query, records, regions
-from coreheads.tasks.mmdocir.scoring import PageBox, layout_recall, read_layouts
+from coreheads.tasks.mmdocir.data import Layout, expected, pages_then, problems, query, records, regions
+from coreheads.tasks.mmdocir.scoring import FIRST_PAGE, PageBox, aggregate, details, layout_recall, read_layouts
 from coreheads.tasks.reading.documents import Doc, Messages
 from coreheads.tasks.scoring.boxes import area, fraction_of, scaled
 from coreheads.tasks.scoring.families import wording, written
 
-__all__ = ["aggregate", "expected", "problems", "query", "records", "regions"]
+__all__ = ["aggregate", "details", "expected", "problems", "query", "records", "regions"]
 
 PROMPT = (
     "These are the pages of a document. Which parts of them (paragraphs, tables, figures) are needed to answer this "
@@ -26,13 +22,9 @@ PROMPT = (
 RANKS = (1, 5, 10)
 
 
-def prompt(doc: Doc) -> str:
-    return PROMPT.format(question=doc["question"], coordinates=wording(doc["family"]))
-
-
 def messages(doc: Doc) -> Messages:
     _gold(doc)  # what cannot be scored need not be asked
-    return retrieval.pages_then(doc, prompt(doc))
+    return pages_then(doc, PROMPT.format(question=doc["question"], coordinates=wording(doc["family"])))
 
 
 def _gold(doc: Doc) -> list[Layout]:
@@ -50,7 +42,7 @@ def target(doc: Doc) -> str:
     return json.dumps(
         [
             {
-                "page": item["page"] + retrieval.FIRST_PAGE,
+                "page": item["page"] + FIRST_PAGE,
                 "bbox_2d": written(fraction_of(item["bbox"], *item["page_size"]), doc["family"]),
             }
             for item in doc["layouts"]
@@ -66,7 +58,7 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     """
     gold = _gold(doc)
     sizes = {item["page"]: item["page_size"] for item in gold}
-    said = read_layouts(response, doc["family"], retrieval.FIRST_PAGE)
+    said = read_layouts(response, doc["family"])
     points: list[PageBox] = []
     for item in said:
         size = sizes.get(item["page"], gold[0]["page_size"])
@@ -74,7 +66,3 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
     recalls = {f"layout_recall_{rank}": min(1.0, layout_recall(points[:rank], gold)) for rank in RANKS}
     covered = [area(fraction_of(item["bbox"], 1, 1)) for item in said[: max(RANKS)]]
     return {**recalls, "area": sum(covered) / len(covered) if covered else 0.0, "unparsed": float(not said)}
-
-
-def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
-    return retrieval.by_domain(doc, scores, [f"layout_recall_{rank}" for rank in RANKS])

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
-from coreheads.tasks.mmdocir import retrieval
-from coreheads.tasks.mmdocir.retrieval import aggregate, expected, problems, query, records, regions
-from coreheads.tasks.mmdocir.scoring import page_recall, read_pages
+from coreheads.tasks.mmdocir.data import expected, pages_then, problems, query, records, regions
+from coreheads.tasks.mmdocir.scoring import FIRST_PAGE, aggregate, details, page_recall, read_pages
 from coreheads.tasks.reading.documents import Doc, Messages
 
-__all__ = ["aggregate", "expected", "problems", "query", "records", "regions"]
+__all__ = ["aggregate", "details", "expected", "problems", "query", "records", "regions"]
 
 PROMPT = (
     "These are the pages of a document. Which of them are needed to answer this question? {question}\n"
@@ -21,23 +18,15 @@ PROMPT = (
 RANKS = (1, 3, 5)
 
 
-def prompt(doc: Doc) -> str:
-    return PROMPT.format(question=doc["question"])
-
-
 def messages(doc: Doc) -> Messages:
-    return retrieval.pages_then(doc, prompt(doc))
+    return pages_then(doc, PROMPT.format(question=doc["question"]))
 
 
 def target(doc: Doc) -> str:
-    return json.dumps([page + retrieval.FIRST_PAGE for page in doc["pages"]])
+    return json.dumps([page + FIRST_PAGE for page in doc["pages"]])
 
 
 def scores(doc: Doc, response: str) -> dict[str, float]:
-    said = read_pages(response, retrieval.FIRST_PAGE)
+    said = read_pages(response)
     recalls = {f"recall_{rank}": page_recall(said[:rank], doc["pages"]) for rank in RANKS}
     return {**recalls, "unparsed": float(not said)}
-
-
-def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
-    return retrieval.by_domain(doc, scores, [f"recall_{rank}" for rank in RANKS])

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypedDict
 
 from coreheads.errors import UserError
+from coreheads.tasks.reading.documents import Doc
 from coreheads.tasks.scoring.answers import box_of, json_values, number
 from coreheads.tasks.scoring.boxes import area, intersection
 from coreheads.tasks.scoring.families import normalised
+from coreheads.tasks.scoring.means import macro
+
+FIRST_PAGE = 1
+"""As printed in the prompts."""
 
 _PAGE = re.compile(r"\d+")
 
@@ -32,8 +37,8 @@ def page_recall(retrieved: Iterable[int], gold: Iterable[int]) -> float:
 def layout_recall(predicted: Sequence[PageBox], gold: Sequence[PageBox]) -> float:
     """Area of the gold boxes that predicted boxes of the same page cover, as a share of the gold area.
 
-    As in the official script every predicted box is
-    added up by itself, so that overlapping ones can give more than 1. 0 where the gold boxes have no area.
+    As in the official script every predicted box is added up by itself, so that overlapping ones can give more than 1.
+    0 where the gold boxes have no area.
     """
     total = sum(area(box["bbox"]) for box in gold)
     covered = sum(
@@ -42,15 +47,26 @@ def layout_recall(predicted: Sequence[PageBox], gold: Sequence[PageBox]) -> floa
     return covered / total if total > 0 else 0.0
 
 
-def read_pages(response: str, first: int = 1) -> list[int]:
+def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
+    """What the means over domains of recalls are computed from."""
+    recalls = {name: score for name, score in scores.items() if "recall" in name}
+    return {f"{name}_macro": {"group": doc["domain"], "score": score} for name, score in recalls.items()}
+
+
+def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Macro means: over domains of the means over their questions, as the official script prints beside the micro."""
+    return {name: macro([row[name] for row in rows]) for name in rows[0]}
+
+
+def read_pages(response: str) -> list[int]:
     """All page numbers of a response such as "[7, 3]", in order and each once, counted from 0.
 
-    first: the number of the first page as the prompt prints it. A range or a decimal is read as its numbers.
+    A range or a decimal is read as its numbers.
     """
-    return list(dict.fromkeys(int(page) - first for page in _PAGE.findall(response)))
+    return list(dict.fromkeys(int(page) - FIRST_PAGE for page in _PAGE.findall(response)))
 
 
-def read_layouts(response: str, family: str, first: int = 1) -> list[PageBox]:
+def read_layouts(response: str, family: str) -> list[PageBox]:
     """The [{"page", "bbox"}] of a response such as [{"page": 7, "bbox_2d": [...]}]: pages from 0, boxes in 0..1.
 
     Entries without a page or a box are left out, and so is a box that was given already: a retriever cannot return
@@ -62,7 +78,7 @@ def read_layouts(response: str, family: str, first: int = 1) -> list[PageBox]:
             corners = box_of(entry) if isinstance(entry, dict) else None
             page = number(entry.get("page")) if isinstance(entry, dict) else None
             if corners is not None and page is not None:
-                item: PageBox = {"page": int(page) - first, "bbox": list(normalised(corners, family))}
+                item: PageBox = {"page": int(page) - FIRST_PAGE, "bbox": list(normalised(corners, family))}
                 if item not in boxes:
                     boxes.append(item)
     return boxes

@@ -74,9 +74,9 @@ def _lines(stream: Any) -> Iterator[tuple[int, bytes]]:
 def _record(record: Any, subtask: Subtask, file: str, offset: int, place: int) -> Line:
     answer_format = field(record, "answer_format") if subtask.metric == "docqa" else None
     answer = field(record, "answer")
-    check_answer(answer, subtask.metric, answer_format)
-    if subtask.metric == "choice":
-        _check_choice(record, answer)
+    choices = record.get("choices_image")
+    count = len(choices) if isinstance(choices, list) and choices else MOST_CHOICES
+    check_answer(answer, subtask.metric, answer_format, count)
     return {
         "file": file,
         "offset": offset,
@@ -87,13 +87,6 @@ def _record(record: Any, subtask: Subtask, file: str, offset: int, place: int) -
         "answer": answer,
         "answer_format": answer_format,
     }
-
-
-def _check_choice(record: Mapping[str, Any], answer: int) -> None:
-    choices = record.get("choices_image")
-    count = len(choices) if isinstance(choices, list) and choices else MOST_CHOICES
-    if not 0 <= answer < count:
-        raise ValueError(f"answer is {answer}, expected the index of one of {count} choices")
 
 
 @lru_cache(maxsize=4)
@@ -124,8 +117,7 @@ def image_path(doc: Doc, name: str) -> Path:
 
 def page_of(path: str) -> int | None:
     """The page, from 0, that a file name stands for; None where it names none."""
-    match = _PAGE.search(path)
-    if match:
+    if match := _PAGE.search(path):
         return int(match[1])
     match = _SLIDE.search(path)
     return int(match[1]) - 1 if match else None

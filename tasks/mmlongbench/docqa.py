@@ -85,9 +85,14 @@ def squeezed(text: str) -> str:
     return " ".join(_ARTICLES.sub(" ", text.lower()).split())
 
 
+def plain(text: str) -> str:
+    """``squeezed``, without punctuation."""
+    return squeezed(_PUNCTUATION.sub("", text.lower()))
+
+
 def word_f1(response: str, answer: str) -> float:
     """F1 of the words, without case, punctuation and articles, each counted as often as it stands there."""
-    said, truth = (squeezed(_PUNCTUATION.sub("", text.lower())).split() for text in (response, answer))
+    said, truth = (plain(text).split() for text in (response, answer))
     shared = sum((Counter(said) & Counter(truth)).values())
     return 2 * shared / (len(said) + len(truth)) if shared else 0.0
 

@@ -32,15 +32,15 @@ def parts(doc: Doc, record: dict[str, Any]) -> list[Part]:
     """The content of the one message. BadSample where pictures are missing or their number is wrong."""
     subtask = SUBTASKS[doc["subtask"]]
     question = ASK[subtask.layout].format(question=record["question"], document=record.get("doc_name", ""))
+    last = text(f"{question}\n{ENDING}")
     if subtask.layout == "pages":
-        content = [part for path in record["page_list"] for part in (text(page_label(path)), _picture(doc, path))]
-        return [*content, text(f"{question}\n{ENDING}")]
+        pages = [part for path in record["page_list"] for part in (text(page_label(path)), _picture(doc, path))]
+        return [*pages, last]
     if subtask.layout == "haystack":
-        content = [_picture(doc, path) for path in record["ctxs"]]
-        return [*content, text(f"{question}\n{ENDING}")]
+        return [*(_picture(doc, path) for path in record["ctxs"]), last]
     if subtask.layout == "documents":
         passages = [f"{passage['title']}: {passage['text']}" for passage in record["ctxs"]]
-        return [text("\n\n".join(passages)), _picture(doc, record["image"]), text(f"{question}\n{ENDING}")]
+        return [text("\n\n".join(passages)), _picture(doc, record["image"]), last]
     choices = record.get("choices_image") or []
     pictures = iter([*record["image_list"], *(record.get("needle_image_list") or []), *choices])
     context = "\n\n".join(paragraph["text"] for paragraph in record["ctxs"])
@@ -62,8 +62,7 @@ def interleaved(doc: Doc, texts: Sequence[str], pictures: Iterator[str]) -> Iter
                 yield _picture(doc, path)
             if piece.strip():
                 yield text(piece)
-    left = list(pictures)
-    if left:
+    if left := list(pictures):
         raise BadSample(f"{where}: {used} {MARK} in the texts, but {used + len(left)} pictures are named")
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from coreheads.errors import brief
-from coreheads.tasks.mmlongbench.docqa import docqa, parsed_answer, squeezed
-from coreheads.tasks.reading.fields import said
+from coreheads.tasks.mmlongbench.docqa import docqa, parsed_answer, plain, squeezed
+from coreheads.tasks.reading.fields import is_whole, said
 
 DEFAULTS = (0, 1, 1, 0)
 """What counts as answered, in turn, where a response says neither yes nor no."""
@@ -22,7 +22,6 @@ DEFAULTS = (0, 1, 1, 0)
 MOST_CHOICES = 10
 """Letters A to J are read."""
 
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _WORD = re.compile(r"\b(?:yes|no)\b")
 _DIGIT_LIST, _ANY_LIST = re.compile(r"\[[\d\s,]+\]"), re.compile(r"\[.*?\]", re.DOTALL)
 _CHOICES = (
@@ -67,12 +66,6 @@ def readable(response: str, metric: str) -> bool:
     return bool(counts(response)) if metric == "count" else bool(response.strip())
 
 
-def plain(text: str) -> str:
-    """Lower case, without punctuation, articles and doubled blanks."""
-    bare = "".join(letter for letter in text.lower() if letter not in string.punctuation)
-    return " ".join(_ARTICLES.sub(" ", bare).split())
-
-
 def contains(response: str, answers: Any) -> bool:
     """Whether any of the answers (a text, texts, or lists of texts) stands in the response, both ``plain``."""
     said = plain(response)
@@ -111,36 +104,29 @@ def counts(text: str) -> list[int]:
     for pattern in (_DIGIT_LIST, _ANY_LIST):
         lists = pattern.findall(words)
         if lists:
-            try:
-                return [int(item) for item in json.loads(lists[-1]) if _whole(item)]
-            except ValueError:
-                continue
+            with suppress(ValueError):
+                return list(_whole(json.loads(lists[-1])))
     return [int(digits) for digits in re.findall(r"\d+", words)]
 
 
-def _whole(item: Any) -> bool:
-    try:
-        int(item)
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return True
+def _whole(items: Iterable[Any]) -> Iterator[int]:
+    for item in items:
+        with suppress(TypeError, ValueError, OverflowError):
+            yield int(item)
 
 
-def check_answer(answer: Any, metric: str, answer_format: str | None) -> None:
-    """ValueError for a published answer that its metric cannot use."""
+def check_answer(answer: Any, metric: str, answer_format: str | None, choices: int) -> None:
+    """ValueError for a published answer that its metric cannot use; choices: how many pictures are offered."""
     said(answer, "answer")
     if metric == "docqa":
         docqa(str(answer), "", str(answer_format))
-    elif metric == "count":
-        if not isinstance(answer, list) or not all(
-            isinstance(item, int) and not isinstance(item, bool) for item in answer
-        ):
-            raise ValueError(f"answer is {brief(answer)}, expected a list of whole numbers")
-    elif metric == "choice":
-        if isinstance(answer, bool) or not isinstance(answer, int):
-            raise ValueError(f"answer is {brief(answer)}, expected the index of the right picture")
-    elif metric == "binary":
-        if yes_or_no(str(answer)) is None:
-            raise ValueError(f"answer is {brief(answer)}, expected yes or no")
-    elif not _flat(answer):
+    elif metric == "count" and not (isinstance(answer, list) and all(map(is_whole, answer))):
+        raise ValueError(f"answer is {brief(answer)}, expected a list of whole numbers")
+    elif metric == "choice" and not is_whole(answer):
+        raise ValueError(f"answer is {brief(answer)}, expected the index of the right picture")
+    elif metric == "choice" and not 0 <= answer < choices:
+        raise ValueError(f"answer is {answer}, expected the index of one of {choices} choices")
+    elif metric == "binary" and yes_or_no(str(answer)) is None:
+        raise ValueError(f"answer is {brief(answer)}, expected yes or no")
+    elif metric == "contains" and not _flat(answer):
         raise ValueError(f"answer is {brief(answer)}, expected at least one text")

@@ -27,17 +27,11 @@ def _asked_for(options: Mapping[str, Any]) -> list[tuple[str, Subtask, int]]:
 
 
 def archives(options: Mapping[str, Any]) -> list[str]:
-    """The published archives that hold what is read."""
     return ["0_mmlb_data", *sorted({SUBTASKS[name].images for name in options["subtasks"] or SUBTASKS})]
 
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
     return [doc for part in _asked_for(options) for doc in data.records(source, *part)]
-
-
-def prompt(doc: Doc) -> str:
-    words = [part["text"] for part in messages(doc)[0]["content"] if part["type"] == "text"]
-    return str(words[-1])
 
 
 def messages(doc: Doc) -> Messages:
@@ -91,10 +85,8 @@ def scores(doc: Doc, response: str) -> dict[str, float]:
 
 
 def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
-    """What the mean over sub-tasks is computed from."""
     return {"macro": {"group": doc["subtask"], "score": scores["score"]}}
 
 
 def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """``rows``: what ``details`` gave for every sample."""
     return {"macro": macro([row["macro"] for row in rows])}

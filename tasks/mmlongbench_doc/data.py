@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -39,7 +40,7 @@ class Question(TypedDict):
     pages: list[int]  # of the evidence, from 0 (the file counts from 1); what cannot be a page is left out
 
 
-def expected() -> list[tuple[str, str]]:
+def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The files that ``records`` and the media need, with what they are."""
     return [
         (f"{SAMPLES} or {TABLES}", "questions (as in the code repository, or in the Hugging Face set)"),
@@ -51,7 +52,7 @@ def expected() -> list[tuple[str, str]]:
     ]
 
 
-def records(source: Source) -> list[Doc]:
+def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
     """One record a question, in the order of the file."""
     name, samples = _samples(source)
     docs = []
@@ -59,7 +60,7 @@ def records(source: Source) -> list[Doc]:
         group = str(sample.get("doc_id", index)) if isinstance(sample, dict) else str(index)
         where = f"{source.where(name)}: record {index}"
         docs.append(read_doc(source.place, str(index), group, where, partial(_record, sample)))
-    return docs
+    return [doc | dict(options) for doc in docs]
 
 
 def _samples(source: Source) -> tuple[str, list[Any]]:
@@ -102,9 +103,9 @@ def document(doc: Doc) -> Path:
         raise
 
 
-def pages(doc: Doc, dpi: int = DPI, most: int | None = None) -> tuple[Image, ...]:
-    """The first ``most`` pages (None: all) of the record's document, at ``dpi``."""
-    return pdf_pages(document(doc), dpi, most)
+def pages(doc: Doc) -> tuple[Image, ...]:
+    """The first ``max_pages`` pages (None: all) of the record's document, at its ``dpi``."""
+    return pdf_pages(document(doc), doc.get("dpi", DPI), doc.get("max_pages"))
 
 
 @lru_cache(maxsize=8)
@@ -130,13 +131,13 @@ def _layouts(root: str) -> dict[tuple[str, str], tuple[str, Any]]:
     return layouts
 
 
-def regions(doc: Doc, most: int | None = None) -> list[Region]:
+def regions(doc: Doc) -> list[Region]:
     """MMDocIR's boxes for the same document and question; else the whole evidence pages.
 
-    Pages that the document does not have, or that lie beyond the first ``most``, are left out.
+    Pages that the document does not have, or that are not shown, are left out.
     """
     count = page_count(document(doc))
-    shown = count if most is None else min(count, most)
+    shown = min(count, doc.get("max_pages") or count)
     where, layouts = _layouts(doc["root"]).get((doc["document"], doc["question"]), ("", []))
     with fields_of(f"{where}: layout_mapping of {doc['question']!r}"):
         boxes = layout_regions([layout(item) for item in items({"layout_mapping": layouts}, "layout_mapping")], shown)

@@ -7,11 +7,12 @@ from functools import lru_cache
 from typing import Any
 
 from coreheads.media.pdf import page_count
-from coreheads.regions import Region
 from coreheads.tasks.mmlongbench_doc import data, extraction
+from coreheads.tasks.mmlongbench_doc.data import expected, records, regions
 from coreheads.tasks.mmlongbench_doc.scoring import NOT_ANSWERABLE, accuracy_f1, score_answer
 from coreheads.tasks.reading.documents import Doc, Messages, labelled, text, user_turn
-from coreheads.tasks.reading.sources import Source
+
+__all__ = ["expected", "records", "regions"]
 
 PROMPT = (
     "These are the pages of a document. Answer this question about it with a number, a few words or a list: "
@@ -20,35 +21,19 @@ PROMPT = (
 )
 
 
-def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return data.expected()
-
-
-def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
-    return [doc | dict(options) for doc in data.records(source)]
-
-
 def variant(options: Mapping[str, Any]) -> str:
     """How the short answer is found in the response, and which pages are shown: what a figure must be quoted with."""
     how = extraction.RULES if options["extractor"] is None else f"extractor {options['extractor']}"
     return f"{how}, up to {options['max_pages']} pages at {options['dpi']} dpi"
 
 
-def prompt(doc: Doc) -> str:
-    return PROMPT.format(question=doc["question"])
-
-
 def messages(doc: Doc) -> Messages:
-    pages = data.pages(doc, doc["dpi"], doc["max_pages"])
-    return user_turn(*labelled({f"Page {number}": page for number, page in enumerate(pages, 1)}), text(prompt(doc)))
+    pages = {f"Page {number}": page for number, page in enumerate(data.pages(doc), 1)}
+    return user_turn(*labelled(pages), text(PROMPT.format(question=doc["question"])))
 
 
 def query(doc: Doc) -> str:
     return str(doc["question"])
-
-
-def regions(doc: Doc) -> list[Region]:
-    return data.regions(doc, doc["max_pages"])
 
 
 def problems(doc: Doc) -> list[str]:
@@ -87,5 +72,4 @@ def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, A
 
 
 def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """``rows``: what ``details`` gave for every sample."""
     return {"f1": accuracy_f1([row["f1"] for row in rows])[1]}

@@ -36,10 +36,10 @@ def unpacked(source: Source, names: Iterable[str]) -> Path:
     for name in names:
         marker = root / ".unpacked" / name.replace("/", "--")
         if not marker.is_dir():
-            files = _parts(source, name)
-            if not files:
+            parts = [file for file in source.names(f"{name}*") if file == name or _ENDING.fullmatch(file[len(name) :])]
+            if not parts:
                 raise UserError(f"{source.where(name)}: no such file or archive; give --data-root with a local copy")
-            _place(files, root / Path(name).parent, name, source)
+            _place([source.file(file, "an archive") for file in parts], root / Path(name).parent, name, source)
             build_once(marker, lambda folder: None)
     return root
 
@@ -49,29 +49,25 @@ def place(source: Source) -> Path:
     return cache_folder("hub") / source.repository[0].replace("/", "--")
 
 
-def _parts(source: Source, name: str) -> list[Path]:
-    names = [file for file in source.names(f"{name}*") if file == name or _ENDING.fullmatch(file[len(name) :])]
-    return [source.file(file, "an archive") for file in sorted(names)]
-
-
 def _place(files: Sequence[Path], folder: Path, name: str, source: Source) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     folder.mkdir(parents=True, exist_ok=True)
+    size = sum(file.stat().st_size for file in files)
+    room = limits.ARCHIVE_FREE + limits.ARCHIVE_RATIO * size
     print(f"unpacking {source.where(name)} into {folder}", file=sys.stderr)
     try:
         if files[0].suffix == ".zip":
             with zipfile.ZipFile(files[0]) as archive:
-                _extract_zip(archive, folder, _room(files))
+                _extract_zip(archive, folder, room)
         elif _ENDING.search(files[0].name):
-            total = sum(file.stat().st_size for file in files)
             with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-                job = bar.add_task(f"unpacking {name}", total=total)
+                job = bar.add_task(f"unpacking {name}", total=size)
                 stream: Any = _Joined(files, lambda count: bar.advance(job, count))
                 with tarfile.open(fileobj=stream, mode="r|*") as archive:
-                    _extract_tar(archive, folder, _room(files))
+                    _extract_tar(archive, folder, room)
         else:
             shutil.copyfile(files[0], folder / Path(name).name)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, RuntimeError, zlib.error) as error:
@@ -80,13 +76,8 @@ def _place(files: Sequence[Path], folder: Path, name: str, source: Source) -> No
         raise UserError(f"{folder}: cannot be written ({error.strerror or error}), expected room to unpack") from None
 
 
-def _room(files: Sequence[Path]) -> int:
-    """How many bytes the archive may hold."""
-    return limits.ARCHIVE_FREE + limits.ARCHIVE_RATIO * sum(file.stat().st_size for file in files)
-
-
 def _extract_zip(archive: zipfile.ZipFile, folder: Path, room: int) -> None:
-    """ValueError for members that are too many or too large, or whose names lead out of the folder."""
+    """ValueError for more members or bytes (``room``) than may be, and for names that lead out of the folder."""
     members = archive.infolist()
     limits.check(len(members), limits.ARCHIVE_MEMBERS, "members")
     limits.check(sum(member.file_size for member in members), room, "bytes in it")

@@ -37,9 +37,8 @@ def fields_of(where: str) -> Iterator[None]:
     except KeyError as error:
         raise BadSample(f"{where}: field {error} is missing") from None
     except OSError as error:
-        raise BadSample(
-            f"{where}: {error.filename or 'a file'} cannot be read ({error.strerror or one_line(error)})"
-        ) from None
+        name, why = error.filename or "a file", error.strerror or one_line(error)
+        raise BadSample(f"{where}: {name} cannot be read ({why})") from None
     except (ValueError, SyntaxError) as error:
         raise BadSample(f"{where}: {one_line(error)}") from None
     except (TypeError, AttributeError, IndexError, ArithmeticError, RecursionError, MemoryError) as error:

@@ -17,7 +17,7 @@ from coreheads.errors import UserError, brief
 
 def json_file(path: Path) -> Any:
     """The content of a JSON file. UserError names file and line of what is not JSON, or not UTF-8."""
-    return _parsed(_content(path), f"{path}: ", 0)
+    return json_line(_content(path), path, 0)
 
 
 def json_list(path: Path) -> list[Any]:
@@ -35,11 +35,6 @@ def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
             yield number, json_line(line, path, number)
 
 
-def json_line(line: bytes, path: Path | str, number: int) -> Any:
-    """One line of a JSON-lines file; UserError names file and line where it is not JSON."""
-    return _parsed(line, f"{path}: line {number} ", number)
-
-
 def _content(path: Path) -> bytes:
     try:
         limits.check_file(path, limits.JSON_BYTES)
@@ -50,8 +45,9 @@ def _content(path: Path) -> bytes:
         raise UserError(f"{path}: {error}") from None
 
 
-def _parsed(data: bytes, where: str, line: int) -> Any:
-    """line: the number that ``where`` names already; 0 is none."""
+def json_line(data: bytes, path: Path | str, line: int) -> Any:
+    """One line of a JSON-lines file, or with ``line`` 0 a whole file; UserError names both where it is not JSON."""
+    where = f"{path}: line {line} " if line else f"{path}: "
     try:
         return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -84,6 +80,11 @@ def _checked(what: str, fits: Callable[[Any], bool]) -> Callable[[Any, str], Any
     return check
 
 
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def is_number(value: Any) -> bool:
     """Whether it is a finite number; texts, true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
@@ -91,18 +92,15 @@ def is_number(value: Any) -> bool:
 
 words: Callable[[Any, str], str] = _checked("a text", lambda value: isinstance(value, str) and bool(value.strip()))
 items: Callable[[Any, str], list[Any]] = _checked("a list", lambda value: isinstance(value, list))  # may be empty
-whole: Callable[[Any, str], int] = _checked(
-    "a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)
-)
+whole: Callable[[Any, str], int] = _checked("a whole number", is_whole)
 positive: Callable[[Any, str], float] = _checked("a number above 0", lambda value: is_number(value) and value > 0)
 
 
 def numbers(record: Any, name: str, count: int) -> list[Any]:
     """A list of so many numbers, such as a box's."""
-    fits = _checked(
-        f"{count} numbers", lambda value: isinstance(value, list) and len(value) == count and all(map(is_number, value))
-    )
-    values: list[Any] = fits(record, name)
+    values = field(record, name)
+    if not isinstance(values, list) or len(values) != count or not all(map(is_number, values)):
+        raise ValueError(f"{name} is {brief(values)}, expected {count} numbers")
     return values
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from coreheads.errors import UserError
 
@@ -22,13 +22,8 @@ def fetch(repository: str, revision: str | None, name: str) -> Path | None:
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     try:
-        return Path(
-            _asked(
-                repository,
-                lambda: hf_hub_download(repository, name, repo_type="dataset", revision=revision),
-                passed=EntryNotFoundError,
-            )
-        )
+        with _asking(repository):
+            return Path(hf_hub_download(repository, name, repo_type="dataset", revision=revision))
     except LocalEntryNotFoundError:  # not "no such file", but "offline and not in the cache"
         raise UserError(f"hub:{repository}/{name}: cannot be reached and is not in the cache; {HELP}") from None
     except EntryNotFoundError:
@@ -41,7 +36,8 @@ def names(repository: str, revision: str | None) -> tuple[str, ...]:
     from huggingface_hub import HfApi
 
     try:
-        listed = _asked(repository, lambda: HfApi().list_repo_files(repository, repo_type="dataset", revision=revision))
+        with _asking(repository):
+            listed = HfApi().list_repo_files(repository, repo_type="dataset", revision=revision)
     except UserError:
         listed = _cached(repository, revision)
         if not listed:
@@ -54,15 +50,9 @@ def count(repository: str, revision: str | None, pattern: str) -> int:
     return sum(matches(pattern, name) for name in set(_cached(repository, revision)))
 
 
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile("[^/]*".join(re.escape(part) for part in pattern.split("*")))
-
-
 def matches(pattern: str, name: str) -> bool:
     """Whether a relative name, or a folder it lies in, fits a pattern whose * stays in a folder."""
-    match = _compiled(pattern).match(name)
-    return match is not None and (match.end() == len(name) or name[match.end()] == "/")
+    return re.match("[^/]*".join(map(re.escape, pattern.split("*"))) + r"(?:/|\Z)", name) is not None
 
 
 def _cached(repository: str, revision: str | None) -> list[str]:
@@ -77,23 +67,22 @@ def _cached(repository: str, revision: str | None) -> list[str]:
     ]
 
 
-def _asked(repository: str, ask: Callable[[], Any], passed: type[Exception] | tuple[()] = ()) -> Any:
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+@contextmanager
+def _asking(repository: str) -> Iterator[None]:
+    """Turn whatever goes wrong into a UserError, but for a file that is not there."""
+    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError
 
     try:
-        return ask()
-    except passed:
+        yield
+    except EntryNotFoundError:
         raise
     except GatedRepoError:
-        raise UserError(
-            f"hub:{repository}: is gated; accept its terms on its page and log in with `hf auth login`, or {HELP}"
-        ) from None
+        problem = "is gated; accept its terms on its page and log in with `hf auth login`, or"
     except RepositoryNotFoundError:
-        raise UserError(
-            f"hub:{repository}: no such data set, or it needs a login (`hf auth login`); or {HELP}"
-        ) from None
+        problem = "no such data set, or it needs a login (`hf auth login`); or"
     except Exception as error:  # whatever the client's HTTP library raises, which has changed between its versions
         first = str(error).strip().splitlines()
-        raise UserError(
-            f"hub:{repository}: cannot be reached ({first[0] if first else type(error).__name__}); {HELP}"
-        ) from None
+        problem = f"cannot be reached ({first[0] if first else type(error).__name__});"
+    else:
+        return
+    raise UserError(f"hub:{repository}: {problem} {HELP}")

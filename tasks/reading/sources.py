@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from coreheads.errors import BadSample
@@ -41,19 +42,14 @@ class Source:
 
     def file(self, name: str, what: str) -> Path:
         """The file on this machine; BadSample names it and ``what`` was expected where it is not there."""
-        path = hub.fetch(*self.repository, name) if self.is_hub else self._local(name, what)
-        if path is None:
-            raise BadSample(f"{self.where(name)}: not there, expected {what}")
-        return path
-
-    def _local(self, name: str, what: str) -> Path | None:
-        path = Path(self.place) / name
         try:
-            if path.is_dir():
-                raise BadSample(f"{self.where(name)}: is a folder, expected {what}")
-            return path if path.is_file() else None
+            path = hub.fetch(*self.repository, name) if self.is_hub else Path(self.place) / name
+            if path is not None and path.is_file():
+                return path
+            wrong = "is a folder" if path is not None and path.is_dir() else "not there"
         except OSError as error:
-            raise BadSample(f"{self.where(name)}: cannot be opened ({error.strerror}), expected {what}") from None
+            wrong = f"cannot be opened ({error.strerror})"
+        raise BadSample(f"{self.where(name)}: {wrong}, expected {what}")
 
     def names(self, pattern: str) -> list[str]:
         """Relative names of the files that match a pattern such as ``data/*.parquet``, sorted; * stays in a folder."""
@@ -61,8 +57,42 @@ class Source:
             return [name for name in hub.names(*self.repository) if hub.matches(pattern, name)]
         return sorted(str(path.relative_to(self.place)) for path in Path(self.place).glob(pattern))
 
-    def present(self, pattern: str) -> bool:
-        """Whether a file or folder that matches is on this machine; asks no network."""
-        if self.is_hub:
-            return hub.count(*self.repository, pattern) > 0
-        return any(True for _ in Path(self.place).glob(pattern))
+    def count(self, pattern: str) -> int:
+        """How many files, or folders in a folder, that match are on this machine; asks no network."""
+        return hub.count(*self.repository, pattern) if self.is_hub else sum(1 for _ in Path(self.place).glob(pattern))
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A file or folder that a task reads.
+
+    Attributes:
+        place: Where it is looked for.
+        name: Below that place: a name, or patterns with * in them, " or " between alternatives.
+        what: What it is; begins with "optional" where the task can do without it.
+    """
+
+    place: Source
+    name: str
+    what: str
+
+    @property
+    def path(self) -> str:
+        return self.place.where(self.name)
+
+    @property
+    def optional(self) -> bool:
+        return self.what.startswith("optional")
+
+    @property
+    def present(self) -> bool:
+        """Whether it is on this machine."""
+        return self._count > 0
+
+    def count(self) -> int | None:
+        """How many of a pattern with * in it are there; None of a single name."""
+        return self._count if "*" in self.name else None
+
+    @cached_property
+    def _count(self) -> int:
+        return sum(map(self.place.count, self.name.split(" or ")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -37,14 +38,14 @@ class Expression(TypedDict):
     row: int  # of that file, from 0
 
 
-def expected(split: str) -> list[tuple[str, str]]:
+def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The files that ``records`` reads, with what they are."""
     return [(f"data/{split}-*.parquet", "regions with their images")]
 
 
 def records(source: Source, split: str) -> list[Doc]:
     """One record an expression, in the order of the files; images stay unread."""
-    ((pattern, what),) = expected(split)
+    ((pattern, what),) = expected(split, {})
     names = source.names(pattern)
     if not names:
         raise UserError(f"{source.where(pattern)}: not there, expected {what}")
@@ -104,12 +105,8 @@ def size(doc: Doc) -> tuple[int, int]:
     usable(doc)
     width, height = _size(doc["root"], doc["parquet"], doc["row"])
     x0, y0, x1, y1 = doc["box"]
-    if (
-        min(x0, y0) < -EDGE
-        or x1 > width + EDGE
-        or y1 > height + EDGE
-        or area(fraction_of(doc["box"], width, height)) <= 0
-    ):
+    inside = min(x0, y0) >= -EDGE and x1 <= width + EDGE and y1 <= height + EDGE
+    if not inside or area(fraction_of(doc["box"], width, height)) <= 0:
         raise BadSample(f"{_where(doc)}: bbox ends at {[x0, y0, x1, y1]}, outside its image of {width} x {height}")
     return width, height
 

@@ -10,12 +10,12 @@ from coreheads.errors import UserError
 from coreheads.tasks.reading.documents import Doc, Messages, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.refcocog import data
-from coreheads.tasks.refcocog.data import regions
+from coreheads.tasks.refcocog.data import expected, regions
 from coreheads.tasks.refcocog.scoring import score
 from coreheads.tasks.scoring.boxes import fraction_of, read_box
 from coreheads.tasks.scoring.families import family_of, wording, written
 
-__all__ = ["regions"]
+__all__ = ["expected", "regions"]
 
 PROMPTS = {
     "qwen": 'Find what this expression describes: "{expression}". Give its bounding box as JSON: '
@@ -26,10 +26,6 @@ PROMPTS = {
     "Give its bounding box as [x1, y1, x2, y2], in {coordinates}.",
 }
 """Our own wording, in the form of answer that each family was trained to give."""
-
-
-def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return data.expected(split)
 
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:

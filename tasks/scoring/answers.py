@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_OPENING = re.compile(r"[\[{]")
 _ANSWER = re.compile(r"answer\s*:", re.IGNORECASE)
 
 
@@ -16,16 +17,13 @@ def json_values(response: str) -> Iterator[Any]:
     """The outermost JSON objects and arrays of a response, in order; what is no JSON is passed over."""
     decoder = json.JSONDecoder()
     position = 0
-    while position < len(response):
-        if response[position] in "[{":
-            try:
-                value, position = decoder.raw_decode(response, position)
-            except (ValueError, RecursionError):
-                position += 1
-                continue
-            yield value
+    while opening := _OPENING.search(response, position):
+        try:
+            value, position = decoder.raw_decode(response, opening.start())
+        except (ValueError, RecursionError):
+            position = opening.end()
         else:
-            position += 1
+            yield value
 
 
 def number(value: Any) -> float | None:
@@ -46,8 +44,8 @@ def numbers(value: Any, count: int) -> list[float] | None:
     """A list of exactly ``count`` finite numbers, else None."""
     if not isinstance(value, list) or len(value) != count:
         return None
-    values = [number(part) for part in value]
-    return None if any(part is None for part in values) else [part for part in values if part is not None]
+    values = [known for part in value if (known := number(part)) is not None]
+    return values if len(values) == count else None
 
 
 def box_of(item: Any) -> list[float] | None:
@@ -59,5 +57,4 @@ def box_of(item: Any) -> list[float] | None:
 
 def after_answer(response: str) -> str:
     """What follows the last "Answer:", or the whole response."""
-    ends = [match.end() for match in _ANSWER.finditer(response)]
-    return response[ends[-1] if ends else 0 :].strip()
+    return _ANSWER.split(response)[-1].strip()

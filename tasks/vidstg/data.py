@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from coreheads.errors import BadSample, UserError, brief
+from coreheads.media.images import from_frame
+from coreheads.media.video import read_frames
 from coreheads.regions import Box, Region
 from coreheads.tasks.reading.documents import Doc, fields_of, read_doc, usable
 from coreheads.tasks.reading.fields import field, is_number, items, json_file, json_list, label, positive, whole, words
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.boxes import fraction_of
+from coreheads.tasks.vidstg.scoring import sampled_frames, thinned
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 VIDOR = {"train": "training", "val": "training", "test": "validation"}
 """VidSTG's test videos are VidOR's validation videos."""
@@ -37,7 +44,7 @@ class Sentence(Segment):
     vidor: str  # the folder of VidOR's boxes
 
 
-def expected(split: str) -> list[tuple[str, str]]:
+def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The files that ``records`` and the media need, with what they are."""
     return [
         (_annotations(split), "VidSTG's captions and questions"),
@@ -174,3 +181,38 @@ def regions(doc: Doc) -> list[Region]:
             runs.append((frame, frame + 1, box))
     fps = doc["fps"]
     return [Region(media=0, box=box_of(doc, corners), start=start / fps, end=end / fps) for start, end, corners in runs]
+
+
+def scored_frames(doc: Doc) -> list[int]:
+    """The frames that count: TubeDETR's, whose clip ends before the segment's last frame."""
+    first, end = doc["segment"]
+    return sampled_frames(first, end - 1, doc["fps"])
+
+
+def shown_frames(doc: Doc, most: int) -> list[int]:
+    """At most ``most`` of the scored frames, evenly."""
+    return thinned(scored_frames(doc), most)
+
+
+def seconds(doc: Doc, frame: float) -> float:
+    """Seconds of a native frame, from the segment's beginning."""
+    return float(frame - doc["segment"][0]) / float(doc["fps"])
+
+
+def pictures(doc: Doc, most: int, side: int) -> list[Image]:
+    """The shown frames, at most ``side`` pixels on their longer side; BadSample for a video that has them not."""
+    return list(_pictures(str(video_path(doc)), tuple(shown_frames(doc, most)), doc["frame_count"], side))
+
+
+@lru_cache(maxsize=2)
+def _pictures(path: str, frames: tuple[int, ...], frame_count: int, side: int) -> tuple[Image, ...]:
+    # kept, so that the sentences about one segment show the very same pictures
+    def pick(total: int) -> tuple[int, ...]:
+        if frames[-1] >= total:
+            raise BadSample(f"{path}: has {total} frames, expected the {frame_count} of the annotation")
+        return frames
+
+    shown = [from_frame(frame) for frame in read_frames(Path(path), pick)]
+    for picture in shown:
+        picture.thumbnail((side, side))
+    return tuple(shown)

@@ -18,18 +18,18 @@ RATE, MOST = 5.0, 200
 _SECONDS = re.compile(r"#\s*(\d+)\s*#\s*(\d+)")
 
 
-def sampled_frames(start: int, end: int, fps: float, rate: float = RATE, most: int = MOST) -> list[int]:
-    """The native frames of [start, end) that are looked at: ``rate`` a second, at most ``most`` in all.
+def sampled_frames(start: int, end: int, fps: float) -> list[int]:
+    """The native frames of [start, end) that are looked at: ``RATE`` a second, at most ``MOST`` in all.
 
-    A frame is taken when it opens a new slot of 1/rate seconds, counted from the video's beginning; too many are
-    thinned evenly. Videos slower than ``rate`` give all their frames (TubeDETR refuses them).
+    A frame is taken when it opens a new slot of 1/RATE seconds, counted from the video's beginning; too many are
+    thinned evenly. Videos slower than ``RATE`` give all their frames (TubeDETR refuses them).
     """
-    ratio = rate / fps
+    ratio = RATE / fps
     frames = [start]
     for frame in range(start, end):
         if int(frames[-1] * ratio) < int(frame * ratio):
             frames.append(frame)
-    return thinned(frames, most)
+    return thinned(frames, MOST)
 
 
 def thinned(frames: Sequence[int], most: int) -> list[int]:

@@ -11,8 +11,11 @@ from coreheads.tasks.reading.documents import Doc, Messages, labelled, text, use
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.boxes import scaled
 from coreheads.tasks.scoring.families import wording, written
-from coreheads.tasks.vidstg import data, frames
+from coreheads.tasks.vidstg import data
+from coreheads.tasks.vidstg.data import expected
 from coreheads.tasks.vidstg.scoring import at_times, read_tube, score_tube
+
+__all__ = ["expected"]
 
 PROMPT = (
     "These are frames of a video, each with its time. {sentence} Say when the event begins and ends, in seconds, and "
@@ -32,10 +35,6 @@ METRICS = {"m_viou": "viou", "m_tiou": "tiou", "viou_0.3": "viou_0.3", "viou_0.5
 """The task's names of what ``score_tube`` returns."""
 
 
-def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return data.expected(split)
-
-
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
     form = options["form"]
     added = {"frames": options["frames"], "side": options["side"]}
@@ -43,17 +42,14 @@ def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]
     return [doc for doc in docs if form is None or doc.get("form", form) == form]
 
 
-def prompt(doc: Doc) -> str:
-    sentence = SENTENCES[doc["form"]].format(description=doc["description"])
-    return PROMPT.format(sentence=sentence, what=WHAT[doc["form"]], coordinates=wording(doc["family"]))
-
-
 def messages(doc: Doc) -> Messages:
     data.tube(doc)  # what cannot be scored need not be asked
-    shown = frames.shown_frames(doc, doc["frames"])
-    labels = [f"{frames.seconds(doc, frame):.2f} s" for frame in shown]
-    pictures = frames.pictures(doc, doc["frames"], doc["side"])
-    return user_turn(*labelled(dict(zip(labels, pictures, strict=True))), text(prompt(doc)))
+    shown = data.shown_frames(doc, doc["frames"])
+    labels = [f"{data.seconds(doc, frame):.2f} s" for frame in shown]
+    pictures = data.pictures(doc, doc["frames"], doc["side"])
+    sentence = SENTENCES[doc["form"]].format(description=doc["description"])
+    prompt = PROMPT.format(sentence=sentence, what=WHAT[doc["form"]], coordinates=wording(doc["family"]))
+    return user_turn(*labelled(dict(zip(labels, pictures, strict=True))), text(prompt))
 
 
 def query(doc: Doc) -> str:
@@ -65,7 +61,7 @@ def regions(doc: Doc) -> list[Region]:
     boxes = data.tube(doc)
     return [
         Region(media=index, box=data.box_of(doc, boxes[frame]))
-        for index, frame in enumerate(frames.shown_frames(doc, doc["frames"]))
+        for index, frame in enumerate(data.shown_frames(doc, doc["frames"]))
         if frame in boxes
     ]
 
@@ -73,26 +69,26 @@ def regions(doc: Doc) -> list[Region]:
 def target(doc: Doc) -> str:
     """The true span, and the true box at every scored frame."""
     boxes = data.tube(doc)
-    scored = [frame for frame in frames.scored_frames(doc) if frame in boxes]
+    scored = [frame for frame in data.scored_frames(doc) if frame in boxes]
     entries = []
     for frame in scored:
         x0, y0, x1, y1 = boxes[frame]
         part = (x0 / doc["width"], y0 / doc["height"], x1 / doc["width"], y1 / doc["height"])
-        entries.append({"time": round(frames.seconds(doc, frame), 2), "bbox_2d": written(part, doc["family"])})
-    start, end = (round(frames.seconds(doc, frame), 3) for frame in doc["span"])
+        entries.append({"time": round(data.seconds(doc, frame), 2), "bbox_2d": written(part, doc["family"])})
+    start, end = (round(data.seconds(doc, frame), 3) for frame in doc["span"])
     return json.dumps({"start": start, "end": end, "boxes": entries})
 
 
 def scores(doc: Doc, response: str) -> dict[str, float]:
     """By ``score_tube``; the names that end in the sentence's form are means over that form alone."""
     said = read_tube(response, doc["family"])
-    scored = frames.scored_frames(doc)
+    scored = data.scored_frames(doc)
     span, boxes = (0.0, 0.0), {}
     if said is not None:
         first, fps = doc["segment"][0], doc["fps"]
         span = (first + said[0][0] * fps, first + said[0][1] * fps)
         if said[1]:
-            shown = at_times(said[1], [frames.seconds(doc, frame) for frame in scored])
+            shown = at_times(said[1], [data.seconds(doc, frame) for frame in scored])
             boxes = {f: scaled(box, doc["width"], doc["height"]) for f, box in zip(scored, shown, strict=True)}
     result = score_tube(doc["span"], data.tube(doc), span, boxes, scored)
     values = {name: result[key] for name, key in METRICS.items()}

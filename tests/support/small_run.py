@@ -36,7 +36,7 @@ def make_data(folder: Path) -> Path:
     from coreheads.tasks.mini.sizes import Sizes
 
     sizes = Sizes(refcocog=(4, 8), mmdocir=(4, 8))
-    return ensure(["refcocog", "mmdocir"], sizes=sizes, cache=folder, progress=False)
+    return ensure(["refcocog", "mmdocir"], sizes=sizes, cache=folder)
 
 
 def config(model: Path, data: Path, out: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from coreheads.tasks.mini import data
 def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """$XDG_CACHE_HOME of a user whose mini data is small."""
     home = tmp_path_factory.mktemp("cache")
-    data.ensure(sizes=SMALL, cache=home / "coreheads" / "mini", progress=False)
+    data.ensure(sizes=SMALL, cache=home / "coreheads" / "mini")
     return home
 
 
@@ -26,7 +26,7 @@ def small(small_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Makes the small data the default; the folder that ``ensure()`` gives."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(small_cache))
     monkeypatch.setattr(data, "Sizes", lambda: SMALL)
-    return data.ensure(progress=False)
+    return data.ensure()
 
 
 @pytest.fixture

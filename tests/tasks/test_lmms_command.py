@@ -29,7 +29,7 @@ Table = dict[tuple[str, str], str]
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data root with a little mini data, and a real layout in which one record cannot be scored."""
-    folder = data.ensure(["refcocog", "mlvu"], sizes=SMALL, cache=tmp_path_factory.mktemp("data"), progress=False)
+    folder = data.ensure(["refcocog", "mlvu"], sizes=SMALL, cache=tmp_path_factory.mktemp("data"))
     trees.mlvu_dev(folder)
     return folder
 

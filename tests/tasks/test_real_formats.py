@@ -157,7 +157,7 @@ def test_real_vidstg(fixtures: Path, tmp_path: Path) -> None:
 
 def test_real_mmdocir(fixtures: Path, tmp_path: Path) -> None:
     shutil.copy(fixtures / "mmdocir/MMDocIR_annotations_slice.jsonl", tmp_path / mmdocir_data.ANNOTATIONS)
-    docs = mmdocir_data.records(Source(str(tmp_path)))
+    docs = mmdocir_data.records(Source(str(tmp_path)), "all", {})
     assert len(docs) == 48
     assert docs[0]["rows"] == [18196, 18219]
     (region,) = mmdocir_data.layout_regions(docs[0]["layouts"])
@@ -169,19 +169,21 @@ def test_real_mmlongbench_doc(fixtures: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     shutil.copy(fixtures / "mmlongbench_doc/samples_slice.json", tmp_path / "data/samples.json")
     shutil.copytree(fixtures / "mmlongbench_doc/documents", tmp_path / "data/documents")
-    docs = mmlongbench_data.records(Source(str(tmp_path)))
+    docs = mmlongbench_data.records(Source(str(tmp_path)), "all", {})
     assert len(docs) == 50
     assert docs[0]["pages"] == [4]
     with pytest.raises(BadSample, match=r"PH_2016.*not there"):
         mmlongbench_data.pages(docs[0])
     paper = [doc for doc in docs if doc["document"] == "2023.acl-long.386.pdf"]
-    assert len(mmlongbench_data.pages(paper[0], 72)) == 24
-    assert len(mmlongbench_data.pages(paper[0], 72, most=3)) == 3
+    assert len(mmlongbench_data.pages(paper[0] | {"dpi": 72})) == 24
+    assert len(mmlongbench_data.pages(paper[0] | {"dpi": 72, "max_pages": 3})) == 3
     evidence = [doc for doc in paper if doc["pages"]]
     assert evidence
     for doc in evidence:
         assert mmlongbench_data.regions(doc) == [Region(media=page) for page in doc["pages"]]
-        assert mmlongbench_data.regions(doc, most=1) == [Region(media=page) for page in doc["pages"] if page < 1]
+        assert mmlongbench_data.regions(doc | {"max_pages": 1}) == [
+            Region(media=page) for page in doc["pages"] if page < 1
+        ]
     shutil.copy(fixtures / "mmdocir/MMDocIR_annotations_slice.jsonl", tmp_path / mmdocir_data.ANNOTATIONS)
     mmlongbench_data._layouts.cache_clear()
     boxed = [doc for doc in evidence if all(region.box for region in mmlongbench_data.regions(doc))]
@@ -214,7 +216,7 @@ def test_real_mlvu(fixtures: Path, tmp_path: Path) -> None:
     (tmp_path / "json").mkdir()
     for path in (fixtures / "mlvu").glob("*.json"):
         shutil.copy(path, tmp_path / "json")
-    docs = mlvu_data.records(Source(str(tmp_path)))
+    docs = mlvu_data.records(Source(str(tmp_path)), "dev", {})
     bad = [doc for doc in docs if "bad" in doc]
     assert len(bad) == 2  # published so: an answer that is none of the candidates
     assert all("expected one of the candidates" in doc["bad"] for doc in bad)

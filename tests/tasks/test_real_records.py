@@ -15,7 +15,7 @@ from coreheads.regions import Region
 from coreheads.tasks import registry
 from coreheads.tasks.mmlongbench import data as mmlongbench_data
 from coreheads.tasks.mmlongbench.scoring import score
-from coreheads.tasks.vidstg import frames
+from coreheads.tasks.vidstg import data as vidstg_data
 
 
 def test_real_refcocog_boxes(fixtures: Path, tmp_path: Path) -> None:
@@ -76,19 +76,19 @@ def test_a_real_videos_frames(fixtures: Path, tmp_path: Path) -> None:
     assert len(docs) == 10
     clip = open_clip(base / "vidor/video/0001/8670554760.mp4")
     for doc in {tuple(doc["segment"]): doc for doc in docs}.values():
-        shown = frames.shown_frames(doc, 8)
+        shown = vidstg_data.shown_frames(doc, 8)
         first, end = doc["segment"]
         assert first == shown[0]
         assert shown[-1] < end - 1  # TubeDETR's clip ends before the segment's last frame
-        pictures = frames.pictures(doc, 8, 640)
+        pictures = vidstg_data.pictures(doc, 8, 640)
         assert np.array_equal(np.stack([np.asarray(picture) for picture in pictures]), clip.read(shown))
         # at 29.97 frames a second, 5 scored: every sixth frame, now and then the fifth
-        steps = {later - before for before, later in pairwise(frames.scored_frames(doc))}
+        steps = {later - before for before, later in pairwise(vidstg_data.scored_frames(doc))}
         assert steps <= {1, 2, 3, 4, 5, 6}
         assert 6 in steps
     half = next(doc for doc in docs if doc["segment"] == [132, 332])
-    assert frames.seconds(half, 132) == 0.0
-    assert frames.seconds(half, half["span"][0]) == pytest.approx(56 / 29.97, abs=1e-3)
+    assert vidstg_data.seconds(half, 132) == 0.0
+    assert vidstg_data.seconds(half, half["span"][0]) == pytest.approx(56 / 29.97, abs=1e-3)
 
 
 def test_a_real_tube_in_the_shown_frames(fixtures: Path, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_real_tube_in_the_shown_frames(fixtures: Path, tmp_path: Path) -> None
     known = [doc for doc in docs if doc["vid"] in ("2793806282", "11566930393")]
     assert len(known) == 11
     for doc in known:
-        shown = frames.shown_frames(doc, doc["frames"])
+        shown = vidstg_data.shown_frames(doc, doc["frames"])
         inside = [place for place, frame in enumerate(shown) if doc["span"][0] <= frame < doc["span"][1]]
         regions = task.regions(doc)
         assert [region.media for region in regions] == inside

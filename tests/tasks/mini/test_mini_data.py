@@ -37,7 +37,7 @@ def hashes(root: Path) -> dict[str, str]:
 
 
 def test_made_twice_it_is_the_same(small: Path, tmp_path: Path) -> None:
-    again = data.ensure(sizes=SMALL, cache=tmp_path, progress=False)
+    again = data.ensure(sizes=SMALL, cache=tmp_path)
     assert again.name == small.name
     assert hashes(again) == hashes(small)
 
@@ -48,7 +48,7 @@ def test_sizes_have_their_own_folder() -> None:
 
 def test_what_is_there_is_not_made_again(small: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in small.rglob("*")}
-    data.ensure(progress=False)
+    data.ensure()
     assert {path: path.stat().st_mtime_ns for path in small.rglob("*")} == before
 
 
@@ -60,17 +60,17 @@ def test_a_crash_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(mlvu, "write_json", fail)
     with pytest.raises(KeyboardInterrupt):
-        data.ensure(["mlvu"], sizes=SMALL, cache=tmp_path, progress=False)
+        data.ensure(["mlvu"], sizes=SMALL, cache=tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     monkeypatch.undo()
-    assert (data.ensure(["mlvu"], sizes=SMALL, cache=tmp_path, progress=False) / "mlvu" / data.MARKER).is_file()
+    assert (data.ensure(["mlvu"], sizes=SMALL, cache=tmp_path) / "mlvu" / data.MARKER).is_file()
 
 
 def test_two_processes_at_once(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from coreheads.tasks.mini import data, sizes;"
         "small = sizes.Sizes(mlvu=(4, 8));"
-        "print(data.ensure(['mlvu'], sizes=small, cache=Path(sys.argv[1]), progress=False))"
+        "print(data.ensure(['mlvu'], sizes=small, cache=Path(sys.argv[1])))"
     )
     running = [
         subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -258,5 +258,5 @@ def test_evidence_stays_when_mmdocir_is_absent(small: Path, tmp_path: Path) -> N
     (tmp_path / "data").mkdir()
     (tmp_path / "data/samples.json").write_text(json.dumps(samples[:1]))
     shutil.copytree(small / "mmlongbench_doc/test/data/documents", tmp_path / "data/documents")
-    (doc,) = source.records(Source(str(tmp_path)))
+    (doc,) = source.records(Source(str(tmp_path)), "all", {})
     assert source.regions(doc) == [Region(media=int(samples[0]["evidence_pages"].strip("[]")) - 1)]

@@ -36,7 +36,7 @@ def test_patterns(pattern: str, name: str, found: bool, tmp_path: Path) -> None:
     assert matches(pattern, name) is found
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).touch()
-    assert Source(str(tmp_path)).present(pattern) is found
+    assert Source(str(tmp_path)).count(pattern) == int(found)
 
 
 def test_a_missing_file_names_what_was_expected(tmp_path: Path) -> None:
@@ -124,8 +124,8 @@ def test_without_a_connection_the_cache_serves(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     source = Source("hub:a/b")
     assert source.names("data/*.parquet") == ["data/x.parquet"]
-    assert source.present("data/*.parquet")
-    assert not source.present("data/*.json")
+    assert source.count("data/*.parquet") == 1
+    assert source.count("data/*.json") == 0
     with pytest.raises(UserError, match="cannot be reached"):
         Source("hub:a/c").names("data/*.parquet")
 
