@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -13,18 +13,14 @@ if TYPE_CHECKING:
 
 
 def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    baseline: Annotated[Path, typer.Option(help="The baseline file.")],
-    update: Annotated[
-        bool, typer.Option("--update", help="Make this run the new baseline, and print what that changes.")
-    ] = False,
-    junit: Annotated[Path | None, typer.Option(help="Write the comparisons as a JUnit file too.")] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the comparisons, and every sample that got worse, as JSON too.")
-    ] = None,
-    github: Annotated[
-        bool, typer.Option("--github", help="In GitHub Actions: annotations, and a summary of the step.")
-    ] = False,
+    run: Path = typer.Argument(metavar="RUN", help="A run folder."),
+    baseline: Path = typer.Option(help="The baseline file."),
+    update: bool = typer.Option(False, "--update", help="Make this run the new baseline, and print what that changes."),
+    junit: Path | None = typer.Option(None, help="Write the comparisons as a JUnit file too."),
+    json_file: Path | None = typer.Option(
+        None, "--json", help="Write the comparisons, and every sample that got worse, as JSON too."
+    ),
+    github: bool = typer.Option(False, "--github", help="In GitHub Actions: annotations, and a summary of the step."),
 ) -> None:
     """Compare a run with a baseline: accuracy by sample, the ranking of the heads, speed and memory relative to dense.
 

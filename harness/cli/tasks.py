@@ -4,30 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
     from coreheads.tasks.task import Task
 
-DataRoot = Annotated[Path | None, typer.Option(help="The folder that holds benchmark data, <folder>/<benchmark>/...")]
-Split = Annotated[str, typer.Option(help="Of the task.")]
-Limit = Annotated[int | None, typer.Option(help="Look at so many records; default: all.", min=1)]
-Options = Annotated[
-    list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="An option of the task; may be repeated.")
-]
-
 
 def command(
-    name: Annotated[
-        str | None, typer.Argument(help="A task: show what it reads and what of it is there; or `validate`.")
-    ] = None,
-    checked: Annotated[str | None, typer.Argument(metavar="[NAME]", help="After `validate`: the task.")] = None,
-    data_root: DataRoot = None,
-    split: Split = "test",
-    limit: Limit = None,
-    option: Options = None,
+    name: str | None = typer.Argument(None, help="A task: show what it reads and what of it is there; or `validate`."),
+    checked: str | None = typer.Argument(None, metavar="[NAME]", help="After `validate`: the task."),
+    data_root: Path | None = typer.Option(None, help="The folder that holds benchmark data, <folder>/<benchmark>/..."),
+    split: str = typer.Option("test", help="Of the task."),
+    limit: int | None = typer.Option(None, help="Look at so many records; default: all.", min=1),
+    option: list[str] = typer.Option([], metavar="NAME=VALUE", help="An option of the task; may be repeated."),
     path: bool = typer.Option(False, "--path", help="Print only the folder to give to lmms-eval as --include_path."),
 ) -> None:
     """List the tasks; show one's files and options; or check its data record by record.
@@ -41,19 +32,21 @@ def command(
 
     coreheads tasks validate coreheads_mmdocir_page --data-root /data --limit 100
     """
+    from coreheads.config.parsing import set_values
     from coreheads.errors import UserError
     from coreheads.tasks import registry
 
+    options = set_values({}, option, flag="--option", example="dpi=72")
     if path:
         typer.echo(registry.path())
     elif name == "validate":
         if checked is None:
             raise UserError("tasks validate: no task is named, expected for example coreheads_refcocog")
-        _validate(checked, data_root, split, limit, option)
+        _validate(checked, data_root, split, limit, options)
     elif checked is not None:
         raise UserError(f"tasks {name} {checked}: expected one task, or validate and a task")
     elif name is not None:
-        _show(name, data_root, split, option)
+        _show(name, data_root, split, options)
     else:
         _list(data_root)
 
@@ -85,11 +78,10 @@ def _here(task: Task, data_root: Path | None) -> str:
     return "yes" if there == len(files) else "in part" if there else "no"
 
 
-def _show(name: str, data_root: Path | None, split: str, option: list[str] | None) -> None:
+def _show(name: str, data_root: Path | None, split: str, options: dict[str, Any]) -> None:
     from coreheads.tasks import registry
 
     task = registry.get(name)
-    options = _options(option)
     typer.echo(f"{task.name}: {task.summary}. Main score: {task.board_metric}. Splits: {', '.join(task.splits)}.")
     if task.no_regions:
         typer.echo(f"No heads can be found on it: {task.no_regions}.")
@@ -106,7 +98,7 @@ def _show(name: str, data_root: Path | None, split: str, option: list[str] | Non
         typer.echo(f"Where to get it, licence and size: {task.folder / 'README.md'}")
 
 
-def _validate(name: str, data_root: Path | None, split: str, limit: int | None, option: list[str] | None) -> None:
+def _validate(name: str, data_root: Path | None, split: str, limit: int | None, options: dict[str, Any]) -> None:
     import sys
 
     from rich.console import Console
@@ -124,7 +116,7 @@ def _validate(name: str, data_root: Path | None, split: str, limit: int | None, 
             job = bar.add_task(f"checking {name}", total=total)
             return lambda: bar.advance(job)
 
-        findings = validate(task, split, limit, data_root, _options(option), start)
+        findings = validate(task, split, limit, data_root, options, start)
     if findings.counts:
         table = Table(title=name, title_justify="left")
         for column in ("finding", "what", "records", "first"):
@@ -140,11 +132,3 @@ def _validate(name: str, data_root: Path | None, split: str, limit: int | None, 
         typer.echo(f"{findings.without_regions} of them name no region that is shown: heads are not looked for there.")
     if findings.counts:
         raise typer.Exit(2 if findings.unscored == findings.checked else 1)
-
-
-def _options(option: list[str] | None) -> dict[str, object]:
-    from coreheads.config.parsing import set_values
-
-    options: dict[str, object] = {}
-    set_values(options, option or (), flag="--option", example="dpi=72")
-    return options
