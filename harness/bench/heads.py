@@ -7,13 +7,15 @@ under one KV head; ``scattered`` is the worst case for the KV cache, in which ha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 from coreheads.adapters.patches.hybrid import Hybrid
+from coreheads.bench.settings import SPREADS, Settings
+from coreheads.bench.target import Target
 from coreheads.errors import UserError, nearest
 from coreheads.heads.selections import head_count
 from coreheads.heads.types import Heads
 
-SPREADS = ("clustered", "scattered")
 FIRST, LAST = 0.4, 0.9
 """The layers, as shares of the depth, that hold the heads of a clustered selection."""
 
@@ -66,3 +68,31 @@ class Entry:
     @property
     def name(self) -> str:
         return f"{self.selection} {100 * self.fraction:g} %, sink {self.patch.sink}, window {self.patch.window}"
+
+
+def entries(target: Target, settings: Settings) -> list[Entry]:
+    """What is compared with dense attention: every selection, fraction and (sink, window).
+
+    With a profile a selection is "top" of it; without one it is a spread. UserError for heads that the model lacks.
+    """
+    layers, heads, kv_heads = target.shape
+    profile = settings.heads
+    if profile is not None:
+        shape = {"layers": layers, "heads": heads, "kv_heads": kv_heads}
+        profile.check_model({"id": target.name, "model_type": target.model.config.model_type, **shape})
+    compared = []
+    for selection, fraction in product(settings.selections, settings.fractions):
+        if selection == "top" and profile is not None:
+            chosen = profile.top(fraction)
+        else:
+            chosen = spread(selection, fraction, layers, heads, kv_heads)
+        for sink, window in settings.patterns:
+            patch = Hybrid(chosen, sink, window, granularity=settings.granularity)
+            patch.check(target.model)
+            compared.append(Entry(selection, fraction, patch))
+    return compared
+
+
+def with_dense(target: Target, settings: Settings) -> dict[str, Hybrid | None]:
+    """The patches of all entries by name, after dense attention, which has none."""
+    return {"dense": None, **{entry.name: entry.patch for entry in entries(target, settings)}}

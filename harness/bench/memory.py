@@ -8,7 +8,7 @@ context, kernels' workspaces and the allocator's gaps, together some percent.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from coreheads.adapters.kernels import autotune, flash
 from coreheads.adapters.patches.hybrid import Hybrid
-from coreheads.bench.heads import Entry
-from coreheads.bench.settings import Plan
+from coreheads.bench.heads import with_dense
+from coreheads.bench.settings import Plan, Settings
 from coreheads.bench.target import Target
 from coreheads.doctor.memory import weight_bytes
 from coreheads.errors import UserError
@@ -87,19 +87,13 @@ def need(target: Target, tokens: int, plan: Plan, patch: Hybrid | None = None) -
         return Need(counted.peak, counted.now, counted.largest)
 
 
-def report(
-    target: Target,
-    contexts: Sequence[int],
-    compared: Sequence[Entry],
-    plan: Plan,
-    say: Callable[[str], None] = lambda line: None,
-) -> str:
+def report(target: Target, settings: Settings, say: Callable[[str], None]) -> str:
     """A table of GiB: weights, and at the peak of every context and variant, weights included."""
     from tabulate import tabulate
 
-    weights, lines = weight_bytes(target.model), []
-    patches: dict[str, Hybrid | None] = {"dense": None, **{entry.name: entry.patch for entry in compared}}
-    for tokens in sorted(contexts):
+    weights, plan, lines = weight_bytes(target.model), settings.plan, []
+    patches = with_dense(target, settings)
+    for tokens in sorted(settings.contexts):
         for name, patch in patches.items():
             counted = need(target, tokens, plan, patch)
             lines.append([f"{tokens:,}", name, f"{(weights + counted.peak) / GIB:.1f}", f"{counted.cache / GIB:.1f}"])

@@ -71,7 +71,7 @@ class Row(Condition):
     """``speedup`` over ``ceiling``."""
 
 
-def rows(condition: Condition, dense: Times, hybrid: Times, ceiling: Times, kernels: Mapping[str, str]) -> list[Row]:
+def rows_of(condition: Condition, dense: Times, hybrid: Times, ceiling: Times, kernels: Mapping[str, str]) -> list[Row]:
     """The rows of one condition, a phase each; a phase without times has none.
 
     Args:
@@ -79,30 +79,31 @@ def rows(condition: Condition, dense: Times, hybrid: Times, ceiling: Times, kern
         dense, hybrid, ceiling: Measured in turns.
         kernels: Dense kernels of prefill and decode.
     """
-    return [_row(condition, phase, dense, hybrid, ceiling, kernels) for phase in PHASES if dense.get(phase)]
-
-
-def _row(
-    condition: Condition, phase: str, dense: Times, hybrid: Times, ceiling: Times, kernels: Mapping[str, str]
-) -> Row:
-    speedup, low, high = ratio_of_medians_ci(dense[phase], hybrid[phase])
-    kernel, limit = None, None
-    if phase not in SAME_FOR_ALL:
-        kernel = kernels.get(phase, "+".join(dict.fromkeys(kernels.values())))
-        limit, _, _ = ratio_of_medians_ci(dense[phase], ceiling[phase])
-    return {
-        **condition,
-        "phase": phase,
-        "dense_kernel": kernel,
-        "dense_ms": 1000 * median(dense[phase]),
-        "dense_ci": [1000 * edge for edge in bootstrap_median_ci(dense[phase])],
-        "hybrid_ms": 1000 * median(hybrid[phase]),
-        "hybrid_ci": [1000 * edge for edge in bootstrap_median_ci(hybrid[phase])],
-        "speedup": speedup,
-        "speedup_ci": [low, high],
-        "ceiling": limit,
-        "ceiling_share": None if limit is None else speedup / limit,
-    }
+    made: list[Row] = []
+    for phase in PHASES:
+        if not dense.get(phase):
+            continue
+        speedup, low, high = ratio_of_medians_ci(dense[phase], hybrid[phase])
+        kernel, limit = None, None
+        if phase not in SAME_FOR_ALL:
+            kernel = kernels.get(phase, "+".join(dict.fromkeys(kernels.values())))
+            limit, _, _ = ratio_of_medians_ci(dense[phase], ceiling[phase])
+        made.append(
+            {
+                **condition,
+                "phase": phase,
+                "dense_kernel": kernel,
+                "dense_ms": 1000 * median(dense[phase]),
+                "dense_ci": [1000 * edge for edge in bootstrap_median_ci(dense[phase])],
+                "hybrid_ms": 1000 * median(hybrid[phase]),
+                "hybrid_ci": [1000 * edge for edge in bootstrap_median_ci(hybrid[phase])],
+                "speedup": speedup,
+                "speedup_ci": [low, high],
+                "ceiling": limit,
+                "ceiling_share": None if limit is None else speedup / limit,
+            }
+        )
+    return made
 
 
 def crossover(points: Sequence[tuple[int, float]]) -> tuple[float | None, str]:

@@ -8,17 +8,17 @@ import torch
 
 from coreheads.adapters.checkpoints import loading
 from coreheads.bench import extra, memory, text
-from coreheads.bench.rows import Row
-from coreheads.bench.series import Details, bench, details_path, entries, write
+from coreheads.bench.rows import SCHEMA_VERSION, Row
+from coreheads.bench.series import Details, bench
 from coreheads.bench.settings import Settings
 from coreheads.bench.target import load, shapes
-from coreheads.files import writing
+from coreheads.files import write_json, writing
 
 
 def dry_run(settings: Settings, say: Callable[[str], None] = print) -> str:
     """What memory it would take on a GPU; nothing is loaded, measured or written. UserError as ``run``."""
     target = shapes(settings.model, settings.dtype or "bfloat16")
-    return memory.report(target, settings.contexts, entries(target, settings), settings.plan, say)
+    return memory.report(target, settings, say)
 
 
 def run(settings: Settings, say: Callable[[str], None] = print) -> str:
@@ -33,19 +33,20 @@ def run(settings: Settings, say: Callable[[str], None] = print) -> str:
     device = loading.device(settings.device)
     dtype = settings.dtype or ("bfloat16" if device.type == "cuda" else "float32")
     target = load(settings.model, settings.random_weights, str(device), dtype)
-    compared = entries(target, settings)
+    beside = settings.out.with_name(f"{settings.out.stem}.details.json")
 
     def save(rows: list[Row], details: Details) -> None:
         with writing(settings.out):
-            write(settings.out, rows, details)
+            write_json(settings.out, {"schema_version": SCHEMA_VERSION, "rows": rows})
+            write_json(beside, details)
 
-    rows, details = bench(target, settings.contexts, compared, settings.plan, say, save)
+    rows, details = bench(target, settings, say, save)
     if settings.ram:
-        details["ram"] = extra.ram_cost(target, settings.contexts, settings.plan.repeats, say)
+        details["ram"] = extra.ram_cost(target, settings, say)
     if settings.longest:
-        details["longest"] = extra.longest(target, compared, max(settings.contexts), say)
+        details["longest"] = extra.longest(target, settings, say)
     save(rows, details)
-    written = f"Written: {settings.out}, {details_path(settings.out)}"
+    written = f"Written: {settings.out}, {beside}"
     if rows:
         with writing(settings.out):
             picture = text.draw(rows, settings.out.with_suffix(".png"))
