@@ -1,9 +1,6 @@
-"""What memory a benchmark would take on a GPU, counted from shapes: no GPU, no weights, no numbers.
-
-The model, its caches and the patches run on torch's meta device, where tensors have shapes alone, with FlashAttention
-as their kernel; every tensor that is made is counted until it is let go. What comes on top on a real GPU: the CUDA
-context, kernels' workspaces and the allocator's gaps, together some percent.
-"""
+"""What memory a benchmark would take on a GPU: every tensor that is made is counted until it is let go, on torch's meta
+device, where tensors have shapes alone, with FlashAttention as the kernel. On a real GPU the CUDA context, workspaces
+and the allocator's gaps come on top, together some percent."""
 
 from __future__ import annotations
 
@@ -42,19 +39,13 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         for made in result if isinstance(result, (tuple, list)) else [result]:
-            if isinstance(made, Tensor):
-                self._note(made)
+            if isinstance(made, Tensor) and (storage := made.untyped_storage())._cdata not in self._known:
+                size = storage.nbytes()
+                self._known.add(storage._cdata)
+                weakref.finalize(storage, self._free, storage._cdata, size)
+                self.now += size
+                self.peak, self.largest = max(self.peak, self.now), max(self.largest, size)
         return result
-
-    def _note(self, made: Tensor) -> None:
-        storage = made.untyped_storage()
-        name, size = storage._cdata, storage.nbytes()
-        if name in self._known:
-            return
-        self._known.add(name)
-        weakref.finalize(storage, self._free, name, size)
-        self.now += size
-        self.peak, self.largest = max(self.peak, self.now), max(self.largest, size)
 
     def _free(self, name: int, size: int) -> None:
         self._known.discard(name)

@@ -1,12 +1,15 @@
-"""What bench.json holds: one row for a condition, a context length and a phase; and the crossover length."""
+"""What bench.json and bench.details.json hold; rows from measured times; and the crossover length."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
+from coreheads.bench.check import Checked
+from coreheads.bench.extra import RamCost
+from coreheads.bench.timing import Measured
 from coreheads.stats.bootstrap import bootstrap_median_ci, ratio_of_medians_ci
 
 SCHEMA_VERSION = 1
@@ -69,6 +72,53 @@ class Row(Condition):
     """The speedup with the other heads' attention left out; null for the phases that are the same for all."""
     ceiling_share: float | None
     """``speedup`` over ``ceiling``."""
+
+
+class OutOfMemory(TypedDict):
+    """A context length that does not fit into memory."""
+
+    context: int
+    """Tokens of the prompt."""
+    out_of_memory: str
+    """What the device said."""
+
+
+class Context(Measured):
+    """One context length."""
+
+    context: int
+    """Tokens of the prompt."""
+    vision_tokens: int
+    """Of the prompt's."""
+    hybrid_kernels: dict[str, dict[str, object]]
+    """By shape, of all that were met so far: the kernel chosen, the median seconds of each, and why others failed."""
+    checked: dict[str, Checked]
+    """By entry."""
+
+
+class Details(TypedDict):
+    """What stands in bench.details.json."""
+
+    command: str
+    date: str
+    """UTC, ISO 8601."""
+    versions: dict[str, str | None]
+    """Of the packages that matter; null where one is not installed."""
+    machine: Mapping[str, object]
+    """What `coreheads doctor` says of it."""
+    decode_tokens: int
+    """Decoded a run."""
+    prefill_chunk: int | None
+    """Tokens of a prompt computed at a time; null: all."""
+    kv_heads_full: dict[str, list[int]]
+    """By entry: how many KV heads keep all tokens, and how many there are."""
+    heads: dict[str, int]
+    """By entry: how many heads attend fully."""
+    contexts: list[Context | OutOfMemory]
+    ram: NotRequired[list[RamCost]]
+    """By context length, where asked for."""
+    longest: NotRequired[dict[str, int | None]]
+    """By variant, the most tokens that fit, where asked for; null: fewer than were tried."""
 
 
 def rows_of(condition: Condition, dense: Times, hybrid: Times, ceiling: Times, kernels: Mapping[str, str]) -> list[Row]:

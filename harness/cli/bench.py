@@ -45,11 +45,9 @@ def command(
 ) -> None:
     """Time dense against hybrid attention, in turns in one process.
 
-    The dense baseline is the fastest kernel found on this device; the ceiling
-    (the other heads' attention left out) is measured in the same run. Before
-    anything is timed, outputs are compared with a masked reference and the
-    work of the kernels is counted; if either is wrong, the command fails
-    with exit status 1.
+    The dense baseline is the fastest kernel found on this device; the ceiling (the other heads' attention left out) is
+    measured in the same run. Before anything is timed, outputs are compared with a masked reference and the work of the
+    kernels is counted; if either is wrong, the command fails with exit status 1.
 
     Example: coreheads bench tiny --heads heads.json --context 1k,4k,16k --sink 4 --window 64
 

@@ -45,11 +45,9 @@ def command(
 ) -> None:
     """Find the heads that look at what a question asks about, and write them to a file.
 
-    Every attention head is scored by its retrieval attention mass (RAM): of
-    the attention that the words of the question pay, how much falls on the
-    part of the picture, page or video that the answer is about. It takes one
-    forward pass a record. An interrupted command goes on where it stopped
-    when it is given again.
+    Every attention head is scored by its retrieval attention mass (RAM): of the attention that the words of the
+    question pay, how much falls on the part of the picture, page or video that the answer is about. It takes one
+    forward pass a record. An interrupted command goes on where it stopped when it is given again.
 
     Example: coreheads profile tiny --tasks coreheads_mini_refcocog --out heads.json
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,46 +42,36 @@ def command(
     elif name == "validate":
         if checked is None:
             raise UserError("tasks validate: no task is named, expected for example coreheads_refcocog")
-        _validate(checked, data_root, split, limit, options)
+        _validate(registry.get(checked), data_root, split, limit, options)
     elif checked is not None:
         raise UserError(f"tasks {name} {checked}: expected one task, or validate and a task")
     elif name is not None:
-        _show(name, data_root, split, options)
+        _show(registry.get(name), data_root, split, options)
     else:
-        _list(data_root)
+        _list([registry.get(known) for known in registry.names()], data_root)
 
 
-def _list(data_root: Path | None) -> None:
+def _list(tasks: Sequence[Task], data_root: Path | None) -> None:
     from rich.table import Table
 
     from coreheads.report.terminal import wide_console
-    from coreheads.tasks import registry
 
     table = Table(
         "task", "kind", "main metric", "regions", "splits", "data", "here", title="Tasks", title_justify="left"
     )
-    for known in registry.names():
-        task = registry.get(known)
+    for task in tasks:
+        files = [file for file in task.expected(data_root) if not file.optional]
+        there = sum(file.present for file in files)
+        here = "yes" if there == len(files) else "in part" if there else "no"
         data = "made on first use" if task.is_mini else f"{task.benchmark}/{f' or {task.hub}' if task.hub else ''}"
         regions = "no" if task.no_regions else "yes"
-        row = (known, task.kind, task.board_metric, regions, ", ".join(task.splits), data, _here(task, data_root))
-        table.add_row(*row)
+        table.add_row(task.name, task.kind, task.board_metric, regions, ", ".join(task.splits), data, here)
     wide_console().print(table)
     typer.echo("One task's files: coreheads tasks NAME --data-root DIR. To check them: coreheads tasks validate NAME")
     typer.echo('The same tasks in lmms-eval: lmms-eval --model coreheads --include_path "$(coreheads tasks --path)"')
 
 
-def _here(task: Task, data_root: Path | None) -> str:
-    """How much of what the task reads is on this machine."""
-    files = [file for file in task.expected(data_root) if not file.optional]
-    there = sum(file.present for file in files)
-    return "yes" if there == len(files) else "in part" if there else "no"
-
-
-def _show(name: str, data_root: Path | None, split: str, options: dict[str, Any]) -> None:
-    from coreheads.tasks import registry
-
-    task = registry.get(name)
+def _show(task: Task, data_root: Path | None, split: str, options: dict[str, Any]) -> None:
     typer.echo(f"{task.name}: {task.summary}. Main score: {task.board_metric}. Splits: {', '.join(task.splits)}.")
     if task.no_regions:
         typer.echo(f"No heads can be found on it: {task.no_regions}.")
@@ -98,7 +88,7 @@ def _show(name: str, data_root: Path | None, split: str, options: dict[str, Any]
         typer.echo(f"Where to get it, licence and size: {task.folder / 'README.md'}")
 
 
-def _validate(name: str, data_root: Path | None, split: str, limit: int | None, options: dict[str, Any]) -> None:
+def _validate(task: Task, data_root: Path | None, split: str, limit: int | None, options: dict[str, Any]) -> None:
     import sys
 
     from rich.console import Console
@@ -106,19 +96,17 @@ def _validate(name: str, data_root: Path | None, split: str, limit: int | None, 
     from rich.table import Table
 
     from coreheads.report.terminal import wide_console
-    from coreheads.tasks import registry
     from coreheads.tasks.validation import validate
 
-    task = registry.get(name)
     with Progress(console=Console(file=sys.stderr), transient=True) as bar:
 
         def start(total: int) -> Callable[[], object]:
-            job = bar.add_task(f"checking {name}", total=total)
+            job = bar.add_task(f"checking {task.name}", total=total)
             return lambda: bar.advance(job)
 
         findings = validate(task, split, limit, data_root, options, start)
     if findings.counts:
-        table = Table(title=name, title_justify="left")
+        table = Table(title=task.name, title_justify="left")
         for column in ("finding", "what", "records", "first"):
             table.add_column(column, overflow="fold")  # a file's name is of no use when it is cut
         for (kind, text), count in findings.counts.most_common():

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import median
 from typing import Any
 
 from coreheads import environment
 from coreheads.config.cells import Cell
-from coreheads.timing.interleaved import time_patches
+from coreheads.config.schema import TimingConfig
+from coreheads.timing.interleaved import fastest_kernel, time_patches
 
 
 def time_cells(
     evaluator: Any,
     cells: Sequence[tuple[Cell, Any]],
     tokens: dict[int, int],
-    repeats: int,
-    warmup: int,
-    decode_tokens: int,
+    settings: TimingConfig,
     advance: Callable[[], object] = lambda: None,
 ) -> list[dict[str, Any]]:
     """Records for timings.jsonl, one a cell.
@@ -29,21 +29,13 @@ def time_cells(
     index = nearest_to_median(tokens)
     task = evaluator.task(cells[0][0].task)
     prompt = evaluator.prompt(task.benchmark.name, index)
+    prepare = partial(evaluator.prepare, task.benchmark.name, index)
     patches = {cell.name: patch for cell, patch in cells}
-    timed = time_patches(
-        adapter,
-        prompt,
-        lambda: evaluator.prepare(task.benchmark.name, index),
-        patches,
-        repeats,
-        warmup,
-        decode_tokens,
-        advance,
-    )
+    times, peaks, kernels = time_patches(adapter, prompt, prepare, patches, settings, advance)
     records = []
     for cell, patch in cells:
         own = {"dense": "dense", "patched": cell.name, "ceiling": f"ceiling {cell.name}"}
-        dense_peak, peak = timed.peak_bytes["dense"], timed.peak_bytes[cell.name]
+        dense_peak, peak = peaks["dense"], peaks[cell.name]
         records.append(
             {
                 "name": cell.name,
@@ -52,13 +44,13 @@ def time_cells(
                 "dtype": str(adapter.dtype).removeprefix("torch."),
                 "record_id": task.ids[index],
                 "prompt_tokens": prompt.tokens,
-                "decode_tokens": decode_tokens,
-                "repeats": repeats,
-                "dense_kernel": timed.dense_kernel,
-                "kernels": timed.kernels,
+                "decode_tokens": settings.decode_tokens,
+                "repeats": settings.repeats,
+                "dense_kernel": fastest_kernel(kernels),
+                "kernels": kernels["prefill"],
                 "kv_bytes_ratio": kv_ratio(patch, adapter.model, prompt.tokens),
                 "peak_memory_ratio": peak / dense_peak if peak and dense_peak else None,
-                "times": {name: timed.times[variant] for name, variant in own.items() if variant in timed.times},
+                "times": {name: times[variant] for name, variant in own.items() if variant in times},
             }
         )
     return records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,10 @@ from coreheads.adapters.patches.base import Patch
 if TYPE_CHECKING:
     from coreheads.adapters.families.base import Adapter
     from coreheads.adapters.prompt.prompt import Prompt
+    from coreheads.config.schema import TimingConfig
 
+Seconds = dict[str, dict[str, list[float]]]
+"""``[variant][phase]``, of every repeat."""
 PROBES = 3
 """Repeats with which the dense kernels are compared."""
 QUICK = 5.0
@@ -33,30 +36,14 @@ EAGER_TOKENS = 2048
 """Longest prompt at which eager attention is tried: it holds heads x tokens x tokens scores."""
 
 
-@dataclass(frozen=True)
-class Timed:
-    """What ``time_patches`` measured.
-
-    times: ``times[variant][phase]``, the seconds of every repeat; decode is a token's. peak_bytes: by variant, see
-    ``take_turns``. dense_kernel: the fastest; kernels: median seconds of prefill of every dense kernel tried.
-    """
-
-    times: dict[str, dict[str, list[float]]]
-    peak_bytes: dict[str, int | None]
-    dense_kernel: str
-    kernels: dict[str, float]
-
-
 def time_patches(
     adapter: Adapter,
     prompt: Prompt,
     prepare: Callable[[], Any],  # a Prompt whose preprocessing was timed
     patches: Mapping[str, Any],
-    repeats: int,
-    warmup: int,
-    decode_tokens: int,
+    settings: TimingConfig,
     advance: Callable[[], object] = lambda: None,
-) -> Timed:
+) -> tuple[Seconds, dict[str, int | None], dict[str, dict[str, float]]]:
     """Time dense, every patch, and the ceiling of each that has one, on one prompt, in turns.
 
     The vision tower, which no patch changes, runs once a repeat and its time is everyone's.
@@ -64,16 +51,20 @@ def time_patches(
     Args:
         prepare: Prepares the prompt anew; its time is the preprocessing, the same for all.
         patches: By name; the ceiling of one, the other heads' attention left out, is called ``ceiling <name>``.
-        decode_tokens: How many tokens every run decodes after the first, whatever the answer.
         advance: Called after every repeat.
+
+    Returns:
+        As ``take_turns``, decode being a token's; and as ``time_kernels``.
     """
     model = adapter.model
-    preprocess = [float(prepare().preprocess_s) for _ in range(repeats)]
+    preprocess = [float(prepare().preprocess_s) for _ in range(settings.repeats)]
     memo = VisionMemo()
 
     def run(patch: Callable[[Any], Any], cache: Callable[[], Any] | None) -> dict[str, float]:
         with memo.active(adapter.vision_modules), patch(model):
-            (answer,) = adapter.generate([prompt], max_new_tokens=decode_tokens + 1, timing=True, cache_factory=cache)
+            (answer,) = adapter.generate(
+                [prompt], max_new_tokens=settings.decode_tokens + 1, timing=True, cache_factory=cache
+            )
         spent: Any = answer.timings
         return {
             "vision": spent["vision_s"],
@@ -96,12 +87,11 @@ def time_patches(
     # no token ends an answer, so that every run decodes the same number of tokens
     with _changed(model.generation_config, "eos_token_id", []):
         kernels = time_kernels(model, prompt.tokens, run_dense)
-        fastest = fastest_kernel(kernels)
-        with dense_kernel(model, fastest):
-            times, peaks = take_turns(runs, adapter.device, repeats, warmup, memo.clear, advance)
+        with dense_kernel(model, fastest_kernel(kernels)):
+            times, peaks = take_turns(runs, adapter.device, settings.repeats, settings.warmup, memo.clear, advance)
     for phases in times.values():
         phases["preprocess"] = preprocess
-    return Timed(times, peaks, fastest, kernels["prefill"])
+    return times, peaks, kernels
 
 
 def take_turns(
@@ -111,7 +101,7 @@ def take_turns(
     warmup: int,
     before: Callable[[], object] = lambda: None,
     after: Callable[[], object] = lambda: None,
-) -> tuple[dict[str, dict[str, list[float]]], dict[str, int | None]]:
+) -> tuple[Seconds, dict[str, int | None]]:
     """Measure variants interleaved: in each repeat all of them take their turn, each repeat beginning with another.
 
     Args:
@@ -127,7 +117,7 @@ def take_turns(
     for name in names:
         for _ in range(warmup):
             runs[name]()
-    times: dict[str, dict[str, list[float]]] = {name: {} for name in names}
+    times: Seconds = {name: {} for name in names}
     peaks: dict[str, int | None] = dict.fromkeys(names)
     for repeat in range(repeats):
         before()

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from coreheads.bench.heads import Entry, entries
-from coreheads.bench.rows import Row
-from coreheads.bench.series import Details, bench
+from coreheads.bench.rows import Details, Row
+from coreheads.bench.run import bench
 from coreheads.bench.settings import Plan, Settings
 from coreheads.bench.target import Target
 

@@ -17,7 +17,7 @@ from bench_cases import PLAN, QUICK, SETTINGS, compared, run
 
 from coreheads.bench.extra import largest
 from coreheads.bench.rows import PHASES, Row
-from coreheads.bench.series import bench
+from coreheads.bench.run import bench
 from coreheads.bench.target import Target, load
 from coreheads.bench.timing import Runner, fastest_kernels, measure
 from coreheads.cli import main

@@ -12,6 +12,7 @@ from PIL import Image
 from coreheads.adapters.checkpoints.registry import load_adapter
 from coreheads.adapters.generation.structure import language_model
 from coreheads.adapters.patches.registry import make_patch
+from coreheads.config.schema import TimingConfig
 from coreheads.timing import interleaved
 from coreheads.timing.cells import kv_ratio, nearest_to_median
 from coreheads.timing.speedup import dense_speed, end_to_end, patched_speed
@@ -49,23 +50,25 @@ def test_all_variants_take_turns_and_nothing_is_left(adapter: Any, monkeypatch: 
     monkeypatch.setattr(type(adapter), "generate", noted)
     before = adapter.model.generation_config.eos_token_id
     prompt = adapter.prepare(MESSAGES)
-    result = interleaved.time_patches(
-        adapter, prompt, lambda: adapter.prepare(MESSAGES), patches, repeats=3, warmup=1, decode_tokens=2
+    settings = TimingConfig.model_construct(repeats=3, warmup=1, decode_tokens=2)
+    times, peaks, kernels = interleaved.time_patches(
+        adapter, prompt, lambda: adapter.prepare(MESSAGES), patches, settings
     )
     # kernels are tried, then one warm-up and three repeats of four variants
     assert len(turns) == 3 * (1 + interleaved.PROBES) + 4 + 12
     assert {tokens for _, tokens in turns} == {3}
-    assert turns[-12][0] == {"packed": "coreheads"}.get(result.dense_kernel, result.dense_kernel)
+    fastest = interleaved.fastest_kernel(kernels)
+    assert turns[-12][0] == {"packed": "coreheads"}.get(fastest, fastest)
     assert turns[-11][0] == "coreheads"
     # the ceiling has the cache of its patch, an ablation has neither
     assert caches[-12:-8] == [False, True, True, False]
     # the second repeat begins with the second variant
     assert caches[-8:-4] == [True, True, False, False]
     assert turns[-8][0] == "coreheads"
-    assert all(len(seconds) == 3 for times in result.times.values() for seconds in times.values())
-    assert result.times["dense"]["vision"] == result.times["core"]["vision"]
-    assert result.peak_bytes == {"dense": None, "core": None, "ceiling core": None, "cut": None}
-    assert set(result.kernels) == {"sdpa", "eager", "packed"}
+    assert all(len(seconds) == 3 for phases in times.values() for seconds in phases.values())
+    assert times["dense"]["vision"] == times["core"]["vision"]
+    assert peaks == {"dense": None, "core": None, "ceiling core": None, "cut": None}
+    assert set(kernels["prefill"]) == {"sdpa", "eager", "packed"}
     assert adapter.model.generation_config.eos_token_id == before
     assert language_model(adapter.model).config._attn_implementation == "sdpa"
     assert "forward" not in vars(adapter.vision_modules[0])
