@@ -22,13 +22,16 @@ def versions() -> dict[str, str | None]:
     """Installed versions; None where a package is not installed."""
     from coreheads import __version__
 
-    installed: dict[str, str | None] = {"coreheads": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            installed[package] = version(package)
-        except PackageNotFoundError:
-            installed[package] = None
-    return installed
+    ours = {"coreheads": __version__, "python": platform.python_version()}
+    return {**ours, **{package: installed(package) for package in PACKAGES}}
+
+
+def installed(package: str) -> str | None:
+    """Its version; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def command_line() -> str:

@@ -1,9 +1,6 @@
-"""A benchmark of something wrong is worth nothing: the checks that make ``coreheads bench`` fail.
-
-At the very length that is timed, on the model's own queries and keys, a sample of rows of every layer is computed with
-a dense masked softmax in at least float32 and compared with what the kernels gave; the pairs of queries and keys that
-the kernels were given are counted; decoding over the evicting cache is compared with decoding over a plain one.
-"""
+"""What makes ``coreheads bench`` fail, at the very length that is timed: sampled rows of every layer that differ from a
+dense masked softmax in at least float32; kernels that were given too many pairs of queries and keys; decoding over the
+evicting cache that differs from decoding over a plain one."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from typing import NotRequired, TypedDict
 import torch
 
 from coreheads.adapters.patches.hybrid import Hybrid
-from coreheads.bench.heads import Entry
+from coreheads.bench.heads import with_dense
+from coreheads.bench.settings import Settings
 from coreheads.bench.target import Target, Workload
 from coreheads.bench.timing import FEW, SLOW
 from coreheads.retrieval.ram import attention_mass
@@ -64,21 +65,11 @@ class RamCost(TypedDict):
     """By eager attention that gives all its weights, where that fits."""
 
 
-def ram_cost(
-    target: Target, contexts: Sequence[int], repeats: int, say: Callable[[str], None] = lambda line: None
-) -> list[RamCost]:
+def ram_cost(target: Target, settings: Settings, say: Callable[[str], None]) -> list[RamCost]:
     """Measure per context, in turns in one process; a context at which RAM does not fit ends the series."""
     costs: list[RamCost] = []
-    for context in sorted(contexts):
-        workload = target.workload(context)
-        runs: dict[str, Callable[[], object]] = {
-            "plain": partial(_plain, target, workload),
-            "ram": partial(_ram, target, workload),
-        }
-        if context <= (EAGER_TOKENS_GPU if target.model.device.type == "cuda" else EAGER_TOKENS):
-            runs["eager"] = partial(_eager, target, workload)
-        with target.remembering():
-            prefills = _prefills(target.model.device, runs, repeats)
+    for context in sorted(settings.contexts):
+        prefills = _prefills(target, target.workload(context), settings.plan.repeats)
         if not {"plain", "ram"} <= set(prefills):
             say(f"RAM at {context:,} tokens: does not fit into memory")
             break
@@ -90,19 +81,28 @@ def ram_cost(
     return costs
 
 
-def _prefills(device: torch.device, runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, Prefill]:
+def _prefills(target: Target, workload: Workload, repeats: int) -> dict[str, Prefill]:
     """Of those that fit, where the plain one does."""
+    device = target.model.device
+    runs: dict[str, Callable[[Target, Workload], None]] = {"plain": _plain, "ram": _ram}
+    if workload.tokens <= (EAGER_TOKENS_GPU if device.type == "cuda" else EAGER_TOKENS):
+        runs["eager"] = _eager
+
+    def timed(run: Callable[[Target, Workload], None]) -> dict[str, float]:
+        return {"prefill": seconds_of(partial(run, target, workload), device)}
+
     fitting: dict[str, Callable[[], dict[str, float]]] = {}
-    longest = 0.0
-    for name, run in runs.items():
-        try:
-            longest = max(longest, seconds_of(run, device))
-            fitting[name] = partial(_timed, run, device)
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-    if "plain" not in fitting:
-        return {}
-    times, peaks = take_turns(fitting, device, repeats if longest <= SLOW else min(repeats, FEW), warmup=1)
+    slowest = 0.0
+    with target.remembering():
+        for name, run in runs.items():
+            try:
+                slowest = max(slowest, timed(run)["prefill"])
+                fitting[name] = partial(timed, run)
+            except torch.OutOfMemoryError:
+                torch.cuda.empty_cache()
+        if "plain" not in fitting:
+            return {}
+        times, peaks = take_turns(fitting, device, repeats if slowest <= SLOW else min(repeats, FEW), warmup=1)
     prefills = {}
     for name, phases in times.items():
         ratio, low, high = ratio_of_medians_ci(phases["prefill"], times["plain"]["prefill"])
@@ -116,10 +116,6 @@ def _prefills(device: torch.device, runs: dict[str, Callable[[], object]], repea
             peak_ratio=peak / plain if peak and plain else None,
         )
     return prefills
-
-
-def _timed(run: Callable[[], object], device: torch.device) -> dict[str, float]:
-    return {"prefill": seconds_of(run, device)}
 
 
 @torch.inference_mode()
@@ -141,9 +137,7 @@ def _eager(target: Target, workload: Workload) -> None:
         target.model(**workload.inputs, use_cache=False, logits_to_keep=1, output_attentions=True)
 
 
-def longest(
-    target: Target, compared: Sequence[Entry], start: int, say: Callable[[str], None] = lambda line: None
-) -> dict[str, int | None]:
+def longest(target: Target, settings: Settings, say: Callable[[str], None]) -> dict[str, int | None]:
     """The longest prompt that was answered within the GPU's memory, by variant; at least that fits.
 
     The search ends at steps of SHORTEST tokens, or when a variant has taken SEARCH seconds.
@@ -151,7 +145,7 @@ def longest(
     if target.model.device.type != "cuda":
         say("The longest context is looked for on a GPU only")
         return {}
-    patches: dict[str, Hybrid | None] = {"dense": None, **{entry.name: entry.patch for entry in compared}}
+    patches, start = with_dense(target, settings), max(settings.contexts)
     return {name: largest(partial(_answer, target, patch), start) for name, patch in patches.items()}
 
 
@@ -200,10 +194,10 @@ def report(costs: Sequence[RamCost], longest: Mapping[str, int | None]) -> str:
     """Both in words, where they were measured."""
     lines = []
     for cost in costs:
-        parts = {"with RAM": cost["ram"], "with eager attention and its weights": cost.get("eager")}
+        parts = {"with RAM": cost["ram"]}
+        if "eager" in cost:
+            parts["with eager attention and its weights"] = cost["eager"]
         for what, part in parts.items():
-            if part is None:
-                continue
             peak = "" if part["peak_ratio"] is None else f", {part['peak_ratio']:.2f}x its peak memory"
             low, high = part["time_ratio_ci"]
             ratio = f"{part['time_ratio']:.2f}x [{low:.2f}, {high:.2f}]"

@@ -1,14 +1,11 @@
-"""What memory a benchmark would take on a GPU, counted from shapes: no GPU, no weights, no numbers.
-
-The model, its caches and the patches run on torch's meta device, where tensors have shapes alone, with FlashAttention
-as their kernel; every tensor that is made is counted until it is let go. What comes on top on a real GPU: the CUDA
-context, kernels' workspaces and the allocator's gaps, together some percent.
-"""
+"""What memory a benchmark would take on a GPU: every tensor that is made is counted until it is let go, on torch's meta
+device, where tensors have shapes alone, with FlashAttention as the kernel. On a real GPU the CUDA context, workspaces
+and the allocator's gaps come on top, together some percent."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from coreheads.adapters.kernels import autotune, flash
 from coreheads.adapters.patches.hybrid import Hybrid
-from coreheads.bench.heads import Entry
-from coreheads.bench.settings import Plan
+from coreheads.bench.heads import with_dense
+from coreheads.bench.settings import Plan, Settings
 from coreheads.bench.target import Target
 from coreheads.doctor.memory import weight_bytes
 from coreheads.errors import UserError
@@ -42,19 +39,13 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         for made in result if isinstance(result, (tuple, list)) else [result]:
-            if isinstance(made, Tensor):
-                self._note(made)
+            if isinstance(made, Tensor) and (storage := made.untyped_storage())._cdata not in self._known:
+                size = storage.nbytes()
+                self._known.add(storage._cdata)
+                weakref.finalize(storage, self._free, storage._cdata, size)
+                self.now += size
+                self.peak, self.largest = max(self.peak, self.now), max(self.largest, size)
         return result
-
-    def _note(self, made: Tensor) -> None:
-        storage = made.untyped_storage()
-        name, size = storage._cdata, storage.nbytes()
-        if name in self._known:
-            return
-        self._known.add(name)
-        weakref.finalize(storage, self._free, name, size)
-        self.now += size
-        self.peak, self.largest = max(self.peak, self.now), max(self.largest, size)
 
     def _free(self, name: int, size: int) -> None:
         self._known.discard(name)
@@ -87,19 +78,13 @@ def need(target: Target, tokens: int, plan: Plan, patch: Hybrid | None = None) -
         return Need(counted.peak, counted.now, counted.largest)
 
 
-def report(
-    target: Target,
-    contexts: Sequence[int],
-    compared: Sequence[Entry],
-    plan: Plan,
-    say: Callable[[str], None] = lambda line: None,
-) -> str:
+def report(target: Target, settings: Settings, say: Callable[[str], None]) -> str:
     """A table of GiB: weights, and at the peak of every context and variant, weights included."""
     from tabulate import tabulate
 
-    weights, lines = weight_bytes(target.model), []
-    patches: dict[str, Hybrid | None] = {"dense": None, **{entry.name: entry.patch for entry in compared}}
-    for tokens in sorted(contexts):
+    weights, plan, lines = weight_bytes(target.model), settings.plan, []
+    patches = with_dense(target, settings)
+    for tokens in sorted(settings.contexts):
         for name, patch in patches.items():
             counted = need(target, tokens, plan, patch)
             lines.append([f"{tokens:,}", name, f"{(weights + counted.peak) / GIB:.1f}", f"{counted.cache / GIB:.1f}"])

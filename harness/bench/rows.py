@@ -1,12 +1,15 @@
-"""What bench.json holds: one row for a condition, a context length and a phase; and the crossover length."""
+"""What bench.json and bench.details.json hold; rows from measured times; and the crossover length."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
+from coreheads.bench.check import Checked
+from coreheads.bench.extra import RamCost
+from coreheads.bench.timing import Measured
 from coreheads.stats.bootstrap import bootstrap_median_ci, ratio_of_medians_ci
 
 SCHEMA_VERSION = 1
@@ -71,7 +74,54 @@ class Row(Condition):
     """``speedup`` over ``ceiling``."""
 
 
-def rows(condition: Condition, dense: Times, hybrid: Times, ceiling: Times, kernels: Mapping[str, str]) -> list[Row]:
+class OutOfMemory(TypedDict):
+    """A context length that does not fit into memory."""
+
+    context: int
+    """Tokens of the prompt."""
+    out_of_memory: str
+    """What the device said."""
+
+
+class Context(Measured):
+    """One context length."""
+
+    context: int
+    """Tokens of the prompt."""
+    vision_tokens: int
+    """Of the prompt's."""
+    hybrid_kernels: dict[str, dict[str, object]]
+    """By shape, of all that were met so far: the kernel chosen, the median seconds of each, and why others failed."""
+    checked: dict[str, Checked]
+    """By entry."""
+
+
+class Details(TypedDict):
+    """What stands in bench.details.json."""
+
+    command: str
+    date: str
+    """UTC, ISO 8601."""
+    versions: dict[str, str | None]
+    """Of the packages that matter; null where one is not installed."""
+    machine: Mapping[str, object]
+    """What `coreheads doctor` says of it."""
+    decode_tokens: int
+    """Decoded a run."""
+    prefill_chunk: int | None
+    """Tokens of a prompt computed at a time; null: all."""
+    kv_heads_full: dict[str, list[int]]
+    """By entry: how many KV heads keep all tokens, and how many there are."""
+    heads: dict[str, int]
+    """By entry: how many heads attend fully."""
+    contexts: list[Context | OutOfMemory]
+    ram: NotRequired[list[RamCost]]
+    """By context length, where asked for."""
+    longest: NotRequired[dict[str, int | None]]
+    """By variant, the most tokens that fit, where asked for; null: fewer than were tried."""
+
+
+def rows_of(condition: Condition, dense: Times, hybrid: Times, ceiling: Times, kernels: Mapping[str, str]) -> list[Row]:
     """The rows of one condition, a phase each; a phase without times has none.
 
     Args:
@@ -79,30 +129,31 @@ def rows(condition: Condition, dense: Times, hybrid: Times, ceiling: Times, kern
         dense, hybrid, ceiling: Measured in turns.
         kernels: Dense kernels of prefill and decode.
     """
-    return [_row(condition, phase, dense, hybrid, ceiling, kernels) for phase in PHASES if dense.get(phase)]
-
-
-def _row(
-    condition: Condition, phase: str, dense: Times, hybrid: Times, ceiling: Times, kernels: Mapping[str, str]
-) -> Row:
-    speedup, low, high = ratio_of_medians_ci(dense[phase], hybrid[phase])
-    kernel, limit = None, None
-    if phase not in SAME_FOR_ALL:
-        kernel = kernels.get(phase, "+".join(dict.fromkeys(kernels.values())))
-        limit, _, _ = ratio_of_medians_ci(dense[phase], ceiling[phase])
-    return {
-        **condition,
-        "phase": phase,
-        "dense_kernel": kernel,
-        "dense_ms": 1000 * median(dense[phase]),
-        "dense_ci": [1000 * edge for edge in bootstrap_median_ci(dense[phase])],
-        "hybrid_ms": 1000 * median(hybrid[phase]),
-        "hybrid_ci": [1000 * edge for edge in bootstrap_median_ci(hybrid[phase])],
-        "speedup": speedup,
-        "speedup_ci": [low, high],
-        "ceiling": limit,
-        "ceiling_share": None if limit is None else speedup / limit,
-    }
+    made: list[Row] = []
+    for phase in PHASES:
+        if not dense.get(phase):
+            continue
+        speedup, low, high = ratio_of_medians_ci(dense[phase], hybrid[phase])
+        kernel, limit = None, None
+        if phase not in SAME_FOR_ALL:
+            kernel = kernels.get(phase, "+".join(dict.fromkeys(kernels.values())))
+            limit, _, _ = ratio_of_medians_ci(dense[phase], ceiling[phase])
+        made.append(
+            {
+                **condition,
+                "phase": phase,
+                "dense_kernel": kernel,
+                "dense_ms": 1000 * median(dense[phase]),
+                "dense_ci": [1000 * edge for edge in bootstrap_median_ci(dense[phase])],
+                "hybrid_ms": 1000 * median(hybrid[phase]),
+                "hybrid_ci": [1000 * edge for edge in bootstrap_median_ci(hybrid[phase])],
+                "speedup": speedup,
+                "speedup_ci": [low, high],
+                "ceiling": limit,
+                "ceiling_share": None if limit is None else speedup / limit,
+            }
+        )
+    return made
 
 
 def crossover(points: Sequence[tuple[int, float]]) -> tuple[float | None, str]:

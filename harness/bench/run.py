@@ -6,19 +6,23 @@ from collections.abc import Callable
 
 import torch
 
-from coreheads.adapters.checkpoints import loading
+from coreheads import environment
+from coreheads.adapters.kernels import autotune
 from coreheads.bench import extra, memory, text
-from coreheads.bench.rows import Row
-from coreheads.bench.series import Details, bench, details_path, entries, write
-from coreheads.bench.settings import Settings
-from coreheads.bench.target import load, shapes
-from coreheads.files import writing
+from coreheads.bench.check import check
+from coreheads.bench.heads import Entry, entries
+from coreheads.bench.rows import SCHEMA_VERSION, Condition, Details, Row, rows_of
+from coreheads.bench.settings import Plan, Settings
+from coreheads.bench.target import Target, load, shapes
+from coreheads.bench.timing import Measured, fastest_kernels, measure
+from coreheads.files import write_json, writing
+from coreheads.timing.speedup import end_to_end
 
 
 def dry_run(settings: Settings, say: Callable[[str], None] = print) -> str:
     """What memory it would take on a GPU; nothing is loaded, measured or written. UserError as ``run``."""
     target = shapes(settings.model, settings.dtype or "bfloat16")
-    return memory.report(target, settings.contexts, entries(target, settings), settings.plan, say)
+    return memory.report(target, settings, say)
 
 
 def run(settings: Settings, say: Callable[[str], None] = print) -> str:
@@ -30,25 +34,117 @@ def run(settings: Settings, say: Callable[[str], None] = print) -> str:
     """
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    device = loading.device(settings.device)
-    dtype = settings.dtype or ("bfloat16" if device.type == "cuda" else "float32")
-    target = load(settings.model, settings.random_weights, str(device), dtype)
-    compared = entries(target, settings)
+    target = load(settings.model, settings.random_weights, settings.device, settings.dtype)
+    beside = settings.out.with_name(f"{settings.out.stem}.details.json")
 
     def save(rows: list[Row], details: Details) -> None:
         with writing(settings.out):
-            write(settings.out, rows, details)
+            write_json(settings.out, {"schema_version": SCHEMA_VERSION, "rows": rows})
+            write_json(beside, details)
 
-    rows, details = bench(target, settings.contexts, compared, settings.plan, say, save)
+    rows, details = bench(target, settings, say, save)
     if settings.ram:
-        details["ram"] = extra.ram_cost(target, settings.contexts, settings.plan.repeats, say)
+        details["ram"] = extra.ram_cost(target, settings, say)
     if settings.longest:
-        details["longest"] = extra.longest(target, compared, max(settings.contexts), say)
+        details["longest"] = extra.longest(target, settings, say)
     save(rows, details)
-    written = f"Written: {settings.out}, {details_path(settings.out)}"
+    written = f"Written: {settings.out}, {beside}"
     if rows:
         with writing(settings.out):
             picture = text.draw(rows, settings.out.with_suffix(".png"))
         written += f", {picture}" if picture else "\nNo picture: altair and vl-convert-python are not installed."
     parts = [text.report(rows, details), extra.report(details.get("ram", []), details.get("longest", {})), written]
     return "\n".join(filter(None, parts))
+
+
+def bench(
+    target: Target,
+    settings: Settings,
+    say: Callable[[str], None],
+    save: Callable[[list[Row], Details], None] = lambda rows, details: None,
+) -> tuple[list[Row], Details]:
+    """Measure over the contexts, shortest first.
+
+    On a GPU a context at which dense attention does not fit ends the series, and the details say so.
+
+    Args:
+        save: Called after each context.
+
+    Returns:
+        The rows of bench.json, and the details.
+
+    Raises:
+        UserError: The heads asked for are none of the model's.
+        BenchError: Outputs are wrong, or work is not saved.
+    """
+    compared, plan = entries(target, settings), settings.plan
+    patches = {entry.name: entry.patch for entry in compared}
+    details: Details = {
+        "command": environment.command_line(),
+        "date": environment.now(),
+        "versions": environment.versions(),
+        "machine": environment.machine(str(target.model.device)),
+        "decode_tokens": plan.decode_tokens,
+        "prefill_chunk": plan.prefill_chunk,
+        "kv_heads_full": {name: list(patch.full_kv_share(target.model)) for name, patch in patches.items()},
+        "heads": {name: len(patch.on(target.model).heads) for name, patch in patches.items()},
+        "contexts": [],
+    }
+    rows: list[Row] = []
+    for context in sorted(settings.contexts):
+        try:
+            workload = target.workload(context, plan.batch)
+            checked = {
+                name: check(target, workload, name, patch, plan.prefill_chunk) for name, patch in patches.items()
+            }
+            measured = measure(target, workload, patches, plan)
+        except torch.OutOfMemoryError as error:
+            details["contexts"].append({"context": context, "out_of_memory": str(error).splitlines()[0]})
+            say(f"{context:,} tokens: does not fit into memory; longer contexts are left out")
+            save(rows, details)
+            torch.cuda.empty_cache()
+            break
+        hybrid_kernels: dict[str, dict[str, object]] = {
+            shape: {"chosen": result.name, "seconds": dict(result.seconds), "failed": dict(result.failed)}
+            for shape, result in autotune.choices().items()
+        }
+        details["contexts"].append(
+            {
+                "context": context,
+                "vision_tokens": workload.vision_tokens,
+                "hybrid_kernels": hybrid_kernels,
+                "checked": checked,
+                **measured,
+            }
+        )
+        for entry in compared:
+            rows += _rows(target, context, entry, measured, plan)
+        if (repeats := len(measured["seconds"]["dense"]["prefill"])) < plan.repeats:
+            say(f"{context:,} tokens: {repeats} repeats only, a dense prefill takes over 20 s")
+        save(rows, details)
+        say(f"{context:,} tokens: done")
+    return rows, details
+
+
+def _rows(target: Target, context: int, entry: Entry, measured: Measured, plan: Plan) -> list[Row]:
+    dense, hybrid, ceiling = (
+        {**phases, "end_to_end": end_to_end(phases, plan.decode_tokens)}
+        for phases in (measured["seconds"][name] for name in ("dense", entry.name, f"ceiling {entry.name}"))
+    )
+    peak, dense_peak = measured["peak_bytes"][entry.name], measured["peak_bytes"]["dense"]
+    condition: Condition = {
+        "model": target.name,
+        "weights": target.weights,
+        "device": environment.device_name(str(target.model.device)),
+        "dtype": str(target.model.dtype).removeprefix("torch."),
+        "context": context,
+        "batch": plan.batch,
+        "selection": entry.selection,
+        "fraction": entry.fraction,
+        "sink": entry.patch.sink,
+        "window": entry.patch.window,
+        "kv_bytes_ratio": measured["kv_bytes"][entry.name] / measured["kv_bytes"]["dense"],
+        "peak_memory_ratio": peak / dense_peak if peak and dense_peak else None,
+        "repeats": len(dense["prefill"]),
+    }
+    return rows_of(condition, dense, hybrid, ceiling, fastest_kernels(measured["dense_kernels"]))

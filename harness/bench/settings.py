@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from coreheads.bench.heads import SPREADS
 from coreheads.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,6 +14,9 @@ if TYPE_CHECKING:
     from coreheads.heads.profile import HeadProfile
 
 Value = TypeVar("Value")
+
+SPREADS = ("clustered", "scattered")
+"""Selections without a head profile, see ``bench.heads``."""
 
 
 @dataclass(frozen=True)
@@ -58,25 +59,18 @@ class Settings:
 def lengths(text: str) -> list[int]:
     """``"8k,32768"`` -> [8192, 32768]; k is 1,024."""
 
-    def tokens(part: str) -> int | None:
-        match = re.fullmatch(r"(\d+)(k?)", part, re.IGNORECASE)
-        return int(match[1]) * (1024 if match[2] else 1) or None if match else None
+    def tokens(part: str) -> int:
+        number = part.lower().removesuffix("k")
+        return int(number) * (1 if number == part else 1024)
 
-    return sorted(set(_values("--context", text, tokens, "a number of tokens such as 8192 or 8k")))
+    expected = "a number of tokens such as 8192 or 8k"
+    return sorted(set(_values("--context", text, tokens, lambda number: number > 0, expected)))
 
 
 def fractions(text: str) -> list[float]:
     """``"0.05,0.1"`` -> [0.05, 0.1]."""
-
-    def share(part: str) -> float | None:
-        try:
-            number = float(part)
-        except ValueError:
-            return None
-        return number if 0 < number <= 1 else None
-
     expected = "numbers above 0 and at most 1 (0.05 means 5 %)"
-    return list(dict.fromkeys(_values("--fraction", text, share, expected)))
+    return list(dict.fromkeys(_values("--fraction", text, float, lambda share: 0 < share <= 1, expected)))
 
 
 def patterns(sink: str, window: str) -> list[tuple[int, int]]:
@@ -95,7 +89,7 @@ def selections(text: str | None, profile: bool) -> list[str]:
         return ["top"] if profile else list(SPREADS)
     known = (*(("top",) if profile else ()), *SPREADS)
     expected = ", ".join(known) + ("" if profile else "; top needs --heads FILE")
-    return _values("--selection", text, lambda name: name if name in known else None, expected)
+    return _values("--selection", text, str, known.__contains__, expected)
 
 
 def granularity(text: str) -> Granularity:
@@ -106,21 +100,22 @@ def granularity(text: str) -> Granularity:
 
 
 def _wholes(option: str, text: str, least: int) -> list[int]:
-    def whole(part: str) -> int | None:
-        return int(part) if part.isdigit() and int(part) >= least else None
-
-    return _values(option, text, whole, f"a whole number of at least {least}")
+    return _values(option, text, int, lambda number: number >= least, f"a whole number of at least {least}")
 
 
-def _values(option: str, text: str, parse: Callable[[str], Value | None], expected: str) -> list[Value]:
-    """The values between commas, at least one; ``parse`` gives None for what is none."""
+def _values(
+    option: str, text: str, parse: Callable[[str], Value], fits: Callable[[Value], bool], expected: str
+) -> list[Value]:
+    """The values between commas, at least one; ``parse`` raises ValueError for what is none."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts:
         raise UserError(f"{option}: {text!r}, expected at least one value")
     values = []
     for part in parts:
-        value = parse(part)
-        if value is None:
-            raise UserError(f"{option}: {part!r}, expected {expected}")
-        values.append(value)
+        try:
+            values.append(parse(part))
+            if not fits(values[-1]):
+                raise ValueError
+        except ValueError:
+            raise UserError(f"{option}: {part!r}, expected {expected}") from None
     return values

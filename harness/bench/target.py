@@ -1,9 +1,6 @@
-"""What a benchmark runs: a model, loaded or with random weights, and prompts of an exact number of tokens.
-
-A loaded model gets pictures of noise through its own processor, as many as fit, and text up to the length asked for.
-A model with random weights has no processor: its language model gets random text tokens, and its vision tower, apart,
-pixels for as many vision tokens. Speed depends on shapes, not on values.
-"""
+"""What a benchmark runs: a model and prompts of an exact number of tokens. A loaded one gets noise through its own
+processor; one with random weights gets random tokens, and its vision tower, apart, pixels for as many vision tokens.
+Speed depends on shapes, not on values."""
 
 from __future__ import annotations
 
@@ -27,7 +24,6 @@ from coreheads.adapters.generation.structure import cache_argument, head_shape
 from coreheads.adapters.generation.vision_cache import VisionMemo
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS
-from coreheads.bench.vision import synthetic_vision
 from coreheads.doctor.memory import empty_model
 from coreheads.errors import UserError
 
@@ -38,6 +34,10 @@ SIDES = (1024, 512, 256, 128, 64)
 """Pixels of a picture's side: the largest of which a prompt holds several. A processor may resize them."""
 TEXT_SHARE = 0.1
 """Of a prompt's tokens, at least, that are text."""
+QWEN_SIDE = 32
+"""Merged tokens of a side of a picture for Qwen3-VL: 1,024 tokens."""
+TILES = 8
+"""Tiles that go through a vision tower at a time in the other families."""
 
 
 @dataclass
@@ -113,15 +113,17 @@ class Target:
         return _pictures(self.adapter, tokens, batch)
 
 
-def load(name: str, random_weights: bool, device: str, dtype: str) -> Target:
-    """The model to measure; UserError for one that cannot be had."""
+def load(name: str, random_weights: bool, device: str, dtype: str | None) -> Target:
+    """The model to measure; UserError for one that cannot be had. dtype: None is bfloat16 on a GPU, else float32."""
+    on = loading.device(device)
+    dtype = dtype or ("bfloat16" if on.type == "cuda" else "float32")
     if not random_weights:
-        adapter = load_adapter(name, device=device, dtype=dtype)
+        adapter = load_adapter(name, device=str(on), dtype=dtype)
         return Target(name, "loaded", adapter.model, adapter)
     from transformers import AutoModelForImageTextToText
 
     full_name, config = _configuration(name)
-    on, number = loading.device(device), loading.dtype_of(config, dtype)
+    number = loading.dtype_of(config, dtype)
     with torch.device(on), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = AutoModelForImageTextToText.from_config(config, dtype=number)
@@ -153,8 +155,46 @@ def _random_prompt(model: Any, tokens: int, batch: int) -> Workload:
             ids[ids == token] = 0
     inputs = {"input_ids": ids, "position_ids": torch.arange(tokens)[None]}
     inputs = {name: value.expand(batch, -1).to(model.device) for name, value in inputs.items()}
-    vision_tokens, vision = synthetic_vision(model, int(tokens * (1 - TEXT_SHARE)))
+    vision_tokens, vision = _vision(model, int(tokens * (1 - TEXT_SHARE)))
     return Workload(tokens, inputs, tokens, vision_tokens, vision=vision)
+
+
+def _vision(model: Any, tokens: int) -> tuple[int, Callable[[], object]]:
+    """(vision tokens, what computes them): as near below ``tokens`` as whole pictures or tiles come, at least one."""
+    device, dtype = model.device, model.dtype
+    config = model.config
+    vision = config.vision_config
+    if hasattr(model.model, "visual"):
+        count = max(1, tokens // QWEN_SIDE**2)
+        side = QWEN_SIDE * vision.spatial_merge_size
+        width = vision.in_channels * vision.temporal_patch_size * vision.patch_size**2
+        pixels = torch.randn(count * side**2, width, device=device, dtype=dtype)
+        grid = torch.tensor([[1, side, side]] * count, device=device)
+        return count * QWEN_SIDE**2, lambda: model.model.visual(pixels, grid_thw=grid)
+    size = vision.image_size if isinstance(vision.image_size, list | tuple) else [vision.image_size] * 2
+    patch = vision.patch_size if isinstance(vision.patch_size, list | tuple) else [vision.patch_size] * 2
+    a_tile = getattr(config, "image_seq_length", None) if config.model_type == "internvl" else None
+    a_tile = a_tile or (size[0] // patch[0]) * (size[1] // patch[1])
+    count = max(1, tokens // a_tile)
+    tiles = torch.randn(min(count, TILES), 3, *size, device=device, dtype=dtype)
+
+    def run() -> None:
+        for start in range(0, count, TILES):
+            model.model.multi_modal_projector(_features(model, tiles[: min(TILES, count - start)]))
+
+    return count * a_tile, run
+
+
+def _features(model: Any, tiles: Tensor) -> Tensor:
+    """What the family's projector takes."""
+    states: Tensor = model.model.vision_tower(pixel_values=tiles).last_hidden_state
+    if model.config.model_type != "internvl":
+        return states
+    states = states[:, 1:]  # without the class token
+    side = int(states.shape[1] ** 0.5)
+    grid = states.reshape(len(tiles), side, side, -1)
+    folded: Tensor = model.model.pixel_shuffle(grid, scale_factor=model.config.downsample_ratio)
+    return folded.reshape(len(tiles), -1, folded.shape[-1])
 
 
 def _pictures(adapter: Adapter, tokens: int, batch: int) -> Workload:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coreheads.bench.rows import PHASES, Row, crossover, series
-from coreheads.bench.series import Details
+from coreheads.bench.rows import PHASES, Details, Row, crossover, series, title
 from coreheads.files import write_bytes
 
 if TYPE_CHECKING:
@@ -25,10 +24,9 @@ def report(rows: Sequence[Row], details: Details) -> str:
     lines = [f"{first['model']} ({first['weights']} weights), {first['device']}, {first['dtype']}"]
     if first["weights"] == "random":
         lines.append("Weights were random: speed and memory mean something, answers do not.")
-    for name in series(rows, "prefill"):
-        lines += ["", name, _table([row for phase in PHASES for row in series(rows, phase).get(name, [])])]
-        points = [(row["context"], row["speedup"]) for row in series(rows, "prefill")[name]]
-        lines.append(f"prefill: {crossover(points)[1]}")
+    for name, prefill in series(rows, "prefill").items():
+        lines += ["", name, _table([row for row in rows if title(row) == name])]
+        lines.append(f"prefill: {crossover([(row['context'], row['speedup']) for row in prefill])[1]}")
     lines.append("")
     for name, (full, every) in details["kv_heads_full"].items():
         heads = details["heads"][name]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -22,20 +22,22 @@ SLOW = 20.0
 FEW = 5
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Seconds of every repeat: ``times[variant][phase]``, phases prefill, decode (a token), vision and preprocess.
+class Measured(TypedDict):
+    """What was measured at one context length; variants are dense, every entry, and ``ceiling <entry>``."""
 
-    dense_kernel: by phase, the fastest; kernels: median seconds of every dense kernel tried, by phase.
-    kv_bytes, peak_bytes: by variant; peak None where it cannot be had. repeats: as made.
-    """
-
-    repeats: int
-    dense_kernel: dict[str, str]
-    kernels: dict[str, dict[str, float]]
-    times: dict[str, dict[str, list[float]]]
+    dense_kernels: dict[str, dict[str, float]]
+    """``[phase][kernel]``, median seconds of the dense kernels tried, of prefill and of a decoded token."""
+    seconds: dict[str, dict[str, list[float]]]
+    """``[variant][phase]``, of every repeat; the phases are prefill, decode (a token), vision and preprocess."""
     kv_bytes: dict[str, int]
+    """By variant but the ceilings, after the prompt."""
     peak_bytes: dict[str, int | None]
+    """By variant, the most allocated; null where the device is no GPU."""
+
+
+def fastest_kernels(dense_kernels: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+    """The fastest dense kernel of each phase."""
+    return {phase: min(seconds, key=seconds.__getitem__) for phase, seconds in dense_kernels.items()}
 
 
 @torch.inference_mode()
@@ -45,36 +47,26 @@ def measure(target: Target, workload: Workload, hybrids: Mapping[str, Hybrid], p
     The dense kernel is the fastest of those that this device has, found for prefill and decoding apart.
     """
     runner = Runner(target, workload, plan)
+    device = target.model.device
     with target.remembering():
         kernels = time_kernels(
             target.model, workload.tokens, lambda name: runner.dense({"prefill": name, "decode": name})
         )
-        fastest = {phase: min(seconds, key=seconds.__getitem__) for phase, seconds in kernels.items()}
-        repeats = plan.repeats if kernels["prefill"][fastest["prefill"]] <= SLOW else min(plan.repeats, FEW)
-        runs = {"dense": partial(runner.dense, fastest)}
+        repeats = plan.repeats if min(kernels["prefill"].values()) <= SLOW else min(plan.repeats, FEW)
+        runs = {"dense": partial(runner.dense, fastest_kernels(kernels))}
         for name, patch in hybrids.items():
             runs[name] = partial(runner.hybrid, name, patch)
             # with the same cache: but for the attention left out, all is what hybrid does
             runs[f"ceiling {name}"] = partial(runner.hybrid, None, patch)
-        times, peaks = take_turns(runs, target.model.device, repeats, plan.warmup, target.memo.clear)
-    for phase, shared in _same_for_all(target, workload, repeats, times["dense"]["vision"]).items():
-        for phases in times.values():
-            phases[phase] = shared
-    return Measured(repeats, fastest, kernels, times, runner.kv_bytes, peaks)
-
-
-def _same_for_all(target: Target, workload: Workload, repeats: int, vision: list[float]) -> dict[str, list[float]]:
-    """Seconds of preprocessing and of the vision tower, which no variant changes; empty where not measured.
-
-    vision: the tower's seconds within the runs; where it is no part of them, it is run on its own.
-    """
+        times, peaks = take_turns(runs, device, repeats, plan.warmup, target.memo.clear)
+    # no variant changes preprocessing and the vision tower, which is run on its own where it is no part of the runs
+    vision, prepare = times["dense"]["vision"], workload.prepare
     if workload.vision is not None:
-        _, *vision = (seconds_of(workload.vision, target.model.device) for _ in range(1 + repeats))
-    prepare = workload.prepare
-    return {
-        "preprocess": [] if prepare is None else [prepare() for _ in range(repeats)],
-        "vision": vision if any(vision) else [],
-    }
+        _, *vision = (seconds_of(workload.vision, device) for _ in range(1 + repeats))
+    preprocess = [] if prepare is None else [prepare() for _ in range(repeats)]
+    for phases in times.values():
+        phases.update(preprocess=preprocess, vision=vision if any(vision) else [])
+    return {"dense_kernels": kernels, "seconds": times, "kv_bytes": runner.kv_bytes, "peak_bytes": peaks}
 
 
 class Runner:

@@ -1,8 +1,5 @@
-"""The command line: one subcommand a file, each importing what it needs only when it is called.
-
-A module of this package gives either ``command`` (one function, registered under the module's name) or ``app``
-(a typer app with subcommands of its own, as ``heads`` has).
-"""
+"""The command line: one subcommand a module, which gives either ``command`` (a function) or ``app`` (a typer app with
+subcommands of its own, as ``heads`` has), and imports what it needs only when it is called."""
 
 from __future__ import annotations
 

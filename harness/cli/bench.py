@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -12,7 +11,7 @@ from coreheads.heads.types import SINK, WINDOW
 
 def command(
     model: str = typer.Argument(help="A hub id, a local folder, or tiny (the embedded model)."),
-    heads: Annotated[Path | None, typer.Option(help="A head profile; its top heads attend fully.")] = None,
+    heads: Path | None = typer.Option(None, help="A head profile; its top heads attend fully."),
     selection: str | None = typer.Option(
         None, help="By comma: top (of --heads), clustered (as real profiles are), scattered (worst for the cache)."
     ),
@@ -20,9 +19,7 @@ def command(
     context: str = typer.Option("4k,8k,16k", help="Prompt lengths in tokens, by comma; k is 1,024: 8k,32k,128k."),
     sink: str = typer.Option(str(SINK), help="First tokens that every head sees; with --window by comma, in pairs."),
     window: str = typer.Option(str(WINDOW), help="Last tokens that every head sees."),
-    out: Annotated[Path, typer.Option(help="The file to write; details and a picture go beside it.")] = Path(
-        "bench.json"
-    ),
+    out: Path = typer.Option(Path("bench.json"), help="The file to write; details and a picture go beside it."),
     random_weights: bool = typer.Option(
         False, "--random-weights", help="Build the published shape, or a folder's, without its weights."
     ),
@@ -48,11 +45,9 @@ def command(
 ) -> None:
     """Time dense against hybrid attention, in turns in one process.
 
-    The dense baseline is the fastest kernel found on this device; the ceiling
-    (the other heads' attention left out) is measured in the same run. Before
-    anything is timed, outputs are compared with a masked reference and the
-    work of the kernels is counted; if either is wrong, the command fails
-    with exit status 1.
+    The dense baseline is the fastest kernel found on this device; the ceiling (the other heads' attention left out) is
+    measured in the same run. Before anything is timed, outputs are compared with a masked reference and the work of the
+    kernels is counted; if either is wrong, the command fails with exit status 1.
 
     Example: coreheads bench tiny --heads heads.json --context 1k,4k,16k --sink 4 --window 64
 

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from coreheads.check.findings import Report
-
 
 def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    baseline: Annotated[Path, typer.Option(help="The baseline file.")],
-    update: Annotated[
-        bool, typer.Option("--update", help="Make this run the new baseline, and print what that changes.")
-    ] = False,
-    junit: Annotated[Path | None, typer.Option(help="Write the comparisons as a JUnit file too.")] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the comparisons, and every sample that got worse, as JSON too.")
-    ] = None,
-    github: Annotated[
-        bool, typer.Option("--github", help="In GitHub Actions: annotations, and a summary of the step.")
-    ] = False,
+    run: Path = typer.Argument(metavar="RUN", help="A run folder."),
+    baseline: Path = typer.Option(help="The baseline file."),
+    update: bool = typer.Option(False, "--update", help="Make this run the new baseline, and print what that changes."),
+    junit: Path | None = typer.Option(None, help="Write the comparisons as a JUnit file too."),
+    json_file: Path | None = typer.Option(
+        None, "--json", help="Write the comparisons, and every sample that got worse, as JSON too."
+    ),
+    github: bool = typer.Option(False, "--github", help="In GitHub Actions: annotations, and a summary of the step."),
 ) -> None:
     """Compare a run with a baseline: accuracy by sample, the ranking of the heads, speed and memory relative to dense.
 
@@ -35,9 +26,14 @@ def command(
 
     Example: coreheads check results/runs/short --baseline results/baseline.json --junit check.xml
     """
+    import os
+    import secrets
+
     from coreheads.check.baseline import load_baseline
     from coreheads.check.compare import check
     from coreheads.check.compare import update as renew
+    from coreheads.check.github import append_summary, commands
+    from coreheads.check.junit import write_junit
     from coreheads.check.text import show
     from coreheads.errors import UserError
     from coreheads.files import write_json, writing
@@ -69,30 +65,18 @@ def command(
         typer.echo("There was no baseline before: nothing was compared, and no report is written")
         return
     if junit is not None:
-        from coreheads.check.junit import write_junit
-
         with writing(junit):
             write_junit(junit, report)
     if json_file is not None:
         with writing(json_file):
             write_json(json_file, report.to_json())
     if github:
-        _github(report)
+        for line in commands(report):
+            typer.echo(line)
+        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            with writing(summary):
+                append_summary(Path(summary), report)
+        else:
+            typer.echo("GITHUB_STEP_SUMMARY is not set: no summary of the step was written", err=True)
     if report.failed and not update:
         raise typer.Exit(1)
-
-
-def _github(report: Report) -> None:
-    import os
-
-    from coreheads.check.github import append_summary, commands
-    from coreheads.files import writing
-
-    for line in commands(report):
-        typer.echo(line)
-    file = os.environ.get("GITHUB_STEP_SUMMARY")
-    if file:
-        with writing(Path(file)):
-            append_summary(Path(file), report)
-    else:
-        typer.echo("GITHUB_STEP_SUMMARY is not set: no summary of the step was written", err=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -11,29 +10,18 @@ from coreheads.cli.profile import DataRoot, Device, Dtype, Options, Settings
 
 app = typer.Typer(help="Look at the heads that `coreheads profile` or `coreheads run` found.", no_args_is_help=True)
 
-File = Annotated[Path, typer.Argument(help="A head profile (heads.json).")]
-Top = Annotated[int, typer.Option(help="How many heads the table lists.", min=1)]
-Fraction = Annotated[float, typer.Option(help="The share of all heads to sum up and to outline in the figure.")]
-Figure = Annotated[Path | None, typer.Option(help="Write the figure (layers x heads) to this PNG file.")]
-Sample = Annotated[
-    str | None, typer.Option(metavar="TASK[:RECORD]", help="Draw where heads look in a record, by its id or number.")
-]
-Split = Annotated[str | None, typer.Option(help="Of --sample; default: test, where the task has it.")]
-Model = Annotated[str | None, typer.Option(help="For --sample: a hub id or folder; default: the profile's own model.")]
-First = Annotated[Path, typer.Argument(metavar="A", help="A head profile (heads.json).")]
-Second = Annotated[Path, typer.Argument(metavar="B", help="Another one, of a model with as many layers and heads.")]
-Moved = Annotated[int, typer.Option(help="How many of the heads that moved most to list.", min=1)]
-
 
 @app.command()
 def show(
-    file: File,
-    top: Top = 20,
-    fraction: Fraction = 0.05,
-    out: Figure = None,
-    sample: Sample = None,
-    split: Split = None,
-    model: Model = None,
+    file: Path = typer.Argument(help="A head profile (heads.json)."),
+    top: int = typer.Option(20, help="How many heads the table lists.", min=1),
+    fraction: float = typer.Option(0.05, help="The share of all heads to sum up and to outline in the figure."),
+    out: Path | None = typer.Option(None, help="Write the figure (layers x heads) to this PNG file."),
+    sample: str | None = typer.Option(
+        None, metavar="TASK[:RECORD]", help="Draw where heads look in a record, by its id or number."
+    ),
+    split: str | None = typer.Option(None, help="Of --sample; default: test, where the task has it."),
+    model: str | None = typer.Option(None, help="For --sample: a hub id or folder; default: the profile's own model."),
     data_root: DataRoot = None,
     option: Options = None,
     setting: Settings = None,
@@ -50,29 +38,59 @@ def show(
     Example: coreheads heads show heads.json --sample coreheads_mini_refcocog:0 --out example.png
     """
     from coreheads.errors import UserError
+    from coreheads.files import write_bytes, writing
     from coreheads.heads.profile import HeadProfile
     from coreheads.report.profile_text import findings, origin, ranking_table
 
     if out is not None and out.suffix.lower() != ".png":
         raise UserError(f"--out is {out}, expected a file that ends in .png")
     profile = HeadProfile.load(file)
-    if sample is not None:
-        from coreheads.cli.heads_sample import show_sample
+    if sample is None:
+        typer.echo(f"{origin(profile)}\n\n{ranking_table(profile, top)}\n\n{findings(profile, fraction)}")
+        if out is not None:
+            from coreheads.report.figures import head_map_png
 
-        show_sample(profile, sample, out, split, model, data_root, option or (), setting or (), device, dtype)
+            with writing(out):
+                write_bytes(out, head_map_png(profile, fraction))
+            typer.echo(f"\nFigure: {out}")
         return
-    typer.echo(f"{origin(profile)}\n\n{ranking_table(profile, top)}\n\n{findings(profile, fraction)}")
-    if out is not None:
-        from coreheads.files import write_bytes, writing
-        from coreheads.report.figures import head_map_png
+    from coreheads.adapters.checkpoints.registry import load_adapter
+    from coreheads.config.parsing import set_values
+    from coreheads.report import attention
+    from coreheads.run import examples
+    from coreheads.tasks import registry
 
-        with writing(out):
-            write_bytes(out, head_map_png(profile, fraction))
-        typer.echo(f"\nFigure: {out}")
+    # everything that can be wrong is looked at before the model is loaded
+    if out is None:
+        raise UserError("--sample: needs --out, expected the PNG file to write")
+    name, _, key = sample.partition(":")
+    task = registry.get(name)
+    split = split or examples.split_to_show(task, "test", "profile")
+    task.check_profile(split)
+    options = set_values({}, option or (), flag="--option", example=f"{name}.max_pages=4")
+    if other := [given for given in options if given != name]:
+        raise UserError(f"--option {other[0]}: is not the task of --sample, expected {name}")
+    settings = set_values({}, setting or (), flag="--setting", example="max_pixels=1000000")
+    record = (task, key or "0", split, data_root, options.get(name))
+    examples.find_record(*record)
+    if out.is_dir():
+        raise UserError(f"--out is {out}, a folder, expected the name of a file such as {out / 'example.png'}")
+    revision = None if model else profile.model["revision"]
+    adapter = load_adapter(model or profile.model["id"], device=device, dtype=dtype, revision=revision, **settings)
+    doc = examples.find_record(*record, adapter.model_type)
+    gaze, query = examples.gaze_at(adapter, task, doc, profile)
+    title = f"{Path(adapter.id).name} on {name}, record {task.record_id(doc)} (split {split})"
+    with writing(out):
+        write_bytes(out, attention.png(gaze, query, title))
+    typer.echo(f"{title}\n{attention.describe(gaze, query)}\nPicture: {out}")
 
 
 @app.command()
-def compare(first: First, second: Second, moved: Moved = 10) -> None:
+def compare(
+    first: Path = typer.Argument(metavar="A", help="A head profile (heads.json)."),
+    second: Path = typer.Argument(metavar="B", help="Another one, of a model with as many layers and heads."),
+    moved: int = typer.Option(10, help="How many of the heads that moved most to list.", min=1),
+) -> None:
     """Compare two profiles: do other data, another seed or another checkpoint find the same heads?
 
     Example: coreheads heads compare heads-images.json heads-pages.json

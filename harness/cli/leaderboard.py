@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -12,8 +11,8 @@ SHOWN = 20
 
 
 def command(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, also of several machines.")],
-    out: Annotated[Path, typer.Option(help="Where to write leaderboard.json, .csv, .md, .html and figures.")],
+    runs: list[Path] = typer.Argument(metavar="RUN...", help="Run folders, also of several machines."),
+    out: Path = typer.Option(help="Where to write leaderboard.json, .csv, .md, .html and figures."),
 ) -> None:
     """Write the leaderboard of one or several runs from what they stored; no model is loaded.
 

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 import typer
 
-Model = Annotated[str, typer.Argument(help="A hub id, a local folder, or tiny (the embedded model).")]
-Tasks = Annotated[str, typer.Option(help="Tasks with ground-truth regions, by comma; see `coreheads tasks`.")]
-Samples = Annotated[int, typer.Option(help="Records a task; 0 takes all of the split.", min=0)]
-Out = Annotated[Path, typer.Option(help="The file to write.")]
-Split = Annotated[str, typer.Option(help="Where the records come from; judge the heads on another split.")]
-Normalization = Annotated[
-    str, typer.Option(help="none; vision: within the attention to pictures; lift: against a uniform reader.")
-]
-Score = Annotated[str, typer.Option(help="The head score.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16; auto: the checkpoint's own.")]
-Kernel = Annotated[str | None, typer.Option(help="The model's attention kernel; default: the model's own.")]
-Revision = Annotated[str | None, typer.Option(help="Of the hub repository.")]
-Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the checkpoint.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--setting", metavar="NAME=VALUE", help="Of the model's adapter, as max_pixels; may be repeated."),
 ]
-Seed = Annotated[int, typer.Option(help="Of the intervals and of the split-half agreement.", min=0)]
 DataRoot = Annotated[Path | None, typer.Option(help="The folder that holds benchmark data; see `coreheads tasks`.")]
 Options = Annotated[
     list[str] | None, typer.Option("--option", metavar="TASK.NAME=VALUE", help="A task's option; may be repeated.")
@@ -33,30 +20,34 @@ Options = Annotated[
 
 
 def command(
-    model: Model,
-    tasks: Tasks,
-    samples: Samples = 64,
-    out: Out = Path("heads.json"),
-    split: Split = "profile",
-    normalization: Normalization = "none",
-    score: Score = "ram",
+    model: str = typer.Argument(help="A hub id, a local folder, or tiny (the embedded model)."),
+    tasks: str = typer.Option(help="Tasks with ground-truth regions, by comma; see `coreheads tasks`."),
+    samples: int = typer.Option(64, help="Records a task; 0 takes all of the split.", min=0),
+    out: Path = typer.Option(Path("heads.json"), help="The file to write."),
+    split: str = typer.Option("profile", help="Where the records come from; judge the heads on another split."),
+    normalization: str = typer.Option(
+        "none", help="none; vision: within the attention to pictures; lift: against a uniform reader."
+    ),
+    score: str = typer.Option("ram", help="The head score."),
     device: Device = "auto",
     dtype: Dtype = "float32",
-    attn_implementation: Kernel = None,
-    revision: Revision = None,
-    trust_remote_code: Trust = False,
-    seed: Seed = 0,
+    attn_implementation: str | None = typer.Option(
+        None, help="The model's attention kernel; default: the model's own."
+    ),
+    revision: str | None = typer.Option(None, help="Of the hub repository."),
+    trust_remote_code: bool = typer.Option(
+        False, "--trust-remote-code", help="Run code that comes with the checkpoint."
+    ),
+    seed: int = typer.Option(0, help="Of the intervals and of the split-half agreement.", min=0),
     data_root: DataRoot = None,
     option: Options = None,
     setting: Settings = None,
 ) -> None:
     """Find the heads that look at what a question asks about, and write them to a file.
 
-    Every attention head is scored by its retrieval attention mass (RAM): of
-    the attention that the words of the question pay, how much falls on the
-    part of the picture, page or video that the answer is about. It takes one
-    forward pass a record. An interrupted command goes on where it stopped
-    when it is given again.
+    Every attention head is scored by its retrieval attention mass (RAM): of the attention that the words of the
+    question pay, how much falls on the part of the picture, page or video that the answer is about. It takes one
+    forward pass a record. An interrupted command goes on where it stopped when it is given again.
 
     Example: coreheads profile tiny --tasks coreheads_mini_refcocog --out heads.json
 
@@ -80,10 +71,8 @@ def command(
     if divisor is None and normalization != "none":
         raise UserError(f"--normalization is {normalization!r}, expected none, vision or lift")
     names = [name.strip() for name in tasks.split(",") if name.strip()]
-    settings: dict[str, Any] = {}
-    set_values(settings, setting or (), flag="--setting", example="max_pixels=1000000")
-    options: dict[str, Any] = {}
-    set_values(options, option or (), flag="--option", example="coreheads_mmlongbench_doc.dpi=72")
+    settings = set_values({}, setting or (), flag="--setting", example="max_pixels=1000000")
+    options = set_values({}, option or (), flag="--option", example="coreheads_mmlongbench_doc.dpi=72")
     if not names or len(set(names)) < len(names):
         raise UserError(f"--tasks is {tasks!r}, expected one or more different names by comma; see `coreheads tasks`")
     for name in names:

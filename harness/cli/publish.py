@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 
 def command(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
-    to: Annotated[Path, typer.Option(help="An empty folder, or one that was published into before.")],
-    title: Annotated[str, typer.Option(help="Of a new site.")] = "CoRe heads leaderboard",
-    license: Annotated[str, typer.Option(help="Of a new site, as its README names it.")] = "apache-2.0",
-    no_responses: Annotated[
-        bool, typer.Option("--no-responses", help="Leave out what models answered; scores stay.")
-    ] = False,
-    no_pictures: Annotated[
-        bool, typer.Option("--no-pictures", help="Leave out the examples, which show benchmark pictures.")
-    ] = False,
+    runs: list[Path] = typer.Argument(metavar="RUN...", help="Run folders."),
+    to: Path = typer.Option(help="An empty folder, or one that was published into before."),
+    title: str = typer.Option("CoRe heads leaderboard", help="Of a new site."),
+    license: str = typer.Option("apache-2.0", help="Of a new site, as its README names it."),
+    no_responses: bool = typer.Option(False, "--no-responses", help="Leave out what models answered; scores stay."),
+    no_pictures: bool = typer.Option(
+        False, "--no-pictures", help="Leave out the examples, which show benchmark pictures."
+    ),
 ) -> None:
     """Write a site with the board of these runs and of all that were published into the folder before.
 

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 
 def command(
-    config: Annotated[
-        Path | None,
-        typer.Argument(help="A YAML file, or the name of a shipped one: embedded (the default), paper, single_gpu."),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="The run's folder; an interrupted run in it goes on.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Evaluate only so many samples a task.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...")] = None,
-    change: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: evaluate.draws=3.")
-    ] = None,
-    data_root: Annotated[
-        Path | None, typer.Option(help="The folder that holds benchmark data; default: see `coreheads tasks`.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
+    config: Path | None = typer.Argument(
+        None, help="A YAML file, or the name of a shipped one: embedded (the default), paper, single_gpu."
+    ),
+    out: Path | None = typer.Option(None, help="The run's folder; an interrupted run in it goes on."),
+    limit: int | None = typer.Option(None, help="Evaluate only so many samples a task."),
+    device: str | None = typer.Option(None, help="cpu, cuda, cuda:1 ..."),
+    change: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a value: evaluate.draws=3."),
+    data_root: Path | None = typer.Option(
+        None, help="The folder that holds benchmark data; default: see `coreheads tasks`."
+    ),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Print the plan and stop."),
+    quiet: bool = typer.Option(False, "--quiet", help="No progress, no summary."),
 ) -> None:
     """Find the heads, evaluate every cell, time the timed ones, write the leaderboard.
 
@@ -41,7 +37,7 @@ def command(
 
     folder = None if out is None else str(out)
     root = None if data_root is None else str(data_root)
-    resolved = load_config(config, tuple(change or ()), limit=limit, device=device, out=folder, data_root=root)
+    resolved = load_config(config, tuple(change), limit=limit, device=device, out=folder, data_root=root)
     if dry_run:
         from coreheads.run.plan import show_plan
 

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
     from coreheads.tasks.task import Task
 
-DataRoot = Annotated[Path | None, typer.Option(help="The folder that holds benchmark data, <folder>/<benchmark>/...")]
-Split = Annotated[str, typer.Option(help="Of the task.")]
-Limit = Annotated[int | None, typer.Option(help="Look at so many records; default: all.", min=1)]
-Options = Annotated[
-    list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="An option of the task; may be repeated.")
-]
-
 
 def command(
-    name: Annotated[
-        str | None, typer.Argument(help="A task: show what it reads and what of it is there; or `validate`.")
-    ] = None,
-    checked: Annotated[str | None, typer.Argument(metavar="[NAME]", help="After `validate`: the task.")] = None,
-    data_root: DataRoot = None,
-    split: Split = "test",
-    limit: Limit = None,
-    option: Options = None,
+    name: str | None = typer.Argument(None, help="A task: show what it reads and what of it is there; or `validate`."),
+    checked: str | None = typer.Argument(None, metavar="[NAME]", help="After `validate`: the task."),
+    data_root: Path | None = typer.Option(None, help="The folder that holds benchmark data, <folder>/<benchmark>/..."),
+    split: str = typer.Option("test", help="Of the task."),
+    limit: int | None = typer.Option(None, help="Look at so many records; default: all.", min=1),
+    option: list[str] = typer.Option([], metavar="NAME=VALUE", help="An option of the task; may be repeated."),
     path: bool = typer.Option(False, "--path", help="Print only the folder to give to lmms-eval as --include_path."),
 ) -> None:
     """List the tasks; show one's files and options; or check its data record by record.
@@ -40,55 +31,46 @@ def command(
 
     coreheads tasks validate coreheads_mmdocir_page --data-root /data --limit 100
     """
+    from coreheads.config.parsing import set_values
     from coreheads.errors import UserError
     from coreheads.tasks import registry
 
+    options = set_values({}, option, flag="--option", example="dpi=72")
     if path:
         typer.echo(registry.path())
     elif name == "validate":
         if checked is None:
             raise UserError("tasks validate: no task is named, expected for example coreheads_refcocog")
-        _validate(checked, data_root, split, limit, option)
+        _validate(registry.get(checked), data_root, split, limit, options)
     elif checked is not None:
         raise UserError(f"tasks {name} {checked}: expected one task, or validate and a task")
     elif name is not None:
-        _show(name, data_root, split, option)
+        _show(registry.get(name), data_root, split, options)
     else:
-        _list(data_root)
+        _list([registry.get(known) for known in registry.names()], data_root)
 
 
-def _list(data_root: Path | None) -> None:
+def _list(tasks: Sequence[Task], data_root: Path | None) -> None:
     from rich.table import Table
 
     from coreheads.report.terminal import wide_console
-    from coreheads.tasks import registry
 
     table = Table(
         "task", "kind", "main metric", "regions", "splits", "data", "here", title="Tasks", title_justify="left"
     )
-    for known in registry.names():
-        task = registry.get(known)
+    for task in tasks:
+        files = [file for file in task.expected(data_root) if not file.optional]
+        there = sum(file.present for file in files)
+        here = "yes" if there == len(files) else "in part" if there else "no"
         data = "made on first use" if task.is_mini else f"{task.benchmark}/{f' or {task.hub}' if task.hub else ''}"
         regions = "no" if task.no_regions else "yes"
-        row = (known, task.kind, task.board_metric, regions, ", ".join(task.splits), data, _here(task, data_root))
-        table.add_row(*row)
+        table.add_row(task.name, task.kind, task.board_metric, regions, ", ".join(task.splits), data, here)
     wide_console().print(table)
     typer.echo("One task's files: coreheads tasks NAME --data-root DIR. To check them: coreheads tasks validate NAME")
     typer.echo('The same tasks in lmms-eval: lmms-eval --model coreheads --include_path "$(coreheads tasks --path)"')
 
 
-def _here(task: Task, data_root: Path | None) -> str:
-    """How much of what the task reads is on this machine."""
-    files = [file for file in task.expected(data_root) if not file.optional]
-    there = sum(file.present for file in files)
-    return "yes" if there == len(files) else "in part" if there else "no"
-
-
-def _show(name: str, data_root: Path | None, split: str, option: list[str] | None) -> None:
-    from coreheads.tasks import registry
-
-    task = registry.get(name)
-    options = _options(option)
+def _show(task: Task, data_root: Path | None, split: str, options: dict[str, Any]) -> None:
     typer.echo(f"{task.name}: {task.summary}. Main score: {task.board_metric}. Splits: {', '.join(task.splits)}.")
     if task.no_regions:
         typer.echo(f"No heads can be found on it: {task.no_regions}.")
@@ -105,17 +87,15 @@ def _show(name: str, data_root: Path | None, split: str, option: list[str] | Non
         typer.echo(f"Where to get it, licence and size: {task.folder / 'README.md'}")
 
 
-def _validate(name: str, data_root: Path | None, split: str, limit: int | None, option: list[str] | None) -> None:
+def _validate(task: Task, data_root: Path | None, split: str, limit: int | None, options: dict[str, Any]) -> None:
     from rich.table import Table
 
     from coreheads.report.terminal import wide_console
-    from coreheads.tasks import registry
     from coreheads.tasks.validation import validate
 
-    task = registry.get(name)
-    findings = validate(task, split, limit, data_root, _options(option))
+    findings = validate(task, split, limit, data_root, options)
     if findings.counts:
-        table = Table(title=name, title_justify="left")
+        table = Table(title=task.name, title_justify="left")
         for column in ("finding", "what", "records", "first"):
             table.add_column(column, overflow="fold")  # a file's name is of no use when it is cut
         for (kind, text), count in findings.counts.most_common():
@@ -129,11 +109,3 @@ def _validate(name: str, data_root: Path | None, split: str, limit: int | None, 
         typer.echo(f"{findings.without_regions} of them name no region that is shown: heads are not looked for there.")
     if findings.counts:
         raise typer.Exit(2 if findings.unscored == findings.checked else 1)
-
-
-def _options(option: list[str] | None) -> dict[str, object]:
-    from coreheads.config.parsing import set_values
-
-    options: dict[str, object] = {}
-    set_values(options, option or (), flag="--option", example="dpi=72")
-    return options

@@ -89,8 +89,8 @@ def set_values(
     *,
     flag: str = "--set",
     example: str = "evaluate.limit=8",
-) -> None:
-    """Change a configuration in place: ``key=value`` texts (values are YAML), then ready (key, value) options.
+) -> dict[str, Any]:
+    """``tree``, changed in place: ``key=value`` texts (values are YAML), then ready (key, value) options.
 
     Keys are dotted paths; a number counts list elements from 0: ``cells.1.fractions=[0.05]``.
     """
@@ -105,6 +105,7 @@ def set_values(
         _put(tree, key.strip(), value, flag)
     for key, value in options:
         _put(tree, key, value, flag)
+    return tree
 
 
 def _put(tree: dict[str, Any], key: str, value: Any, flag: str) -> None:

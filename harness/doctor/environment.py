@@ -6,9 +6,8 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 
-from coreheads.environment import processor_name, versions
+from coreheads.environment import installed, processor_name, versions
 
 
 @dataclass(frozen=True)
@@ -95,16 +94,10 @@ def _gpu() -> str:
 def _flash() -> str:
     from coreheads.adapters.kernels.flash import PACKAGES, kernels
 
-    installed = [name for name in PACKAGES if name in kernels()]
-    if not installed:
+    usable = [name for name in PACKAGES if name in kernels()]
+    if not usable:
         raise ModuleNotFoundError("not installed; torch has its own kernels, which are used")
-    for name in installed:
+    for name in usable:
         import_module(PACKAGES[name])
-    return ", ".join(map(_with_version, installed))
-
-
-def _with_version(name: str) -> str:
-    try:
-        return f"{name} {version(name)}"
-    except PackageNotFoundError:  # built under another name
-        return name
+    # one that was built under another name has no version here
+    return ", ".join(f"{name} {installed(name) or ''}".strip() for name in usable)

@@ -1,10 +1,9 @@
-"""Whether a model can be loaded on this machine, and what memory it takes.
-
-No weight is read, and nothing is downloaded but the configuration of a checkpoint whose shape is not known here.
-"""
+"""Whether a model can be loaded on this machine, and what memory it takes: no weight is read, and nothing is downloaded
+but the configuration of a checkpoint whose shape is not known here."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -34,14 +33,8 @@ def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> l
     """
     checks: list[Check] = []
     try:
-        target = loading.device(device)
-        loading.dtype(dtype)  # a wrong one is told before anything is looked for
-        folder, config, whole = _configuration(name, checks)
-        checks.append(_family(name, config))
-        need = _memory(config, dtype, checks)
-        checks.append(_room(target, need))
-        if folder is not None:
-            checks += [_weights(folder, whole), _processor(folder, whole)]
+        for check in _checks(name, device, dtype):
+            checks.append(check)  # those before an error are kept
     except UserError as error:
         checks.append(Check("model", False, str(error)))
     wrong = [check.name for check in checks if not check.ok]
@@ -51,31 +44,43 @@ def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> l
     return [*checks, Check("can be loaded here", not wrong, verdict)]
 
 
-def _configuration(name: str, checks: list[Check]) -> tuple[Path | None, Any, bool]:
-    """The checkpoint's folder on this machine (None: it has none), its configuration, and whether what the folder
-    lacks cannot come from the hub."""
-    path = loading.locate(name)
-    if Path(path).is_dir():
-        checks.append(Check("files", True, path))
-        return Path(path), loading.config(name, path), True
-    folder, problem = hub.cached(name), hub.unreachable(name)
+def _checks(name: str, device: str, dtype: str) -> Iterator[Check]:
+    """The findings but the verdict; UserError ends them."""
+    target = loading.device(device)
+    loading.dtype(dtype)  # a wrong one is told before anything is looked for
+    path, known = Path(loading.locate(name)), name in published.names()
+    problem = "" if path.is_dir() else hub.unreachable(name)
+    folder = path if path.is_dir() else hub.cached(name)
     if folder is not None:
-        checks.append(Check("files", True, str(folder)))
-        return folder, loading.config(name, str(folder)), bool(problem)
-    known = name in published.names()
-    if problem and not known:
+        yield Check("files", True, str(folder))
+        config = loading.config(name, str(folder))
+    elif problem and not known:
         raise loading.out_of_reach(name, problem)
-    where = f"the hub cannot be asked for them ({problem})" if problem else _LATER
-    checks.append(Check("files", not problem, f"not on this machine; {where}"))
-    return None, published.config(name) if known else loading.config(name, name), bool(problem)
-
-
-def _family(name: str, config: Any) -> Check:
-    adapter = family(config.model_type, name)
+    else:
+        where = f"the hub cannot be asked for them ({problem})" if problem else _LATER
+        yield Check("files", not problem, f"not on this machine; {where}")
+        config = published.config(name) if known else loading.config(name, name)
+    kind = f"{config.model_type} ({family(config.model_type, name).__name__})"
     text = config.text_config
     shape = f"{text.num_hidden_layers} layers x {text.num_attention_heads} heads, {text.num_key_value_heads} KV heads"
-    context = f"up to {text.max_position_embeddings:,} tokens"
-    return Check("family", True, f"{config.model_type} ({adapter.__name__}), {shape}, {context}")
+    most = text.max_position_embeddings
+    yield Check("family", True, f"{kind}, {shape}, up to {most:,} tokens")
+
+    number = loading.dtype_of(config, dtype)
+    model = empty_model(config, number)
+    count, weights = sum(parameter.numel() for parameter in model.parameters()), weight_bytes(model)
+    size = f"{count / 1e9:.2f} billion" if count >= 1e8 else f"{count / 1e6:.2f} million"
+    yield Check("weights", True, f"{size} parameters, {gib(weights)} in {str(number).removeprefix('torch.')}")
+    token = cache_bytes(config, number)
+    sizes = ", ".join(f"{gib(token * tokens)} at {tokens:,} tokens" for tokens in _CONTEXTS if tokens <= most)
+    yield Check("KV cache", True, f"{token / 1024:.0f} KiB a token" + (f": {sizes}" if sizes else ""))
+    need = weights + token * _cache_tokens(config)
+    free = torch.cuda.mem_get_info(target)[0] if target.type == "cuda" else psutil.virtual_memory().available
+    room = f"{gib(need)} for weights and cache, {gib(free)} free on {target}; activations come on top"
+    yield Check("memory", need < free, room)
+    if folder is not None:
+        whole = path.is_dir() or bool(problem)  # what the folder lacks cannot come from the hub
+        yield from (_weights(folder, whole), _processor(folder, whole))
 
 
 @lru_cache(maxsize=32)
@@ -94,27 +99,6 @@ def needed_bytes(name: str, dtype: str) -> tuple[int, int, int]:
 
 def _cache_tokens(config: Any) -> int:
     return min(CONTEXT, int(config.text_config.max_position_embeddings))
-
-
-def _memory(config: Any, dtype: str, checks: list[Check]) -> int:
-    """Bytes of the weights and of the key-value cache of CONTEXT tokens."""
-    number = loading.dtype_of(config, dtype)
-    model = empty_model(config, number)
-    count, weights = sum(parameter.numel() for parameter in model.parameters()), weight_bytes(model)
-    token = cache_bytes(config, number)
-    number_of = f"{count / 1e9:.2f} billion" if count >= 1e8 else f"{count / 1e6:.2f} million"
-    name = str(number).removeprefix("torch.")
-    checks.append(Check("weights", True, f"{number_of} parameters, {gib(weights)} in {name}"))
-    most = config.text_config.max_position_embeddings
-    sizes = ", ".join(f"{gib(token * tokens)} at {tokens:,} tokens" for tokens in _CONTEXTS if tokens <= most)
-    checks.append(Check("KV cache", True, f"{token / 1024:.0f} KiB a token" + (f": {sizes}" if sizes else "")))
-    return weights + token * _cache_tokens(config)
-
-
-def _room(device: torch.device, need: int) -> Check:
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    text = f"{gib(need)} for weights and cache, {gib(free)} free on {device}; activations come on top"
-    return Check("memory", need < free, text)
 
 
 def _weights(folder: Path, whole: bool) -> Check:

@@ -169,16 +169,8 @@ class ModelRun:
             tokens = {ids.index(record): line["prompt_tokens"] for record, line in samples.items()}
             work = Work("time", self.model.name, task)
             with self._step("timing", task, settings.repeats, "repeats"), self.progress.work(work, settings.repeats):
-                records = time_cells(
-                    evaluator,
-                    [(cell, patches[cell.name][1]) for cell in wanted],
-                    tokens,
-                    settings.repeats,
-                    settings.warmup,
-                    settings.decode_tokens,
-                    self.progress.advance,
-                )
-                self.folder.finish_timing(records)
+                timed = [(cell, patches[cell.name][1]) for cell in wanted]
+                self.folder.finish_timing(time_cells(evaluator, timed, tokens, settings, self.progress.advance))
 
     def _fail_all(self, reason: str) -> None:
         """What comes before the cells has failed: none that is left can be computed."""

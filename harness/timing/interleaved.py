@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,10 @@ from coreheads.adapters.patches.base import Patch
 if TYPE_CHECKING:
     from coreheads.adapters.families.base import Adapter
     from coreheads.adapters.prompt.prompt import Prompt
+    from coreheads.config.schema import TimingConfig
 
+Seconds = dict[str, dict[str, list[float]]]
+"""``[variant][phase]``, of every repeat."""
 PROBES = 3
 """Repeats with which the dense kernels are compared."""
 QUICK = 5.0
@@ -33,55 +36,34 @@ EAGER_TOKENS = 2048
 """Longest prompt at which eager attention is tried: it holds heads x tokens x tokens scores."""
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One way to run the model. patch: a context manager factory; cache: makes its cache, None for a plain one."""
-
-    name: str
-    patch: Callable[[Any], Any]
-    cache: Callable[[], Any] | None = None
-
-
-@dataclass(frozen=True)
-class Timed:
-    """What ``time_variants`` measured.
-
-    times: ``times[variant][phase]``, the seconds of every repeat; decode is a token's. peak_bytes: by variant, see
-    ``take_turns``. dense_kernel: the fastest; kernels: median seconds of prefill of every dense kernel tried.
-    """
-
-    times: dict[str, dict[str, list[float]]]
-    peak_bytes: dict[str, int | None]
-    dense_kernel: str
-    kernels: dict[str, float]
-
-
-def time_variants(
+def time_patches(
     adapter: Adapter,
     prompt: Prompt,
     prepare: Callable[[], Any],  # a Prompt whose preprocessing was timed
-    variants: Sequence[Variant],
-    repeats: int = 10,
-    warmup: int = 1,
-    decode_tokens: int = 8,
+    patches: Mapping[str, Any],
+    settings: TimingConfig,
     advance: Callable[[], object] = lambda: None,
-) -> Timed:
-    """Time dense and every variant on one prompt, in turns.
+) -> tuple[Seconds, dict[str, int | None], dict[str, dict[str, float]]]:
+    """Time dense, every patch, and the ceiling of each that has one, on one prompt, in turns.
 
-    The vision tower, which no variant changes, runs once a repeat and its time is everyone's.
+    The vision tower, which no patch changes, runs once a repeat and its time is everyone's.
 
     Args:
         prepare: Prepares the prompt anew; its time is the preprocessing, the same for all.
-        decode_tokens: How many tokens every run decodes after the first, whatever the answer.
+        patches: By name; the ceiling of one, the other heads' attention left out, is called ``ceiling <name>``.
         advance: Called after every repeat.
+
+    Returns:
+        As ``take_turns``, decode being a token's; and as ``time_kernels``.
     """
-    preprocess = [float(prepare().preprocess_s) for _ in range(repeats)]
+    model = adapter.model
+    preprocess = [float(prepare().preprocess_s) for _ in range(settings.repeats)]
     memo = VisionMemo()
 
-    def run(variant: Variant) -> dict[str, float]:
-        with memo.active(adapter.vision_modules), variant.patch(adapter.model):
+    def run(patch: Callable[[Any], Any], cache: Callable[[], Any] | None) -> dict[str, float]:
+        with memo.active(adapter.vision_modules), patch(model):
             (answer,) = adapter.generate(
-                [prompt], max_new_tokens=decode_tokens + 1, timing=True, cache_factory=variant.cache
+                [prompt], max_new_tokens=settings.decode_tokens + 1, timing=True, cache_factory=cache
             )
         spent: Any = answer.timings
         return {
@@ -90,19 +72,26 @@ def time_variants(
             "decode": spent["decode_s"] / spent["decode_tokens"],
         }
 
-    def run_dense(kernel: str) -> dict[str, float]:
-        with dense_kernel(adapter.model, kernel):
-            return run(DENSE)
+    runs = {"dense": partial(run, nullcontext, None)}
+    for name, patch in patches.items():
+        cache = partial(patch.cache, model) if hasattr(patch, "cache") else None
+        runs[name] = partial(run, patch, cache)
+        if hasattr(patch, "local"):
+            # with the patch's cache: but for the attention left out, all is what the patch does
+            runs[f"ceiling {name}"] = partial(run, replace(patch, local=False), cache)
 
-    with endless(adapter):
-        kernels = time_kernels(adapter.model, prompt.tokens, run_dense)
-        fastest = fastest_kernel(kernels)
-        with dense_kernel(adapter.model, fastest):
-            runs = {variant.name: partial(run, variant) for variant in (DENSE, *variants)}
-            times, peaks = take_turns(runs, adapter.device, repeats, warmup, memo.clear, advance)
+    def run_dense(kernel: str) -> dict[str, float]:
+        with dense_kernel(model, kernel):
+            return runs["dense"]()
+
+    # no token ends an answer, so that every run decodes the same number of tokens
+    with _changed(model.generation_config, "eos_token_id", []):
+        kernels = time_kernels(model, prompt.tokens, run_dense)
+        with dense_kernel(model, fastest_kernel(kernels)):
+            times, peaks = take_turns(runs, adapter.device, settings.repeats, settings.warmup, memo.clear, advance)
     for phases in times.values():
         phases["preprocess"] = preprocess
-    return Timed(times, peaks, fastest, kernels["prefill"])
+    return times, peaks, kernels
 
 
 def take_turns(
@@ -112,7 +101,7 @@ def take_turns(
     warmup: int,
     before: Callable[[], object] = lambda: None,
     after: Callable[[], object] = lambda: None,
-) -> tuple[dict[str, dict[str, list[float]]], dict[str, int | None]]:
+) -> tuple[Seconds, dict[str, int | None]]:
     """Measure variants interleaved: in each repeat all of them take their turn, each repeat beginning with another.
 
     Args:
@@ -124,30 +113,28 @@ def take_turns(
         ``times[variant][phase]``, the seconds of every repeat; and by variant the most bytes allocated on the GPU, None
         where that is not to be had.
     """
-    names = list(runs)
+    names, on_gpu = list(runs), device.type == "cuda"
     for name in names:
         for _ in range(warmup):
             runs[name]()
-    times: dict[str, dict[str, list[float]]] = {name: {} for name in names}
+    times: Seconds = {name: {} for name in names}
     peaks: dict[str, int | None] = dict.fromkeys(names)
     for repeat in range(repeats):
         before()
         first = repeat % len(names)
         for name in names[first:] + names[:first]:
-            with peak_memory(device) as peak:
-                spent = runs[name]()
-            for phase, seconds in spent.items():
+            if on_gpu:
+                torch.cuda.reset_peak_memory_stats(device)
+            for phase, seconds in runs[name]().items():
                 times[name].setdefault(phase, []).append(seconds)
-            peaks[name] = max(filter(None, (peaks[name], peak())), default=None)
+            if on_gpu:
+                peaks[name] = max(peaks[name] or 0, torch.cuda.max_memory_allocated(device))
         after()
     seen = [max(seconds) for seconds in zip(*(phases.get("vision", []) for phases in times.values()), strict=True)]
     for phases in times.values():
         if seen:
             phases["vision"] = seen
     return times, peaks
-
-
-DENSE = Variant("dense", nullcontext)
 
 
 def time_kernels(model: Any, tokens: int, run: Callable[[str], Mapping[str, float]]) -> dict[str, dict[str, float]]:
@@ -201,42 +188,20 @@ def dense_kernels(model: Any, tokens: int) -> list[str]:
     return [*names, OWN]
 
 
-@contextmanager
-def dense_kernel(model: Any, name: str) -> Iterator[None]:
+def dense_kernel(model: Any, name: str) -> AbstractContextManager[object]:
     """Have the language model attend with this kernel inside the block; the vision tower keeps its own."""
-    if name == OWN:
-        with Patch()(model):
-            yield
-        return
-    config: Any = language_model(model).config
-    before = config._attn_implementation
-    config._attn_implementation = name
-    try:
-        yield
-    finally:
-        config._attn_implementation = before
+    return Patch()(model) if name == OWN else _changed(language_model(model).config, "_attn_implementation", name)
 
 
 @contextmanager
-def endless(adapter: Adapter) -> Iterator[None]:
-    """Have no token end an answer inside the block, so that every run decodes the same number of tokens."""
-    settings = adapter.model.generation_config
-    before = settings.eos_token_id
-    settings.eos_token_id = []
+def _changed(owner: Any, name: str, value: object) -> Iterator[None]:
+    """Give an attribute another value inside the block."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
     try:
         yield
     finally:
-        settings.eos_token_id = before
-
-
-@contextmanager
-def peak_memory(device: torch.device) -> Iterator[Callable[[], int | None]]:
-    """Gives a function that tells the most bytes allocated on a GPU during the block; None elsewhere, where an
-    allocator's peak is not to be had."""
-    on_gpu = device.type == "cuda"
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats(device)
-    yield lambda: torch.cuda.max_memory_allocated(device) if on_gpu else None
+        setattr(owner, name, before)
 
 
 def seconds_of(run: Callable[[], object], device: torch.device) -> float:

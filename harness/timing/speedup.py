@@ -46,18 +46,8 @@ def measured_together(cell: Cell, timings: dict[str, Any]) -> dict[str, Any]:
 
 def dense_speed(timing: dict[str, Any]) -> dict[str, Any]:
     """The dense model's own times; its speedup is 1 by definition."""
-    dense = timing["times"]["dense"]
-    return {
-        "prefill_ms": 1000 * median(dense["prefill"]),
-        "prefill_speedup": 1.0,
-        "decode_ms_per_token": 1000 * median(dense["decode"]),
-        "decode_speedup": 1.0,
-        "end_to_end_speedup": 1.0,
-        "kv_bytes_ratio": 1.0,
-        "timed_tokens": timing["prompt_tokens"],
-        "dense_kernel": timing["dense_kernel"],
-        "repeats": timing["repeats"],
-    }
+    ratios = ("prefill_speedup", "decode_speedup", "end_to_end_speedup", "kv_bytes_ratio")
+    return {**_measured(timing, "dense"), **dict.fromkeys(ratios, 1.0)}
 
 
 def patched_speed(timing: dict[str, Any]) -> dict[str, Any]:
@@ -72,19 +62,27 @@ def patched_speed(timing: dict[str, Any]) -> dict[str, Any]:
     decode, _, _ = ratio_of_medians_ci(dense["decode"], patched["decode"])
     whole, _, _ = ratio_of_medians_ci(end_to_end(dense, tokens), end_to_end(patched, tokens))
     fields = {
-        "prefill_ms": 1000 * median(patched["prefill"]),
+        **_measured(timing, "patched"),
         "prefill_speedup": speedup,
         "prefill_speedup_ci": (low, high),
-        "decode_ms_per_token": 1000 * median(patched["decode"]),
         "decode_speedup": decode,
         "end_to_end_speedup": whole,
         "kv_bytes_ratio": timing["kv_bytes_ratio"],
         "peak_memory_ratio": timing["peak_memory_ratio"],
-        "timed_tokens": timing["prompt_tokens"],
-        "dense_kernel": timing["dense_kernel"],
-        "repeats": timing["repeats"],
     }
     if ceiling is not None:
         fields["ceiling"], _, _ = ratio_of_medians_ci(dense["prefill"], ceiling["prefill"])
         fields["ceiling_share"] = speedup / fields["ceiling"]
     return fields
+
+
+def _measured(timing: dict[str, Any], variant: str) -> dict[str, Any]:
+    """What is no ratio."""
+    times = timing["times"][variant]
+    return {
+        "prefill_ms": 1000 * median(times["prefill"]),
+        "decode_ms_per_token": 1000 * median(times["decode"]),
+        "timed_tokens": timing["prompt_tokens"],
+        "dense_kernel": timing["dense_kernel"],
+        "repeats": timing["repeats"],
+    }

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from coreheads.bench.heads import Entry
-from coreheads.bench.rows import Row
-from coreheads.bench.series import Details, bench, entries
+from coreheads.bench.heads import Entry, entries
+from coreheads.bench.rows import Details, Row
+from coreheads.bench.run import bench
 from coreheads.bench.settings import Plan, Settings
 from coreheads.bench.target import Target
 
@@ -24,4 +24,4 @@ def compared(target: Target, **changes: Any) -> list[Entry]:
 
 def run(target: Target) -> tuple[list[Row], Details]:
     """A benchmark of 300 tokens."""
-    return bench(target, [300], compared(target), PLAN)
+    return bench(target, SETTINGS, print)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from coreheads.bench.heads import SPREADS, spread
-from coreheads.bench.rows import Condition, Row, crossover, rows, series
+from coreheads.bench.rows import Condition, Row, crossover, rows_of, series
 from coreheads.bench.text import draw, panel, report
 from coreheads.errors import UserError
 from coreheads.timing.speedup import end_to_end
@@ -29,7 +29,7 @@ def made(context: int = 1024, dense: float = 3.0, hybrid: float = 1.5) -> list[R
     found = [times(dense), times(hybrid), times(1.0)]
     for part in found:
         part["end_to_end"] = end_to_end(part, 10)
-    return rows({**COMMON, "context": context}, *found, KERNELS)
+    return rows_of({**COMMON, "context": context}, *found, KERNELS)
 
 
 def test_rows_are_ratios_of_medians() -> None:

@@ -6,19 +6,20 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import family_cases
 import pytest
 import torch
-from bench_cases import PLAN, QUICK, compared, run
+from bench_cases import PLAN, QUICK, SETTINGS, compared, run
 
 from coreheads.bench.extra import largest
 from coreheads.bench.rows import PHASES, Row
-from coreheads.bench.series import bench
+from coreheads.bench.run import bench
 from coreheads.bench.target import Target, load
-from coreheads.bench.timing import Runner, measure
+from coreheads.bench.timing import Runner, fastest_kernels, measure
 from coreheads.cli import main
 from coreheads.errors import UserError
 from coreheads.timing.interleaved import OWN
@@ -95,11 +96,11 @@ def test_all_variants_take_turns(target: Target) -> None:
     (entry,) = compared(target)
     workload = target.workload(300)
     result = measure(target, workload, {entry.name: entry.patch}, PLAN)
-    assert result.repeats == 2
-    assert set(result.times) == {"dense", entry.name, f"ceiling {entry.name}"}
-    assert all(len(times[phase]) == 2 for times in result.times.values() for phase in ("prefill", "decode", "vision"))
-    assert set(result.kernels["prefill"]) == {"sdpa", "eager", OWN}
-    assert result.dense_kernel["decode"] == min(result.kernels["decode"], key=result.kernels["decode"].__getitem__)
+    seconds, kernels = result["seconds"], result["dense_kernels"]
+    assert set(seconds) == {"dense", entry.name, f"ceiling {entry.name}"}
+    assert all(len(times[phase]) == 2 for times in seconds.values() for phase in ("prefill", "decode", "vision"))
+    assert set(kernels["prefill"]) == {"sdpa", "eager", OWN}
+    assert fastest_kernels(kernels)["decode"] == min(kernels["decode"], key=kernels["decode"].__getitem__)
     assert workload.inputs["input_ids"].shape == (1, 300)
     assert 0 < workload.vision_tokens < 300
     assert "forward" not in vars(target.adapter.vision_modules[0])
@@ -137,7 +138,7 @@ def test_out_of_memory_ends_the_series(target: Target, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Target, "workload", limited)
     said: list[str] = []
-    rows, details = bench(target, [280, 400, 500], compared(target), PLAN, said.append)
+    rows, details = bench(target, replace(SETTINGS, contexts=[280, 400, 500]), said.append)
     assert {row["context"] for row in rows} == {280}
     assert "out_of_memory" in details["contexts"][1]
     assert len(details["contexts"]) == 2
@@ -155,7 +156,8 @@ def test_kernels_that_do_not_fit_are_left_out(target: Target, monkeypatch: pytes
 
     monkeypatch.setattr(Runner, "dense", limited)
     (entry,) = compared(target)
-    assert set(measure(target, target.workload(300), {entry.name: entry.patch}, PLAN).kernels["prefill"]) == {"eager"}
+    measured = measure(target, target.workload(300), {entry.name: entry.patch}, PLAN)
+    assert set(measured["dense_kernels"]["prefill"]) == {"eager"}
     fitting.clear()
     rows, details = run(target)
     assert not rows

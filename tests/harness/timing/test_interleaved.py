@@ -12,8 +12,9 @@ from PIL import Image
 from coreheads.adapters.checkpoints.registry import load_adapter
 from coreheads.adapters.generation.structure import language_model
 from coreheads.adapters.patches.registry import make_patch
+from coreheads.config.schema import TimingConfig
 from coreheads.timing import interleaved
-from coreheads.timing.cells import cache_of, ceiling_of, kv_ratio, nearest_to_median
+from coreheads.timing.cells import kv_ratio, nearest_to_median
 from coreheads.timing.speedup import dense_speed, end_to_end, patched_speed
 
 MESSAGES = [
@@ -34,37 +35,40 @@ def adapter(small_model: Path) -> Any:
 
 
 def test_all_variants_take_turns_and_nothing_is_left(adapter: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    patch = make_patch("hybrid", {(0, 0)}, sink=2, window=8)
+    patches = {"core": make_patch("hybrid", {(0, 0)}, sink=2, window=8), "cut": make_patch("ablate", {(0, 0)})}
     turns: list[tuple[str, int]] = []
+    caches: list[bool] = []
     generate = type(adapter).generate
 
     def noted(self: Any, prompts: Any, **settings: Any) -> Any:
         decoder = language_model(self.model)
         answers = generate(self, prompts, **settings)
         turns.append((decoder.config._attn_implementation, len(answers[0].token_ids)))
+        caches.append(settings["cache_factory"] is not None)
         return answers
 
     monkeypatch.setattr(type(adapter), "generate", noted)
     before = adapter.model.generation_config.eos_token_id
-    variants = [
-        interleaved.Variant("patched", patch, cache_of(patch, adapter.model)),
-        interleaved.Variant("ceiling", ceiling_of(patch), cache_of(patch, adapter.model)),
-    ]
     prompt = adapter.prepare(MESSAGES)
-    result = interleaved.time_variants(
-        adapter, prompt, lambda: adapter.prepare(MESSAGES), variants, repeats=3, warmup=1, decode_tokens=2
+    settings = TimingConfig.model_construct(repeats=3, warmup=1, decode_tokens=2)
+    times, peaks, kernels = interleaved.time_patches(
+        adapter, prompt, lambda: adapter.prepare(MESSAGES), patches, settings
     )
-    # kernels are tried, then one warm-up and three repeats of three variants
-    assert len(turns) == 3 * (1 + interleaved.PROBES) + 3 + 9
+    # kernels are tried, then one warm-up and three repeats of four variants
+    assert len(turns) == 3 * (1 + interleaved.PROBES) + 4 + 12
     assert {tokens for _, tokens in turns} == {3}
-    assert turns[-9][0] == {"packed": "coreheads"}.get(result.dense_kernel, result.dense_kernel)
-    assert turns[-8][0] == "coreheads"
+    fastest = interleaved.fastest_kernel(kernels)
+    assert turns[-12][0] == {"packed": "coreheads"}.get(fastest, fastest)
+    assert turns[-11][0] == "coreheads"
+    # the ceiling has the cache of its patch, an ablation has neither
+    assert caches[-12:-8] == [False, True, True, False]
     # the second repeat begins with the second variant
-    assert turns[-6][0] == "coreheads"
-    assert all(len(seconds) == 3 for times in result.times.values() for seconds in times.values())
-    assert result.times["dense"]["vision"] == result.times["patched"]["vision"]
-    assert result.peak_bytes == {"dense": None, "patched": None, "ceiling": None}
-    assert set(result.kernels) == {"sdpa", "eager", "packed"}
+    assert caches[-8:-4] == [True, True, False, False]
+    assert turns[-8][0] == "coreheads"
+    assert all(len(seconds) == 3 for phases in times.values() for seconds in phases.values())
+    assert times["dense"]["vision"] == times["core"]["vision"]
+    assert peaks == {"dense": None, "core": None, "ceiling core": None, "cut": None}
+    assert set(kernels["prefill"]) == {"sdpa", "eager", "packed"}
     assert adapter.model.generation_config.eos_token_id == before
     assert language_model(adapter.model).config._attn_implementation == "sdpa"
     assert "forward" not in vars(adapter.vision_modules[0])
@@ -124,17 +128,14 @@ def test_a_phase_without_times_takes_none() -> None:
 
 def test_what_patches_know_of_themselves(adapter: Any) -> None:
     hybrid, ablate = make_patch("hybrid", {(0, 0)}, sink=2, window=8), make_patch("ablate", {(0, 0)})
-    assert ceiling_of(hybrid).local is False
-    assert ceiling_of(ablate) is None
-    assert cache_of(ablate, adapter.model) is None
     assert kv_ratio(ablate, adapter.model, 100) is None
     # one of 2 x 4 KV heads keeps 100 tokens, seven keep 10
     assert kv_ratio(hybrid, adapter.model, 100) == pytest.approx((100 + 7 * 10) / 800)
 
 
 def test_the_prompt_timed_is_the_one_of_median_length() -> None:
-    assert nearest_to_median({0: 100, 1: 900, 2: 500, 3: 450, 4: 2000}, 1) == [2]
-    assert nearest_to_median({5: 10, 4: 10}, 1) == [4]
+    assert nearest_to_median({0: 100, 1: 900, 2: 500, 3: 450, 4: 2000}) == 2
+    assert nearest_to_median({5: 10, 4: 10}) == 4
 
 
 def test_speed_rows_are_ratios_of_medians() -> None:
