@@ -46,7 +46,7 @@ def test_a_line_that_is_not_as_declared_is_refused(changes: dict[str, Any], faul
 def test_other_fields_may_stand_beside_those_that_are_declared() -> None:
     line = SAMPLE | {"later": "version"}
     assert checked(SampleRecord, line, "f: line 1", "a sample") is line
-    with pytest.raises(UserError, match="f: has no schema_version, expected a history written by coreheads publish"):
+    with pytest.raises(UserError, match="schema_version is missing, expected a history written by coreheads publish"):
         checked(provenance.History, {"publications": []}, "f", "a history", "publish")
     with pytest.raises(UserError, match="f is a list, expected a sample written by coreheads run"):
         checked(SampleRecord, [], "f", "a sample")
