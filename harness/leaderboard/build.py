@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,11 +14,11 @@ from coreheads.environment import versions
 from coreheads.errors import UserError
 from coreheads.files import write_json, write_text
 from coreheads.heads.profile import HeadProfile
-from coreheads.leaderboard.merge import Merged, Source, merge
+from coreheads.leaderboard.gaps import find_failed, find_gaps
+from coreheads.leaderboard.merge import Source, newest, read
+from coreheads.report import example_files
 from coreheads.report.columns import condition_label
-from coreheads.report.example_files import Example
-from coreheads.report.example_files import stored as stored_examples
-from coreheads.store.board import SCHEMA_VERSION, Board, HeadsSummary, Leaders, Row, RunSummary, TopHeads
+from coreheads.store.board import SCHEMA_VERSION, Board, HeadsSummary, Leaders, LeftOut, Row, RunSummary, TopHeads
 from coreheads.store.folder import RunFolder
 from coreheads.text import TURNING
 
@@ -28,7 +28,7 @@ def build(runs: Sequence[RunFolder]) -> Board:
 
     Raises UserError where no cell is finished or failed, or one folder is given twice.
     """
-    return _content(merge(runs))
+    return _content(*read(runs))
 
 
 def write(runs: Sequence[RunFolder], out: Path) -> Board:
@@ -37,32 +37,44 @@ def write(runs: Sequence[RunFolder], out: Path) -> Board:
     from coreheads.report.html import page as html
     from coreheads.report.markdown import to_markdown
 
-    merged = merge(runs)
-    board = _content(merged)
+    sources, remarks = read(runs)
+    board = _content(sources, remarks)
     write_json(out / "leaderboard.json", board)
     # what is drawn and printed is what was stored: tuples are lists, as for a board that was loaded
     stored: Board = json.loads(json.dumps(board, ensure_ascii=False).translate(TURNING))
     write_text(out / "leaderboard.csv", to_csv(stored["rows"]))
     write_text(out / "leaderboard.md", to_markdown({**stored}))
-    profiles = {(source.label, model): known for source in merged.sources for model, known in source.profiles.items()}
+    profiles = {(source.label, model): known for source in sources for model, known in source.profiles.items()}
     figures.draw({**stored}, profiles, out / "figures")
-    write_text(out / "leaderboard.html", html.page({**stored}, profiles, list(_examples(merged.sources))))
+    examples = [
+        (replace(example, model=source.models.get(example.model, example.model)), path)
+        for source in sources
+        for example, path in example_files.stored(source.run.path)
+    ]
+    write_text(out / "leaderboard.html", html.page({**stored}, profiles, examples))
     return stored
 
 
-def _content(merged: Merged) -> Board:
-    if not merged.rows and not merged.failed:
-        folders = ", ".join(str(source.run.path) for source in merged.sources)
+def _content(sources: Sequence[Source], remarks: list[str]) -> Board:
+    rows, older = newest(sources)
+    failed = [failure for source in sources for failure in find_failed(source.run, source.label)]
+    if not rows and not failed:
+        folders = ", ".join(str(source.run.path) for source in sources)
         raise UserError(f"{folders}: no finished cell, nothing to rank")
-    _tell_apart(merged.rows)
+    _tell_apart(rows)
+    gaps: list[LeftOut] = [
+        {"run": source.label, "what": what, "reason": reason}
+        for source in sources
+        for what, reason in find_gaps(source.run, source.rows)
+    ]
     return {
         "schema_version": SCHEMA_VERSION,
-        "rows": merged.rows,
-        "failed": merged.failed,
-        "left_out": merged.left_out,
-        "remarks": merged.remarks,
-        "runs": [_about(source) for source in merged.sources],
-        "heads": [summary for source in merged.sources for summary in _heads(source)],
+        "rows": rows,
+        "failed": failed,
+        "left_out": gaps + older,
+        "remarks": remarks,
+        "runs": [_about(source) for source in sources],
+        "heads": [summary for source in sources for summary in _heads(source)],
     }
 
 
@@ -75,13 +87,6 @@ def _tell_apart(rows: Sequence[Row]) -> None:
         if any(row["params"] != group[0]["params"] for row in group):
             for row in group:
                 row["told_apart"] = True
-
-
-def _examples(sources: Sequence[Source]) -> Iterator[tuple[Example, Path]]:
-    """Stored pictures under the models' names on the board."""
-    for source in sources:
-        for example, path in stored_examples(source.run.path):
-            yield replace(example, model=source.models.get(example.model, example.model)), path
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -104,16 +109,12 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def _about(source: Source) -> RunSummary:
-    manifest = source.run.manifest
-    invocation = manifest["invocations"][-1]
+    invocations = source.run.manifest["invocations"]
     return {
+        **invocations[-1],
         "name": source.label,
-        "command": invocation["command"],
-        "started": manifest["invocations"][0]["started"],
-        "versions": invocation["versions"],
-        "revision": invocation["revision"],
-        "machine": invocation["machine"],
-        "processes": len(manifest["invocations"]),
+        "started": invocations[0]["started"],
+        "processes": len(invocations),
         "board_made_with": versions()["coreheads"],
     }
 
@@ -150,8 +151,7 @@ def _top(profile: HeadProfile, fraction: float) -> TopHeads:
 
 
 def _leaders(profile: HeadProfile) -> Leaders | None:
-    """The heads before the widest gap (as a ratio) among the first 20 of the ranking: how many, the RAM of the last
-    of them and of the next head. None where there are too few heads or they have no mass."""
+    """None where there are too few heads or they have no mass."""
     ranked = [float(profile.mean[head]) for head in profile.ranking()[:20]]
     gaps = [before / after for before, after in itertools.pairwise(ranked) if after > 0]
     if not gaps:

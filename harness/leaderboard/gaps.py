@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -15,13 +14,8 @@ from coreheads.store.board import FailedCell, Row
 from coreheads.store.folder import RunFolder
 from coreheads.store.schema import StoredCell
 
-
-class Gap(NamedTuple):
-    """What is missing of a run, and why."""
-
-    what: str
-    reason: str
-
+Gap = tuple[str, str]
+"""What is missing of a run, and why."""
 
 UNFINISHED = "not finished"
 UNTIMED = "finished, but not timed"
@@ -50,32 +44,32 @@ def find_failed(run: RunFolder, label: str) -> list[FailedCell]:
 def find_gaps(run: RunFolder, rows: Iterable[Row]) -> list[Gap]:
     """What is missing of one run; ``rows``: those that it gave."""
     counts = Counter([*_cells(run), *_speeds(run, rows)])
-    return [Gap(_times(gap.what, count), gap.reason) for gap, count in counts.items()]
+    return [(_times(missing, count), reason) for (missing, reason), count in counts.items()]
 
 
 def _cells(run: RunFolder) -> Iterator[Gap]:
     finished, lost, timings = run.cells(), run.failures(), run.timings()
     for failure in lost.values():
-        yield Gap(what(failure["cell"]), f"failed: {failure['failed']}")
+        yield what(failure["cell"]), f"failed: {failure['failed']}"
     for record in finished.values():
         if not record["n"]:
-            yield Gap(what(record["cell"]), NOTHING_SCORED)
+            yield what(record["cell"]), NOTHING_SCORED
     try:
         config = RunConfig.model_validate(run.config)
     except ValidationError:
         return  # written by another version: what it asked for cannot be told
     for cell in expand(config):
         if cell.name not in finished and cell.name not in lost:
-            yield Gap(what(cell.to_json()), UNFINISHED)
+            yield what(cell.to_json()), UNFINISHED
         elif cell.timed and cell.task in config.timed_tasks() and cell.name in finished and cell.name not in timings:
-            yield Gap(what(cell.to_json()), UNTIMED)
+            yield what(cell.to_json()), UNTIMED
 
 
 def _speeds(run: RunFolder, rows: Iterable[Row]) -> Iterator[Gap]:
     timings = run.timings()
     for row in rows:
         if row["prefill_speedup"] is None:
-            yield from (Gap(what(timings[name]["cell"]), NO_DENSE) for name in row["cells"] if name in timings)
+            yield from ((what(timings[name]["cell"]), NO_DENSE) for name in row["cells"] if name in timings)
 
 
 def _times(text: str, count: int) -> str:

@@ -11,64 +11,40 @@ from dataclasses import dataclass, field
 from coreheads.config.cells import Cell
 from coreheads.errors import UserError
 from coreheads.heads.profile import HeadProfile
-from coreheads.leaderboard.gaps import find_failed, find_gaps, what
+from coreheads.leaderboard.gaps import what
 from coreheads.leaderboard.rows import build_rows
-from coreheads.store.board import FailedCell, LeftOut, Row
+from coreheads.store.board import LeftOut, Row
 from coreheads.store.folder import RunFolder
 from coreheads.store.provenance import StoredModel
 
 
 @dataclass
 class Source:
-    """One run as the board shows it.
-
-    label: its name on the board. models: what its models are called there, by their names in the run. rows: all that
-    it gave, under these names. profiles: by the model's name on the board.
-    """
+    """One run as the board shows it."""
 
     run: RunFolder
     label: str
+    """Its name on the board."""
     models: dict[str, str]
+    """What its models are called on the board, by their names in the run."""
     rows: list[Row] = field(default_factory=list)
+    """All that it gave, under these names."""
     profiles: dict[str, HeadProfile] = field(default_factory=dict)
-
-    @property
-    def finished(self) -> str:
-        """When the last process began to work on it."""
-        return self.run.manifest["invocations"][-1]["started"]
+    """By the model's name on the board."""
 
 
-@dataclass
-class Merged:
-    """The content of a board: see ``store.board.Board``."""
-
-    sources: list[Source]
-    rows: list[Row]
-    failed: list[FailedCell]
-    left_out: list[LeftOut]
-    remarks: list[str]
-
-
-def merge(runs: Sequence[RunFolder]) -> Merged:
-    """Merge runs, in the order given; where two hold one cell of one device, the newer row counts.
-
-    UserError where one folder is given twice.
-    """
+def read(runs: Sequence[RunFolder]) -> tuple[list[Source], list[str]]:
+    """(the runs in the order given, remarks on what was renamed). UserError where one folder is given twice."""
     names, remarks = _model_names(runs)
     sources = [Source(run, label, shown) for run, label, shown in zip(runs, labels(runs), names, strict=True)]
-    left_out: list[LeftOut] = []
     for source in sources:
         source.rows = build_rows(source.run)
-        for gap in find_gaps(source.run, source.rows):
-            left_out.append({"run": source.label, "what": gap.what, "reason": gap.reason})
         for row in source.rows:
             row["run"], row["model"] = source.label, source.models[row["model"]]
         for name, shown in source.models.items():
             if (path := source.run.heads_path(name)).exists():
                 source.profiles[shown] = HeadProfile.load(path)
-    failed = [failure for source in sources for failure in find_failed(source.run, source.label)]
-    rows, older = _newest(sources)
-    return Merged(sources, rows, failed, left_out + older, remarks)
+    return sources, remarks
 
 
 def labels(runs: Sequence[RunFolder]) -> list[str]:
@@ -119,23 +95,24 @@ def _same(one: tuple[str, str | None], other: tuple[str, str | None]) -> bool:
     return one[0] == other[0] and (one[1] == other[1] or None in (one[1], other[1]))
 
 
-def _newest(sources: Sequence[Source]) -> tuple[list[Row], list[LeftOut]]:
-    """(the rows that count, entries for the others). A run's dense row stays beside any row that refers to it."""
-    newest: dict[str, Source] = {}
+def newest(sources: Sequence[Source]) -> tuple[list[Row], list[LeftOut]]:
+    """(the rows that count, entries for the others): where two runs hold one cell of one device, the newer row counts.
+    A run's dense row stays beside any row that refers to it."""
+    latest: dict[str, Source] = {}
     keys = {source.label: _keys(source) for source in sources}
-    for source in sorted(sources, key=lambda source: source.finished):
-        newest |= dict.fromkeys(keys[source.label], source)
+    for source in sorted(sources, key=lambda source: source.run.manifest["invocations"][-1]["started"]):
+        latest |= dict.fromkeys(keys[source.label], source)
     rows: list[Row] = []
     older: list[LeftOut] = []
     for source in sources:
         pairs = list(zip(source.rows, keys[source.label], strict=True))
-        kept = {id(row) for row, key in pairs if newest[key] is source}
+        kept = {id(row) for row, key in pairs if latest[key] is source}
         referred = {(row["model"], row["task"]) for row in source.rows if id(row) in kept}
         for row, key in pairs:
             if id(row) in kept or (row["patch"] == "none" and (row["model"], row["task"]) in referred):
                 rows.append(row)
             else:
-                why = f"run {newest[key].label} is newer and has it"
+                why = f"run {latest[key].label} is newer and has it"
                 older.append({"run": source.label, "what": what(row), "reason": why})
     return rows, older
 

@@ -1,13 +1,6 @@
-"""A folder that can be pushed as a static site: the board of all runs published into it, and what it is made of.
-
-index.html               the merged board
-leaderboard.*, figures/  the same in other forms
-runs/<label>/            each run, as ``coreheads leaderboard`` can read it
-history.json             every publication
-README.md                the site's front matter; written once, then the user's
-
-What is new is made beside the old, in a hidden folder, and only then moved into place, the page last.
-"""
+"""A folder that can be pushed as a static site: index.html, leaderboard.* and figures/ are the board of all runs that
+were published into it, which lie in runs/; history.json lists every publication, README.md is written once, then the
+user's. What is new is made in a hidden folder beside the old and then moved into place, the page last."""
 
 from __future__ import annotations
 

@@ -26,21 +26,18 @@ class Shortener:
         self.changed = 0
         self._known = sorted({path.rstrip("/\\") for path in known if is_private(path)}, key=len, reverse=True)
 
-    def value(self, value: Any, keep: Collection[str] = ()) -> Any:
-        """A JSON value with all its texts shortened, except those of the fields ``keep``."""
+    def value(self, value: Any, keep: Collection[str] = (), field: str = "") -> Any:
+        """A JSON value of ``field`` with all its texts shortened, except those of the fields ``keep``."""
         if isinstance(value, str):
-            return self.text(value)
+            return self.command(value) if field == "command" else self.text(value)
         if isinstance(value, list):
             return [self.value(part, keep) for part in value]
         if isinstance(value, dict):
             return {
-                self.text(str(name)): part if name in keep else self._field(name, part, keep)
+                self.text(str(name)): part if name in keep else self.value(part, keep, name)
                 for name, part in value.items()
             }
         return value
-
-    def _field(self, name: str, value: Any, keep: Collection[str]) -> Any:
-        return self.command(value) if name == "command" and isinstance(value, str) else self.value(value, keep)
 
     def text(self, text: str) -> str:
         """A text with its paths shortened."""

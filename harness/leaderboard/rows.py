@@ -133,11 +133,6 @@ def _note(
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    patches = ("none", "hybrid", "ablate")
-    return (
-        patches.index(row["patch"]) if row["patch"] in patches else len(patches),
-        row["patch"],
-        str(row["params"]),
-        (None, *KINDS).index(row["selection"]),
-        row["fraction"] or 0.0,
-    )
+    place = {"none": 0, "hybrid": 1, "ablate": 2}.get(row["patch"], 3)
+    selection = (None, *KINDS).index(row["selection"])
+    return place, row["patch"], str(row["params"]), selection, row["fraction"] or 0.0

@@ -1,9 +1,6 @@
-"""The board's charts, made by Altair for the page and for pictures: trade-off and ablation curves.
-
-Text and axes take the colour of what is around them (``currentColor``), so that light and dark need no second drawing;
-data holds only the fields that are drawn, with rounded numbers. A legend is shown where the configuration of the page
-or picture has one.
-"""
+"""The board's charts, made by Altair for the page and for pictures: trade-off and ablation curves. Text and axes take
+the colour of what is around them, so that light and dark need no second drawing; data holds only what is drawn.
+A legend is shown where the configuration of the page or picture has one."""
 
 from __future__ import annotations
 
@@ -12,8 +9,8 @@ from typing import Any
 
 import altair as alt
 
-from coreheads.report.columns import SELECTIONS, condition_label, interval, kind_label, ratio, whole
-from coreheads.report.palette import SHAPES, by_model, colour, kind
+from coreheads.report.columns import SELECTIONS, condition_label, grouped, interval, kind_label, ratio, whole
+from coreheads.report.palette import KINDS, OTHER, SHAPES, by_model, kind
 from coreheads.report.pareto import pareto
 from coreheads.store.board import Row
 
@@ -31,22 +28,19 @@ def tradeoff(rows: Sequence[Row], models: Sequence[str] = ()) -> alt.LayerChart:
     models: give all of the board's to compare those that are in ``rows``; then colours are of models, shapes of kinds,
     each model has its own front, and ceilings are left to the charts of single models.
     """
-    parts = [[row for row in rows if row["model"] == model] for model in dict.fromkeys(row["model"] for row in rows)]
+    parts = list(grouped(rows, "model").values())
     on_front = {id(row) for part in parts for row in pareto(part)}
     points = [_point(row, id(row) in on_front) for row in rows]
     ceilings = [] if models else [point for point in points if point["at"] is not None]
     across = [value for p in points for value in (p["x"], p["xl"], p["xh"])] + [point["at"] for point in ceilings]
-    width, height = _padded([*across, 1.0]), _heights(points)
+    width, height = _padded([*across, 1.0], 0.06), _heights(points)
     line = [
         step | {"model": part[0]["model"]}
         for part in parts
         for step in _stairs([_point(row, True) for row in part if id(row) in on_front], width[0], height[0])
     ]
-    x = alt.X(
-        "x:Q",
-        title="prefill speedup over the fastest dense kernel (x)",
-        scale=alt.Scale(domain=width, nice=False, zero=False),
-    )
+    across_title = "prefill speedup over the fastest dense kernel (x)"
+    x = alt.X("x:Q", title=across_title, scale=alt.Scale(domain=width, nice=False, zero=False))
     y = alt.Y("y:Q", title=f"score ({rows[0]['metric']})", scale=alt.Scale(domain=height, nice=False))
     kinds = list(dict.fromkeys(kind(row) for row in rows))
     coloured = _colour("model", by_model(list(models))) if models else _colour("kind", _of_kinds(kinds))
@@ -57,19 +51,18 @@ def tradeoff(rows: Sequence[Row], models: Sequence[str] = ()) -> alt.LayerChart:
     stairs = alt.Chart(alt.InlineData(values=line)).mark_line(
         color=INK, opacity=0.6 if models else 0.4, strokeWidth=1.5, interpolate="step-before"
     )
-    stairs = stairs.encode(x=x, y=y, color=coloured) if models else stairs.encode(x=x, y=y)
+    stairs = stairs.encode(x=x, y=y, color=coloured if models else alt.Undefined)
     base = alt.Chart(alt.InlineData(values=points))
-    dots = base.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, color=coloured, tooltip=tips)
-    if models:
-        shapes = {kind_label(name): SHAPES.get(name, "square") for name in kinds}
-        dots = dots.encode(shape=alt.Shape("kind:N", scale=_scale(shapes)))
+    shapes = _scale({kind_label(name): SHAPES.get(name, "square") for name in kinds})
     layers: list[Any] = [
         alt.Chart(alt.InlineData(values=[{"x": 1}])).mark_rule(color=INK, opacity=0.25).encode(x=x),
         *_ceiling_lines(ceilings, coloured),
         stairs,
         base.mark_rule(strokeWidth=1.5, opacity=0.75).encode(x=alt.X("xl:Q"), x2="xh:Q", y=y, color=coloured),
         base.mark_rule(strokeWidth=1.5, opacity=0.75).encode(x=x, y=alt.Y("yl:Q"), y2="yh:Q", color=coloured),
-        dots,
+        base.mark_point(filled=True, size=90, opacity=1).encode(
+            x=x, y=y, color=coloured, tooltip=tips, shape=alt.Shape("kind:N", scale=shapes) if models else alt.Undefined
+        ),
     ]
     return _chart(layers, rows, "score against prefill speedup")
 
@@ -92,43 +85,41 @@ def _ceiling_lines(ceilings: Sequence[Point], coloured: alt.Color) -> list[Any]:
     ]
 
 
-def ablation(rows: Sequence[Row]) -> alt.LayerChart:
-    """Score against the share of heads switched off, a line a selection with its interval; ``rows`` of one model and
-    task, the dense one among them where it is known."""
-    dense = next((row for row in rows if row["patch"] == "none"), None)
-    curves = [row for row in rows if row["patch"] == "ablate" and row["fraction"] is not None]
+def ablation(curves: Sequence[Row], dense: Row | None) -> alt.LayerChart:
+    """Score against the share of heads switched off, a line a selection with its interval.
+
+    Args:
+        curves: rows of one model and task, with a fraction.
+        dense: its dense row, where it is known.
+    """
     names = [name for name in SELECTIONS if any(row["selection"] == name for row in curves)]
-    widest = max(map(_fraction, curves))
+    widest = max(row["fraction"] or 0.0 for row in curves)
     points = []
     for index, name in enumerate(names):
         # equal scores would hide each other: the curves stand a little apart
         aside = (index - (len(names) - 1) / 2) * widest * 0.6
-        curve = sorted((row for row in curves if row["selection"] == name), key=_fraction)
+        curve = sorted((row for row in curves if row["selection"] == name), key=lambda row: row["fraction"] or 0.0)
         for row in curve if dense is None else [dense, *curve]:
-            off = 0 if row is dense else round(100 * _fraction(row) + aside, 3)
+            off = 0 if row is dense else round(100 * (row["fraction"] or 0.0) + aside, 3)
             label = {"kind": kind_label(name), "what": condition_label(row), "heads": row["heads"]}
             points.append({**_height(row), "x": off, **label})
     x = alt.X("x:Q", title="% of heads switched off", scale=alt.Scale(domain=[0, 105 * widest], nice=False))
-    y = alt.Y("y:Q", title=f"score ({rows[0]['metric']})", scale=alt.Scale(domain=_heights(points), nice=False))
+    y = alt.Y("y:Q", title=f"score ({curves[0]['metric']})", scale=alt.Scale(domain=_heights(points), nice=False))
     coloured = _colour("kind", _of_kinds(names))
-    dash = alt.StrokeDash(
-        "kind:N", legend=None, scale=_scale({kind_label(name): DASHES.get(name, [1, 0]) for name in names})
-    )
+    dashes = _scale({kind_label(name): DASHES.get(name, [1, 0]) for name in names})
     base = alt.Chart(alt.InlineData(values=points))
     tips = _tips(what="condition", heads="heads off", score="score")
     layers: list[Any] = [
         base.mark_area(opacity=0.13).encode(x=x, y=alt.Y("yl:Q"), y2="yh:Q", color=coloured),
-        base.mark_line(strokeWidth=2).encode(x=x, y=y, color=coloured, strokeDash=dash),
+        base.mark_line(strokeWidth=2).encode(
+            x=x, y=y, color=coloured, strokeDash=alt.StrokeDash("kind:N", legend=None, scale=dashes)
+        ),
         base.mark_point(filled=True, size=55, opacity=1).encode(x=x, y=y, color=coloured, tooltip=tips),
     ]
     if dense is not None:
         level = alt.Chart(alt.InlineData(values=[_height(dense)]))
         layers.insert(0, level.mark_rule(color=INK, strokeDash=[4, 4], opacity=0.6).encode(y=y))
-    return _chart(layers, rows, "score against the share of heads switched off")
-
-
-def _fraction(row: Row) -> float:
-    return row["fraction"] or 0.0
+    return _chart(layers, curves, "score against the share of heads switched off")
 
 
 def _chart(layers: Sequence[Any], rows: Sequence[Row], shows: str) -> alt.LayerChart:
@@ -177,22 +168,19 @@ def _height(row: Row) -> Point:
     }
 
 
-def _padded(values: Sequence[float]) -> list[float]:
+def _padded(values: Sequence[float], margin: float) -> list[float]:
     low, high = min(values), max(values)
-    edge = 0.06 * (high - low) or 0.1
+    edge = margin * (high - low) or 0.1
     return [_round(low - edge), _round(high + edge)]
 
 
 def _heights(points: Sequence[Point]) -> list[float]:
     """0 to 1 with a margin for scores that are shares, wider for those that are not."""
-    low = min([0.0, *(point[name] for point in points for name in ("y", "yl"))])
-    high = max([1.0, *(point[name] for point in points for name in ("y", "yh"))])
-    edge = 0.04 * (high - low)
-    return [_round(low - edge), _round(high + edge)]
+    return _padded([0.0, 1.0, *(point[name] for point in points for name in ("y", "yl", "yh"))], 0.04)
 
 
 def _of_kinds(kinds: Sequence[str]) -> dict[str, str]:
-    return {kind_label(name): colour(name, INK) for name in kinds}
+    return {kind_label(name): INK if name == "dense" else KINDS.get(name, OTHER) for name in kinds}
 
 
 def _colour(field: str, colours: Mapping[str, str]) -> alt.Color:

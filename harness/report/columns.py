@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 from coreheads.store.board import Interval, Row
 from coreheads.store.schema import StoredCell
@@ -73,11 +75,6 @@ def whole(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 
-def count(value: float | None) -> str:
-    """Without a thousands separator."""
-    return number(value, 0)
-
-
 @dataclass(frozen=True)
 class Column:
     """A column of the board: its heading, what it means, the text of a row's cell, and the number that it sorts by
@@ -89,55 +86,52 @@ class Column:
     value: Callable[[Row], float | None] | None = None
 
 
-def _number(
-    name: str, meaning: str, value: Callable[[Row], float | None], form: Callable[[float | None], str]
-) -> Column:
-    """A column of plain numbers."""
-    return Column(name, meaning, lambda row: form(value(row)), value)
+def _number(name: str, meaning: str, field: str, form: Callable[..., str]) -> Column:
+    """A column of one field's numbers, with their intervals where the row has them."""
+    shown = (field, f"{field}_ci") if f"{field}_ci" in Row.__annotations__ else (field,)
+    return Column(name, meaning, lambda row: form(*map(row.get, shown)), lambda row: cast(float | None, row.get(field)))
 
 
-COLUMNS = (
-    Column("condition", "what was done to the model", lambda row: condition_label(row)),
-    Column(
-        "score", "mean, 95 % interval", lambda row: interval(row["score"], row["score_ci"]), lambda row: row["score"]
-    ),
-    Column(
-        "change",
-        "against dense on the same samples",
-        lambda row: interval(row["delta"], row["delta_ci"], sign=True),
-        lambda row: row["delta"],
-    ),
-    _number("p", "of no change, corrected for the number of rows (Holm)", lambda row: row["p_value"], p_value),
-    Column(
-        "prefill speedup",
-        "dense over this, 95 % interval",
-        lambda row: ratio(row["prefill_speedup"], row["prefill_speedup_ci"]),
-        lambda row: row["prefill_speedup"],
-    ),
-    _number("ceiling", "speedup were the other heads free", lambda row: row["ceiling"], ratio),
-    _number("timed tokens", "length of the timed prompt", lambda row: row["timed_tokens"], whole),
-    Column("device", "where the speed was measured", lambda row: str(row["device"]) if timed(row) else ""),
-    _number("decode speedup", "per answer token", lambda row: row["decode_speedup"], ratio),
-    _number("end to end", "from media to answer", lambda row: row["end_to_end_speedup"], ratio),
-    _number("prefill ms", "median", lambda row: row["prefill_ms"], lambda value: number(value, 1)),
-    _number("KV kept", "cache bytes over dense", lambda row: row["kv_bytes_ratio"], number),
-    _number(
-        "heads", "how many heads were selected", lambda row: row["heads"] if row["patch"] != "none" else None, count
-    ),
-    _number("answers", "how many were scored", lambda row: row["n"], count),
-    _number("tokens", "prompt length, median", lambda row: row["tokens_median"], whole),
-    _number("unscored", "samples that could not be used: in no score", lambda row: row["unscored"] or None, count),
-    Column("whole set", "the task's scores that are no means over samples", lambda row: _aggregates(row)),
-)
+def _selected(row: Row) -> int | None:
+    return row["heads"] if row["patch"] != "none" else None
 
 
-def timed(row: Row) -> bool:
-    """Whether any speed of the row was measured."""
-    return row["prefill_ms"] is not None or row["prefill_speedup"] is not None
+def _device(row: Row) -> str:
+    return str(row["device"]) if row["prefill_ms"] is not None or row["prefill_speedup"] is not None else ""
+
+
+count = partial(number, digits=0)
+"""Without a thousands separator."""
 
 
 def _aggregates(row: Row) -> str:
     return ", ".join(f"{name} {value:.2f}" for name, value in (row["aggregates"] or {}).items())
+
+
+COLUMNS = (
+    Column("condition", "what was done to the model", condition_label),
+    _number("score", "mean, 95 % interval", "score", interval),
+    _number("change", "against dense on the same samples", "delta", partial(interval, sign=True)),
+    _number("p", "of no change, corrected for the number of rows (Holm)", "p_value", p_value),
+    _number("prefill speedup", "dense over this, 95 % interval", "prefill_speedup", ratio),
+    _number("ceiling", "speedup were the other heads free", "ceiling", ratio),
+    _number("timed tokens", "length of the timed prompt", "timed_tokens", whole),
+    Column("device", "where the speed was measured", _device),
+    _number("decode speedup", "per answer token", "decode_speedup", ratio),
+    _number("end to end", "from media to answer", "end_to_end_speedup", ratio),
+    _number("prefill ms", "median", "prefill_ms", partial(number, digits=1)),
+    _number("KV kept", "cache bytes over dense", "kv_bytes_ratio", number),
+    Column("heads", "how many heads were selected", lambda row: count(_selected(row)), _selected),
+    _number("answers", "how many were scored", "n", count),
+    _number("tokens", "prompt length, median", "tokens_median", whole),
+    Column(
+        "unscored",
+        "samples that could not be used: in no score",
+        lambda row: count(row["unscored"] or None),
+        lambda row: row["unscored"] or None,
+    ),
+    Column("whole set", "the task's scores that are no means over samples", _aggregates),
+)
 
 
 def notes(rows: Iterable[Row]) -> list[str]:
@@ -160,9 +154,14 @@ def table(rows: Iterable[Row]) -> tuple[list[str], list[list[str]]]:
     return [COLUMNS[index].name for index in used], [[line[index] for index in used] for line in lines]
 
 
-def by_task(rows: Iterable[Row]) -> dict[tuple[str, str, str], list[Row]]:
-    """Rows grouped as (run, model, task), in their order."""
-    groups: dict[tuple[str, str, str], list[Row]] = {}
+def grouped(rows: Iterable[Row], *names: str) -> dict[tuple[str, ...], list[Row]]:
+    """Rows by what they have in common in the fields ``names``, in their order."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row["run"], row["model"], row["task"]), []).append(row)
+        groups.setdefault(tuple(str(row.get(name)) for name in names), []).append(row)
     return groups
+
+
+def by_task(rows: Iterable[Row]) -> dict[tuple[str, ...], list[Row]]:
+    """Rows by (run, model, task)."""
+    return grouped(rows, "run", "model", "task")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from coreheads.errors import UserError
+from pydantic import TypeAdapter
+
 from coreheads.files import read_json, write_bytes, write_json
 from coreheads.text import file_name
+from coreheads.validation import validating
 
 SCHEMA_VERSION = 1
 FOLDER = Path("figures") / "examples"
@@ -18,16 +21,14 @@ BYTES = 150_000
 
 @dataclass(frozen=True)
 class Example:
-    """One picture: whose heads, on which record of which task, and what can be seen, in words.
-
-    place: where it stands among the run's pictures.
-    """
+    """One picture: whose heads, on which record of which task, and what can be seen, in words."""
 
     model: str
     task: str
     record_id: str
     caption: str
     place: int = 0
+    """Where it stands among the run's pictures."""
 
 
 def image_path(run: Path, model: str, task: str) -> Path:
@@ -46,15 +47,10 @@ def stored(run: Path) -> list[tuple[Example, Path]]:
     """The examples of a run with their pictures, in their order. UserError for a description that is none."""
     examples = []
     for path in sorted((run / FOLDER).glob("*.json")):
-        content = read_json(path)
-        fields = ("model", "task", "record_id", "caption")
-        if not isinstance(content, dict) or not all(isinstance(content.get(name), str) for name in fields):
-            raise UserError(f"{path}: has no {', '.join(fields)}, expected a file written by coreheads run")
-        place = content.get("place")
-        texts = {name: str(content[name]) for name in fields}
-        picture = path.with_suffix(".jpg")
-        if picture.is_file():
-            examples.append((Example(**texts, place=place if isinstance(place, int) else 0), picture))
+        with validating(Example, path, most=1, what="a file written by coreheads run"):
+            example = TypeAdapter(Example).validate_python(read_json(path))
+        if (picture := path.with_suffix(".jpg")).is_file():
+            examples.append((example, picture))
     return sorted(examples, key=lambda pair: pair[0].place)
 
 
@@ -62,12 +58,12 @@ def choose(
     examples: Iterable[tuple[Example, Path]], per_model: int, size: int, total: int
 ) -> list[tuple[Example, Path]]:
     """At most ``per_model`` pictures a model, each of at most ``size`` bytes, together at most ``total``."""
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     kept, used = [], 0
     for example, path in examples:
         length = path.stat().st_size
-        if length <= size and used + length <= total and counts.get(example.model, 0) < per_model:
-            counts[example.model] = counts.get(example.model, 0) + 1
+        if length <= size and used + length <= total and counts[example.model] < per_model:
+            counts[example.model] += 1
             used += length
             kept.append((example, path))
     return kept

@@ -12,7 +12,7 @@ import altair as alt
 from coreheads.files import write_bytes
 from coreheads.heads.profile import HeadProfile
 from coreheads.report import panels
-from coreheads.report.columns import condition_label
+from coreheads.report.columns import condition_label, grouped
 from coreheads.report.head_map import layer_shares
 from coreheads.store.board import Board
 
@@ -57,8 +57,7 @@ def draw(board: Board, profiles: panels.Profiles, folder: Path) -> list[Path]:
         profile = profiles[summary["run"], summary["model"]]
         picture = head_map_png(profile, panels.shown_fraction(summary), summary["model"])
         files.append(write_bytes(folder / f"heads-{number}.png", picture))
-    for number, (run, model) in enumerate(dict.fromkeys((row["run"], row["model"]) for row in board["rows"])):
-        rows = [row for row in board["rows"] if (row["run"], row["model"]) == (run, model)]
+    for number, ((_, model), rows) in enumerate(grouped(board["rows"], "run", "model").items()):
         timed = panels.tradeoffs(rows)
         conditions = "; ".join(dict.fromkeys(condition_label(row) for panel in timed for row in panel.rows))
         for name, caption, drawn in (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from coreheads.report.columns import condition_label, whole
+from coreheads.report.columns import by_task, condition_label, grouped, whole
 from coreheads.store.board import FailedCell, HeadsSummary, LeftOut, Row, RunSummary
 
 
@@ -12,15 +12,15 @@ def headlines(rows: Iterable[Row]) -> list[str]:
     """The best bargain of every model: its largest prefill speedup at a score within the dense one's interval, with
     tokens and device. Nothing where none is faster than dense."""
     sentences = []
-    rows = list(rows)
-    for model in dict.fromkeys(row["model"] for row in rows):
+    for (model,), of_model in grouped(rows, "model").items():
         fit = [
             (row, dense)
-            for row in rows
-            if row["model"] == model and row["patch"] != "none" and (row["prefill_speedup"] or 0) > 1
-            for dense in rows
+            for group in by_task(of_model).values()
+            for dense in group
             if dense["patch"] == "none"
-            and all(dense[key] == row[key] for key in ("run", "model", "task"))
+            for row in group
+            if row["patch"] != "none"
+            and (row["prefill_speedup"] or 0) > 1
             and row["score"] >= (dense["score_ci"] or [dense["score"]])[0]
         ]
         if fit:
@@ -37,8 +37,7 @@ def dependence(rows: Iterable[Row]) -> list[str]:
     """Every model's score with top heads off, and with as many random ones off: means over tasks."""
     sentences = []
     rows = [row for row in rows if row["patch"] in ("none", "ablate")]
-    for model in dict.fromkeys(row["model"] for row in rows):
-        of_model = [row for row in rows if row["model"] == model]
+    for (model,), of_model in grouped(rows, "model").items():
         fractions = {row["fraction"] or 0.0 for row in of_model if row["selection"] == "top"}
         fraction = min(fractions, key=lambda value: abs(value - 0.05), default=None)
         off = [row for row in of_model if row["fraction"] == fraction and row["params"].get("mode", "zero") == "zero"]

@@ -25,17 +25,18 @@ def to_markdown(board: Board) -> str:
         ]
         parts.append(tabulate(lines, headings, tablefmt="github", disable_numparse=True))
         parts += ["", *(f"- {markdown(note)}" for note in notes(rows))]
-    if board["failed"]:
-        parts += ["", "## Failed", ""]
-        parts += [f"- {markdown(findings.failed_sentence(record))}" for record in board["failed"]]
-    if board["left_out"]:
-        parts += ["", "## Left out", ""]
-        parts += [f"- {markdown(findings.left_out_sentence(entry))}" for entry in board["left_out"]]
-    parts += ["", "## How to read this", ""]
-    parts += [f"- **{word}** {text}" for word, text in findings.READING]
-    parts += ["", "## Caveats", ""] + [f"- {markdown(text)}" for text in findings.caveats(board["rows"])]
-    parts += ["", "## Made by", "", *(f"- {markdown(remark)}" for remark in board["remarks"])]
+    made = [markdown(remark) for remark in board["remarks"]]
     for source in board["runs"]:
         command = source["command"].replace("`", "")
-        parts.append(f"- {markdown(source['name'])}: `{command}` ({markdown(findings.made_by(source))})")
+        made.append(f"{markdown(source['name'])}: `{command}` ({markdown(findings.made_by(source))})")
+    lists = {
+        "Failed": [markdown(findings.failed_sentence(record)) for record in board["failed"]],
+        "Left out": [markdown(findings.left_out_sentence(entry)) for entry in board["left_out"]],
+        "How to read this": [f"**{word}** {text}" for word, text in findings.READING],
+        "Caveats": [markdown(text) for text in findings.caveats(board["rows"])],
+        "Made by": made,
+    }
+    for title, lines_below in lists.items():
+        if lines_below:
+            parts += ["", f"## {title}", "", *(f"- {line}" for line in lines_below)]
     return "\n".join(parts) + "\n"

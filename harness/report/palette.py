@@ -31,11 +31,6 @@ def kind(row: Row) -> str:
     return "dense" if row["patch"] == "none" else str(row["selection"])
 
 
-def colour(name: str, dense: str) -> str:
-    """The colour of a kind; ``dense`` is the ink of where it is drawn."""
-    return dense if name == "dense" else KINDS.get(name, OTHER)
-
-
 def by_model(models: list[str]) -> dict[str, str]:
     """A colour for each model, in their order."""
     return {model: MODELS[index % len(MODELS)] for index, model in enumerate(models)}

@@ -58,13 +58,15 @@ def ablations(rows: Sequence[Row]) -> list[Panel]:
     """Ablation curves, for each model, task and kind of ablation."""
     panels = []
     for (_, model, task), group in by_task(rows).items():
-        dense = [row for row in group if row["patch"] == "none"]
-        curves = [row for row in group if row["patch"] == "ablate" and row["fraction"] is not None]
-        for mode in dict.fromkeys(str(row["params"].get("mode", "zero")) for row in curves):
-            chosen = [row for row in curves if str(row["params"].get("mode", "zero")) == mode]
+        dense = next((row for row in group if row["patch"] == "none"), None)
+        by_mode: dict[str, list[Row]] = {}
+        for row in group:
+            if row["patch"] == "ablate" and row["fraction"] is not None:
+                by_mode.setdefault(str(row["params"].get("mode", "zero")), []).append(row)
+        for mode, chosen in by_mode.items():
             how = "" if mode == "zero" else f", {mode} in their place"
             about = f"{whole(chosen[0]['tokens_median'])} tokens{how}"
-            panels.append(Panel(model, task, about, charts.ablation([*dense, *chosen]), chosen))
+            panels.append(Panel(model, task, about, charts.ablation(chosen, dense), chosen))
     return panels
 
 

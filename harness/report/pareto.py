@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from coreheads.report.columns import grouped
 from coreheads.store.board import Row
 
-Axis = tuple[str, ...]
-"""Model, task, device, run, metric, variant and limit."""
 
-
-def _axis(row: Row) -> Axis:
-    """The run too: two machines may have one device's name."""
-    names = ("model", "task", "device", "run", "metric", "variant", "limit")
-    return tuple(str(row.get(name)) for name in names)
-
-
-def by_axis(rows: Iterable[Row]) -> dict[Axis, list[Row]]:
-    """Timed rows (those with a prefill speedup) by what they must share to stand in one plot, in their order."""
-    groups: dict[Axis, list[Row]] = {}
-    for row in rows:
-        if row["prefill_speedup"] is not None:
-            groups.setdefault(_axis(row), []).append(row)
-    return groups
+def by_axis(rows: Iterable[Row]) -> dict[tuple[str, ...], list[Row]]:
+    """Timed rows (those with a prefill speedup) by what they must share to stand in one plot: the model first, and the
+    run, too, because two machines may have one device's name."""
+    timed = (row for row in rows if row["prefill_speedup"] is not None)
+    return grouped(timed, "model", "task", "device", "run", "metric", "variant", "limit")
 
 
 def pareto(rows: Sequence[Row]) -> list[Row]:

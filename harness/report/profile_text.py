@@ -63,11 +63,12 @@ def ranking_table(profile: HeadProfile, count: int) -> str:
 def findings(profile: HeadProfile, fraction: float = 0.05) -> str:
     """What the profile says, in sentences: concentration, layers, and how far the ranking can be trusted."""
     chosen = profile.top(fraction)
+    layers = ", ".join(f"{layer} ({len(inside)})" for layer, inside in by_layer(chosen).items())
     lines = [
-        f"The top {100 * fraction:g} % ({_heads(len(chosen))} of {profile.count}) hold "
+        f"The top {100 * fraction:g} % ({len(chosen)} head{'s' * (len(chosen) > 1)} of {profile.count}) hold "
         f"{_percent(profile.share(chosen))} of all {profile.score.upper()}; "
         f"spread evenly they would hold {_percent(len(chosen) / profile.count)}.",
-        _layers(chosen, profile.shape[0]),
+        fill(f"Their layers, with the number of heads: {layers}; layers go from 0 to {profile.shape[0] - 1}.", 100),
     ]
     if profile.split_half is None:
         lines.append("Split-half agreement: not measured (too few samples).")
@@ -158,15 +159,6 @@ def _correlation(first: Any, second: Any) -> str:
 
 def _value(profile: HeadProfile, head: Head) -> str:
     return f"{profile.mean[head]:.4f} ({profile.ci_low[head]:.4f} to {profile.ci_high[head]:.4f})"
-
-
-def _layers(heads: Heads, layers: int) -> str:
-    counts = [f"{layer} ({len(inside)})" for layer, inside in by_layer(heads).items()]
-    return fill(f"Their layers, with the number of heads: {', '.join(counts)}; layers go from 0 to {layers - 1}.", 100)
-
-
-def _heads(number: int) -> str:
-    return f"{number} head" if number == 1 else f"{number} heads"
 
 
 def _percent(share: float) -> str:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from coreheads.report.columns import condition_label, interval, number, whole
+from coreheads.report.columns import condition_label, grouped, interval, number, whole
 from coreheads.report.findings import heads_sentences
 from coreheads.store.board import Board, Row
 
@@ -29,9 +29,8 @@ def show(board: Board, out: Path, console: Console | None = None) -> None:
             console.print(f"   {escape(sentence)}", highlight=False)
     if not board["heads"]:
         console.print("   No heads were looked for in this run.")
-    models = list(dict.fromkeys((row["run"], row["model"]) for row in board["rows"]))
-    for run, model in models:
-        rows = [row for row in board["rows"] if (row["run"], row["model"]) == (run, model)]
+    models = grouped(board["rows"], "run", "model")
+    for (_, model), rows in models.items():
         title = f" ({escape(model)})" if len(models) > 1 else ""
         ablate, hybrid = _story(rows, "ablate", 0.05), _story(rows, "hybrid", 0.1)
         if ablate:

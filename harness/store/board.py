@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypedDict
 
-if TYPE_CHECKING:
-    from coreheads.store.provenance import Machine
-    from coreheads.store.schema import Plain
+from typing_extensions import TypedDict
+
+from coreheads.store.provenance import Invocation
+from coreheads.store.schema import Condition, Plain
 
 SCHEMA_VERSION = 1
 
@@ -15,19 +15,9 @@ Interval = Sequence[float]
 """[low, high] of a 95 % interval."""
 
 
-class RowScore(TypedDict):
+class RowScore(Condition):
     """What was done to the model, and what it scored."""
 
-    model: str
-    """The model's name; with its checkpoint where merged runs mean different ones by it."""
-    task: str
-    """A registered task."""
-    patch: str
-    """What was done to the model; ``none`` for the dense model."""
-    selection: str | None
-    """The rule that picked the heads; null for the dense model."""
-    fraction: float | None
-    """Of all heads of the language model, in (0, 1]; null where the selection has no size."""
     n: int
     """Scored samples, over all draws."""
     score: float
@@ -116,47 +106,31 @@ class Row(RowScore, Speed):
     """True where another row differs from it in its patch's settings only; else null."""
 
 
-class FailedCell(TypedDict):
-    """Cells that could not be computed; draws of one condition that failed alike are one entry."""
-
-    run: str
-    """The run's name on the board."""
-    model: str
-    """Its name in the run."""
-    task: str
-    """A registered task."""
-    what: str
-    """The condition in words."""
-    reason: str
-    """Why, in one line."""
-
-
 class LeftOut(TypedDict):
     """What a run holds or was asked for and the rows do not show."""
 
     run: str
     """The run's name on the board."""
     what: str
-    """Model, task and condition in words."""
+    """Model, task and condition in words; of a failed cell the condition only."""
     reason: str
     """Why, in one line."""
 
 
-class RunSummary(TypedDict):
-    """A run behind the rows."""
+class FailedCell(LeftOut):
+    """Cells that could not be computed; draws of one condition that failed alike are one entry."""
+
+    model: str
+    """Its name in the run."""
+    task: str
+    """A registered task."""
+
+
+class RunSummary(Invocation):
+    """A run behind the rows: the last process that worked on it, but ``started`` when the first one began."""
 
     name: str
     """What rows call it."""
-    command: str
-    """Of the last process that worked on it."""
-    started: str
-    """When the first process began, UTC, ISO 8601."""
-    versions: dict[str, str | None]
-    """Of the packages that matter; null where one is not installed."""
-    revision: str | None
-    """Git revision of the source; null outside a checkout."""
-    machine: Machine
-    """Where its last process ran."""
     processes: int
     """How many processes worked on it."""
     board_made_with: str | None

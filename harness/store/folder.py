@@ -1,11 +1,5 @@
-"""A run's folder: its manifest, its lock, its cells. The folder is the run's whole state.
-
-manifest.json     the configuration as resolved, and every process that worked on it
-run.lock          held by the process that works on it now, which run.owner names
-heads/<model>.json, samples/<cell>.jsonl, cells.jsonl, timings.jsonl, errors/<cell>.txt, costs.json, leaderboard.*,
-figures/
-
-What it says is checked before it is used, and no name in it leads out of it: folders are given to others.
+"""A run's folder, which is its whole state: manifest.json, run.lock, heads/, samples/, cells.jsonl, timings.jsonl,
+errors/, costs.json, leaderboard.*, figures/. Folders are given to others: what they say is checked before it is used.
 """
 
 from __future__ import annotations
@@ -15,8 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
-
-from typing_extensions import TypeIs
 
 from coreheads import environment
 from coreheads.config.cells import Cell
@@ -35,15 +27,12 @@ FOLDERS = ("heads", "samples", "figures", "figures/examples", "errors")
 
 
 class RunFolder:
-    """Read and write access to one run; :meth:`open` to work on it, :meth:`load` to read a stored one.
-
-    died: the process that worked on it and did not end as it should, when it is opened for work.
-    """
+    """Read and write access to one run; :meth:`open` to work on it, :meth:`load` to read a stored one."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.path = path
-        self.manifest = manifest
+        self.path, self.manifest = path, manifest
         self.died: LockOwner | None = None
+        """When it is opened for work: the process that worked on it and did not end as it should."""
         self._read: dict[str, tuple[tuple[int, int], Any]] = {}
 
     @classmethod
@@ -67,7 +56,8 @@ class RunFolder:
         if not (path / "manifest.json").exists():
             return None
         run = cls.load(path)
-        if run.has_results():
+        # anything that another configuration would make wrong
+        if any((path / name).exists() for name in ("cells.jsonl", "timings.jsonl", "heads", "samples")):
             _same(path, run.config, config)
         run.manifest["config"] = cast(StoredConfig, config)
         return run
@@ -92,8 +82,12 @@ class RunFolder:
                     )
                 stored = cast(StoredConfig, config)
                 run = cls(path, {"schema_version": SCHEMA_VERSION, "config": stored, "invocations": []})
-            run._tidy()
             run.died = died
+            for name in ("cells.jsonl", "timings.jsonl"):  # what a killed process left half written
+                if run.place(name).exists():
+                    cut_half_line(path / name)
+            for name in ("", *FOLDERS):
+                sweep(run.place(name))
             run.manifest["invocations"].append(
                 {
                     "started": environment.now(),
@@ -117,10 +111,6 @@ class RunFolder:
             raise UserError(f"{path}: leads out of the run folder, expected a file in it")
         return path
 
-    def has_results(self) -> bool:
-        """Whether anything was computed that another configuration would make wrong."""
-        return any((self.path / name).exists() for name in ("cells.jsonl", "timings.jsonl", "heads", "samples"))
-
     @property
     def config(self) -> StoredConfig:
         return self.manifest["config"]
@@ -140,23 +130,15 @@ class RunFolder:
 
     def cells(self) -> dict[str, CellRecord]:
         """Finished cells by name, in the order they were finished."""
-        lines = self._last("cells.jsonl", CellRecord, "a cell")
-        return {name: record for name, record in lines.items() if not _is_failure(record)}
+        return self._last("cells.jsonl", CellRecord, "a cell")[0]
 
     def failures(self) -> dict[str, FailureRecord]:
         """Cells that could not be computed, by name; not those that went well later."""
-        lines = self._last("cells.jsonl", CellRecord, "a cell")
-        return {name: record for name, record in lines.items() if _is_failure(record)}
+        return self._last("cells.jsonl", CellRecord, "a cell")[1]
 
     def timings(self) -> dict[str, TimingRecord]:
         """Finished measurements of speed by cell name."""
-        lines = self._last("timings.jsonl", TimingRecord, "a measurement")
-        return {name: record for name, record in lines.items() if not _is_failure(record)}
-
-    def timing_failures(self) -> dict[str, FailureRecord]:
-        """Cells whose speed could not be measured, by name."""
-        lines = self._last("timings.jsonl", TimingRecord, "a measurement")
-        return {name: record for name, record in lines.items() if _is_failure(record)}
+        return self._last("timings.jsonl", TimingRecord, "a measurement")[0]
 
     def finish_cell(self, cell: Cell, heads: Iterable[Iterable[int]], result: CellResult) -> None:
         """Store a cell's result; heads: the selected ones, as [layer, head]."""
@@ -185,33 +167,21 @@ class RunFolder:
             with writing(self.path):
                 append_jsonl(self.place(name), *records)
 
-    def _last(self, name: str, kind: type[Record], what: str) -> dict[str, Record | FailureRecord]:
-        """The last line of every cell, by its name; read again where the file has changed."""
+    def _last(self, name: str, kind: type[Record], what: str) -> tuple[dict[str, Record], dict[str, FailureRecord]]:
+        """(records, failures) by cell, of which the last line counts; read again where the file has changed."""
         path = self.place(name)
         about = path.stat() if path.exists() else None
         state = (about.st_size, about.st_mtime_ns) if about is not None else (0, 0)
         if name not in self._read or self._read[name][0] != state:
-            last: dict[str, Record | FailureRecord] = {}
+            last: dict[str, Any] = {}
             for number, line in enumerate(read_jsonl(path), 1):
-                failed = isinstance(line, dict) and "failed" in line
-                where = f"{path}: line {number}"
-                record = checked(FailureRecord, line, where, what) if failed else checked(kind, line, where, what)
+                of: type[Any] = FailureRecord if isinstance(line, dict) and "failed" in line else kind
+                record = checked(of, line, f"{path}: line {number}", what)
                 last[record["name"]] = record
-            self._read[name] = state, last
-        lines: dict[str, Record | FailureRecord] = self._read[name][1]
+            failures = {key: record for key, record in last.items() if "failed" in record}
+            self._read[name] = state, ({key: last[key] for key in last if key not in failures}, failures)
+        lines: tuple[dict[str, Record], dict[str, FailureRecord]] = self._read[name][1]
         return lines
-
-    def _tidy(self) -> None:
-        """Take away what a killed process left half written."""
-        for name in ("cells.jsonl", "timings.jsonl"):
-            if self.place(name).exists():
-                cut_half_line(self.path / name)
-        for name in ("", *FOLDERS):
-            sweep(self.place(name))
-
-
-def _is_failure(record: CellRecord | TimingRecord | FailureRecord) -> TypeIs[FailureRecord]:
-    return "failed" in record
 
 
 def _failures(cells: Iterable[Cell], reason: str) -> Iterator[FailureRecord]:

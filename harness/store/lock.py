@@ -1,10 +1,6 @@
-"""One process at a time in a run's folder, and whether the last one ended as it should.
-
-``run.lock`` is held by the system's own lock, which drops with the process, however it dies. Where the file system has
-no such lock, or does not share it between machines, the file ``run.pid`` stands in its place: whoever makes it holds
-the run. ``run.owner`` names the process that holds it; after an orderly end it is gone, so one that still stands there
-while the lock is free names a dead process.
-"""
+"""One process at a time in a run's folder: ``run.lock`` is held by the system's lock, which drops with the process, or
+where no lock is seen by all machines ``run.pid``, by whoever makes it. ``run.owner`` names the process and goes at an
+orderly end: one that stands there while the lock is free names a dead process."""
 
 from __future__ import annotations
 
@@ -18,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+from pydantic import TypeAdapter
 
 from coreheads import environment
 from coreheads.errors import UserError
@@ -105,9 +102,8 @@ def _read(note: Path) -> LockOwner | None:
     """The process that the file names; None where it names none."""
     try:
         with note.open("rb") as stream:
-            named = json.loads(stream.read(10_000))
-        return LockOwner(int(named["pid"]), str(named["host"]), str(named.get("since", "")))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+            return TypeAdapter(LockOwner).validate_json(stream.read(10_000))
+    except (OSError, ValueError):
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any, cast
 
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl, cut_half_line, read_jsonl, sync_file, writing
@@ -31,15 +32,8 @@ class SampleFile:
         self._whole = False
         self._synced = True
         for number, line in enumerate(read_jsonl(path), 1):
-            where = f"{path}: line {number}"
-            if isinstance(line, dict) and "unscored" in line:
-                left_out = checked(UnscoredRecord, line, where, "a sample")
-                self._forget(left_out["record_id"])
-                self._leave_out(left_out["record_id"], left_out["unscored"], left_out.get("by", "data"))
-            else:
-                sample = checked(SampleRecord, line, where, "a sample")
-                self._forget(sample["record_id"])
-                self.samples[sample["record_id"]] = sample
+            kind: type[Any] = UnscoredRecord if isinstance(line, dict) and "unscored" in line else SampleRecord
+            self._note(checked(kind, line, f"{path}: line {number}", "a sample"))
         self._written = dict(self.unscored)
 
     def __len__(self) -> int:
@@ -56,10 +50,16 @@ class SampleFile:
         """Append a sample that cannot be scored, once for each reason."""
         if record_id in self:
             return
+        line: UnscoredRecord = {
+            "schema_version": SCHEMA_VERSION,
+            "record_id": record_id,
+            "unscored": reason,
+            "by": by,
+        }
         if self._written.get(record_id) != reason:
-            self._append({"schema_version": SCHEMA_VERSION, "record_id": record_id, "unscored": reason, "by": by})
+            self._append(line)
             self._written[record_id] = reason
-        self._leave_out(record_id, reason, by)
+        self._note(line)
 
     def sync(self) -> None:
         """Have on disk what was appended, as it must be before the next batch starts."""
@@ -68,17 +68,20 @@ class SampleFile:
                 sync_file(self.path)
             self._synced = True
 
-    def _forget(self, record_id: str) -> None:
-        """What an earlier line said of a record that could not be scored; a scored one has no other line."""
+    def _note(self, line: SampleRecord | UnscoredRecord) -> None:
+        """In place of what an earlier line said of a record that could not be scored; a scored one has no other."""
+        record_id = line["record_id"]
         if record_id in self.samples:
             raise UserError(f"{self.path}: record_id {record_id!r} is there twice, expected once")
         self.unscored.pop(record_id, None)
         self.refused.pop(record_id, None)
-
-    def _leave_out(self, record_id: str, reason: str, by: By) -> None:
-        self.unscored[record_id] = reason
-        if by == "model":
-            self.refused[record_id] = reason
+        if "unscored" in line:
+            refused = cast(UnscoredRecord, line)
+            self.unscored[record_id] = refused["unscored"]
+            if refused.get("by") == "model":
+                self.refused[record_id] = refused["unscored"]
+        else:
+            self.samples[record_id] = line
 
     def _append(self, line: SampleRecord | UnscoredRecord) -> None:
         with writing(self.path):
@@ -113,4 +116,4 @@ class SampleFile:
         if group is not None:
             line["group"] = group
         self._append(line)
-        self.samples[record_id] = line
+        self._note(line)

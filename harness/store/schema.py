@@ -68,22 +68,27 @@ class Versioned(TypedDict):
     """Of the file's form: ``SCHEMA_VERSION``."""
 
 
-@only_fields
-class StoredCell(TypedDict):
-    """A :class:`coreheads.config.cells.Cell` as JSON."""
+class Condition(TypedDict):
+    """What is done to which model, on which task."""
 
     model: str
-    """The model's name in the run."""
+    """The model's name in the run; on a board with its checkpoint where merged runs mean different ones by it."""
     task: str
     """A registered task."""
     patch: str
     """A registered patch; ``none`` for the dense model."""
-    params: Annotated[dict[str, Plain], BeforeValidator(_are_plain)]
-    """The patch's settings by name."""
     selection: Annotated[str, AfterValidator(_is_selection)] | None
     """The rule that picked the heads; null for the dense model."""
     fraction: float | None
     """Of all heads of the language model, in (0, 1]; null where the selection has no size."""
+
+
+@only_fields
+class StoredCell(Condition):
+    """A :class:`coreheads.config.cells.Cell` as JSON."""
+
+    params: Annotated[dict[str, Plain], BeforeValidator(_are_plain)]
+    """The patch's settings by name."""
     draw: int | None
     """Number of a random draw, from 0; null where nothing is drawn."""
     seed: NotRequired[int | None]

@@ -17,7 +17,6 @@ from profile_samples import make_profile, random_profile
 from coreheads.report import example_files, figures
 from coreheads.report.columns import condition_label, interval, whole
 from coreheads.report.example_files import Example
-from coreheads.report.html import cards
 from coreheads.report.html import page as html
 from coreheads.report.markdown import to_markdown
 from coreheads.report.pareto import pareto
@@ -98,7 +97,7 @@ def test_markup_stays_text(tmp_path: Path) -> None:
 
 def test_inert_json_holds_what_was_put_in() -> None:
     value = {"<a>": ["</script>", "<!--", "]]>", "&lt;", "\u2028", 'quote"', "é", 1.5, None]}
-    text = cards.inert(value)
+    text = html.inert(value)
     assert json.loads(text) == value
     assert not set("<>&\u2028") & set(text)
 
