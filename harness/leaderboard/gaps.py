@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from coreheads.config.expansion import expand
+from coreheads.config.cells import expand
 from coreheads.config.schema import RunConfig
 from coreheads.report.columns import condition_label
 from coreheads.store.board import FailedCell, Row

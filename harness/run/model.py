@@ -10,9 +10,10 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from coreheads.config.cells import Cell, select
+from coreheads.config.cells import Cell
 from coreheads.config.schema import ModelConfig, RunConfig
 from coreheads.heads.profile import HeadProfile
+from coreheads.heads.selections import select
 from coreheads.run.costs import Work
 from coreheads.run.examples import draw_for_run
 from coreheads.run.isolation import contained
@@ -211,5 +212,6 @@ def _patch(cell: Cell, profile: HeadProfile | None, adapter: Any) -> tuple[list[
     """(heads as stored, the patch) of a cell."""
     from coreheads.adapters.patches.registry import make_patch
 
-    heads = select(cell, profile, (adapter.layers, adapter.heads))
+    scores, shape = None if profile is None else profile.mean, (adapter.layers, adapter.heads)
+    heads = select(cell.selection, scores, shape, cell.fraction, cell.seed or 0, cell.heads)
     return [list(head) for head in sorted(heads)], make_patch(cell.patch, heads, **cell.settings)

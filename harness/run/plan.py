@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from coreheads.config.cells import Cell
-from coreheads.config.expansion import expand
+from coreheads.config.cells import Cell, expand
 from coreheads.config.schema import RunConfig
 from coreheads.errors import UserError
 from coreheads.report.columns import condition_label

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from coreheads.config.expansion import expand
+from coreheads.config.cells import expand
 from coreheads.config.schema import RunConfig
 from coreheads.files import writing
 from coreheads.leaderboard import build as leaderboard
