@@ -31,11 +31,6 @@ class _Pairs:
     now: list[float] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
 
-    def add(self, other: _Pairs) -> None:
-        self.before += other.before
-        self.now += other.now
-        self.changes += other.changes
-
     @property
     def near_ties(self) -> int:
         return sum(change.near_tie for change in self.changes)
@@ -108,7 +103,9 @@ def compare_accuracy(
         if len(alike) > 1:
             together = _Pairs(f"{condition} (together)", before.tolerances.of(condition))
             for member in alike:
-                together.add(member)
+                together.before += member.before
+                together.now += member.now
+                together.changes += member.changes
             pairs.append(together)
     tails = holm([one.tail() for one in pairs])
     for one, tail in zip(pairs, tails, strict=True):
@@ -138,7 +135,8 @@ def _pairs(name: str, old: CellRecord, new: CellRecord, tolerances: Tolerances) 
 def _other_scorer(name: str, old: CellRecord, new: CellRecord) -> Iterator[Finding]:
     """The same answers must have the same scores: anything else is another scorer, whichever way it errs."""
     if (new.metric, new.variant) != (old.metric, old.variant):
-        text = f"scored by {_scorer(new)}, the baseline by {_scorer(old)}"
+        scorers = [f"{cell.metric} ({cell.variant})" if cell.variant else cell.metric for cell in (new, old)]
+        text = "scored by {}, the baseline by {}".format(*scorers)
         yield Finding("scorer", name, _mean(old), _mean(new), False, text)
     same = [key for key in old.samples if key in new.samples and old.samples[key][1] == new.samples[key][1]]
     changed = [key for key in same if abs(old.samples[key][0] - new.samples[key][0]) > SAME]
@@ -170,10 +168,6 @@ def _aggregates(
             ok = fell <= tolerances.score_drop + 1e-9 or not significant
             text = f"of the whole set; may fall by {tolerances.score_drop:g}"
             yield Finding("accuracy", f"{name}: {key}", value, new.aggregates[key], ok, text)
-
-
-def _scorer(cell: CellRecord) -> str:
-    return f"{cell.metric} ({cell.variant})" if cell.variant else cell.metric
 
 
 def _mean(cell: CellRecord) -> float:

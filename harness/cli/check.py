@@ -38,7 +38,7 @@ def command(
     from coreheads.check.baseline import load_baseline
     from coreheads.check.compare import check
     from coreheads.check.compare import update as renew
-    from coreheads.check.text import show
+    from coreheads.check.output import show, write_junit
     from coreheads.errors import UserError
     from coreheads.files import write_json, writing
     from coreheads.store.folder import RunFolder
@@ -69,8 +69,6 @@ def command(
         typer.echo("There was no baseline before: nothing was compared, and no report is written")
         return
     if junit is not None:
-        from coreheads.check.junit import write_junit
-
         with writing(junit):
             write_junit(junit, report)
     if json_file is not None:
@@ -85,7 +83,7 @@ def command(
 def _github(report: Report) -> None:
     import os
 
-    from coreheads.check.github import append_summary, commands
+    from coreheads.check.output import append_summary, commands
     from coreheads.files import writing
 
     for line in commands(report):
