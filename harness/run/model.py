@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from coreheads.config.cells import Cell
@@ -20,35 +21,36 @@ from coreheads.run.isolation import contained
 from coreheads.run.plan import untimed
 from coreheads.run.progress import RunProgress
 from coreheads.store.folder import RunFolder
-from coreheads.store.schema import CellResult
 
 
+@dataclass
 class ModelRun:
     """cells: all of the model's. again: finished ones that are to be asked again. failed, untimed: why cells have no
     score, or no speed, by name."""
 
-    def __init__(
-        self,
-        config: RunConfig,
-        model: ModelConfig,
-        cells: Sequence[Cell],
-        folder: RunFolder,
-        progress: RunProgress,
-        again: Container[str],
-    ) -> None:
-        self.config, self.model, self.cells = config, model, cells
-        self.folder, self.progress, self.again = folder, progress, again
-        self.failed: dict[str, str] = {}
-        self.untimed: dict[str, str] = {}
+    config: RunConfig
+    model: ModelConfig
+    cells: Sequence[Cell]
+    folder: RunFolder
+    progress: RunProgress
+    again: Container[str]
+    failed: dict[str, str] = field(default_factory=dict)
+    untimed: dict[str, str] = field(default_factory=dict)
 
     def run(self) -> None:
         """Do what is left. Raises UserError where that is the input's fault."""
-        evaluator = None
-        with contained(self.folder, self.model.name, self._fail_all):
+        evaluator, settings, finished = None, self.config.evaluate, self.folder.cells()
+        unfinished = [cell for cell in self.cells if cell.name not in finished]
+        with contained(self.folder, self.model.name, lambda why: self._fail(unfinished, why)):
+            from coreheads.run.evaluator import Evaluator
+
             adapter = self._load()
             profile = self._profile(adapter)
-            draw_for_run(self.folder.path, self.model.name, adapter, profile, self.config, self.progress.say)
-            evaluator = self._evaluator(adapter)
+            if profile is not None:
+                draw_for_run(self.folder.path, self.model.name, adapter, profile, self.config, self.progress.say)
+            evaluator = Evaluator(
+                adapter, settings.split, self.config.data_root, settings.batch_size, self.config.options
+            )
         if evaluator is not None:
             for task in self.config.evaluate.tasks:
                 mine = [cell for cell in self.cells if cell.task == task]
@@ -75,15 +77,9 @@ class ModelRun:
             self.progress.advance()
         return adapter
 
-    def _evaluator(self, adapter: Any) -> Any:
-        from coreheads.run.evaluator import Evaluator
-
-        evaluate = self.config.evaluate
-        return Evaluator(adapter, evaluate.split, self.config.data_root, evaluate.batch_size, self.config.options)
-
     def _profile(self, adapter: Any) -> HeadProfile | None:
         """The model's head profile: as stored in the run, as given, or measured now."""
-        path = self.folder.heads_path(self.model.name)
+        path, settings = self.folder.heads_path(self.model.name), self.config.profile
         if path.exists():
             profile = HeadProfile.load(path)
             profile.check_model(adapter.describe())
@@ -91,30 +87,26 @@ class ModelRun:
             profile = HeadProfile.load(self.model.heads)
             profile.check_model(adapter.describe())
             profile.save(path)
-        elif self.config.profile.tasks:
-            profile = self._found_heads(adapter)
+        elif settings.tasks:
+            from coreheads.retrieval.profiling import profile_heads
+
+            profile = profile_heads(
+                adapter,
+                settings.tasks,
+                settings.samples,
+                split=settings.split,
+                normalization=settings.normalization,
+                seed=self.config.seed,
+                data_root=self.config.data_root,
+                options=self.config.options,
+                cache_dir=self.folder.place("heads", "partial"),
+                progress=self._profiling,
+            )
             profile.save(path)
         else:
             return None
         shutil.rmtree(self.folder.place("heads", "partial"), ignore_errors=True)
         return profile
-
-    def _found_heads(self, adapter: Any) -> HeadProfile:
-        from coreheads.retrieval.profiling import profile_heads
-
-        settings = self.config.profile
-        return profile_heads(
-            adapter,
-            settings.tasks,
-            settings.samples,
-            split=settings.split,
-            normalization=settings.normalization,
-            seed=self.config.seed,
-            data_root=self.config.data_root,
-            options=self.config.options,
-            cache_dir=self.folder.place("heads", "partial"),
-            progress=self._profiling,
-        )
 
     def _evaluate(self, cells: Sequence[Cell], patches: dict[str, Any], evaluator: Any) -> None:
         finished = self.folder.cells()
@@ -135,18 +127,11 @@ class ModelRun:
                     self.progress.work(work, cell.span(available)[1], cell.name.split("__", 2)[-1]),
                 ):
                     heads, patch = patches[cell.name]
-                    self.folder.finish_cell(cell, heads, self._answered(cell, patch, evaluator))
+                    store = self.folder.samples(cell.name)
+                    self.folder.finish_cell(cell, heads, evaluator.evaluate(cell, patch, store, self._answered))
 
-    def _answered(self, cell: Cell, patch: Any, evaluator: Any) -> CellResult:
-        from coreheads.timing.cells import kv_ratio
-
-        def advance(count: int, tokens: int = 0) -> None:
-            self.progress.advance(count, tokens, computed=tokens > 0)
-
-        result: CellResult = evaluator.evaluate(cell, patch, self.folder.samples(cell.name), advance)
-        if (tokens := result.get("tokens_median")) is not None:
-            result["kv_bytes_ratio"] = kv_ratio(patch, evaluator.model.adapter.model, round(tokens))
-        return result
+    def _answered(self, count: int, tokens: int) -> None:
+        self.progress.advance(count, tokens, computed=tokens > 0)
 
     def _time(self, cells: Sequence[Cell], patches: dict[str, Any], evaluator: Any) -> None:
         """Time the timed cells of one task in one interleaved measurement: times of two processes do not mix."""
@@ -180,11 +165,6 @@ class ModelRun:
                     self.progress.advance,
                 )
                 self.folder.finish_timing(records)
-
-    def _fail_all(self, reason: str) -> None:
-        """What comes before the cells has failed: none that is left can be computed."""
-        finished = self.folder.cells()
-        self._fail([cell for cell in self.cells if cell.name not in finished], reason)
 
     def _fail(self, cells: Sequence[Cell], reason: str) -> None:
         finished = self.folder.cells()

@@ -14,10 +14,9 @@ from coreheads.files import writing
 from coreheads.leaderboard import build as leaderboard
 from coreheads.run import costs
 from coreheads.run.model import ModelRun
-from coreheads.run.plan import left_to_do
+from coreheads.run.plan import left_to_do, mended
 from coreheads.run.preflight import check_data, check_names
 from coreheads.run.progress import RunProgress
-from coreheads.run.retry import mended
 from coreheads.store.board import Board
 from coreheads.store.folder import RunFolder
 

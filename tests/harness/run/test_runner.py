@@ -21,7 +21,7 @@ from coreheads.store.folder import RunFolder
 DIES = """
 import os, signal, sys, torch
 from coreheads.cli import main
-from coreheads.samples import SampleFile
+from coreheads.store.samples import SampleFile
 
 torch.set_num_threads(1)
 add, left = SampleFile.add, iter(range(6, -1, -1))
