@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from coreheads.errors import BadSample, OutOfMemory, UserError
 from coreheads.files import append_jsonl, cut_half_line, read_jsonl
 from coreheads.heads.schema import Matrix, Normalization
-from coreheads.retrieval.fingerprint import record_hash, records_hash
+from coreheads.retrieval.fingerprint import record_hash
 from coreheads.retrieval.registry import head_score
 
 if TYPE_CHECKING:
@@ -58,10 +57,6 @@ class TaskScores:
     """Number of records left out, by reason."""
     example: str = ""
     """The first of them and why, for the log."""
-
-    @property
-    def hash(self) -> str:
-        return records_hash(self.records)
 
 
 class _Skipped(BadSample):
@@ -142,6 +137,8 @@ class _Scorer:
 
     def __call__(self, record_id: str, doc: dict[str, Any]) -> tuple[str, Scores]:
         """(hash of the record, scores [layers, heads]). BadSample where it says nothing about heads."""
+        from coreheads.adapters.generation.memory import is_out_of_memory
+
         task, regions, query = self.task, list(self.task.regions(doc)), self.task.query(doc)
         if not regions:
             raise _Skipped(NO_REGION)
@@ -156,18 +153,22 @@ class _Scorer:
                 raise _Skipped(NO_QUERY, "the query is not found among the prompt's tokens")
             if not len(prompt.locate(regions)):
                 raise _Skipped(NOTHING_SEEN, str(prompt.explain(regions)))
-            with _named(task.name, record_id, prompt):
+            where = f"task {task.name}, record {record_id}"
+            try:
                 matrix = self._score(self.adapter, prompt, regions, normalization=self.normalization)
                 self._known[key] = _checked(matrix, (self.adapter.layers, self.adapter.heads))
-            self._keep(key, record_id)
+            except UserError as error:
+                raise UserError(f"{where}: {error}") from None
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise OutOfMemory(f"{where}: out of memory with one prompt of {prompt.tokens:,} tokens") from None
+            if self.cache is not None:
+                # the shortest decimal that reads back as the same float32
+                rows = [[float(str(value)) for value in row] for row in self._known[key]]
+                line: ScoredLine = {"schema_version": 1, "key": key, "record": record_id, "scores": rows}
+                append_jsonl(self.cache, line)
         return content, self._known[key]
-
-    def _keep(self, key: str, record_id: str) -> None:
-        if self.cache is not None:
-            # the shortest decimal that reads back as the same float32
-            rows = [[float(str(value)) for value in row] for row in self._known[key]]
-            line: ScoredLine = {"schema_version": 1, "key": key, "record": record_id, "scores": rows}
-            append_jsonl(self.cache, line)
 
 
 def _prepared(adapter: Adapter, messages: list[dict[str, Any]], query: str) -> Prompt:
@@ -193,22 +194,6 @@ def _checked(matrix: Tensor, shape: tuple[int, int]) -> Scores:
             "a head's score is not finite, expected numbers; dtype float16 can overflow where bfloat16 does not"
         )
     return scores
-
-
-@contextmanager
-def _named(task: str, record_id: str, prompt: Prompt) -> Iterator[None]:
-    """Say of which record an error speaks."""
-    from coreheads.adapters.generation.memory import is_out_of_memory
-
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"task {task}, record {record_id}: {error}") from None
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        text = f"task {task}, record {record_id}: out of memory with one prompt of {prompt.tokens:,} tokens"
-        raise OutOfMemory(text) from None
 
 
 def _nothing_scored(scored: TaskScores) -> str:
