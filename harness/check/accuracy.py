@@ -1,10 +1,4 @@
-"""Scores of a run against those of its baseline, sample by sample.
-
-A cell fails where it lost more than tolerated *and* so many samples got worse that rounding would do so in fewer than
-``alpha`` of all runs: with ``noise`` the share of samples that rounding may tip besides near-ties, the number of worse
-ones is binomial, and its tail is Holm-corrected over all cells and conditions. Few samples alone can hardly show a loss
-of some points; so the cells of one condition (all tasks, all draws of a control) are also judged together.
-"""
+"""Scores of a run against those of its baseline, sample by sample."""
 
 from __future__ import annotations
 
@@ -79,8 +73,18 @@ class _Pairs:
 def compare_accuracy(
     now: Baseline, before: Baseline, reasons: Mapping[str, str], unscored: Mapping[str, Mapping[str, str]]
 ) -> tuple[list[Finding], list[Change]]:
-    """(findings, samples that got worse). reasons: why cells of the run failed, by name. unscored: by cell and record,
-    why a sample of the run has no score."""
+    """(findings, samples that got worse).
+
+    A cell fails where it lost more than tolerated *and* so many samples got worse that rounding would do so in fewer
+    than ``alpha`` of all runs: their number is binomial with ``noise``, its tail Holm-corrected over all cells and
+    conditions. Few samples can hardly show a loss, so the cells of one condition are also judged together.
+
+    Args:
+        now: the run.
+        before: the baseline, which also says what is tolerated.
+        reasons: why cells of the run failed, by name.
+        unscored: by cell and record, why a sample of the run has no score.
+    """
     findings: list[Finding] = []
     pairs: list[_Pairs] = []
     conditions: dict[str, list[_Pairs]] = defaultdict(list)

@@ -1,8 +1,6 @@
 """Rules that pick heads: from a profile (top, bottom, layer-matched), from the model's shape (random), or by name.
 
-One total order serves them all: highest score first, equal scores by (layer, head). ``top`` is its beginning and
-``bottom`` its end, so the two share no head while they are at most half of all.
-"""
+One order serves them all: highest score first, equal scores by (layer, head); top and bottom are its two ends."""
 
 from __future__ import annotations
 

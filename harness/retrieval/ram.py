@@ -1,8 +1,6 @@
 """Retrieval Attention Mass: how much of a head's attention goes from the question's words to what they ask about.
 
-RAM(l, h) = mean over query tokens q in Q of the sum over target tokens v in G of the attention probability
-A[l, h, q, v].
-"""
+RAM(l, h) = mean over query tokens q in Q of the sum over target tokens v in G of the attention A[l, h, q, v]."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from coreheads.adapters.lmms_eval.sink import NOT_FINITE
 from coreheads.config.cells import Cell
 from coreheads.errors import UserError
-from coreheads.quiet import quiet, unwrapped
+from coreheads.quiet import quiet
 from coreheads.run.sink import CellSink
 from coreheads.store.samples import SampleFile
 from coreheads.store.schema import CellResult
@@ -53,7 +53,7 @@ class Evaluator:
         """The task built for lmms-eval. The last one is kept; asking for another forgets its prompts."""
         if self._task is None or self._task.benchmark.name != name:
             self.model.forget()
-            with quiet(), unwrapped():
+            with quiet():
                 # "task" names it, the rest overrides its YAML
                 settings = {**self._data, **self._options.get(name, {})}
                 loaded = self._manager.load_task_or_group([{"task": name, "dataset_kwargs": settings}], "chat")
@@ -129,7 +129,7 @@ class Evaluator:
             return self.model.adapter.prepare(task.doc_to_messages(task.docs[index]))
 
     def _simple_evaluate(self, task: BenchmarkTask, offset: int, count: int) -> dict[str, Any]:
-        with quiet(), unwrapped():
+        with quiet():
             from lmms_eval.evaluator import simple_evaluate
 
             results: dict[str, Any] = simple_evaluate(

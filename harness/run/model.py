@@ -5,22 +5,28 @@ A fault in one cell is noted and the others go on; one that comes before the cel
 
 from __future__ import annotations
 
+import errno
 import shutil
+import traceback
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from coreheads.config.cells import Cell
 from coreheads.config.schema import ModelConfig, RunConfig
+from coreheads.errors import OutOfMemory, UserError, one_line
 from coreheads.heads.profile import HeadProfile
 from coreheads.heads.selections import select
 from coreheads.run.costs import Work
 from coreheads.run.examples import draw_for_run
-from coreheads.run.isolation import contained
 from coreheads.run.plan import untimed
 from coreheads.run.progress import RunProgress
 from coreheads.store.folder import RunFolder
+
+_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE}
+"""Faults of the machine that every other cell would meet, too."""
 
 
 @dataclass
@@ -41,7 +47,7 @@ class ModelRun:
         """Do what is left. Raises UserError where that is the input's fault."""
         evaluator, settings, finished = None, self.config.evaluate, self.folder.cells()
         unfinished = [cell for cell in self.cells if cell.name not in finished]
-        with contained(self.folder, self.model.name, lambda why: self._fail(unfinished, why)):
+        with self._contained(self.model.name, lambda why: self._fail(unfinished, why)):
             from coreheads.run.evaluator import Evaluator
 
             adapter = self._load()
@@ -114,7 +120,7 @@ class ModelRun:
         if not missing:
             return
         available = 0
-        with contained(self.folder, f"{self.model.name}__{missing[0].task}", lambda why: self._fail(missing, why)):
+        with self._contained(f"{self.model.name}__{missing[0].task}", lambda why: self._fail(missing, why)):
             available = len(evaluator.task(missing[0].task).ids)
         if not available:
             return
@@ -123,7 +129,7 @@ class ModelRun:
             for cell in missing:
                 work = Work("answer", cell.model, cell.task, cell.patch, cell.name)
                 with (
-                    contained(self.folder, cell.name, lambda why, cell=cell: self._fail([cell], why)),  # type: ignore[misc]
+                    self._contained(cell.name, lambda why, cell=cell: self._fail([cell], why)),  # type: ignore[misc]
                     self.progress.work(work, cell.span(available)[1], cell.name.split("__", 2)[-1]),
                 ):
                     heads, patch = patches[cell.name]
@@ -149,7 +155,7 @@ class ModelRun:
             self.untimed.update(dict.fromkeys((cell.name for cell in wanted), reason))
             self.folder.fail_timing(wanted, reason)
 
-        with contained(self.folder, f"{self.model.name}__{task}__timing", fail):
+        with self._contained(f"{self.model.name}__{task}__timing", fail):
             samples = self.folder.samples(wanted[0].name).samples
             ids = evaluator.task(task).ids
             tokens = {ids.index(record): line["prompt_tokens"] for record, line in samples.items()}
@@ -165,6 +171,32 @@ class ModelRun:
                     self.progress.advance,
                 )
                 self.folder.finish_timing(records)
+
+    @contextmanager
+    def _contained(self, name: str, failed: Callable[[str], object]) -> Iterator[None]:
+        """Have ``failed(reason)`` told of a fault inside the block, which ends there; its whole text goes to
+        errors/<name>.txt. Wrong input (UserError), Ctrl-C, and a disk that cannot be written end the run."""
+        from coreheads.adapters.generation.memory import is_out_of_memory, make_room
+        from coreheads.run.evaluator import NothingScored
+
+        try:
+            yield
+            return
+        except (OutOfMemory, NothingScored) as error:
+            reason = str(error)
+        except UserError:
+            raise
+        except Exception as error:
+            if isinstance(error, OSError):
+                own = isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(self.folder.path)
+                if own or error.errno in _SYSTEM:
+                    raise
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            if is_out_of_memory(error):
+                reason = f"out of memory ({reason})"
+            self.folder.note_error(name, traceback.format_exc())
+        make_room()
+        failed(reason)
 
     def _fail(self, cells: Sequence[Cell], reason: str) -> None:
         finished = self.folder.cells()

@@ -1,9 +1,6 @@
-"""Bootstrap intervals in numpy only, deterministic for a given seed: of many heads at once, and of timings.
+"""Percentile bootstrap intervals (Efron & Tibshirani 1993, chapter 13) of many heads at once, and of timings.
 
-A profile's intervals need one draw of samples for all heads together, which scipy does not offer; timings are also
-taken on machines that have torch and transformers alone. All other statistics are in ``coreheads.stats.significance``.
-Every interval is a percentile bootstrap (Efron & Tibshirani 1993, chapter 13).
-"""
+In numpy only: scipy cannot draw for all heads together, and timings are also taken where it is not installed."""
 
 from __future__ import annotations
 
