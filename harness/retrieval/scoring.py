@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from coreheads.adapters.families.base import Adapter
-    from coreheads.adapters.prompt.prompt import Prompt
     from coreheads.tasks.task import Task
 
 Scores = npt.NDArray[np.float32]
@@ -138,6 +137,7 @@ class _Scorer:
     def __call__(self, record_id: str, doc: dict[str, Any]) -> tuple[str, Scores]:
         """(hash of the record, scores [layers, heads]). BadSample where it says nothing about heads."""
         from coreheads.adapters.generation.memory import is_out_of_memory
+        from coreheads.adapters.generation.structure import beyond_context
 
         task, regions, query = self.task, list(self.task.regions(doc)), self.task.query(doc)
         if not regions:
@@ -148,7 +148,12 @@ class _Scorer:
         content = record_hash(record_id, messages, query, regions)
         key = hashlib.sha256(f"{self._setting} {content}".encode()).hexdigest()
         if key not in self._known:
-            prompt = _prepared(self.adapter, messages, query)
+            try:
+                prompt = self.adapter.prepare(messages, query=query)
+            except UserError as error:
+                raise BadSample(str(error)) from error
+            if too_long := beyond_context(self.adapter.model, prompt):
+                raise BadSample(too_long)
             if not len(prompt.query_tokens):
                 raise _Skipped(NO_QUERY, "the query is not found among the prompt's tokens")
             if not len(prompt.locate(regions)):
@@ -169,20 +174,6 @@ class _Scorer:
                 line: ScoredLine = {"schema_version": 1, "key": key, "record": record_id, "scores": rows}
                 append_jsonl(self.cache, line)
         return content, self._known[key]
-
-
-def _prepared(adapter: Adapter, messages: list[dict[str, Any]], query: str) -> Prompt:
-    """The prompt; BadSample where its media cannot be used, or the model does not take so many tokens."""
-    from coreheads.adapters.generation.structure import beyond_context
-
-    try:
-        prompt = adapter.prepare(messages, query=query)
-    except UserError as error:
-        raise BadSample(str(error)) from error
-    too_long = beyond_context(adapter.model, prompt)
-    if too_long:
-        raise BadSample(too_long)
-    return prompt
 
 
 def _checked(matrix: Tensor, shape: tuple[int, int]) -> Scores:

@@ -23,6 +23,7 @@ from coreheads.run.costs import Work
 from coreheads.run.examples import draw_for_run
 from coreheads.run.plan import untimed
 from coreheads.run.progress import RunProgress
+from coreheads.store.board import Board
 from coreheads.store.folder import RunFolder
 
 _SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE}
@@ -30,9 +31,25 @@ _SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, err
 
 
 @dataclass
+class Finished:
+    """What a run has come to.
+
+    board: the content of leaderboard.json; None where not one cell has a score. failed: why cells have no score, by
+    cell; untimed: why tasks have no speed, by cell. Both are tried again by the same command.
+    """
+
+    board: Board | None = None
+    failed: dict[str, str] = field(default_factory=dict)
+    untimed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        return not self.failed and not self.untimed
+
+
+@dataclass
 class ModelRun:
-    """cells: all of the model's. again: finished ones that are to be asked again. failed, untimed: why cells have no
-    score, or no speed, by name."""
+    """cells: all of the model's. again: finished ones that are to be asked again. finished: what it adds to."""
 
     config: RunConfig
     model: ModelConfig
@@ -40,8 +57,7 @@ class ModelRun:
     folder: RunFolder
     progress: RunProgress
     again: Container[str]
-    failed: dict[str, str] = field(default_factory=dict)
-    untimed: dict[str, str] = field(default_factory=dict)
+    finished: Finished
 
     def run(self) -> None:
         """Do what is left. Raises UserError where that is the input's fault."""
@@ -152,7 +168,7 @@ class ModelRun:
         task = wanted[0].task
 
         def fail(reason: str) -> None:
-            self.untimed.update(dict.fromkeys((cell.name for cell in wanted), reason))
+            self.finished.untimed.update(dict.fromkeys((cell.name for cell in wanted), reason))
             self.folder.fail_timing(wanted, reason)
 
         with self._contained(f"{self.model.name}__{task}__timing", fail):
@@ -200,7 +216,7 @@ class ModelRun:
 
     def _fail(self, cells: Sequence[Cell], reason: str) -> None:
         finished = self.folder.cells()
-        self.failed.update(dict.fromkeys((cell.name for cell in cells), reason))
+        self.finished.failed.update(dict.fromkeys((cell.name for cell in cells), reason))
         # what a finished cell had, before it was asked again, stands
         self.folder.fail_cells((cell for cell in cells if cell.name not in finished), reason)
 

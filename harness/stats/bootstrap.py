@@ -56,10 +56,7 @@ def ratio_of_medians_ci(
 
 def bootstrap_median_ci(values: npt.ArrayLike, seed: int = 0) -> tuple[float, float]:
     """(low, high) of the median of ``values`` [n]. Raises ValueError when there are none."""
-    column = samples(values)
-    draws = np.random.default_rng(seed).integers(0, len(column), (RESAMPLES, len(column)))
-    low, high = np.quantile(np.median(column[draws], axis=1), TAILS)
-    return float(low), float(high)
+    return ratio_of_medians_ci(values, np.ones(np.shape(values)), seed)[1:]
 
 
 def samples(values: npt.ArrayLike) -> Floats:
