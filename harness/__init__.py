@@ -21,24 +21,15 @@ _LAZY = {
 }
 
 if TYPE_CHECKING:
-    from coreheads.adapters.checkpoints.registry import load_adapter
-    from coreheads.adapters.patches.ablate import Ablate
-    from coreheads.adapters.patches.hybrid import Hybrid
-    from coreheads.errors import UserError
-    from coreheads.heads.profile import HeadProfile
-    from coreheads.regions import Region
-    from coreheads.retrieval.ram import retrieval_attention_mass
+    from coreheads.adapters.checkpoints.registry import load_adapter as load_adapter
+    from coreheads.adapters.patches.ablate import Ablate as Ablate
+    from coreheads.adapters.patches.hybrid import Hybrid as Hybrid
+    from coreheads.errors import UserError as UserError
+    from coreheads.heads.profile import HeadProfile as HeadProfile
+    from coreheads.regions import Region as Region
+    from coreheads.retrieval.ram import retrieval_attention_mass as retrieval_attention_mass
 
-__all__ = [
-    "Ablate",
-    "HeadProfile",
-    "Hybrid",
-    "Region",
-    "UserError",
-    "__version__",
-    "load_adapter",
-    "retrieval_attention_mass",
-]
+__all__ = sorted([*_LAZY, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
@@ -48,4 +39,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__

@@ -9,10 +9,14 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep lmms-eval's log lines and progress bars off the terminal; faults are raised, not logged."""
+    """Keep lmms-eval's log lines and progress bars off the terminal; faults are raised, not logged.
+
+    It retries what fails and then raises a RetryError: the fault itself is raised.
+    """
     from datasets import disable_progress_bars, enable_progress_bars
     from datasets.utils.tqdm import are_progress_bars_disabled
     from loguru import logger
+    from tenacity import RetryError
 
     shown = not are_progress_bars_disabled()
     logger.disable("lmms_eval")
@@ -20,19 +24,10 @@ def quiet() -> Iterator[None]:
     try:
         with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
             yield
+    except RetryError as error:
+        fault = error.last_attempt.exception()
+        raise fault if fault is not None else error from None
     finally:
         logger.enable("lmms_eval")
         if shown:
             enable_progress_bars()
-
-
-@contextmanager
-def unwrapped() -> Iterator[None]:
-    """lmms-eval retries what fails and then raises a RetryError: raise the fault itself."""
-    from tenacity import RetryError
-
-    try:
-        yield
-    except RetryError as error:
-        fault = error.last_attempt.exception()
-        raise fault if fault is not None else error from None

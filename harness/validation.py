@@ -28,14 +28,10 @@ def validating(kind: type, source: str | Path, most: int | None = None, what: st
         yield
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        locations = [fault["loc"] for fault in faults]
+        outer = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
         # a list whose elements are wrong is also reported as too short: say only what is wrong inside
-        own = [fault for fault in faults if not any(_inside(one, fault["loc"]) for one in locations)]
+        own = [fault for fault in faults if fault["loc"] not in outer]
         raise UserError("\n".join(f"{source}: {_text(fault, kind, what)}" for fault in own[:most])) from None
-
-
-def _inside(location: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
-    return len(location) > len(outer) and location[: len(outer)] == outer
 
 
 def expected(what: str) -> PydanticCustomError:

@@ -21,7 +21,7 @@ def named_patch(
     """The patch that model arguments describe; UserError where they do not fit together or the model."""
     from coreheads.adapters.patches.registry import make_patch
     from coreheads.heads.profile import HeadProfile
-    from coreheads.heads.selections import Selection
+    from coreheads.heads.selections import select
 
     if kind == "none":
         if heads is not None or fraction is not None or params:
@@ -36,7 +36,8 @@ def named_patch(
         raise UserError(f"coreheads: patch={kind} with selection={selection} needs heads=heads.json")
     if selection not in ("none", "all") and fraction is None:
         raise UserError(f"coreheads: patch={kind} with selection={selection} needs a fraction, as fraction=0.05")
-    chosen = Selection(selection, fraction, seed).resolve(profile, (adapter.layers, adapter.heads))
+    scores = None if profile is None else profile.mean
+    chosen = select(selection, scores, (adapter.layers, adapter.heads), fraction, seed)
     return make_patch(kind, chosen, **params)
 
 

@@ -1,10 +1,4 @@
-"""Scores of a run against those of its baseline, sample by sample.
-
-A cell fails where it lost more than tolerated *and* so many samples got worse that rounding would do so in fewer than
-``alpha`` of all runs: with ``noise`` the share of samples that rounding may tip besides near-ties, the number of worse
-ones is binomial, and its tail is Holm-corrected over all cells and conditions. Few samples alone can hardly show a loss
-of some points; so the cells of one condition (all tasks, all draws of a control) are also judged together.
-"""
+"""Scores of a run against those of its baseline, sample by sample."""
 
 from __future__ import annotations
 
@@ -30,11 +24,6 @@ class _Pairs:
     before: list[float] = field(default_factory=list)
     now: list[float] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
-
-    def add(self, other: _Pairs) -> None:
-        self.before += other.before
-        self.now += other.now
-        self.changes += other.changes
 
     @property
     def near_ties(self) -> int:
@@ -84,8 +73,18 @@ class _Pairs:
 def compare_accuracy(
     now: Baseline, before: Baseline, reasons: Mapping[str, str], unscored: Mapping[str, Mapping[str, str]]
 ) -> tuple[list[Finding], list[Change]]:
-    """(findings, samples that got worse). reasons: why cells of the run failed, by name. unscored: by cell and record,
-    why a sample of the run has no score."""
+    """(findings, samples that got worse).
+
+    A cell fails where it lost more than tolerated *and* so many samples got worse that rounding would do so in fewer
+    than ``alpha`` of all runs: their number is binomial with ``noise``, its tail Holm-corrected over all cells and
+    conditions. Few samples can hardly show a loss, so the cells of one condition are also judged together.
+
+    Args:
+        now: the run.
+        before: the baseline, which also says what is tolerated.
+        reasons: why cells of the run failed, by name.
+        unscored: by cell and record, why a sample of the run has no score.
+    """
     findings: list[Finding] = []
     pairs: list[_Pairs] = []
     conditions: dict[str, list[_Pairs]] = defaultdict(list)
@@ -108,7 +107,9 @@ def compare_accuracy(
         if len(alike) > 1:
             together = _Pairs(f"{condition} (together)", before.tolerances.of(condition))
             for member in alike:
-                together.add(member)
+                together.before += member.before
+                together.now += member.now
+                together.changes += member.changes
             pairs.append(together)
     tails = holm([one.tail() for one in pairs])
     for one, tail in zip(pairs, tails, strict=True):
@@ -138,7 +139,8 @@ def _pairs(name: str, old: CellRecord, new: CellRecord, tolerances: Tolerances) 
 def _other_scorer(name: str, old: CellRecord, new: CellRecord) -> Iterator[Finding]:
     """The same answers must have the same scores: anything else is another scorer, whichever way it errs."""
     if (new.metric, new.variant) != (old.metric, old.variant):
-        text = f"scored by {_scorer(new)}, the baseline by {_scorer(old)}"
+        scorers = [f"{cell.metric} ({cell.variant})" if cell.variant else cell.metric for cell in (new, old)]
+        text = "scored by {}, the baseline by {}".format(*scorers)
         yield Finding("scorer", name, _mean(old), _mean(new), False, text)
     same = [key for key in old.samples if key in new.samples and old.samples[key][1] == new.samples[key][1]]
     changed = [key for key in same if abs(old.samples[key][0] - new.samples[key][0]) > SAME]
@@ -170,10 +172,6 @@ def _aggregates(
             ok = fell <= tolerances.score_drop + 1e-9 or not significant
             text = f"of the whole set; may fall by {tolerances.score_drop:g}"
             yield Finding("accuracy", f"{name}: {key}", value, new.aggregates[key], ok, text)
-
-
-def _scorer(cell: CellRecord) -> str:
-    return f"{cell.metric} ({cell.variant})" if cell.variant else cell.metric
 
 
 def _mean(cell: CellRecord) -> float:

@@ -1,8 +1,4 @@
-"""What a run is judged by: its scores and answers by sample, its heads, its relative speeds, with tolerances.
-
-A baseline is such a snapshot in a file that is kept in version control; ``coreheads check`` takes another one of the
-run at hand and compares.
-"""
+"""What a run is judged by, as a file: scores and answers by sample, heads, relative speeds, with tolerances."""
 
 from __future__ import annotations
 

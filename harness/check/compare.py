@@ -36,7 +36,10 @@ def compare(
     """All comparisons, regressions first; what the run has beyond the baseline is not judged. ``before`` says what is
     tolerated."""
     findings, worse = compare_accuracy(now, before, reasons or {}, unscored or {})
-    return Report.of([*findings, *compare_heads(now.heads, before), *compare_speed(now, before)], worse)
+    findings += [*compare_heads(now.heads, before), *compare_speed(now, before)]
+    # of samples that lost as much, those that are no near-ties come first
+    worst = sorted(worse, key=lambda one: (one.now - one.before, one.near_tie, one.cell, one.record))
+    return Report(tuple(sorted(findings, key=lambda finding: finding.ok)), tuple(worst))
 
 
 def update(run: RunFolder, path: Path) -> tuple[Report | None, list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -89,12 +88,6 @@ class Report:
 
     findings: tuple[Finding, ...]
     worse: tuple[Change, ...]
-
-    @classmethod
-    def of(cls, findings: Iterable[Finding], worse: Iterable[Change]) -> Report:
-        """In order; of samples that lost as much, those that are no near-ties come first."""
-        worst = sorted(worse, key=lambda one: (one.now - one.before, one.near_tie, one.cell, one.record))
-        return cls(tuple(sorted(findings, key=lambda finding: finding.ok)), tuple(worst))
 
     @property
     def failed(self) -> list[Finding]:

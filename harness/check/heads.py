@@ -32,7 +32,8 @@ def compare_heads(now: Mapping[str, HeadsRecord], before: Baseline) -> Iterator[
             continue
         first, second = np.array(old.mean), np.array(now[model].mean)
         if first.shape != second.shape:
-            text = f"{_size(first)} heads in the baseline, {_size(second)} in the run"
+            sizes = [" x ".join(map(str, matrix.shape)) for matrix in (first, second)]
+            text = f"{sizes[0]} heads in the baseline, {sizes[1]} in the run"
             yield Finding("ranking", f"{model} heads", None, None, False, text)
             continue
         fraction, least = tolerances.ranking_fraction, tolerances.ranking_overlap
@@ -89,7 +90,3 @@ def _errors(old: HeadsRecord, new: HeadsRecord) -> Matrix:
     largest = np.maximum(np.abs(np.array(old.mean)), np.abs(np.array(new.mean)))
     exact: Matrix = np.maximum(errors, 1e-4 * largest + 1e-9)
     return exact
-
-
-def _size(matrix: Matrix) -> str:
-    return " x ".join(str(side) for side in matrix.shape)

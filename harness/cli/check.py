@@ -32,9 +32,7 @@ def command(
     from coreheads.check.baseline import load_baseline
     from coreheads.check.compare import check
     from coreheads.check.compare import update as renew
-    from coreheads.check.github import append_summary, commands
-    from coreheads.check.junit import write_junit
-    from coreheads.check.text import show
+    from coreheads.check.output import append_summary, commands, show, write_junit
     from coreheads.errors import UserError
     from coreheads.files import write_json, writing
     from coreheads.store.folder import RunFolder

@@ -1,17 +1,19 @@
-"""Cells: one model, one patch on one set of heads, one task."""
+"""Cells: one model, one patch on one set of heads, one task; and those that a configuration asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from coreheads.heads.selections import Selection
-from coreheads.heads.types import Head, Heads
+from coreheads.errors import UserError
+from coreheads.heads.selections import SEEDED, SIZED
+from coreheads.heads.types import Head
 from coreheads.text import file_name
 
 if TYPE_CHECKING:
-    from coreheads.heads.profile import HeadProfile
+    from coreheads.config.schema import CellConfig, RunConfig
     from coreheads.store.schema import Plain, StoredCell
 
 
@@ -85,12 +87,34 @@ class Cell:
         return cls(**values)
 
 
-def select(cell: Cell, profile: HeadProfile | None, shape: tuple[int, int]) -> Heads:
-    """The heads of a cell in a language model of ``shape`` (layers, heads); empty for the dense model.
+def expand(config: RunConfig) -> list[Cell]:
+    """All cells of a configuration: by model, then by task, the dense model first and always.
 
-    Raises UserError where a head does not exist or the selection needs a profile and there is none.
+    Raises UserError when two entries ask for one cell.
     """
-    if cell.selection is None:
-        return frozenset()
-    rule = Selection(cell.selection, cell.fraction, cell.seed or 0, frozenset(cell.heads))
-    return rule.resolve(profile, shape)
+    cells: list[Cell] = []
+    for model in config.models:
+        for task in config.evaluate.tasks:
+            cells.append(Cell(model.name, task, limit=config.evaluate.limit, within=config.evaluate.limit))
+            for group in config.cells:
+                if group.patch != "none" and task in (group.tasks or config.evaluate.tasks):
+                    cells.extend(_cells(group, config, model.name, task))
+    for name, count in Counter(cell.name for cell in cells).items():
+        if count > 1:
+            raise UserError(f"cells: {name} is asked for twice, expected every cell once")
+    return cells
+
+
+def _cells(group: CellConfig, config: RunConfig, model: str, task: str) -> Iterator[Cell]:
+    limit = config.evaluate.limit
+    params = tuple(sorted(group.params.items()))
+    draw_limit = min((n for n in (config.evaluate.draw_limit, limit) if n is not None), default=None)
+    for selection in group.selections:
+        for fraction in group.fractions if selection in SIZED else (None,):
+            cell = Cell(model, task, group.patch, params, selection, fraction, limit=limit, within=limit)
+            if selection in SEEDED:
+                for draw in range(group.draws or config.evaluate.draws):
+                    yield replace(cell, draw=draw, seed=config.seed + draw, limit=draw_limit)
+            else:
+                heads = tuple(sorted(group.heads)) if selection == "explicit" else ()
+                yield replace(cell, heads=heads, timed=group.timed)

@@ -1,7 +1,4 @@
-"""The configuration of a run: what a YAML file may say, and one clear line for everything it may not.
-
-Only `coreheads run` imports this module (pydantic is slow to import).
-"""
+"""The configuration of a run: what a YAML file may say, and one clear line for everything it may not."""
 
 from __future__ import annotations
 
@@ -140,14 +137,11 @@ class RunConfig(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:
-        if not self.profile.tasks and any(model.heads is None for model in self.models) and self.needs_heads:
+        needs_heads = any(name in SIZED for cell in self.cells for name in cell.selections)
+        if not self.profile.tasks and any(model.heads is None for model in self.models) and needs_heads:
             raise ValueError("profile.tasks is empty and a model has no heads file: nothing to select heads from")
         if self.profile.tasks and self.profile.split == self.evaluate.split:
             raise ValueError("profile.split and evaluate.split are the same: heads are found on one, judged on another")
-        return self
-
-    @model_validator(mode="after")
-    def _known_tasks(self) -> RunConfig:
         named = {f"cells.{index}.tasks": group.tasks for index, group in enumerate(self.cells)}
         named["timing.tasks"] = self.timed_tasks()
         for field, tasks in named.items():
@@ -156,11 +150,6 @@ class RunConfig(_Section):
                     near = nearest(task, self.evaluate.tasks)
                     raise ValueError(f"{field} names {task!r}, which evaluate.tasks does not{near}")
         return self
-
-    @property
-    def needs_heads(self) -> bool:
-        """Whether any cell selects heads by their profile."""
-        return any(name in SIZED for cell in self.cells for name in cell.selections)
 
     def timed_tasks(self) -> tuple[str, ...]:
         return self.evaluate.tasks if self.timing.tasks == "all" else self.timing.tasks
@@ -198,9 +187,7 @@ def load_config(
     tree = load_yaml(source)
     if limit is not None:
         shorter = tree.get("with_limit")
-        if isinstance(shorter, dict):
-            set_values(tree, (), shorter.items())
-        set_values(tree, (), [("evaluate.limit", limit)])
+        set_values(tree, (), [*(shorter.items() if isinstance(shorter, dict) else ()), ("evaluate.limit", limit)])
     set_values(tree, changes, [(name, value) for name, value in values.items() if value is not None])
     with validating(RunConfig, source):
         return RunConfig.model_validate(tree)

@@ -1,7 +1,6 @@
 """heads.json: what stands in it, the check of every field, and its text form (one layer a line).
 
-Checked by hand, because a profile is also read where nothing but torch, transformers and numpy is installed.
-"""
+Checked by hand, because a profile is also read where nothing but torch, transformers and numpy is installed."""
 
 from __future__ import annotations
 
@@ -132,14 +131,10 @@ def _check(profile: Mapping[str, Any]) -> None:
     if version != SCHEMA_VERSION or isinstance(version, bool):
         raise ValueError(f"schema_version is {version!r}, expected {SCHEMA_VERSION}")
     model = _field(profile, "model", _OBJECT)
-    for name, kind in (
-        ("id", _TEXT),
-        ("model_type", _TEXT),
-        ("layers", _COUNT),
-        ("heads", _COUNT),
-        ("kv_heads", _COUNT),
-    ):
-        _field(model, f"model.{name}", kind)
+    for name in ("id", "model_type"):
+        _field(model, f"model.{name}", _TEXT)
+    for name in ("layers", "heads", "kv_heads"):
+        _field(model, f"model.{name}", _COUNT)
     if _field(model, "model.revision") is not None:
         _field(model, "model.revision", _TEXT)
     shape = model["layers"], model["heads"]

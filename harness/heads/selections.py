@@ -1,17 +1,14 @@
 """Rules that pick heads: from a profile (top, bottom, layer-matched), from the model's shape (random), or by name.
 
-One total order serves them all: highest score first, equal scores by (layer, head). ``top`` is its beginning and
-``bottom`` its end, so the two share no head while they are at most half of all.
-"""
+One order serves them all: highest score first, equal scores by (layer, head); top and bottom are its two ends."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +28,6 @@ SEEDED = frozenset[str]({"random", "layer_matched"})
 """Kinds that draw: a control needs several seeds."""
 SIZED = SEEDED | {"top", "bottom"}
 """Kinds that take a fraction."""
-
-
-class Ranked(Protocol):
-    """What a selection reads of a profile: the scores [layers, heads]."""
-
-    @property
-    def mean(self) -> Scores: ...
 
 
 def head_count(fraction: float, total: int) -> int:
@@ -99,49 +89,44 @@ def explicit(heads: Iterable[Any], shape: Shape | None = None) -> Heads:
     return named
 
 
-@dataclass(frozen=True)
-class Selection:
-    """A rule and its parameters, as a run's configuration names it; :meth:`resolve` makes it heads.
+def select(
+    kind: str | None,
+    scores: Scores | None,
+    shape: Shape,
+    fraction: float | None = None,
+    seed: int = 0,
+    heads: Iterable[Any] = (),
+) -> Heads:
+    """The heads that a rule picks.
 
-    fraction: of all heads of the language model; for ``SIZED`` kinds (layer_matched matches the top).
-    seed: for random and layer_matched. heads: for explicit.
+    Args:
+        kind: one of ``KINDS``; None, the dense model's, picks none.
+        scores: [layers, heads]; top, bottom and layer_matched need them.
+        shape: of the language model.
+        fraction: of all heads; ``SIZED`` kinds need it (layer_matched matches the top).
+        seed: for ``SEEDED`` kinds.
+        heads: for explicit.
+
+    Raises:
+        UserError: the kind is not known, a head does not exist, or something that the kind needs is not given.
     """
-
-    kind: str
-    fraction: float | None = None
-    seed: int = 0
-    heads: Heads = frozenset()
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise UserError(f"selection is {self.kind!r}, {expected_one_of(self.kind, KINDS)}")
-        if self.kind in SIZED:
-            if self.fraction is None:
-                raise UserError(f"selection {self.kind} has no fraction, expected one such as 0.05")
-            head_count(self.fraction, 1)
-        if self.kind == "explicit":
-            object.__setattr__(self, "heads", explicit(self.heads))
-
-    def resolve(self, profile: Ranked | None, shape: Shape | None = None) -> Heads:
-        """The heads. ``profile`` is needed by top, bottom and layer_matched; the others do with ``shape``."""
-        if self.kind == "none":
-            return frozenset()
-        size = shape if profile is None else (profile.mean.shape[0], profile.mean.shape[1])
-        needs_profile = self.kind in SIZED - {"random"}
-        if size is None or (profile is None and needs_profile):
-            raise UserError(f"selection {self.kind} needs a head profile (heads.json), none is given")
-        if self.kind == "all":
-            return every(size)
-        if self.kind == "explicit":
-            return explicit(self.heads, size)
-        assert self.fraction is not None  # __post_init__
-        if self.kind == "random":
-            return random(size, self.fraction, self.seed)
-        assert profile is not None  # see needs_profile
-        if self.kind == "bottom":
-            return bottom(profile.mean, self.fraction)
-        leading = top(profile.mean, self.fraction)
-        return leading if self.kind == "top" else layer_matched(size, leading, self.seed)
+    if kind is None or kind == "none":
+        return frozenset()
+    if kind == "all":
+        return every(shape)
+    if kind == "explicit":
+        return explicit(heads, shape)
+    if kind not in SIZED:
+        raise UserError(f"selection is {kind!r}, {expected_one_of(kind, KINDS)}")
+    if fraction is None:
+        raise UserError(f"selection {kind} has no fraction, expected one such as 0.05")
+    if kind == "random":
+        return random(shape, fraction, seed)
+    if scores is None:
+        raise UserError(f"selection {kind} needs a head profile (heads.json), none is given")
+    if kind == "bottom":
+        return bottom(scores, fraction)
+    return top(scores, fraction) if kind == "top" else layer_matched(shape, top(scores, fraction), seed)
 
 
 def _heads(indices: Iterable[Any], width: int) -> Heads:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import ValidationError
 
-from coreheads.config.expansion import expand
+from coreheads.config.cells import expand
 from coreheads.config.schema import RunConfig
 from coreheads.report.columns import condition_label
 from coreheads.store.board import FailedCell, Row

@@ -106,10 +106,7 @@ def _tokens(prompt: Any, view: View) -> Tensor:
 
 def _spread(items: Sequence[View], count: int) -> list[View]:
     """``count`` of the items at even distances."""
-    if count <= 0 or not items:
-        return []
-    count = min(count, len(items))
-    return [items[round(index)] for index in np.linspace(0, len(items) - 1, count)]
+    return [items[round(index)] for index in np.linspace(0, len(items) - 1, max(0, min(count, len(items))))]
 
 
 def _within(time: float, region: Region) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +16,7 @@ from coreheads.errors import UserError
 from coreheads.heads import ranking
 from coreheads.heads.profile import HeadProfile
 from coreheads.heads.schema import NORMALIZATIONS, ModelIdentity, Normalization
+from coreheads.retrieval.fingerprint import records_hash
 from coreheads.retrieval.scoring import TaskScores, attention_implementation, score_task
 from coreheads.stats.bootstrap import RESAMPLES, bootstrap_means
 
@@ -76,21 +78,11 @@ def profile_heads(
         for task in tasks
     ]
     scored = []
+    score_records = partial(score_task, adapter, split=split, score=score, normalization=normalization)
     for task, docs in zip(tasks, records, strict=True):
         cache = None if cache_dir is None else Path(cache_dir) / f"{task.name}.jsonl"
         with _shown(progress)(task.name, len(docs)) as advance:
-            scored.append(
-                score_task(
-                    adapter,
-                    task,
-                    docs,
-                    split=split,
-                    score=score,
-                    normalization=normalization,
-                    cache=cache,
-                    advance=advance,
-                )
-            )
+            scored.append(score_records(task, docs, cache=cache, advance=advance))
     return build_profile(adapter, scored, score=score, normalization=normalization, seed=seed)
 
 
@@ -116,7 +108,7 @@ def build_profile(
             task.task: {
                 "split": task.split,
                 "n": len(task.values),
-                "records_hash": task.hash,
+                "records_hash": records_hash(task.records),
                 "skipped": dict(task.skipped),
                 "mean": mean.reshape(shape).tolist(),
             }

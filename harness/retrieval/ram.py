@@ -1,8 +1,6 @@
 """Retrieval Attention Mass: how much of a head's attention goes from the question's words to what they ask about.
 
-RAM(l, h) = mean over query tokens q in Q of the sum over target tokens v in G of the attention probability
-A[l, h, q, v].
-"""
+RAM(l, h) = mean over query tokens q in Q of the sum over target tokens v in G of the attention A[l, h, q, v]."""
 
 from __future__ import annotations
 
@@ -51,16 +49,8 @@ def retrieval_attention_mass(
     """
     if (regions is None) == (target_tokens is None):
         raise UserError("RAM: regions or target_tokens are needed, expected exactly one of the two")
-    _check(prompt, normalization)
-    if regions is not None:
-        target = _target(prompt, regions)
-    else:
-        target = torch.unique(torch.as_tensor(target_tokens, dtype=torch.long))
-        if not len(target):
-            raise UserError("RAM: target_tokens is empty, expected at least one position in the prompt")
-    columns = _columns(prompt, target, normalization)
-    mass = attention_mass(adapter.model, prompt.inputs, prompt.query_tokens, columns)
-    return _normalised(mass, prompt, target, normalization)
+    target = _target(prompt, regions, normalization, target_tokens)
+    return _rams(adapter.model, prompt.inputs, [prompt], [target], normalization)[0]
 
 
 def retrieval_attention_masses(
@@ -75,18 +65,8 @@ def retrieval_attention_masses(
     """
     if not prompts or len(prompts) != len(regions):
         raise UserError(f"RAM: {len(prompts)} prompts and regions of {len(regions)}, expected as many, not 0")
-    targets = []
-    for prompt, places in zip(prompts, regions, strict=True):
-        _check(prompt, normalization)
-        targets.append(_target(prompt, places))
-    pairs = list(zip(prompts, targets, strict=True))
-    masses = _measure(
-        adapter.model,
-        adapter.collate(prompts),
-        [prompt.query_tokens for prompt in prompts],
-        [_columns(prompt, target, normalization) for prompt, target in pairs],
-    )
-    return torch.stack([_normalised(mass, *pair, normalization) for mass, pair in zip(masses, pairs, strict=True)])
+    targets = [_target(prompt, own, normalization) for prompt, own in zip(prompts, regions, strict=True)]
+    return torch.stack(_rams(adapter.model, adapter.collate(prompts), prompts, targets, normalization))
 
 
 def attention_mass(model: Any, inputs: dict[str, Any], rows: Tensor, columns: Sequence[Tensor]) -> Tensor:
@@ -120,30 +100,39 @@ def _measure(
     return [mass.result() for mass in collected]
 
 
-def _check(prompt: Prompt, normalization: Normalization | None) -> None:
+def _target(
+    prompt: Prompt, regions: Sequence[Region] | None, normalization: Normalization | None, tokens: Tensor | None = None
+) -> Tensor:
+    """The target tokens: those of the regions, else the given ones. UserError where RAM cannot be measured."""
     if normalization not in NORMALIZATIONS:
         raise UserError(f"RAM: normalization is {normalization!r}, expected None, 'vision' or 'lift'")
     if not len(prompt.query_tokens):
         raise UserError("RAM: the prompt has no query tokens, expected prepare(messages, query=...) with words of it")
-
-
-def _target(prompt: Prompt, regions: Sequence[Region]) -> Tensor:
-    target = prompt.locate(regions)
+    target = torch.unique(torch.as_tensor(tokens, dtype=torch.long)) if regions is None else prompt.locate(regions)
     if not len(target):
-        raise UserError(
-            f"RAM: the regions touch no vision token of the prompt ({prompt.explain(regions)}), expected at least one"
-        )
+        if regions is None:
+            raise UserError("RAM: target_tokens is empty, expected at least one position in the prompt")
+        reason = prompt.explain(regions)
+        raise UserError(f"RAM: the regions touch no vision token of the prompt ({reason}), expected at least one")
     return target
 
 
-def _columns(prompt: Prompt, target: Tensor, normalization: Normalization | None) -> list[Tensor]:
-    return [target, prompt.vision_tokens] if normalization == "vision" else [target]
-
-
-def _normalised(mass: Tensor, prompt: Prompt, target: Tensor, normalization: Normalization | None) -> Tensor:
-    """Mass on ``_columns`` [1 or 2, layers, heads] -> RAM [layers, heads]."""
-    if normalization == "vision":
-        return torch.where(mass[1] > 0, mass[0] / mass[1].clamp_min(torch.finfo(torch.float32).tiny), 0.0)
-    if normalization == "lift":
-        return mass[0] * (len(prompt.vision_tokens) / len(target))
-    return mass[0]
+def _rams(
+    model: Any,
+    inputs: dict[str, Any],
+    prompts: Sequence[Prompt],
+    targets: Sequence[Tensor],
+    normalization: Normalization | None,
+) -> list[Tensor]:
+    """RAM [layers, heads] of each prompt of a batch."""
+    rows = [prompt.query_tokens for prompt in prompts]
+    pairs = list(zip(prompts, targets, strict=True))
+    columns = [[target, prompt.vision_tokens] if normalization == "vision" else [target] for prompt, target in pairs]
+    rams = []
+    for mass, (prompt, target) in zip(_measure(model, inputs, rows, columns), pairs, strict=True):
+        if normalization == "vision":
+            smallest = torch.finfo(torch.float32).tiny
+            rams.append(torch.where(mass[1] > 0, mass[0] / mass[1].clamp_min(smallest), 0.0))
+        else:
+            rams.append(mass[0] * (len(prompt.vision_tokens) / len(target) if normalization == "lift" else 1))
+    return rams

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -16,14 +15,13 @@ import numpy.typing as npt
 from coreheads.errors import BadSample, OutOfMemory, UserError
 from coreheads.files import append_jsonl, cut_half_line, read_jsonl
 from coreheads.heads.schema import Matrix, Normalization
-from coreheads.retrieval.fingerprint import record_hash, records_hash
+from coreheads.retrieval.fingerprint import record_hash
 from coreheads.retrieval.registry import head_score
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from coreheads.adapters.families.base import Adapter
-    from coreheads.adapters.prompt.prompt import Prompt
     from coreheads.tasks.task import Task
 
 Scores = npt.NDArray[np.float32]
@@ -58,10 +56,6 @@ class TaskScores:
     """Number of records left out, by reason."""
     example: str = ""
     """The first of them and why, for the log."""
-
-    @property
-    def hash(self) -> str:
-        return records_hash(self.records)
 
 
 class _Skipped(BadSample):
@@ -142,6 +136,9 @@ class _Scorer:
 
     def __call__(self, record_id: str, doc: dict[str, Any]) -> tuple[str, Scores]:
         """(hash of the record, scores [layers, heads]). BadSample where it says nothing about heads."""
+        from coreheads.adapters.generation.memory import is_out_of_memory
+        from coreheads.adapters.generation.structure import beyond_context
+
         task, regions, query = self.task, list(self.task.regions(doc)), self.task.query(doc)
         if not regions:
             raise _Skipped(NO_REGION)
@@ -151,37 +148,32 @@ class _Scorer:
         content = record_hash(record_id, messages, query, regions)
         key = hashlib.sha256(f"{self._setting} {content}".encode()).hexdigest()
         if key not in self._known:
-            prompt = _prepared(self.adapter, messages, query)
+            try:
+                prompt = self.adapter.prepare(messages, query=query)
+            except UserError as error:
+                raise BadSample(str(error)) from error
+            if too_long := beyond_context(self.adapter.model, prompt):
+                raise BadSample(too_long)
             if not len(prompt.query_tokens):
                 raise _Skipped(NO_QUERY, "the query is not found among the prompt's tokens")
             if not len(prompt.locate(regions)):
                 raise _Skipped(NOTHING_SEEN, str(prompt.explain(regions)))
-            with _named(task.name, record_id, prompt):
+            where = f"task {task.name}, record {record_id}"
+            try:
                 matrix = self._score(self.adapter, prompt, regions, normalization=self.normalization)
                 self._known[key] = _checked(matrix, (self.adapter.layers, self.adapter.heads))
-            self._keep(key, record_id)
+            except UserError as error:
+                raise UserError(f"{where}: {error}") from None
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise OutOfMemory(f"{where}: out of memory with one prompt of {prompt.tokens:,} tokens") from None
+            if self.cache is not None:
+                # the shortest decimal that reads back as the same float32
+                rows = [[float(str(value)) for value in row] for row in self._known[key]]
+                line: ScoredLine = {"schema_version": 1, "key": key, "record": record_id, "scores": rows}
+                append_jsonl(self.cache, line)
         return content, self._known[key]
-
-    def _keep(self, key: str, record_id: str) -> None:
-        if self.cache is not None:
-            # the shortest decimal that reads back as the same float32
-            rows = [[float(str(value)) for value in row] for row in self._known[key]]
-            line: ScoredLine = {"schema_version": 1, "key": key, "record": record_id, "scores": rows}
-            append_jsonl(self.cache, line)
-
-
-def _prepared(adapter: Adapter, messages: list[dict[str, Any]], query: str) -> Prompt:
-    """The prompt; BadSample where its media cannot be used, or the model does not take so many tokens."""
-    from coreheads.adapters.generation.structure import beyond_context
-
-    try:
-        prompt = adapter.prepare(messages, query=query)
-    except UserError as error:
-        raise BadSample(str(error)) from error
-    too_long = beyond_context(adapter.model, prompt)
-    if too_long:
-        raise BadSample(too_long)
-    return prompt
 
 
 def _checked(matrix: Tensor, shape: tuple[int, int]) -> Scores:
@@ -193,22 +185,6 @@ def _checked(matrix: Tensor, shape: tuple[int, int]) -> Scores:
             "a head's score is not finite, expected numbers; dtype float16 can overflow where bfloat16 does not"
         )
     return scores
-
-
-@contextmanager
-def _named(task: str, record_id: str, prompt: Prompt) -> Iterator[None]:
-    """Say of which record an error speaks."""
-    from coreheads.adapters.generation.memory import is_out_of_memory
-
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"task {task}, record {record_id}: {error}") from None
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        text = f"task {task}, record {record_id}: out of memory with one prompt of {prompt.tokens:,} tokens"
-        raise OutOfMemory(text) from None
 
 
 def _nothing_scored(scored: TaskScores) -> str:

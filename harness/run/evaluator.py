@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from coreheads.adapters.lmms_eval.sink import NOT_FINITE
 from coreheads.config.cells import Cell
 from coreheads.errors import UserError
-from coreheads.quiet import quiet, unwrapped
+from coreheads.quiet import quiet
 from coreheads.run.sink import CellSink
 from coreheads.store.samples import SampleFile
+from coreheads.store.schema import CellResult
+from coreheads.timing.cells import kv_ratio
 
 if TYPE_CHECKING:
     from coreheads.tasks.lmms import BenchmarkTask
@@ -51,7 +53,7 @@ class Evaluator:
         """The task built for lmms-eval. The last one is kept; asking for another forgets its prompts."""
         if self._task is None or self._task.benchmark.name != name:
             self.model.forget()
-            with quiet(), unwrapped():
+            with quiet():
                 # "task" names it, the rest overrides its YAML
                 settings = {**self._data, **self._options.get(name, {})}
                 loaded = self._manager.load_task_or_group([{"task": name, "dataset_kwargs": settings}], "chat")
@@ -60,15 +62,11 @@ class Evaluator:
         return self._task
 
     def evaluate(
-        self, cell: Cell, patch: Any, store: SampleFile, advance: Callable[..., object] = lambda n, tokens=0: None
-    ) -> dict[str, Any]:
+        self, cell: Cell, patch: Any, store: SampleFile, advance: Callable[[int, int], object] = lambda n, tokens: None
+    ) -> CellResult:
         """Answer and score the cell's samples that ``store`` has no score of, appending each when it is known.
 
-        Returns the cell's result: n, score and metric (of the whole set), metrics (all that lmms-eval prints),
-        aggregates (those of the whole set that are no means), unscored (samples that cannot be used, which are in no
-        score) with nonfinite and over_context, how many of them the model refused for which reason, empty (answers
-        without text, which are scored) with an example, variant, tokens_median and seconds (of this call). A
-        random draw may have n 0 and no score. advance: told of each (samples, prompt tokens computed).
+        A random draw may have n 0 and no score. advance: told of each (samples, prompt tokens computed).
 
         Raises UserError where the task has no data or none that can be scored, or the store holds other records;
         NothingScored where that is the model's doing.
@@ -83,7 +81,7 @@ class Evaluator:
         with self.model.cell(patch, CellSink(task, store, advance)):
             results = self._simple_evaluate(task, offset, count)
         seconds = time.perf_counter() - started
-        lines = [store.samples[record] for record in wanted if record in store.samples]
+        lines = {record: store.samples[record] for record in wanted if record in store.samples}
         if not lines and cell.draw is None:
             kind = NothingScored if store.refused else UserError
             raise kind(
@@ -95,21 +93,29 @@ class Evaluator:
             for key, value in results["results"][cell.task].items()
             if isinstance(value, int | float) and "stderr" not in key and key.endswith(",none")
         }
-        benchmark = task.benchmark
+        benchmark, tokens = task.benchmark, sorted(line["prompt_tokens"] for line in lines.values())
         aggregates = [name for name in benchmark.aggregates if name != benchmark.board_metric]
-        return {
+        empty = [record for record, line in lines.items() if not line["response"].strip()]
+        nonfinite = sum(reason.startswith(NOT_FINITE) for reason in store.refused.values())
+        result: CellResult = {
             "n": len(lines),
             "unscored": len(wanted) - len(lines),
             "unscored_example": next((f"{record}: {reason}" for record, reason in store.unscored.items()), None),
-            **_oddities(store, wanted),
+            "empty": len(empty),
+            "empty_example": empty[0] if empty else None,
+            "nonfinite": nonfinite,
+            "over_context": len(store.refused) - nonfinite,
             "variant": task.variant,
             "metric": benchmark.board_metric,
             "score": metrics.get(benchmark.board_metric),
             "metrics": metrics,
             "aggregates": {name: metrics[name] for name in aggregates if name in metrics},
-            "tokens_median": sorted(line["prompt_tokens"] for line in lines)[len(lines) // 2] if lines else None,
+            "tokens_median": tokens[len(tokens) // 2] if tokens else None,
             "seconds": seconds,
         }
+        if tokens:
+            result["kv_bytes_ratio"] = kv_ratio(patch, self.model.adapter.model, tokens[len(tokens) // 2])
+        return result
 
     def prompt(self, name: str, index: int) -> Any:
         """The prepared prompt of a document of the task, from those that are kept."""
@@ -123,7 +129,7 @@ class Evaluator:
             return self.model.adapter.prepare(task.doc_to_messages(task.docs[index]))
 
     def _simple_evaluate(self, task: BenchmarkTask, offset: int, count: int) -> dict[str, Any]:
-        with quiet(), unwrapped():
+        with quiet():
             from lmms_eval.evaluator import simple_evaluate
 
             results: dict[str, Any] = simple_evaluate(
@@ -142,15 +148,3 @@ class Evaluator:
                 torch_random_seed=None,
             )
         return results
-
-
-def _oddities(store: SampleFile, wanted: Sequence[str]) -> dict[str, Any]:
-    """What a score alone would hide: counts, and the first answer without text."""
-    empty = [record for record in wanted if record in store.samples and not store.samples[record]["response"].strip()]
-    nonfinite = sum(reason.startswith(NOT_FINITE) for reason in store.refused.values())
-    return {
-        "empty": len(empty),
-        "empty_example": empty[0] if empty else None,
-        "nonfinite": nonfinite,
-        "over_context": len(store.refused) - nonfinite,
-    }

@@ -55,7 +55,7 @@ def draw_for_run(
     run: Path,
     model: str,
     adapter: Any,
-    profile: HeadProfile | None,
+    profile: HeadProfile,
     config: Any,
     say: Callable[[str], object],
 ) -> None:
@@ -64,8 +64,6 @@ def draw_for_run(
     config: of the run. Records come from the evaluated split where a task has it. A picture that cannot be made costs
     a line, never the run.
     """
-    if profile is None:
-        return
     for position, name in enumerate(config.profile.tasks):
         if example_files.image_path(run, model, name).with_suffix(".json").exists():
             continue

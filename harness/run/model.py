@@ -5,49 +5,74 @@ A fault in one cell is noted and the others go on; one that comes before the cel
 
 from __future__ import annotations
 
+import errno
 import shutil
+import traceback
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from coreheads.config.cells import Cell, select
+from coreheads.config.cells import Cell
 from coreheads.config.schema import ModelConfig, RunConfig
+from coreheads.errors import OutOfMemory, UserError, one_line
 from coreheads.heads.profile import HeadProfile
+from coreheads.heads.selections import select
 from coreheads.run.costs import Work
 from coreheads.run.examples import draw_for_run
-from coreheads.run.isolation import contained
 from coreheads.run.plan import untimed
 from coreheads.run.progress import RunProgress
+from coreheads.store.board import Board
 from coreheads.store.folder import RunFolder
-from coreheads.store.schema import CellResult
+
+_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE}
+"""Faults of the machine that every other cell would meet, too."""
 
 
+@dataclass
+class Finished:
+    """What a run has come to.
+
+    board: the content of leaderboard.json; None where not one cell has a score. failed: why cells have no score, by
+    cell; untimed: why tasks have no speed, by cell. Both are tried again by the same command.
+    """
+
+    board: Board | None = None
+    failed: dict[str, str] = field(default_factory=dict)
+    untimed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        return not self.failed and not self.untimed
+
+
+@dataclass
 class ModelRun:
-    """cells: all of the model's. again: finished ones that are to be asked again. failed, untimed: why cells have no
-    score, or no speed, by name."""
+    """cells: all of the model's. again: finished ones that are to be asked again. finished: what it adds to."""
 
-    def __init__(
-        self,
-        config: RunConfig,
-        model: ModelConfig,
-        cells: Sequence[Cell],
-        folder: RunFolder,
-        progress: RunProgress,
-        again: Container[str],
-    ) -> None:
-        self.config, self.model, self.cells = config, model, cells
-        self.folder, self.progress, self.again = folder, progress, again
-        self.failed: dict[str, str] = {}
-        self.untimed: dict[str, str] = {}
+    config: RunConfig
+    model: ModelConfig
+    cells: Sequence[Cell]
+    folder: RunFolder
+    progress: RunProgress
+    again: Container[str]
+    finished: Finished
 
     def run(self) -> None:
         """Do what is left. Raises UserError where that is the input's fault."""
-        evaluator = None
-        with contained(self.folder, self.model.name, self._fail_all):
+        evaluator, settings, finished = None, self.config.evaluate, self.folder.cells()
+        unfinished = [cell for cell in self.cells if cell.name not in finished]
+        with self._contained(self.model.name, lambda why: self._fail(unfinished, why)):
+            from coreheads.run.evaluator import Evaluator
+
             adapter = self._load()
             profile = self._profile(adapter)
-            draw_for_run(self.folder.path, self.model.name, adapter, profile, self.config, self.progress.say)
-            evaluator = self._evaluator(adapter)
+            if profile is not None:
+                draw_for_run(self.folder.path, self.model.name, adapter, profile, self.config, self.progress.say)
+            evaluator = Evaluator(
+                adapter, settings.split, self.config.data_root, settings.batch_size, self.config.options
+            )
         if evaluator is not None:
             for task in self.config.evaluate.tasks:
                 mine = [cell for cell in self.cells if cell.task == task]
@@ -74,15 +99,9 @@ class ModelRun:
             self.progress.advance()
         return adapter
 
-    def _evaluator(self, adapter: Any) -> Any:
-        from coreheads.run.evaluator import Evaluator
-
-        evaluate = self.config.evaluate
-        return Evaluator(adapter, evaluate.split, self.config.data_root, evaluate.batch_size, self.config.options)
-
     def _profile(self, adapter: Any) -> HeadProfile | None:
         """The model's head profile: as stored in the run, as given, or measured now."""
-        path = self.folder.heads_path(self.model.name)
+        path, settings = self.folder.heads_path(self.model.name), self.config.profile
         if path.exists():
             profile = HeadProfile.load(path)
             profile.check_model(adapter.describe())
@@ -90,30 +109,26 @@ class ModelRun:
             profile = HeadProfile.load(self.model.heads)
             profile.check_model(adapter.describe())
             profile.save(path)
-        elif self.config.profile.tasks:
-            profile = self._found_heads(adapter)
+        elif settings.tasks:
+            from coreheads.retrieval.profiling import profile_heads
+
+            profile = profile_heads(
+                adapter,
+                settings.tasks,
+                settings.samples,
+                split=settings.split,
+                normalization=settings.normalization,
+                seed=self.config.seed,
+                data_root=self.config.data_root,
+                options=self.config.options,
+                cache_dir=self.folder.place("heads", "partial"),
+                progress=self._profiling,
+            )
             profile.save(path)
         else:
             return None
         shutil.rmtree(self.folder.place("heads", "partial"), ignore_errors=True)
         return profile
-
-    def _found_heads(self, adapter: Any) -> HeadProfile:
-        from coreheads.retrieval.profiling import profile_heads
-
-        settings = self.config.profile
-        return profile_heads(
-            adapter,
-            settings.tasks,
-            settings.samples,
-            split=settings.split,
-            normalization=settings.normalization,
-            seed=self.config.seed,
-            data_root=self.config.data_root,
-            options=self.config.options,
-            cache_dir=self.folder.place("heads", "partial"),
-            progress=self._profiling,
-        )
 
     def _evaluate(self, cells: Sequence[Cell], patches: dict[str, Any], evaluator: Any) -> None:
         finished = self.folder.cells()
@@ -121,7 +136,7 @@ class ModelRun:
         if not missing:
             return
         available = 0
-        with contained(self.folder, f"{self.model.name}__{missing[0].task}", lambda why: self._fail(missing, why)):
+        with self._contained(f"{self.model.name}__{missing[0].task}", lambda why: self._fail(missing, why)):
             available = len(evaluator.task(missing[0].task).ids)
         if not available:
             return
@@ -130,22 +145,15 @@ class ModelRun:
             for cell in missing:
                 work = Work("answer", cell.model, cell.task, cell.patch, cell.name)
                 with (
-                    contained(self.folder, cell.name, lambda why, cell=cell: self._fail([cell], why)),  # type: ignore[misc]
+                    self._contained(cell.name, lambda why, cell=cell: self._fail([cell], why)),  # type: ignore[misc]
                     self.progress.work(work, cell.span(available)[1], cell.name.split("__", 2)[-1]),
                 ):
                     heads, patch = patches[cell.name]
-                    self.folder.finish_cell(cell, heads, self._answered(cell, patch, evaluator))
+                    store = self.folder.samples(cell.name)
+                    self.folder.finish_cell(cell, heads, evaluator.evaluate(cell, patch, store, self._answered))
 
-    def _answered(self, cell: Cell, patch: Any, evaluator: Any) -> CellResult:
-        from coreheads.timing.cells import kv_ratio
-
-        def advance(count: int, tokens: int = 0) -> None:
-            self.progress.advance(count, tokens, computed=tokens > 0)
-
-        result: CellResult = evaluator.evaluate(cell, patch, self.folder.samples(cell.name), advance)
-        if (tokens := result.get("tokens_median")) is not None:
-            result["kv_bytes_ratio"] = kv_ratio(patch, evaluator.model.adapter.model, round(tokens))
-        return result
+    def _answered(self, count: int, tokens: int) -> None:
+        self.progress.advance(count, tokens, computed=tokens > 0)
 
     def _time(self, cells: Sequence[Cell], patches: dict[str, Any], evaluator: Any) -> None:
         """Time the timed cells of one task in one interleaved measurement: times of two processes do not mix."""
@@ -160,10 +168,10 @@ class ModelRun:
         task = wanted[0].task
 
         def fail(reason: str) -> None:
-            self.untimed.update(dict.fromkeys((cell.name for cell in wanted), reason))
+            self.finished.untimed.update(dict.fromkeys((cell.name for cell in wanted), reason))
             self.folder.fail_timing(wanted, reason)
 
-        with contained(self.folder, f"{self.model.name}__{task}__timing", fail):
+        with self._contained(f"{self.model.name}__{task}__timing", fail):
             samples = self.folder.samples(wanted[0].name).samples
             ids = evaluator.task(task).ids
             tokens = {ids.index(record): line["prompt_tokens"] for record, line in samples.items()}
@@ -172,14 +180,35 @@ class ModelRun:
                 timed = [(cell, patches[cell.name][1]) for cell in wanted]
                 self.folder.finish_timing(time_cells(evaluator, timed, tokens, settings, self.progress.advance))
 
-    def _fail_all(self, reason: str) -> None:
-        """What comes before the cells has failed: none that is left can be computed."""
-        finished = self.folder.cells()
-        self._fail([cell for cell in self.cells if cell.name not in finished], reason)
+    @contextmanager
+    def _contained(self, name: str, failed: Callable[[str], object]) -> Iterator[None]:
+        """Have ``failed(reason)`` told of a fault inside the block, which ends there; its whole text goes to
+        errors/<name>.txt. Wrong input (UserError), Ctrl-C, and a disk that cannot be written end the run."""
+        from coreheads.adapters.generation.memory import is_out_of_memory, make_room
+        from coreheads.run.evaluator import NothingScored
+
+        try:
+            yield
+            return
+        except (OutOfMemory, NothingScored) as error:
+            reason = str(error)
+        except UserError:
+            raise
+        except Exception as error:
+            if isinstance(error, OSError):
+                own = isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(self.folder.path)
+                if own or error.errno in _SYSTEM:
+                    raise
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            if is_out_of_memory(error):
+                reason = f"out of memory ({reason})"
+            self.folder.note_error(name, traceback.format_exc())
+        make_room()
+        failed(reason)
 
     def _fail(self, cells: Sequence[Cell], reason: str) -> None:
         finished = self.folder.cells()
-        self.failed.update(dict.fromkeys((cell.name for cell in cells), reason))
+        self.finished.failed.update(dict.fromkeys((cell.name for cell in cells), reason))
         # what a finished cell had, before it was asked again, stands
         self.folder.fail_cells((cell for cell in cells if cell.name not in finished), reason)
 
@@ -203,5 +232,6 @@ def _patch(cell: Cell, profile: HeadProfile | None, adapter: Any) -> tuple[list[
     """(heads as stored, the patch) of a cell."""
     from coreheads.adapters.patches.registry import make_patch
 
-    heads = select(cell, profile, (adapter.layers, adapter.heads))
+    scores, shape = None if profile is None else profile.mean, (adapter.layers, adapter.heads)
+    heads = select(cell.selection, scores, shape, cell.fraction, cell.seed or 0, cell.heads)
     return [list(head) for head in sorted(heads)], make_patch(cell.patch, heads, **cell.settings)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from coreheads.config.cells import Cell
-from coreheads.config.expansion import expand
+from coreheads.config.cells import Cell, expand
 from coreheads.config.schema import RunConfig
 from coreheads.errors import UserError
 from coreheads.report.columns import condition_label
@@ -21,8 +21,12 @@ from coreheads.run.costs import Costs, Left, Work, last_known
 from coreheads.run.preflight import check_names, missing
 from coreheads.store.folder import RunFolder
 from coreheads.store.schema import TimingRecord
+from coreheads.tasks import registry
 from coreheads.text import duration, gib
 from coreheads.timing.speedup import one_measurement
+
+_ANY_FAMILY = "qwen3_vl"
+"""Whether a sample can be shown does not depend on the wording of its prompt."""
 
 
 def untimed(cells: Sequence[Cell], config: RunConfig, timings: dict[str, TimingRecord]) -> list[Cell]:
@@ -56,6 +60,31 @@ def left_to_do(
                 left |= {Work("profile", model.name, task): config.profile.samples for task in config.profile.tasks}
             left |= own
     return left
+
+
+def mended(config: RunConfig, cells: Iterable[Cell], folder: RunFolder) -> dict[str, int]:
+    """Finished cell -> number of its unscored samples that can be shown now; cells without any are left out.
+
+    No model is needed for that. What the model refused (too long for it, no finite logits) it would refuse again, and
+    is not counted.
+    """
+    finished = folder.cells()
+    unscored: dict[str, dict[str, set[str]]] = defaultdict(dict)
+    for cell in cells:
+        if cell.name in finished and finished[cell.name].get("unscored"):
+            store = folder.samples(cell.name)
+            unscored[cell.task][cell.name] = store.unscored.keys() - store.refused.keys()
+    counts: dict[str, int] = {}
+    for name, by_cell in unscored.items():
+        task, shown, options = registry.get(name), set(), config.options.get(name)
+        with suppress(UserError):
+            for doc in task.records(config.evaluate.split, None, config.data_root, family=_ANY_FAMILY, options=options):
+                if any(task.record_id(doc) in records for records in by_cell.values()):
+                    with suppress(UserError):
+                        task.messages(doc)
+                        shown.add(task.record_id(doc))
+        counts |= {cell: len(records & shown) for cell, records in by_cell.items()}
+    return {cell: count for cell, count in counts.items() if count}
 
 
 def show_plan(config: RunConfig, console: Console | None = None) -> None:

@@ -1,9 +1,6 @@
-"""Bootstrap intervals in numpy only, deterministic for a given seed: of many heads at once, and of timings.
+"""Percentile bootstrap intervals (Efron & Tibshirani 1993, chapter 13) of many heads at once, and of timings.
 
-A profile's intervals need one draw of samples for all heads together, which scipy does not offer; timings are also
-taken on machines that have torch and transformers alone. All other statistics are in ``coreheads.stats.significance``.
-Every interval is a percentile bootstrap (Efron & Tibshirani 1993, chapter 13).
-"""
+In numpy only: scipy cannot draw for all heads together, and timings are also taken where it is not installed."""
 
 from __future__ import annotations
 
@@ -59,10 +56,7 @@ def ratio_of_medians_ci(
 
 def bootstrap_median_ci(values: npt.ArrayLike, seed: int = 0) -> tuple[float, float]:
     """(low, high) of the median of ``values`` [n]. Raises ValueError when there are none."""
-    column = samples(values)
-    draws = np.random.default_rng(seed).integers(0, len(column), (RESAMPLES, len(column)))
-    low, high = np.quantile(np.median(column[draws], axis=1), TAILS)
-    return float(low), float(high)
+    return ratio_of_medians_ci(values, np.ones(np.shape(values)), seed)[1:]
 
 
 def samples(values: npt.ArrayLike) -> Floats:

@@ -1,8 +1,4 @@
-"""Intervals, paired tests and their correction, from scipy and statsmodels; deterministic for a given seed.
-
-Every interval is a percentile bootstrap (Efron & Tibshirani 1993, chapter 13). Two things it cannot do: with fewer
-than about ten samples it is too narrow, and where all samples are equal it has no width at all. Print ``n`` beside it.
-"""
+"""Intervals, paired tests and their correction, from scipy and statsmodels; deterministic for a given seed."""
 
 from __future__ import annotations
 
@@ -20,7 +16,11 @@ _FLIPS = 9_999
 def bootstrap_mean_ci(
     values: npt.ArrayLike, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> tuple[float, float]:
-    """(low, high) of the mean of ``values`` [n]. Raises ValueError when there are none."""
+    """(low, high) of the mean of ``values`` [n]. Raises ValueError when there are none.
+
+    A percentile bootstrap (Efron & Tibshirani 1993, chapter 13): too narrow with fewer than about ten samples, and of
+    no width where all are equal. Print ``n`` beside it.
+    """
     from scipy.stats import bootstrap
 
     column = samples(values)

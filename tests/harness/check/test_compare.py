@@ -16,9 +16,7 @@ from hypothesis import strategies as st
 from coreheads.check.baseline import abbreviated, load_baseline
 from coreheads.check.compare import check as compared
 from coreheads.check.findings import Finding, Report
-from coreheads.check.github import commands
-from coreheads.check.junit import write_junit
-from coreheads.check.text import visible
+from coreheads.check.output import commands, visible, write_junit
 from coreheads.cli import main
 from coreheads.config.cells import Cell
 from coreheads.files import write_json

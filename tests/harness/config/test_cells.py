@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import small_run
 
-from coreheads.config.cells import Cell, select
-from coreheads.config.expansion import expand
+from coreheads.config.cells import Cell, expand
 from coreheads.config.schema import RunConfig, load_config
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl
@@ -82,20 +81,6 @@ def test_names_are_safe_as_files(name: str) -> None:
     assert not safe.startswith(("-", "."))
     assert len(safe) < 200
     assert safe != file_name(name + "?")
-
-
-def test_selections_are_those_of_the_profile() -> None:
-    profile = small_run.profile()
-    assert select(Cell("m", "t"), profile, (2, 4)) == frozenset()
-    assert select(Cell("m", "t", "hybrid", selection="none"), None, (2, 4)) == frozenset()
-    assert select(Cell("m", "t", "ablate", selection="top", fraction=0.25), profile, (2, 4)) == {(0, 0), (1, 1)}
-    matched = select(Cell("m", "t", "ablate", selection="layer_matched", fraction=0.25, seed=1), profile, (2, 4))
-    assert sorted(layer for layer, _ in matched) == [0, 1]
-    assert not matched & {(0, 0), (1, 1)}
-    with pytest.raises(UserError, match="L5H0"):
-        select(Cell("m", "t", "ablate", selection="explicit", heads=((5, 0),)), None, (2, 4))
-    with pytest.raises(UserError, match="head profile"):
-        select(Cell("m", "t", "ablate", selection="top", fraction=0.1), None, (2, 4))
 
 
 def test_half_a_line_is_cut_off_before_the_next_is_written(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from profile_samples import make_profile
 
 from coreheads.errors import UserError
 from coreheads.heads import selections
-from coreheads.heads.selections import KINDS, Selection
+from coreheads.heads.selections import KINDS, select
 from coreheads.heads.types import by_layer
 
 shapes = st.tuples(st.integers(1, 8), st.integers(1, 12))
@@ -104,43 +104,44 @@ def test_explicit_names_what_is_wrong(heads: list[object], message: str) -> None
         selections.explicit(heads, (3, 12))
 
 
-def test_every_kind_resolves() -> None:
+def test_every_kind_selects() -> None:
     profile = make_profile(np.arange(24).reshape(4, 6))
-    assert Selection("none").resolve(profile) == frozenset()
-    assert Selection("all").resolve(profile) == selections.every((4, 6))
-    assert Selection("top", 0.125).resolve(profile) == profile.top(0.125) == {(3, 5), (3, 4), (3, 3)}
-    assert Selection("bottom", 0.125).resolve(profile) == profile.bottom(0.125) == {(0, 0), (0, 1), (0, 2)}
-    assert Selection("random", 0.125, seed=3).resolve(profile) == profile.random(0.125, seed=3)
-    assert Selection("layer_matched", 0.125, seed=3).resolve(profile) == {(3, 0), (3, 1), (3, 2)}
-    assert Selection("explicit", heads=frozenset({(1, 1)})).resolve(profile) == {(1, 1)}
+    mean, shape = profile.mean, profile.shape
+    assert select(None, mean, shape) == select("none", mean, shape) == frozenset()
+    assert select("all", mean, shape) == selections.every((4, 6))
+    assert select("top", mean, shape, 0.125) == profile.top(0.125) == {(3, 5), (3, 4), (3, 3)}
+    assert select("bottom", mean, shape, 0.125) == profile.bottom(0.125) == {(0, 0), (0, 1), (0, 2)}
+    assert select("random", mean, shape, 0.125, seed=3) == profile.random(0.125, seed=3)
+    assert select("layer_matched", mean, shape, 0.125, seed=3) == {(3, 0), (3, 1), (3, 2)}
+    assert select("explicit", mean, shape, heads=((1, 1),)) == {(1, 1)}
 
 
 def test_what_needs_no_profile_does_without() -> None:
-    assert Selection("none").resolve(None) == frozenset()
-    assert len(Selection("all").resolve(None, (4, 6))) == 24
-    assert Selection("random", 0.1, 5).resolve(None, (4, 6)) == selections.random((4, 6), 0.1, 5)
+    assert select("none", None, (4, 6)) == frozenset()
+    assert len(select("all", None, (4, 6))) == 24
+    assert select("random", None, (4, 6), 0.1, 5) == selections.random((4, 6), 0.1, 5)
     for kind in ("top", "bottom", "layer_matched"):
         with pytest.raises(UserError, match=f"selection {kind} needs a head profile"):
-            Selection(kind, 0.1).resolve(None, (4, 6))
-    with pytest.raises(UserError, match="needs a head profile"):
-        Selection("random", 0.1).resolve(None)
+            select(kind, None, (4, 6), 0.1)
 
 
-def test_a_selection_is_checked_when_it_is_made() -> None:
+def test_what_a_selection_lacks_is_named() -> None:
     with pytest.raises(UserError, match=f"selection is 'best', expected one of {', '.join(KINDS)}"):
-        Selection("best")
+        select("best", None, (4, 6))
     with pytest.raises(UserError, match="selection top has no fraction"):
-        Selection("top")
+        select("top", np.zeros((4, 6)), (4, 6))
     with pytest.raises(UserError, match="fraction is 2"):
-        Selection("random", 2)
+        select("random", None, (4, 6), 2)
     with pytest.raises(UserError, match="heads is empty"):
-        Selection("explicit")
+        select("explicit", None, (4, 6))
+    with pytest.raises(UserError, match="L5H0"):
+        select("explicit", None, (4, 6), heads=((5, 0),))
 
 
 @settings(max_examples=30)
 @given(scores, fractions, st.integers(0, 3))
 def test_layer_matched_matches_the_top(values: np.ndarray, fraction: float, seed: int) -> None:
     profile = make_profile(values)
-    drawn = Selection("layer_matched", fraction, seed).resolve(profile)
+    drawn = select("layer_matched", profile.mean, profile.shape, fraction, seed)
     counts = {layer: len(heads) for layer, heads in by_layer(drawn).items()}
     assert counts == {layer: len(heads) for layer, heads in by_layer(profile.top(fraction)).items()}
