@@ -179,7 +179,9 @@ def _prefill(
     return logits, after[:, None].expand(*positions.shape[:-1], 1), mask
 
 
-def _prefix_cache(adapter: GenerationAdapter, prompt: Prompt, length: int, cache: Any) -> PreallocatedCache:
+def _prefix_cache(
+    adapter: GenerationAdapter, prompt: Prompt, length: int, cache: PreallocatedCache
+) -> PreallocatedCache:
     """The cache after the first ``length`` tokens of the prompt, media included."""
     batch = collate(adapter, [prompt])
     positions = batch.pop("position_ids")

@@ -29,17 +29,7 @@ BACKENDS = {
 
 
 def full_attention(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-    """Causal attention; the mask is aligned to the last key, as chunked prefill and decoding need.
-
-    Args:
-        query: [B, H, Q, D].
-        key: [B, Hkv, K, D].
-        value: [B, Hkv, K, D].
-        scaling: Factor on the products of queries and keys.
-
-    Returns:
-        [B, Q, H, D].
-    """
+    """Causal attention; the mask is aligned to the last key, as chunked prefill and decoding need."""
     if query.shape[2] == 1:
         return attend_last(query, key, value, scaling)
     return autotune.run(
@@ -117,20 +107,11 @@ def masked(
     visible: Callable[[Tensor, Tensor], Tensor],
     columns: Tensor | None = None,
 ) -> Tensor:
-    """Attention by an explicit mask for ROWS queries at a time.
+    """Attention by an explicit mask for ROWS queries at a time; a row that sees nothing is 0.
 
-    The query heads of a KV head are further rows of one product: keys and values need no copies.
-
-    Args:
-        query: [B, H, Q, D].
-        key: [B, Hkv, K, D].
-        value: [B, Hkv, K, D].
-        scaling: Factor on the products of queries and keys.
-        visible: Positions of queries [R] and of keys [C] -> bool [R, C]; nothing after a query is seen.
-        columns: Positions of the keys [K] when they are not 0..K-1; the last key is the last query's own.
-
-    Returns:
-        [B, Q, H, D]; a row that sees nothing is 0.
+    The query heads of a KV head are further rows of one product: keys and values need no copies. ``visible`` maps the
+    positions of queries [R] and of keys [C] to bool [R, C], where nothing after a query is seen; ``columns`` [K] are
+    the keys' positions when they are not 0..K-1, the last key being the last query's own.
     """
     batch, heads, count, width = query.shape
     before, repeats = key.shape[2] - count, heads // key.shape[1]

@@ -18,14 +18,7 @@ from coreheads.adapters.kernels.gqa import take
 
 
 class RaggedStates:
-    """What an evicting layer holds during a forward call.
-
-    Attributes:
-        layer: The layer.
-        keys: The new tokens' [batch, KV heads, Q, head_dim], of all KV heads.
-        values: Likewise.
-        seen: Number of all tokens so far with them, padding included.
-    """
+    """An evicting layer in a forward call, with the new tokens' keys and values [batch, KV heads, Q, head_dim]."""
 
     def __init__(self, layer: EvictingLayer, keys: Tensor, values: Tensor) -> None:
         self.layer, self.keys, self.values = layer, keys, values
@@ -36,17 +29,11 @@ class RaggedStates:
 
 
 class EvictingLayer(CacheLayerMixin):  # type: ignore[misc]
-    """One layer's states.
+    """One layer's keys and values, of ``seen`` tokens with padding.
 
-    Attributes:
-        full: KV heads that keep all tokens.
-        short: The others.
-        keys: [batch, full KV heads, seen (and room to grow), head_dim].
-        values: Likewise.
-        short_keys: [batch, other KV heads, at most sink + window, head_dim]; the token at position p (0 is its
-            sample's first real one) lies in slot p, and from sink + window on in slot sink + (p - sink) % window.
-        short_values: Likewise.
-        seen: Number of all tokens so far, padding included.
+    The KV heads ``full`` keep all of them, [batch, full KV heads, seen (and room to grow), head_dim]; the others,
+    ``short``, [batch, short KV heads, at most sink + window, head_dim]: there the token at position p (0 is its
+    sample's first real one) lies in slot p, and from sink + window on in slot sink + (p - sink) % window.
     """
 
     is_compileable = False

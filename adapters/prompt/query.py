@@ -25,19 +25,9 @@ letter says nothing about the word's end."""
 
 
 def query_span(query: str, chat: Chat, rendered: str, render: Render) -> Span:
-    """Character span of the query in the rendered text.
+    """Where the query begins and ends in ``rendered``, the text that ``render`` makes of the chat.
 
-    Args:
-        query: What is looked for; blanks at its ends do not count.
-        chat: The messages.
-        rendered: ``render(chat)``.
-        render: Makes the prompt's text of messages.
-
-    Returns:
-        Its first character and the one after its last.
-
-    Raises:
-        UserError: If the query is blank, or no text of a user's message has it.
+    UserError where the query is blank, or no text of a user's message has it.
     """
     if not isinstance(query, str):
         raise UserError(f"query: {query!r}, expected a part of the prompt's text")
