@@ -1,14 +1,12 @@
 """Full causal attention, by whichever kernel is fastest on the device.
 
 Shapes: query [B, H, Q, D], key and value [B, Hkv, K, D], the Q queries are the last of the K tokens -> [B, Q, H, D].
-Candidates on a GPU: the backends of torch's scaled_dot_product_attention, torch's variable-length FlashAttention, and
-FlashAttention 2 and 3 where they are installed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -58,18 +56,13 @@ def full_kernels(device: str, square: bool) -> Mapping[str, autotune.Kernel]:
     return {"sdpa": plain, **by_backend, **by_flash}
 
 
-def _only(backend: SDPBackend | None) -> AbstractContextManager[None]:
-    """One backend of torch's attention, or torch's own choice."""
-    return nullcontext() if backend is None else sdpa_kernel(backend)
-
-
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, scaling: float, backend: SDPBackend | None = None) -> Tensor:
     grouped = key.shape[1] != query.shape[1]
     if grouped and key.shape[1] == 1:
         # one KV head for all: a view serves, where enable_gqa copies on a CPU
         key, value = (states.expand(-1, query.shape[1], -1, -1) for states in (key, value))
         grouped = False
-    with _only(backend):
+    with nullcontext() if backend is None else sdpa_kernel(backend):
         output = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped)
     return output.transpose(1, 2)
 
@@ -86,7 +79,7 @@ def _lower_right(
     if repeats > 1:
         key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
     bias = causal_lower_right(query.shape[2], key.shape[2])
-    with _only(backend):
+    with nullcontext() if backend is None else sdpa_kernel(backend):
         return scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scaling).transpose(1, 2)
 
 

@@ -92,8 +92,8 @@ class EvictingLayer(CacheLayerMixin):  # type: ignore[misc]
             for position, slot, count in self._targets(self.seen - new - start, self.seen - start):
                 tokens = slice(position - (self.seen - new - start), position - (self.seen - new - start) + count)
                 into = slice(slot, slot + count)
-                self.short_keys[samples, :, into] = _pick(keys[samples, :, tokens], self.short)
-                self.short_values[samples, :, into] = _pick(values[samples, :, tokens], self.short)
+                self.short_keys[samples, :, into] = take(keys[samples, :, tokens], self.short)
+                self.short_values[samples, :, into] = take(values[samples, :, tokens], self.short)
 
     def ordered(self, samples: slice, start: int, new: int) -> tuple[Tensor, Tensor]:
         """The ring's keys and values before the last ``new`` tokens, in the tokens' order: sinks, then the window."""
@@ -201,16 +201,12 @@ def _none(states: Tensor, heads: int) -> Tensor:
     return states.new_empty(states.shape[0], heads, 0, states.shape[3])
 
 
-def _pick(states: Tensor, heads: list[int]) -> Tensor:
-    return states if len(heads) == states.shape[1] else take(states, heads)
-
-
 def _append(states: Tensor, fresh: Tensor, heads: list[int], seen: int) -> Tensor:
     """Write ``fresh`` of these heads behind the first ``seen`` tokens, in a buffer that grows by a quarter."""
     needed = seen + fresh.shape[2]
     if needed > states.shape[2]:
         states = _grown(states[:, :, :seen], needed + max(64, needed // 4) if seen else needed + 64)
-    states[:, :, seen:needed] = _pick(fresh, heads)
+    states[:, :, seen:needed] = take(fresh, heads)
     return states
 
 

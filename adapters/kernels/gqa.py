@@ -12,10 +12,7 @@ from torch import Tensor
 
 def by_kv_head(heads: Iterable[int], repeats: int) -> dict[int, list[int]]:
     """The query heads that read each KV head, both ascending."""
-    readers: dict[int, list[int]] = {}
-    for head in sorted(heads):
-        readers.setdefault(head // repeats, []).append(head)
-    return readers
+    return {kv: list(readers) for kv, readers in groupby(sorted(heads), lambda head: head // repeats)}
 
 
 def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:

@@ -83,7 +83,7 @@ def attend_ragged(
             continue
         before = layer.ordered(samples, start, rows)
         key, value = (
-            torch.cat([old, _short(new, layer)], 2) for old, new in zip(before, (new_key, new_value), strict=True)
+            torch.cat([old, take(new, layer.short)], 2) for old, new in zip(before, (new_key, new_value), strict=True)
         )
         part = take(part, narrow)
         if simple and len(inside) == 1:
@@ -95,10 +95,6 @@ def attend_ragged(
     if not (rows == 1 and simple):
         layer.store(states.keys, states.values, starts)
     return output
-
-
-def _short(states: Tensor, layer: EvictingLayer) -> Tensor:
-    return take(states, layer.short) if layer.full else states
 
 
 def _each(

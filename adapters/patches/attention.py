@@ -1,8 +1,6 @@
 """One attention name for every patch: registered with transformers once, switched on for a language model at a time.
 
-``attached(model, hooks)`` puts a patch or a probe on the model's stack, names ``coreheads`` as the attention
-implementation of the text configuration, and hangs one Control on the text attention modules. Leaving the block takes
-all of it away. The vision tower keeps its own implementation.
+The vision tower keeps its own implementation. One Control hangs on the text attention modules.
 """
 
 from __future__ import annotations

@@ -23,17 +23,10 @@ ROWS = 32
 
 
 class RowProbe(AttentionHooks):
-    """Adds up the attention of some tokens on sets of tokens, while forward calls run.
+    """Adds up the attention of the tokens ``rows`` [R] on sets of tokens, ``columns``, while forward calls run.
 
-    Positions count the real tokens of one sample of the batch. Under other patches it measures what their heads do
-    with what they may see. A prompt may come in several forward calls with a cache.
-
-    Args:
-        layers: Numbers of the layers that are measured.
-        shape: Of a layer's sums.
-        rows: Positions [R] of the tokens whose attention is measured.
-        columns: Sets of positions on which it is measured, each ascending.
-        sample: Number of the sample in its batch.
+    Positions count the real tokens of one sample of the batch; each set is ascending. Under other patches it measures
+    what their heads do with what they may see. A prompt may come in several forward calls with a cache.
     """
 
     name: ClassVar[str]

@@ -1,8 +1,4 @@
-"""Where single heads look: attention on every token of a set, for chosen heads only.
-
-``mass`` sums over sets of tokens for all heads; here each token keeps its own number, so only the heads asked for are
-computed.
-"""
+"""Where single heads look: attention on every token of a set (``mass`` sums over them), for chosen heads only."""
 
 from __future__ import annotations
 

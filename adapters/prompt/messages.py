@@ -22,14 +22,9 @@ Kind = Literal["image", "video"]
 
 @dataclass(frozen=True)
 class Source:
-    """One image or video part of the messages, not opened yet.
+    """One image or video part of the messages, not opened yet, with its place in the messages, for errors.
 
-    Attributes:
-        kind: Image or video.
-        value: What it is opened from.
-        where: Its place in the messages, for errors.
-        start: Second of the source video to show first; None is its beginning.
-        end: Second of the source video to stop before; None is its end.
+    Of a video the seconds from ``start`` (None is its beginning) up to ``end`` (None is its end) are shown.
     """
 
     kind: Kind

@@ -34,8 +34,11 @@ def query_span(query: str, chat: Chat, rendered: str, render: Render) -> Span:
     query = query.strip()
     if not query:
         raise UserError("query: is blank, expected a part of the prompt's text")
-    for message, part in _user_texts(chat):
+    parts = [(number, index) for number, turn in enumerate(chat) for index in range(len(turn["content"]))]
+    for message, part in reversed(parts):
         content = chat[message]["content"]
+        if chat[message]["role"] != "user" or content[part]["type"] != "text":
+            continue
         text = content[part]["text"]
         if (inside := _last_occurrence(query, text)) is None:
             continue
@@ -52,18 +55,6 @@ def query_span(query: str, chat: Chat, rendered: str, render: Render) -> Span:
             raise UserError(f"query: {query!r} stands in a text that the chat template rewrites")
         return start, start + len(query)
     raise UserError(f"query: {query!r} does not stand in any text of a user's message")
-
-
-def _user_texts(chat: Chat) -> list[tuple[int, int]]:
-    """(message, part) of the user's texts, last first."""
-    texts = [
-        (number, index)
-        for number, message in enumerate(chat)
-        if message["role"] == "user"
-        for index, part in enumerate(message["content"])
-        if part["type"] == "text"
-    ]
-    return texts[::-1]
 
 
 def _last_occurrence(query: str, text: str) -> int | None:

@@ -44,20 +44,14 @@ class View:
 
 
 @dataclass(frozen=True)
-class TokenMap:
-    """What each of the V vision tokens of a prompt sees, in the order of ``Prompt.vision_tokens``.
+class TokenMap(View):
+    """What the V vision tokens of a prompt see, in the order of ``Prompt.vision_tokens``, of which medium.
 
     Attributes:
-        media: LongTensor [V], index into ``Prompt.media``.
-        patch: LongTensor [V], index into that medium's ``frames`` (0 for images).
-        token: LongTensor [R], for each of R boxes the token (index into V) that sees it.
-        box: Float64 [R, 4], x0 y0 x1 y1 normalised to the medium's picture.
+        media: LongTensor [V], index into ``Prompt.media``; ``patch`` is an index into that medium's ``frames``.
     """
 
     media: Tensor
-    patch: Tensor
-    token: Tensor
-    box: Tensor
 
     @classmethod
     def join(cls, views: Sequence[View], media: Sequence[int]) -> TokenMap:
@@ -65,7 +59,7 @@ class TokenMap:
         whole = joined(views)
         counts = torch.tensor([view.tokens for view in views], dtype=torch.long)
         index = torch.repeat_interleave(torch.tensor(media, dtype=torch.long), counts)
-        return cls(index, whole.patch, whole.token, whole.box)
+        return cls(whole.patch, whole.token, whole.box, index)
 
 
 def joined(views: Sequence[View]) -> View:

@@ -61,11 +61,10 @@ class HeadDropout:
 
 def optimisers(model: Qwen3VLForConditionalGeneration) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside the network, Adam for tables, norms, biases and the patch embedding."""
-    named = dict(model.named_parameters())
-    matrices = [parameter for name, parameter in named.items() if parameter.ndim == 2 and "embed" not in name]
-    others = [parameter for name, parameter in named.items() if parameter.ndim != 2 or "embed" in name]
+    inside = {name: p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name}
+    others = [p for name, p in model.named_parameters() if name not in inside]
     return [
-        torch.optim.Muon(matrices, lr=0.01, weight_decay=0.01, momentum=0.95),
+        torch.optim.Muon(list(inside.values()), lr=0.01, weight_decay=0.01, momentum=0.95),
         torch.optim.AdamW(others, lr=3e-3, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
