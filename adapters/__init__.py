@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-_LAZY = {
-    "load_adapter": "coreheads.adapters.checkpoints.registry",
-    "manifests": "coreheads.adapters.lmms_eval",
-}
-
-if TYPE_CHECKING:
-    from coreheads.adapters.checkpoints.registry import load_adapter
-    from coreheads.adapters.lmms_eval import manifests
-
-__all__ = ["load_adapter", "manifests"]
+from typing import Any
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'coreheads.adapters' has no attribute {name!r}")
+def manifests() -> Any:
+    """The entry point by which lmms-eval finds ``--model coreheads``: its ``ModelManifest`` of our model class."""
+    from lmms_eval.models.registry_v2 import ModelManifest
+
+    return ModelManifest(model_id="coreheads", chat_class_path="coreheads.adapters.lmms_eval.model.CoreHeads")

@@ -10,16 +10,7 @@ from coreheads.errors import UserError, expected_one_of
 
 
 def whole_number(what: str, value: object, least: int = 1) -> int:
-    """The value, if it is a whole number.
-
-    Args:
-        what: How the message begins, such as ``setting num_frames:`` or ``Hybrid: sink is``.
-        value: What was given.
-        least: The smallest number allowed.
-
-    Raises:
-        UserError: If it is not of type int, or below ``least``.
-    """
+    """The value; UserError where it is not of type int, or below ``least``. ``what`` is how the message begins."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise UserError(f"{what} {value!r}, expected a whole number of at least {least}")
     return value
@@ -31,11 +22,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def one_of(what: str, value: object, known: Iterable[str]) -> None:
-    """Check that a value is one of the known names.
-
-    Raises:
-        UserError: If it is not; the message names the known ones and the nearest of them.
-    """
+    """UserError where a value is none of the known names; it names them and the nearest of them."""
     names = list(known)
     if value not in names:
         raise UserError(f"{what} {value!r}, {expected_one_of(value, names)}")

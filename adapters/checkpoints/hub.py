@@ -13,13 +13,7 @@ TIMEOUT_S = 10.0
 
 @dataclass(frozen=True)
 class Weights:
-    """The weight files of a checkpoint's folder.
-
-    Attributes:
-        bytes: Their size together.
-        missing: Names of those that are not there.
-        broken: Names of those that are there and cannot be read.
-    """
+    """Bytes of a checkpoint's weight files, and the names of those that are not there, or cannot be read."""
 
     bytes: int
     missing: tuple[str, ...] = ()

@@ -17,14 +17,9 @@ _SHAPE = {"layers": "num_hidden_layers", "heads": "num_attention_heads", "kv_hea
 
 @dataclass(frozen=True)
 class LocalModel:
-    """A checkpoint on this machine.
+    """A checkpoint on this machine, for people: ``heads`` is layers x query heads x KV heads, ``context`` in tokens.
 
-    Attributes:
-        id: For ``load_adapter``.
-        model_type: Of its configuration.
-        heads: Layers x query heads x KV heads; "" where the configuration does not say.
-        context: Tokens it takes; "" where the configuration does not say.
-        location: Where it lies, for people.
+    Both are "" where the configuration does not say.
     """
 
     id: str

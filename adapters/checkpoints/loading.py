@@ -114,10 +114,15 @@ def model_and_processor(
 ) -> tuple[Any, Any]:
     """The model, in evaluation mode on its device, and its processor; ``source`` as in ``config``."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers.utils import is_flash_attn_2_available
 
     how: dict[str, Any] = {"config": config, "dtype": dtype, "device_map": {"": str(device)}, **source}
     if attn_implementation is not None:
-        _check_attention(attn_implementation)
+        if not isinstance(attn_implementation, str):
+            raise UserError(f"attn_implementation: {attn_implementation!r}, expected a name such as sdpa or eager")
+        # asked for without the package, transformers may go and fetch a kernel from the hub
+        if attn_implementation == "flash_attention_2" and not is_flash_attn_2_available():
+            raise UserError("attn_implementation: flash_attention_2, but the package flash-attn cannot be used here")
         how["attn_implementation"] = attn_implementation
     try:
         model, report = AutoModelForImageTextToText.from_pretrained(location, output_loading_info=True, **how)
@@ -134,13 +139,3 @@ def model_and_processor(
     except Exception as error:
         raise UserError(f"{name}: its processor cannot be loaded ({one_line(error)})") from error
     return model.eval(), processor
-
-
-def _check_attention(name: str) -> None:
-    if not isinstance(name, str):
-        raise UserError(f"attn_implementation: {name!r}, expected a name such as sdpa or eager")
-    from transformers.utils import is_flash_attn_2_available
-
-    # asked for without the package, transformers may go and fetch a kernel from the hub
-    if name == "flash_attention_2" and not is_flash_attn_2_available():
-        raise UserError("attn_implementation: flash_attention_2, but the package flash-attn cannot be used here")

@@ -10,9 +10,6 @@ from typing import Any
 
 from coreheads.errors import UserError, expected_one_of
 
-_QWEN_HEAD = 128
-"""Numbers in a head of the Qwen3 language models."""
-
 
 def _qwen3_vl(
     layers: int, hidden: int, intermediate: int, heads: int, vision: dict[str, Any], tied: bool = False
@@ -22,7 +19,7 @@ def _qwen3_vl(
         "text_config": {
             **_text(layers, hidden, intermediate, heads, 8, 151936, 262144, tied),
             "model_type": "qwen3_vl_text",
-            "head_dim": _QWEN_HEAD,
+            "head_dim": 128,
             "rope_parameters": {
                 "rope_type": "default",
                 "rope_theta": 5e6,
@@ -85,7 +82,7 @@ def _internvl(
         "text_config": {
             **_text(layers, hidden, intermediate, heads, 8, 151936, 40960, False),
             "model_type": "qwen3",
-            "head_dim": _QWEN_HEAD,
+            "head_dim": 128,
             "rope_parameters": {"rope_type": "default", "rope_theta": 1e6},
         },
         "vision_config": {

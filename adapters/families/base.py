@@ -92,14 +92,8 @@ class Adapter(ABC):
 
     def describe(self) -> dict[str, Any]:
         """What identifies the model in files: id, revision, model_type, layers, heads, kv_heads."""
-        return {
-            "id": self.id,
-            "revision": self.revision,
-            "model_type": self.model_type,
-            "layers": self.layers,
-            "heads": self.heads,
-            "kv_heads": self.kv_heads,
-        }
+        names = ("id", "revision", "model_type", "layers", "heads", "kv_heads")
+        return {name: getattr(self, name) for name in names}
 
     def prepare(self, messages: Messages, query: str | None = None, like: Prompt | None = None) -> Prompt:
         """Model inputs and token map of a conversation that the model is to answer.
@@ -123,11 +117,10 @@ class Adapter(ABC):
         order = rendering.order([kind for _, kind in shown], sources)
         ordered = [sources[index] for index in order]
         shared = like is not None and _same_media([item.source for item in like.encoded], ordered)
-        encoded = (
-            EncodedMedia(like.vision_inputs, like.encoded)
-            if like is not None and shared
-            else self.encode_media(ordered)
-        )
+        if like is not None and shared:
+            encoded = EncodedMedia(like.vision_inputs, like.encoded)
+        else:
+            encoded = self.encode_media(ordered)
         replacements = [(span, item.expansion) for (span, _), item in zip(shown, encoded.media, strict=True)]
         tokens = self.processor.tokenizer(rendering.replaced(text, replacements), return_offsets_mapping=True)
         ids = torch.tensor(tokens["input_ids"])

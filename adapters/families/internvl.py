@@ -56,9 +56,7 @@ class InternVL(Adapter):
         # pictures and frames are tiles of one tensor, in the order of the prompt; each video is processed by itself,
         # because the processor joins only videos of equally many frames
         pictures = [item.picture for item in loaded if item.picture is not None]
-        images: dict[str, Any] = {}
-        if pictures:
-            images = image_inputs(self.processor, pictures, crop_to_patches=True)
+        images = image_inputs(self.processor, pictures, crop_to_patches=True) if pictures else {}
         tiles = iter(torch.split(images["pixel_values"], [int(n) for n in images["num_patches"]]) if images else ())
         pixels, encoded, number = [], [], 0
         for item in loaded:

@@ -116,13 +116,7 @@ class LlavaOnevision(Adapter):
         limit = int(self.processor.vision_aspect_ratio.removeprefix("anyres_max_"))
         ratio = math.sqrt(len(rows) * len(columns) / (limit * self._side**2))
         if ratio > ENLARGED:
-            return base + grid(
-                interpolated(rows, int(len(rows) // ratio)),
-                interpolated(columns, int(len(columns) // ratio)),
-                height,
-                width,
-                separated=True,
-            )
+            rows, columns = (interpolated(spans, int(len(spans) // ratio)) for spans in (rows, columns))
         return base + grid(rows, columns, height, width, separated=True)
 
     def _canvas_axes(

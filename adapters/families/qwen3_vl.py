@@ -14,8 +14,9 @@ from typing import Any
 from torch import Tensor
 from transformers.video_utils import VideoMetadata
 
+from coreheads.adapters.checks import is_number
 from coreheads.adapters.families.base import Adapter, EncodedMedia
-from coreheads.adapters.families.settings import ordered, positive, whole_number
+from coreheads.adapters.families.settings import whole_number
 from coreheads.adapters.prompt.processing import LoadedMedium, processed
 from coreheads.adapters.prompt.prompt import EncodedMedium, Prompt
 from coreheads.adapters.prompt.receptive import side_by_side
@@ -42,7 +43,7 @@ class Qwen3VL(Adapter):
     )
 
     def configure(self, **settings: Any) -> None:
-        video = self.processor.video_processor
+        image, video = self.processor.image_processor, self.processor.video_processor
         # its default is announced to change: say it, so that the number of tokens does not depend on the version
         if getattr(video, "cap_pixels_per_frame", None) is None:
             video.cap_pixels_per_frame = False
@@ -53,16 +54,23 @@ class Qwen3VL(Adapter):
                     raise UserError(f"setting {name}: {value!r}, expected true or false")
                 video.cap_pixels_per_frame = value
             elif name == "fps":
-                video.fps = positive(name, value)
+                if not is_number(value) or value <= 0:
+                    raise UserError(f"setting {name}: {value!r}, expected a number above 0")
+                video.fps = value
             elif name.endswith("_pixels"):
-                part = video if name.startswith("video_") else self.processor.image_processor
+                part = video if name.startswith("video_") else image
                 sizes = {edge: part.size[edge] for edge in edges.values()}
                 part.size = {**sizes, edges[name.removeprefix("video_")]: whole_number(name, value)}
             else:
                 setattr(video, name, whole_number(name, value))
-        for part, name in ((self.processor.image_processor, "pixels"), (video, "video pixels")):
-            ordered(name, part.size["shortest_edge"], part.size["longest_edge"])
-        ordered("frames", video.min_frames, video.max_frames)
+        for name, least, most in (
+            ("pixels", image.size["shortest_edge"], image.size["longest_edge"]),
+            ("video pixels", video.size["shortest_edge"], video.size["longest_edge"]),
+            ("frames", video.min_frames, video.max_frames),
+        ):
+            if least > most:
+                expected = f"the minimum is {least} and the maximum {most}, expected minimum <= maximum"
+                raise UserError(f"settings of {name}: {expected}")
 
     def text_inputs(self, ids: Tensor) -> dict[str, Tensor]:
         image, video = self.vision_token_ids

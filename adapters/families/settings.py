@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from coreheads.adapters import checks
-from coreheads.errors import UserError
 
 FRAMES = 32
 """Frames of a video where neither the settings nor the checkpoint's video processor say a number."""
@@ -14,21 +13,6 @@ FRAMES = 32
 def whole_number(name: str, value: Any, least: int = 1) -> int:
     """The value, where it is a whole number of at least ``least``."""
     return checks.whole_number(f"setting {name}:", value, least)
-
-
-def positive(name: str, value: Any) -> float:
-    """The value, where it is a finite number above 0."""
-    if not checks.is_number(value) or value <= 0:
-        raise UserError(f"setting {name}: {value!r}, expected a number above 0")
-    return value
-
-
-def ordered(name: str, least: int, most: int) -> None:
-    """Refuse a family's smallest number of something that is above its largest."""
-    if least > most:
-        raise UserError(
-            f"settings of {name}: the minimum is {least} and the maximum {most}, expected minimum <= maximum"
-        )
 
 
 def number_of_frames(processor: Any, chosen: int | None) -> int:

@@ -8,12 +8,7 @@ from coreheads.adapters.generation.protocol import GenerationAdapter
 
 
 class Answer:
-    """The new tokens of one row.
-
-    Attributes:
-        ids: The tokens, the end token included.
-        done: Whether the answer has ended.
-    """
+    """The new tokens ``ids`` of one row, the end token included, and whether they are ``done``."""
 
     def __init__(self, adapter: GenerationAdapter, stop: Sequence[str]) -> None:
         self.tokenizer = adapter.processor.tokenizer

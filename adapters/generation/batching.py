@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from coreheads.adapters.prompt.prompt import Prompt
 
@@ -16,27 +15,17 @@ FILL = 0.8
 
 @dataclass(frozen=True)
 class Batch:
-    """Prompts that run in one batch.
-
-    Attributes:
-        rows: Their numbers.
-        prefix: How many first tokens, and with them all media, are the same; 0 shares nothing.
-    """
+    """Numbers of prompts that run together, and how many first tokens, with all media, they share with their group."""
 
     rows: tuple[int, ...]
     prefix: int = 0
 
 
 def plan(prompts: Sequence[Prompt], budget: int, share_prefix: bool) -> list[list[Batch]]:
-    """Groups of batches; the batches of one group share their prefix.
+    """Groups of batches; the batches of one group share their prefix. A batch of several has at most ``budget`` tokens.
 
     Left-padded batches hold prompts of about one length. The batches of a shared prefix hold prompts of exactly one
     length, so that nothing has to be padded between the prefix and what follows.
-
-    Args:
-        prompts: All prompts.
-        budget: Tokens a batch of several prompts at most.
-        share_prefix: Whether prompts on the same media are grouped.
     """
     groups: list[list[Batch]] = []
     alone: list[int] = []
@@ -44,8 +33,7 @@ def plan(prompts: Sequence[Prompt], budget: int, share_prefix: bool) -> list[lis
         if prefix == 0:
             alone += members
             continue
-        batches = _cut(members, prompts, budget, fill=1.0)
-        groups.append([Batch(batch, prefix) for batch in batches])
+        groups.append([Batch(batch, prefix) for batch in _cut(members, prompts, budget, fill=1.0)])
     groups += [[Batch(batch)] for batch in _cut(alone, prompts, budget, FILL)]
     return groups
 
@@ -66,12 +54,11 @@ def _shared(prompts: Sequence[Prompt]) -> list[tuple[list[int], int]]:
     """Groups with the same media in the same places, and how many first tokens they share (0: not worth sharing)."""
     groups: list[list[int]] = []
     for index, prompt in enumerate(prompts):
-        for group in groups:
-            if _alike(prompts[group[0]], prompt):
-                group.append(index)
-                break
-        else:
+        same = next((group for group in groups if _alike(prompts[group[0]], prompt)), None)
+        if same is None:
             groups.append([index])
+        else:
+            same.append(index)
     return [(group, _common([prompts[i] for i in group])) for group in groups]
 
 
@@ -83,11 +70,9 @@ def _alike(left: Prompt, right: Prompt) -> bool:
     if not torch.equal(left.inputs["input_ids"][:, :end], right.inputs["input_ids"][:, :end]):
         return False
     ours, theirs = left.vision_inputs, right.vision_inputs
-    return ours.keys() == theirs.keys() and all(_same(ours[name], theirs[name]) for name in ours)
-
-
-def _same(left: Tensor, right: Tensor) -> bool:
-    return left is right or (left.shape == right.shape and torch.equal(left, right))
+    return ours.keys() == theirs.keys() and all(
+        ours[name] is theirs[name] or torch.equal(ours[name], theirs[name]) for name in ours
+    )
 
 
 def _common(prompts: Sequence[Prompt]) -> int:

@@ -11,14 +11,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 
 class PreallocatedLayer(CacheLayerMixin):  # type: ignore[misc]
-    """One layer's keys and values.
-
-    Attributes:
-        keys: [B, KV heads, capacity, head dim], of which the first ``length`` tokens are valid.
-        values: Likewise.
-        capacity: Tokens that there is room for.
-        length: Tokens so far.
-    """
+    """One layer's keys and values [B, KV heads, capacity, head dim], of which the first ``length`` tokens are valid."""
 
     is_compileable = False
     is_croppable = False

@@ -1,9 +1,8 @@
 """A long prompt in pieces: what the layers hold at once no longer grows with the prompt.
 
 The vision tower and the merging of its features run once, over the whole prompt, by the model's own code; the language
-model then takes the merged embeddings a piece at a time, each piece attending to the cache of those before it. This
-works alike for all families and transformers versions, where ``generate(prefill_chunk_size=...)`` of some versions
-changes the answers or fails on prompts with pictures.
+model then takes the merged embeddings a piece at a time (``generate(prefill_chunk_size=...)`` of some transformers
+versions changes the answers or fails on prompts with pictures).
 """
 
 from __future__ import annotations

@@ -13,13 +13,7 @@ from torch import nn
 
 @dataclass
 class Clock:
-    """Adds up the seconds of one run.
-
-    Attributes:
-        device: Whose queue is emptied at every reading.
-        on: If False, nothing is read and it costs nothing.
-        seconds: By phase: vision_s, prefill_s, decode_s.
-    """
+    """Adds up the seconds of one run on a device by phase; where it is not ``on``, nothing is read."""
 
     device: torch.device
     on: bool

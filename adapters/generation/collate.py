@@ -13,11 +13,7 @@ from coreheads.errors import UserError
 
 
 def collate(adapter: GenerationAdapter, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
-    """Inputs of ``model.forward`` for the prompts as rows of one batch.
-
-    Args:
-        adapter: The model's.
-        prompts: At least one, all of this adapter.
+    """Inputs of ``model.forward`` for the adapter's prompts as rows of one batch.
 
     Returns:
         Text inputs [B, L], L being the longest prompt's length, with padding before the shorter ones;

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -105,17 +105,17 @@ def generate(
     budget = 1 if timing else batch_tokens or BATCH_TOKENS.get(adapter.device.type, 4096)
     done: dict[int, Generation] = {}
     for group in plan(prompts, budget, share_prefix and not timing and cache_factory is None):
-        make_cache = cache_factory or _preallocated(
-            adapter, [prompts[row] for batch in group for row in batch.rows], max_new_tokens
-        )
+        longest = max(prompts[row].tokens for batch in group for row in batch.rows)
+        room = longest + min(max_new_tokens, ANSWER_ROOM)
         shared: PreallocatedCache | None = None
         for batch in group:
             members = [prompts[row] for row in batch.rows]
+            cache = cache_factory() if cache_factory else PreallocatedCache(adapter.layers, room)
             if batch.prefix:
-                shared = shared or _prefix_cache(adapter, members[0], batch.prefix, make_cache())
-                cache = _continued(shared, batch.prefix, len(members))
-            else:
-                cache = make_cache()
+                shared = shared or _prefix_cache(adapter, members[0], batch.prefix, cache)
+                shared.rewind(batch.prefix)
+                # one prompt goes on in the shared cache itself, which is then taken back: nothing is copied
+                cache = shared if len(members) == 1 else shared.copies(len(members))
             answers = _answers(adapter, members, batch.prefix, cache, stop, max_new_tokens, sampler, timing)
             done |= zip(batch.rows, answers, strict=True)
     return [done[row] for row in range(len(prompts))]
@@ -134,54 +134,49 @@ def _answers(
     """The answers of one batch, whose first ``prefix`` tokens the cache holds."""
     clock = Clock(adapter.device, timing)
     answers = [Answer(adapter, stop) for _ in prompts]
+    finite: list[Tensor] = []  # for each token so far, which rows had finite logits to pick it from, bool [B]
+
+    def pick(logits: Tensor) -> Tensor:
+        # the largest is finite unless one is NaN, one is +inf, or all are -inf; a masked token may be -inf
+        finite.append(logits.amax(-1).isfinite())
+        return sampler.pick(logits)
+
     with clock.watching(adapter.vision_modules):
         with clock.phase("prefill_s"):
-            state = _prefill(adapter, prompts, prefix, cache, sampler)
+            logits, positions, mask = _prefill(adapter, prompts, prefix, cache)
+            first, second = logits.float().topk(2).values.unbind(-1)
+            margins = (first - second).tolist()
+            tokens = pick(logits)
         with clock.phase("decode_s"):
-            steps = _decode(adapter, state, answers, max_new_tokens)
+            for steps in range(max_new_tokens):
+                for answer, token in zip(answers, tokens.tolist(), strict=True):
+                    answer.append(token)
+                if steps + 1 == max_new_tokens or all(answer.done for answer in answers):
+                    break
+                mask = None if mask is None else nn.functional.pad(mask, (0, 1), value=1)
+                tokens = pick(_forward(adapter, {"input_ids": tokens[:, None]}, positions + steps, mask, cache))
     clock.seconds["prefill_s"] -= clock.seconds["vision_s"]
-    finite = torch.stack(state.finite).T.tolist()
-    for prompt, answer, margin, sound in zip(prompts, answers, state.margins, finite, strict=True):
+    for prompt, answer, margin, sound in zip(prompts, answers, margins, torch.stack(finite).T.tolist(), strict=True):
         phases = {"preprocess_s": prompt.preprocess_s, **clock.seconds, "decode_tokens": steps}
         heard = sound[: len(answer.ids)]  # a row that has ended goes on in its batch, unheard
         broken_at = None if all(heard) else heard.index(False) + 1
         yield Generation(answer.text(), answer.ids, prompt.tokens, phases if timing else None, margin, broken_at)
 
 
-@dataclass
-class _State:
-    """Where decoding goes on.
+def _prefill(
+    adapter: GenerationAdapter, prompts: Sequence[Prompt], prefix: int, cache: Any
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Logits [B, vocabulary] of the first new tokens, their positions [..., B, 1], and the mask, None without padding.
 
-    Attributes:
-        tokens: The newest ones, LongTensor [B].
-        positions: Theirs, [..., B, 1].
-        mask: [B, tokens so far], or None when no row is padded.
-        cache: Holds everything before the newest tokens.
-        margins: Of the first tokens, [B].
-        sampler: Picks the next ones.
-        finite: For each token so far, which rows had finite logits to pick it from, bool [B].
+    All of the prompts is run but the ``prefix`` tokens that the cache holds.
     """
-
-    tokens: Tensor
-    positions: Tensor
-    mask: Tensor | None
-    cache: Any
-    margins: list[float]
-    sampler: Sampler
-    finite: list[Tensor] = field(default_factory=list)
-
-    def pick(self, logits: Tensor) -> None:
-        """The next tokens from logits [B, vocabulary]."""
-        # the largest is finite unless one is NaN, one is +inf, or all are -inf; a masked token may be -inf
-        self.finite.append(logits.amax(-1).isfinite())
-        self.tokens = self.sampler.pick(logits)
-
-
-def _preallocated(
-    adapter: GenerationAdapter, prompts: Sequence[Prompt], max_new_tokens: int
-) -> Callable[[], PreallocatedCache]:
-    longest = max(prompt.tokens for prompt in prompts)
-    return lambda: PreallocatedCache(adapter.layers, longest + min(max_new_tokens, ANSWER_ROOM))
+    batch = collate(adapter, prompts)
+    positions, mask = batch.pop("position_ids"), batch.pop("attention_mask", None)
+    inputs = _columns(batch, slice(prefix, None), vision=not prefix)
+    logits = _forward(adapter, inputs, positions[..., prefix:], mask, cache)
+    # the largest position is not the last one's where media count in two dimensions
+    after = positions.reshape(-1, len(prompts), positions.shape[-1]).amax(dim=(0, 2)) + 1
+    return logits, after[:, None].expand(*positions.shape[:-1], 1), mask
 
 
 def _prefix_cache(
@@ -192,44 +187,6 @@ def _prefix_cache(
     positions = batch.pop("position_ids")
     _forward(adapter, _columns(batch, slice(0, length), vision=True), positions[..., :length], None, cache)
     return cache
-
-
-def _continued(shared: PreallocatedCache, length: int, rows: int) -> PreallocatedCache:
-    """A cache for ``rows`` prompts that all go on after the shared prefix of that length."""
-    shared.rewind(length)
-    # one prompt goes on in the shared cache itself, which is then taken back: nothing is copied
-    return shared if rows == 1 else shared.copies(rows)
-
-
-def _prefill(
-    adapter: GenerationAdapter, prompts: Sequence[Prompt], prefix: int, cache: Any, sampler: Sampler
-) -> _State:
-    """Run the prompts, all but the ``prefix`` tokens that the cache holds, to their first new token."""
-    batch = collate(adapter, prompts)
-    positions, mask = batch.pop("position_ids"), batch.pop("attention_mask", None)
-    # the largest position is not the last one's where media count in two dimensions
-    after = positions.reshape(-1, len(prompts), positions.shape[-1]).amax(dim=(0, 2)) + 1
-    inputs = _columns(batch, slice(prefix, None), vision=not prefix)
-    logits = _forward(adapter, inputs, positions[..., prefix:], mask, cache)
-    first, second = logits.float().topk(2).values.unbind(-1)
-    positions = after[:, None].expand(*positions.shape[:-1], 1)
-    state = _State(batch["input_ids"][:, -1], positions, mask, cache, (first - second).tolist(), sampler)
-    state.pick(logits)
-    return state
-
-
-def _decode(adapter: GenerationAdapter, state: _State, answers: Sequence[Answer], max_new_tokens: int) -> int:
-    """Let every answer grow until it ends; returns how many forwards that took."""
-    for steps in range(max_new_tokens):
-        for answer, token in zip(answers, state.tokens.tolist(), strict=True):
-            answer.append(token)
-        if steps + 1 == max_new_tokens or all(answer.done for answer in answers):
-            break
-        if state.mask is not None:
-            state.mask = nn.functional.pad(state.mask, (0, 1), value=1)
-        inputs = {"input_ids": state.tokens[:, None]}
-        state.pick(_forward(adapter, inputs, state.positions + steps, state.mask, state.cache))
-    return steps
 
 
 def _forward(

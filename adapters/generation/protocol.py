@@ -12,28 +12,18 @@ from coreheads.adapters.prompt.prompt import Prompt
 
 
 class GenerationAdapter(Protocol):
-    """A loaded model with its processor; ``coreheads.adapters.families.base.Adapter`` is one.
-
-    Attributes:
-        model: A ``*ForConditionalGeneration`` of transformers.
-        processor: Its processor, with a tokenizer.
-        layers: How many layers the language model has.
-    """
+    """A loaded model with its processor, as ``coreheads.adapters.families.base.Adapter`` documents its members."""
 
     model: Any
     processor: Any
     layers: int
 
     @property
-    def device(self) -> torch.device:
-        """Where the model is."""
+    def device(self) -> torch.device: ...
 
     @property
-    def vision_modules(self) -> list[nn.Module]:
-        """The modules whose time is the vision tower's."""
+    def vision_modules(self) -> list[nn.Module]: ...
 
-    def position_ids(self, prompt: Prompt) -> Tensor:
-        """Positions of the prompt's tokens, [..., 1, L]; the next token's is the largest plus one."""
+    def position_ids(self, prompt: Prompt) -> Tensor: ...
 
-    def collate_vision(self, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
-        """The vision inputs of several prompts as one batch."""
+    def collate_vision(self, prompts: Sequence[Prompt]) -> dict[str, Tensor]: ...

@@ -39,23 +39,17 @@ def head_shape(model: nn.Module) -> tuple[int, int, int]:
     return config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads  # type: ignore[union-attr, return-value]
 
 
-def context_limit(model: nn.Module) -> int | None:
-    """How many tokens the language model takes by its configuration; None where that does not say."""
+def beyond_context(model: nn.Module, prompt: Any) -> str:
+    """Why a prompt is too long for the model; an empty text where it is not, or the configuration does not say."""
     config = getattr(model, "config", None)
     text = getattr(config, "text_config", None) or config
     limit = getattr(text, "max_position_embeddings", None)
     if not isinstance(limit, int) or isinstance(limit, bool):
-        return None
+        return ""
     rope = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
     if rope.get("rope_type", rope.get("type")) == "dynamic":  # made to go beyond what the configuration names
-        return int(limit * rope.get("factor", 1))
-    return limit
-
-
-def beyond_context(model: nn.Module, prompt: Any) -> str:
-    """Why a prompt is too long for the model; an empty text where it is not."""
-    limit = context_limit(model)
-    if limit is None or prompt.tokens <= limit:
+        limit = int(limit * rope.get("factor", 1))
+    if prompt.tokens <= limit:
         return ""
     return f"its prompt has {prompt.tokens} tokens, more than the {limit} that the model takes"
 

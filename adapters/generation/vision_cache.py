@@ -16,10 +16,7 @@ class VisionMemo:
     """Outputs of vision modules by the identity of their input tensors, which are held so that it stays theirs.
 
     Those are the tensors of a prompt on its own. A batch joins the pixels of several prompts anew each time, and is
-    not remembered.
-
-    Args:
-        max_bytes: Of the outputs; when full it takes no more.
+    not remembered. When the outputs have ``max_bytes`` it takes no more.
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
@@ -66,9 +63,6 @@ class VisionMemo:
 def _tensors(output: Any) -> Iterator[Tensor]:
     if isinstance(output, Tensor):
         yield output
-    elif isinstance(output, dict):
-        for value in output.values():
-            yield from _tensors(value)
-    elif isinstance(output, list | tuple):
-        for value in output:
+    elif isinstance(output, dict | list | tuple):
+        for value in output.values() if isinstance(output, dict) else output:
             yield from _tensors(value)

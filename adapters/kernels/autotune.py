@@ -7,7 +7,6 @@ implementation's, is left out. The choice is kept for the process.
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ from statistics import median
 
 import torch
 from torch import Tensor
+
+from coreheads.adapters.generation.clock import Clock
 
 Kernel = Callable[..., Tensor]
 """(query, key, value, scaling, *pattern) -> [B, Q, H, D]."""
@@ -36,13 +37,7 @@ LARGEST = {torch.float32: 1e-3, torch.bfloat16: 4e-2, torch.float16: 1e-2}
 
 @dataclass(frozen=True)
 class Choice:
-    """What measuring a shape gave.
-
-    Attributes:
-        name: The fastest candidate's.
-        seconds: Median of a call by candidate.
-        failed: Why a candidate was left out.
-    """
+    """What measuring a shape gave: the fastest candidate, median seconds a call, why some were left out."""
 
     name: str
     seconds: Mapping[str, float]
@@ -54,7 +49,7 @@ _FORCED: ContextVar[Mapping[str, str]] = ContextVar("forced kernels", default={}
 
 
 def run(kind: str, candidates: Mapping[str, Kernel], query: Tensor, key: Tensor, *rest: object) -> Tensor:
-    """The output of the chosen candidate.
+    """The output [B, Q, H, D] of the chosen candidate.
 
     Args:
         kind: Name of the pattern, for ``forced`` and ``choices``.
@@ -62,9 +57,6 @@ def run(kind: str, candidates: Mapping[str, Kernel], query: Tensor, key: Tensor,
         query: [B, H, Q, D].
         key: [B, Hkv, K, D].
         rest: What a candidate takes after them: value [B, Hkv, K, D], scaling, and the pattern's numbers.
-
-    Returns:
-        [B, Q, H, D].
 
     Raises:
         ValueError: If the forced candidate is not among them.
@@ -159,13 +151,7 @@ def relative_errors(output: Tensor, expected: Tensor) -> Tensor:
 
 
 def _timed(candidate: Kernel, query: Tensor, key: Tensor, rest: tuple[object, ...]) -> float:
-    _wait(query)
-    started = time.perf_counter()
+    clock = Clock(query.device, on=True)
+    started = clock.now()
     candidate(query, key, *rest)
-    _wait(query)
-    return time.perf_counter() - started
-
-
-def _wait(tensor: Tensor) -> None:
-    if tensor.device.type == "cuda":
-        torch.cuda.synchronize(tensor.device)
+    return clock.now() - started

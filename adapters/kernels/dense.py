@@ -1,14 +1,12 @@
 """Full causal attention, by whichever kernel is fastest on the device.
 
 Shapes: query [B, H, Q, D], key and value [B, Hkv, K, D], the Q queries are the last of the K tokens -> [B, Q, H, D].
-Candidates on a GPU: the backends of torch's scaled_dot_product_attention, torch's variable-length FlashAttention, and
-FlashAttention 2 and 3 where they are installed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -29,17 +27,7 @@ BACKENDS = {
 
 
 def full_attention(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-    """Causal attention; the mask is aligned to the last key, as chunked prefill and decoding need.
-
-    Args:
-        query: [B, H, Q, D].
-        key: [B, Hkv, K, D].
-        value: [B, Hkv, K, D].
-        scaling: Factor on the products of queries and keys.
-
-    Returns:
-        [B, Q, H, D].
-    """
+    """Causal attention; the mask is aligned to the last key, as chunked prefill and decoding need."""
     if query.shape[2] == 1:
         return attend_last(query, key, value, scaling)
     return autotune.run(
@@ -68,18 +56,13 @@ def full_kernels(device: str, square: bool) -> Mapping[str, autotune.Kernel]:
     return {"sdpa": plain, **by_backend, **by_flash}
 
 
-def _only(backend: SDPBackend | None) -> AbstractContextManager[None]:
-    """One backend of torch's attention, or torch's own choice."""
-    return nullcontext() if backend is None else sdpa_kernel(backend)
-
-
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, scaling: float, backend: SDPBackend | None = None) -> Tensor:
     grouped = key.shape[1] != query.shape[1]
     if grouped and key.shape[1] == 1:
         # one KV head for all: a view serves, where enable_gqa copies on a CPU
         key, value = (states.expand(-1, query.shape[1], -1, -1) for states in (key, value))
         grouped = False
-    with _only(backend):
+    with nullcontext() if backend is None else sdpa_kernel(backend):
         output = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped)
     return output.transpose(1, 2)
 
@@ -96,7 +79,7 @@ def _lower_right(
     if repeats > 1:
         key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
     bias = causal_lower_right(query.shape[2], key.shape[2])
-    with _only(backend):
+    with nullcontext() if backend is None else sdpa_kernel(backend):
         return scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scaling).transpose(1, 2)
 
 
@@ -117,20 +100,11 @@ def masked(
     visible: Callable[[Tensor, Tensor], Tensor],
     columns: Tensor | None = None,
 ) -> Tensor:
-    """Attention by an explicit mask for ROWS queries at a time.
+    """Attention by an explicit mask for ROWS queries at a time; a row that sees nothing is 0.
 
-    The query heads of a KV head are further rows of one product: keys and values need no copies.
-
-    Args:
-        query: [B, H, Q, D].
-        key: [B, Hkv, K, D].
-        value: [B, Hkv, K, D].
-        scaling: Factor on the products of queries and keys.
-        visible: Positions of queries [R] and of keys [C] -> bool [R, C]; nothing after a query is seen.
-        columns: Positions of the keys [K] when they are not 0..K-1; the last key is the last query's own.
-
-    Returns:
-        [B, Q, H, D]; a row that sees nothing is 0.
+    The query heads of a KV head are further rows of one product: keys and values need no copies. ``visible`` maps the
+    positions of queries [R] and of keys [C] to bool [R, C], where nothing after a query is seen; ``columns`` [K] are
+    the keys' positions when they are not 0..K-1, the last key being the last query's own.
     """
     batch, heads, count, width = query.shape
     before, repeats = key.shape[2] - count, heads // key.shape[1]

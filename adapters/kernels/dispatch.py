@@ -18,7 +18,7 @@ from coreheads.adapters.kernels.work import causal_pairs, note
 def attend(
     query: Tensor, key: Tensor, value: Tensor, scaling: float, groups: tuple[Group, ...], vision: Tensor | None
 ) -> Tensor:
-    """Attention of heads under rules.
+    """Attention of heads under rules; a row that sees nothing is 0.
 
     Args:
         query: [B, H, Q, D].
@@ -27,9 +27,6 @@ def attend(
         scaling: Factor on the products of queries and keys.
         groups: The heads 0..H-1, shared out by the rules that they are under.
         vision: Bool [K], where the vision tokens are; None where no rule asks.
-
-    Returns:
-        [B, Q, H, D]; a row that sees nothing is 0.
     """
     if len(groups) == 1:
         return attend_group(query, key, value, scaling, groups[0], vision)

@@ -18,14 +18,7 @@ from coreheads.adapters.kernels.gqa import take
 
 
 class RaggedStates:
-    """What an evicting layer holds during a forward call.
-
-    Attributes:
-        layer: The layer.
-        keys: The new tokens' [batch, KV heads, Q, head_dim], of all KV heads.
-        values: Likewise.
-        seen: Number of all tokens so far with them, padding included.
-    """
+    """An evicting layer in a forward call, with the new tokens' keys and values [batch, KV heads, Q, head_dim]."""
 
     def __init__(self, layer: EvictingLayer, keys: Tensor, values: Tensor) -> None:
         self.layer, self.keys, self.values = layer, keys, values
@@ -36,17 +29,11 @@ class RaggedStates:
 
 
 class EvictingLayer(CacheLayerMixin):  # type: ignore[misc]
-    """One layer's states.
+    """One layer's keys and values, of ``seen`` tokens with padding.
 
-    Attributes:
-        full: KV heads that keep all tokens.
-        short: The others.
-        keys: [batch, full KV heads, seen (and room to grow), head_dim].
-        values: Likewise.
-        short_keys: [batch, other KV heads, at most sink + window, head_dim]; the token at position p (0 is its
-            sample's first real one) lies in slot p, and from sink + window on in slot sink + (p - sink) % window.
-        short_values: Likewise.
-        seen: Number of all tokens so far, padding included.
+    The KV heads ``full`` keep all of them, [batch, full KV heads, seen (and room to grow), head_dim]; the others,
+    ``short``, [batch, short KV heads, at most sink + window, head_dim]: there the token at position p (0 is its
+    sample's first real one) lies in slot p, and from sink + window on in slot sink + (p - sink) % window.
     """
 
     is_compileable = False
@@ -105,8 +92,8 @@ class EvictingLayer(CacheLayerMixin):  # type: ignore[misc]
             for position, slot, count in self._targets(self.seen - new - start, self.seen - start):
                 tokens = slice(position - (self.seen - new - start), position - (self.seen - new - start) + count)
                 into = slice(slot, slot + count)
-                self.short_keys[samples, :, into] = _pick(keys[samples, :, tokens], self.short)
-                self.short_values[samples, :, into] = _pick(values[samples, :, tokens], self.short)
+                self.short_keys[samples, :, into] = take(keys[samples, :, tokens], self.short)
+                self.short_values[samples, :, into] = take(values[samples, :, tokens], self.short)
 
     def ordered(self, samples: slice, start: int, new: int) -> tuple[Tensor, Tensor]:
         """The ring's keys and values before the last ``new`` tokens, in the tokens' order: sinks, then the window."""
@@ -214,16 +201,12 @@ def _none(states: Tensor, heads: int) -> Tensor:
     return states.new_empty(states.shape[0], heads, 0, states.shape[3])
 
 
-def _pick(states: Tensor, heads: list[int]) -> Tensor:
-    return states if len(heads) == states.shape[1] else take(states, heads)
-
-
 def _append(states: Tensor, fresh: Tensor, heads: list[int], seen: int) -> Tensor:
     """Write ``fresh`` of these heads behind the first ``seen`` tokens, in a buffer that grows by a quarter."""
     needed = seen + fresh.shape[2]
     if needed > states.shape[2]:
         states = _grown(states[:, :, :seen], needed + max(64, needed // 4) if seen else needed + 64)
-    states[:, :, seen:needed] = _pick(fresh, heads)
+    states[:, :, seen:needed] = take(fresh, heads)
     return states
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -11,24 +12,14 @@ from torch import Tensor
 
 def by_kv_head(heads: Iterable[int], repeats: int) -> dict[int, list[int]]:
     """The query heads that read each KV head, both ascending."""
-    readers: dict[int, list[int]] = {}
-    for head in sorted(heads):
-        readers.setdefault(head // repeats, []).append(head)
-    return readers
+    return {kv: list(readers) for kv, readers in groupby(sorted(heads), lambda head: head // repeats)}
 
 
 def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Ascending numbers as stretches (first, after the last) without a gap: what can be sliced, and not gathered."""
-    first = last = None
-    for number in sorted(numbers):
-        if first is None or last is None:
-            first = number
-        elif number != last + 1:
-            yield first, last + 1
-            first = number
-        last = number
-    if first is not None and last is not None:
-        yield first, last + 1
+    for _, run in groupby(enumerate(sorted(numbers)), lambda pair: pair[1] - pair[0]):
+        stretch = [number for _, number in run]
+        yield stretch[0], stretch[-1] + 1
 
 
 @lru_cache(maxsize=4096)

@@ -104,7 +104,8 @@ def _slabs(states: Tensor, sink: int, tokens: slice, length: int, block: int, me
     """[B, Hkv, K, D] -> [B, count, Hkv, sink + length, D]: the sinks, and ``length`` of ``tokens`` every ``block``."""
     windows = states[:, :, tokens].unfold(2, length, block).permute(0, 2, 1, 4, 3)
     shape = (*windows.shape[:3], sink + length, states.shape[3])
-    slabs = memory[: prod(shape)].view(shape)
+    # a backward pass needs what was gathered: nothing may be written over it
+    slabs = states.new_empty(shape) if states.requires_grad else memory[: prod(shape)].view(shape)
     slabs[:, :, :, :sink] = states[:, None, :, :sink]
     slabs[:, :, :, sink:] = windows
     return slabs

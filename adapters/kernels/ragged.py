@@ -22,7 +22,7 @@ def attend_ragged(
     scaling: float,
     vision: Tensor | None,
 ) -> Tensor:
-    """Attention over what an evicting layer holds; afterwards the layer keeps the new tokens.
+    """Attention [B, Q, H, D] over what an evicting layer holds, 0 at padding; the layer then keeps the new tokens.
 
     Args:
         query: [B, H, Q, D].
@@ -31,9 +31,6 @@ def attend_ragged(
         starts: Tokens of left padding of each sample.
         scaling: Factor on the products of queries and keys.
         vision: Bool [B, tokens so far], where the vision tokens are; None where no rule asks.
-
-    Returns:
-        [B, Q, H, D]; 0 at padding.
 
     Raises:
         ValueError: If a head reads a short KV head without the cache's own sink + window rule.
@@ -86,7 +83,7 @@ def attend_ragged(
             continue
         before = layer.ordered(samples, start, rows)
         key, value = (
-            torch.cat([old, _short(new, layer)], 2) for old, new in zip(before, (new_key, new_value), strict=True)
+            torch.cat([old, take(new, layer.short)], 2) for old, new in zip(before, (new_key, new_value), strict=True)
         )
         part = take(part, narrow)
         if simple and len(inside) == 1:
@@ -98,10 +95,6 @@ def attend_ragged(
     if not (rows == 1 and simple):
         layer.store(states.keys, states.values, starts)
     return output
-
-
-def _short(states: Tensor, layer: EvictingLayer) -> Tensor:
-    return take(states, layer.short) if layer.full else states
 
 
 def _each(

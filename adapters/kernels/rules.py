@@ -17,12 +17,7 @@ Scope = Literal["text", "all"]
 
 @dataclass(frozen=True)
 class Local:
-    """A query at position i sees key j when ``j < sink`` or ``i - j < window``.
-
-    Attributes:
-        sink: How many first tokens are seen.
-        window: How many last tokens are seen, the query's own among them.
-    """
+    """A query at position i sees key j when ``j < sink`` or ``i - j < window``."""
 
     sink: int
     window: int
@@ -34,11 +29,7 @@ class Local:
 
 @dataclass(frozen=True)
 class NoVision:
-    """No vision token is seen.
-
-    Attributes:
-        scope: By the rows of text (``text``; generated tokens are text) or by all rows (``all``).
-    """
+    """No vision token is seen by the rows of text (``text``; generated tokens are text) or by all rows (``all``)."""
 
     scope: Scope
 
@@ -67,12 +58,7 @@ Rule = Local | NoVision | Nothing
 
 @dataclass(frozen=True)
 class Group:
-    """Query heads of one layer that are under the same rules.
-
-    Attributes:
-        heads: Ascending.
-        rules: No rule is full causal attention.
-    """
+    """Query heads of one layer, ascending, that are under the same rules; no rule is full causal attention."""
 
     heads: tuple[int, ...]
     rules: tuple[Rule, ...]
@@ -86,13 +72,9 @@ class Group:
 
 
 def group_heads(heads: int, laid: Iterable[Mapping[int, Rule]]) -> tuple[Group, ...]:
-    """Group the heads of a layer by the rules that they are under.
+    """Group a layer's heads by the rules that mappings lay on some of them.
 
     A head under several rules sees what all of them let it see; ``Nothing`` makes the others needless.
-
-    Args:
-        heads: How many heads the layer has.
-        laid: Mappings of heads to a rule; heads that are left out are under none.
     """
     rules: list[tuple[Rule, ...]] = [() for _ in range(heads)]
     for mapping in laid:

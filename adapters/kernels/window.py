@@ -26,19 +26,9 @@ MERGED_ROWS = 16384
 def windowed(
     query: Tensor, key: Tensor, value: Tensor, scaling: float, sink: int, window: int, output: Tensor | None = None
 ) -> Tensor:
-    """Sink + window attention.
+    """Sink + window attention [B, Q, H, D], written to ``output`` where it is given.
 
-    Args:
-        query: [B, H, Q, D].
-        key: [B, Hkv, K, D].
-        value: [B, Hkv, K, D].
-        scaling: Factor on the products of queries and keys.
-        sink: The query at position i sees the keys j <= i with j < sink,
-        window: and those with i - j < window, its own among them.
-        output: Where to write, [B, Q, H, D]; None makes a new tensor.
-
-    Returns:
-        [B, Q, H, D].
+    The query at position i sees the keys j <= i with ``j < sink`` and those with ``i - j < window``, itself too.
     """
     if query.device.type == "cpu" or query.shape[2] == 1:
         return local_attention(query, key, value, scaling, sink, window, output)

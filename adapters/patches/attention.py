@@ -1,8 +1,6 @@
 """One attention name for every patch: registered with transformers once, switched on for a language model at a time.
 
-``attached(model, hooks)`` puts a patch or a probe on the model's stack, names ``coreheads`` as the attention
-implementation of the text configuration, and hangs one Control on the text attention modules. Leaving the block takes
-all of it away. The vision tower keeps its own implementation.
+The vision tower keeps its own implementation. One Control hangs on the text attention modules.
 """
 
 from __future__ import annotations
@@ -28,14 +26,9 @@ CONTROL = "_coreheads"
 
 @contextmanager
 def attached(model: nn.Module, patch: AttentionHooks) -> Iterator[nn.Module]:
-    """Have ``patch`` act on the model's language model inside the block; nothing of it is left afterwards.
+    """Have ``patch`` act on the model's language model inside the block, innermost of those that are active.
 
-    Args:
-        model: A transformers multimodal model; the block gets it back.
-        patch: Acts innermost of those that are active.
-
-    Raises:
-        UserError: If a layer has sliding window attention.
+    UserError where a layer has sliding window attention. Nothing is left afterwards; the block gets the model.
     """
     register()
     decoder, modules = language_model(model), attention_modules(model)
@@ -114,23 +107,10 @@ def attention(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """The attention function, as transformers calls it.
+    """The attention function, as transformers calls it: the output [B, Q, H, D], and None in place of weights.
 
-    Args:
-        module: The layer's self-attention module.
-        query: [B, H, Q, D].
-        key: [B, Hkv, K, D], or what an evicting cache gave in its place.
-        value: Likewise.
-        attention_mask: What ``padding_mask`` gave.
-        scaling: Factor on the products of queries and keys; None is D ** -0.5.
-        dropout: 0; patches are for inference.
-        kwargs: Whatever else transformers passes.
-
-    Returns:
-        [B, Q, H, D], and None in place of attention weights.
-
-    Raises:
-        ValueError: If the model is in training, or the mask is not a [batch, tokens] one.
+    query [B, H, Q, D], key and value [B, Hkv, K, D] or what an evicting cache gave in their place, attention_mask what
+    ``padding_mask`` gave. ValueError where the model is in training, or the mask is not a [batch, tokens] one.
     """
     control: Control | None = getattr(module, CONTROL, None)
     if control is None:

@@ -55,7 +55,15 @@ class HeadPatch(Patch):
     heads: Heads
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "heads", as_heads(self.heads, type(self).__name__))
+        where, heads = type(self).__name__, self.heads
+        try:
+            pairs = [tuple(pair) for pair in heads]
+        except TypeError:
+            raise UserError(f"{where}: heads is {heads!r}, expected (layer, head) pairs") from None
+        for pair in pairs:
+            if len(pair) != 2 or any(isinstance(part, bool) or not isinstance(part, int) or part < 0 for part in pair):
+                raise UserError(f"{where}: head {pair!r}, expected a (layer, head) pair of whole numbers from 0")
+        object.__setattr__(self, "heads", frozenset(pairs))
 
     def check(self, model: nn.Module) -> None:
         """UserError where a head lies outside the model's language model."""
@@ -79,15 +87,3 @@ class HeadPatch(Patch):
         """{"patch": its name, "heads": sorted pairs}, and every other field by its name."""
         about = {field.name: getattr(self, field.name) for field in fields(self)}
         return {"patch": self.name, **about, "heads": [list(head) for head in sorted(self.heads)]}
-
-
-def as_heads(heads: Any, where: str) -> Heads:
-    """(layer, head) pairs of any iterable as a frozen set; UserError for anything else."""
-    try:
-        pairs = [tuple(pair) for pair in heads]
-    except TypeError:
-        raise UserError(f"{where}: heads is {heads!r}, expected (layer, head) pairs") from None
-    for pair in pairs:
-        if len(pair) != 2 or any(isinstance(part, bool) or not isinstance(part, int) or part < 0 for part in pair):
-            raise UserError(f"{where}: head {pair!r}, expected a (layer, head) pair of whole numbers from 0")
-    return frozenset((layer, head) for layer, head in pairs)

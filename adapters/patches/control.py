@@ -14,12 +14,12 @@ from coreheads.adapters.patches.hooks import AttentionHooks, Step
 
 
 class Control:
-    """The patches that are active on one language model, and what they share in a forward call.
+    """The patches that are active on one language model, outermost first, and what they share in a forward call.
 
     Attributes:
         implementation: The model's own attention, which comes back when the last patch leaves.
-        patches: Outermost first.
-        vision: Bool [batch, tokens so far] with padding, where the vision tokens are; None if no patch needs to know.
+        vision: Bool [batch, tokens so far] with padding, where the vision tokens are; None outside of a call, if no
+            patch needs to know, and where it is not known.
     """
 
     def __init__(self, implementation: str) -> None:
@@ -64,18 +64,10 @@ class Control:
         mask: Tensor | None,
         scaling: float,
     ) -> Tensor:
-        """A layer's attention under all patches.
+        """A layer's attention [B, Q, H, D] under all patches.
 
-        Args:
-            layer: Number of the layer.
-            query: [B, H, Q, D].
-            key: [B, Hkv, K, D], or what an evicting cache gave in its place.
-            value: Likewise.
-            mask: Bool [B, tokens so far], False on left padding; None where there is none.
-            scaling: Factor on the products of queries and keys.
-
-        Returns:
-            [B, Q, H, D].
+        query [B, H, Q, D], key and value [B, Hkv, K, D] or what an evicting cache gave in their place, mask bool
+        [B, tokens so far], False on left padding.
         """
         batch, heads, rows, _ = query.shape
         groups, starts = self.groups(layer, heads), self.starts(mask, batch)

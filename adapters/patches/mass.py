@@ -23,17 +23,10 @@ ROWS = 32
 
 
 class RowProbe(AttentionHooks):
-    """Adds up the attention of some tokens on sets of tokens, while forward calls run.
+    """Adds up the attention of the tokens ``rows`` [R] on sets of tokens, ``columns``, while forward calls run.
 
-    Positions count the real tokens of one sample of the batch. Under other patches it measures what their heads do
-    with what they may see. A prompt may come in several forward calls with a cache.
-
-    Args:
-        layers: Numbers of the layers that are measured.
-        shape: Of a layer's sums.
-        rows: Positions [R] of the tokens whose attention is measured.
-        columns: Sets of positions on which it is measured, each ascending.
-        sample: Number of the sample in its batch.
+    Positions count the real tokens of one sample of the batch; each set is ascending. Under other patches it measures
+    what their heads do with what they may see. A prompt may come in several forward calls with a cache.
     """
 
     name: ClassVar[str]
@@ -102,25 +95,14 @@ class AttentionMass(RowProbe):
             sums[index, heads[0] : heads[-1] + 1] += weights[:, :, tokens].sum((1, 2), dtype=torch.float64)
 
     def result(self) -> Tensor:
-        """Float32 [len(columns), layers, heads].
-
-        Raises:
-            ValueError: If the forward calls did not cover every row once.
-        """
+        """Float32 [len(columns), layers, heads]; ValueError as of ``sums``."""
         return (torch.stack(self.sums(), 1) / len(self.rows)).float()
 
 
 def probabilities(query: Tensor, key: Tensor, seen: Tensor, scaling: float) -> Tensor:
-    """Softmax of some rows, in at least float32.
+    """Softmax [heads, R, K] in at least float32, of the rows of query heads that read one KV head.
 
-    Args:
-        query: [heads, R, head_dim], of query heads that read one KV head.
-        key: [K, head_dim].
-        seen: Bool [heads, R, K].
-        scaling: Factor on the products of queries and keys.
-
-    Returns:
-        [heads, R, K]; a row that sees nothing is 0.
+    query [heads, R, head_dim], key [K, head_dim], seen bool [heads, R, K]; a row that sees nothing is 0.
     """
     exact = torch.promote_types(query.dtype, torch.float32)
     scores = (query.to(exact) @ key.to(exact).T) * scaling
@@ -129,14 +111,7 @@ def probabilities(query: Tensor, key: Tensor, seen: Tensor, scaling: float) -> T
 
 @contextmanager
 def collect_mass(model: nn.Module, rows: Tensor, columns: Sequence[Tensor], sample: int = 0) -> Iterator[AttentionMass]:
-    """Measure the forward calls made inside the block; read ``.result()`` after it. Collectors nest.
-
-    Args:
-        model: A transformers multimodal model.
-        rows: Positions [R] of the tokens whose attention is measured.
-        columns: Sets of positions, each ascending, measured together.
-        sample: Number of the sample in its batch; positions count its real tokens, from 0.
-    """
+    """Measure the forward calls made inside the block; read ``.result()`` after it. They nest; see ``RowProbe``."""
     mass = AttentionMass(head_shape(model)[:2], rows, columns, sample)
     with attached(model, mass):
         yield mass

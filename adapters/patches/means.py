@@ -29,11 +29,7 @@ class HeadMeans(AttentionHooks):
         return output
 
     def result(self) -> Tensor:
-        """Float32 [layers, heads, head_dim].
-
-        Raises:
-            ValueError: If no forward call was made inside the block.
-        """
+        """Float32 [layers, heads, head_dim]; ValueError where no forward call was made inside the block."""
         sums = [layer for layer in self._sums if layer is not None]
         if len(sums) != len(self._sums) or not self._tokens:
             raise ValueError("head means: no forward call was made inside the block")

@@ -36,12 +36,7 @@ def patch_kinds() -> tuple[str, ...]:
 
 
 def make_patch(kind: str, heads: Iterable[Head] = (), **params: Any) -> Patch:
-    """The patch called ``kind``.
-
-    Args:
-        kind: One of ``patch_kinds()``.
-        heads: (layer, head) pairs; of no meaning to ``none``.
-        params: The fields of the patch's class.
+    """The patch called ``kind`` with these heads and fields of its class, which ``none`` has not.
 
     Raises:
         UserError: If the kind or a parameter is not known, or a value cannot be used.

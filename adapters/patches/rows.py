@@ -1,8 +1,4 @@
-"""Where single heads look: attention on every token of a set, for chosen heads only.
-
-``mass`` sums over sets of tokens for all heads; here each token keeps its own number, so only the heads asked for are
-computed.
-"""
+"""Where single heads look: attention on every token of a set (``mass`` sums over them), for chosen heads only."""
 
 from __future__ import annotations
 
@@ -37,25 +33,14 @@ class AttentionRows(RowProbe):
         sums[heads, : len(columns[0])] += weights[:, :, columns[0]].sum(1, dtype=torch.float64)
 
     def result(self) -> Tensor:
-        """Float32 [heads, V].
-
-        Raises:
-            ValueError: If the forward calls did not cover every row once.
-        """
+        """Float32 [heads, V]; ValueError as of ``sums``."""
         sums = dict(zip(self._by_layer, self.sums(), strict=True))
         return (torch.stack([sums[layer][head] for layer, head in self._heads]) / max(1, len(self.rows))).float()
 
 
 @contextmanager
 def collect_rows(model: nn.Module, heads: Sequence[Head], rows: Tensor, columns: Tensor) -> Iterator[AttentionRows]:
-    """Measure the forward calls made inside the block; read ``.result()`` after it.
-
-    Args:
-        model: A transformers multimodal model.
-        heads: (layer, head) pairs, in the order of the result.
-        rows: Positions [R] of the tokens whose attention is measured.
-        columns: Positions [V], ascending, on which it is measured.
-    """
+    """Measure the heads, in the result's order, inside the block: attention of rows [R] on ascending columns [V]."""
     collected = AttentionRows(heads, rows, columns)
     with attached(model, collected):
         yield collected

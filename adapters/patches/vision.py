@@ -4,37 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from coreheads.adapters.generation.structure import cache_of, language_model
+from coreheads.adapters.patches.control import Control
 
 REMEMBERED = "_coreheads_vision"
 """Kept on the cache, not on the model: it lives, is copied and is dropped with the keys that it describes."""
 
 
-class SeesVision(Protocol):
-    """What holds the mask while a forward call runs.
-
-    Attributes:
-        vision: Bool [batch, tokens so far] with padding; None outside of a call, and where the tokens are not known.
-    """
-
-    vision: Tensor | None
-
-
 @contextmanager
-def track_vision(model: nn.Module, holder: SeesVision) -> Iterator[None]:
+def track_vision(model: nn.Module, holder: Control) -> Iterator[None]:
     """Read ``holder.vision`` off every call's input_ids: placeholders of images and videos are vision tokens.
 
-    Args:
-        model: A transformers multimodal model.
-        holder: Gets the mask for the time of each forward call.
-
-    Raises:
-        TypeError: If the model's configuration names no image or video token.
+    TypeError where the model's configuration names no image or video token.
     """
     inner: nn.Module = getattr(model, "model", model)
     config: Any = inner.config

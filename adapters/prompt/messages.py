@@ -22,14 +22,9 @@ Kind = Literal["image", "video"]
 
 @dataclass(frozen=True)
 class Source:
-    """One image or video part of the messages, not opened yet.
+    """One image or video part of the messages, not opened yet, with its place in the messages, for errors.
 
-    Attributes:
-        kind: Image or video.
-        value: What it is opened from.
-        where: Its place in the messages, for errors.
-        start: Second of the source video to show first; None is its beginning.
-        end: Second of the source video to stop before; None is its end.
+    Of a video the seconds from ``start`` (None is its beginning) up to ``end`` (None is its end) are shown.
     """
 
     kind: Kind
@@ -52,17 +47,7 @@ class Source:
 
 
 def parse(messages: Messages) -> tuple[Chat, list[Source]]:
-    """Check the messages, and take their media out.
-
-    Args:
-        messages: Mappings with a role and a content, which is a text or a list of parts.
-
-    Returns:
-        The messages as a chat template takes them (lists of parts, media without their content), and their media.
-
-    Raises:
-        UserError: With the place of anything that is not a message, a part or a medium.
-    """
+    """The messages for a chat template, and their media; UserError says where something else than those stands."""
     if not messages or isinstance(messages, (str, Mapping)):
         raise UserError(f"messages: {messages!r}, expected a list of messages, each with a role and a content")
     chat: Chat = []
@@ -77,9 +62,7 @@ def parse(messages: Messages) -> tuple[Chat, list[Source]]:
             content = [{"type": "text", "text": content}]  # some templates drop a content that is a plain text
         if not isinstance(content, Sequence):
             raise UserError(f"{where}.content: {content!r}, expected a text or a list of parts")
-        parts = []
-        for index, part in enumerate(content):
-            parts.append(_part(part, f"{where}.content[{index}]", sources))
+        parts = [_part(part, f"{where}.content[{index}]", sources) for index, part in enumerate(content)]
         chat.append({"role": message["role"], "content": parts})
     return chat, sources
 
@@ -87,14 +70,15 @@ def parse(messages: Messages) -> tuple[Chat, list[Source]]:
 def _part(part: Any, where: str, sources: list[Source]) -> dict[str, str]:
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind == "text":
-        if not isinstance(part.get("text"), str) or not _encodable(part["text"]):
-            raise UserError(f"{where}.text: {part.get('text')!r}, expected a text")
-        return {"type": "text", "text": part["text"]}
+        text = part.get("text")
+        # half of a surrogate pair is no character
+        if not isinstance(text, str) or text != text.encode(errors="ignore").decode():
+            raise UserError(f"{where}.text: {text!r}, expected a text")
+        return {"type": "text", "text": text}
     if kind == "image":
         if part.get("start") is not None or part.get("end") is not None:
             raise UserError(f"{where}: has start or end, but is an image, expected them of a video only")
-        value = _value(part, kind, where, Image.Image)
-        sources.append(Source("image", value, where))
+        sources.append(Source("image", _value(part, kind, where, Image.Image), where))
         return {"type": "image"}
     if kind == "video":
         value = _value(part, kind, where, Video)
@@ -133,12 +117,3 @@ def _seconds(part: Mapping[str, Any], name: str, where: str) -> float | None:
     if not is_number(value):
         raise UserError(f"{where}.{name}: {value!r}, expected seconds")
     return float(value)
-
-
-def _encodable(text: str) -> bool:
-    """Whether it is whole characters: half of a surrogate pair is none."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

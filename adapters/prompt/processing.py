@@ -22,13 +22,7 @@ from coreheads.media.video import Sampled
 
 @dataclass(frozen=True)
 class LoadedMedium:
-    """A medium with its pixels.
-
-    Attributes:
-        source: Where it came from.
-        picture: Of an image.
-        video: The sampled frames of a video.
-    """
+    """A medium with its pixels: the picture of an image, or the sampled frames of a video."""
 
     source: Source
     picture: Image.Image | None = None
@@ -50,19 +44,9 @@ class LoadedMedium:
 def processed(
     processor: Any, loaded: Sequence[LoadedMedium], together: bool = False
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Model inputs of the media, and what stands in the prompt for each of them.
+    """Model inputs of one prompt's media by name, and the text that stands in the prompt for each of them.
 
-    Args:
-        processor: The family's.
-        loaded: The media of one prompt.
-        together: Whether the pictures are one prompt's list, which matters to a processor that treats several unlike
-            one.
-
-    Returns:
-        The inputs by name, and a text for each medium in their order.
-
-    Raises:
-        Exception: Whatever the processor does where it refuses a medium.
+    ``together``: whether the pictures are one list, which matters to a processor that treats several unlike one.
     """
     pictures = [item.picture for item in loaded if item.picture is not None]
     videos = [item.video for item in loaded if item.video is not None]
@@ -90,21 +74,20 @@ def video_inputs(processor: Any, videos: Sequence[Sampled]) -> dict[str, Any]:
     return dict(
         processor.video_processor(
             [torch.from_numpy(video.frames).permute(0, 3, 1, 2) for video in videos],
-            video_metadata=[_metadata(video) for video in videos],
+            video_metadata=[
+                VideoMetadata(
+                    total_num_frames=video.total,
+                    fps=video.fps,
+                    duration=video.total / video.fps,
+                    height=video.frames.shape[1],
+                    width=video.frames.shape[2],
+                    frames_indices=list(video.indices),
+                )
+                for video in videos
+            ],
             do_sample_frames=False,
             input_data_format="channels_first",
             return_metadata=True,
             return_tensors="pt",
         )
-    )
-
-
-def _metadata(video: Sampled) -> VideoMetadata:
-    return VideoMetadata(
-        total_num_frames=video.total,
-        fps=video.fps,
-        duration=video.total / video.fps,
-        height=video.frames.shape[1],
-        width=video.frames.shape[2],
-        frames_indices=list(video.indices),
     )

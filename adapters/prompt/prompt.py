@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,14 +51,7 @@ class Medium:
 
 @dataclass(frozen=True)
 class EncodedMedium:
-    """What a family's processor made of one medium.
-
-    Attributes:
-        source: Where it came from.
-        medium: What the prompt says of it.
-        expansion: The text that stands for it in the prompt.
-        view: What its tokens see.
-    """
+    """What a family's processor made of one medium: the text that stands for it, ``expansion``, and what tokens see."""
 
     source: Source
     medium: Medium
@@ -183,5 +175,4 @@ def _within(time: float, region: Region) -> bool:
 
 
 def _distance(time: float, region: Region) -> float:
-    edges: list[Any] = [edge for edge in (region.start, region.end) if edge is not None]
-    return min((abs(time - edge) for edge in edges), default=0.0)
+    return min((abs(time - edge) for edge in (region.start, region.end) if edge is not None), default=0.0)

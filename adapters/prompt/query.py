@@ -25,27 +25,20 @@ letter says nothing about the word's end."""
 
 
 def query_span(query: str, chat: Chat, rendered: str, render: Render) -> Span:
-    """Character span of the query in the rendered text.
+    """Where the query begins and ends in ``rendered``, the text that ``render`` makes of the chat.
 
-    Args:
-        query: What is looked for; blanks at its ends do not count.
-        chat: The messages.
-        rendered: ``render(chat)``.
-        render: Makes the prompt's text of messages.
-
-    Returns:
-        Its first character and the one after its last.
-
-    Raises:
-        UserError: If the query is blank, or no text of a user's message has it.
+    UserError where the query is blank, or no text of a user's message has it.
     """
     if not isinstance(query, str):
         raise UserError(f"query: {query!r}, expected a part of the prompt's text")
     query = query.strip()
     if not query:
         raise UserError("query: is blank, expected a part of the prompt's text")
-    for message, part in _user_texts(chat):
+    parts = [(number, index) for number, turn in enumerate(chat) for index in range(len(turn["content"]))]
+    for message, part in reversed(parts):
         content = chat[message]["content"]
+        if chat[message]["role"] != "user" or content[part]["type"] != "text":
+            continue
         text = content[part]["text"]
         if (inside := _last_occurrence(query, text)) is None:
             continue
@@ -62,18 +55,6 @@ def query_span(query: str, chat: Chat, rendered: str, render: Render) -> Span:
             raise UserError(f"query: {query!r} stands in a text that the chat template rewrites")
         return start, start + len(query)
     raise UserError(f"query: {query!r} does not stand in any text of a user's message")
-
-
-def _user_texts(chat: Chat) -> list[tuple[int, int]]:
-    """(message, part) of the user's texts, last first."""
-    texts = [
-        (number, index)
-        for number, message in enumerate(chat)
-        if message["role"] == "user"
-        for index, part in enumerate(message["content"])
-        if part["type"] == "text"
-    ]
-    return texts[::-1]
 
 
 def _last_occurrence(query: str, text: str) -> int | None:

@@ -54,17 +54,7 @@ def resized(source: int, target: int, resample: int) -> Spans:
     """Source pixels of each of ``target`` pixels that an antialiased resizing makes of ``source`` pixels.
 
     Output i is centred at (i + 0.5) * source / target; when shrinking, the filter is stretched by that factor.
-
-    Args:
-        source: Pixels before resizing.
-        target: Pixels after it.
-        resample: Pillow's number of the filter (1 Lanczos, 2 bilinear, 3 bicubic).
-
-    Returns:
-        Int [target, k, 2]; shared, so do not write into it.
-
-    Raises:
-        UserError: For another filter.
+    ``resample`` is Pillow's number of the filter. The result [target, k, 2] is shared: do not write into it.
     """
     if source == target:
         pixels = np.arange(source)
@@ -111,15 +101,9 @@ def _joined(spans: Spans) -> Spans:
 
 
 def cells(pixels: Spans, start: NDArray[np.int64], length: int) -> Spans:
-    """What patches see that are made of neighbouring pixels.
+    """What patches see, [m, k', 2], of ``length`` pixels from ``start`` [m] on; ``pixels`` [n, k, 2] is what each sees.
 
-    Args:
-        pixels: What each pixel sees, int [n, k, 2]; those before the first or after the last are padding, see nothing.
-        start: First pixel of each patch, int [m].
-        length: Pixels of a patch.
-
-    Returns:
-        Int [m, k', 2].
+    Those before the first or after the last are padding, and see nothing.
     """
     inside = start[:, None] + np.arange(length)
     real = (inside >= 0) & (inside < len(pixels))
@@ -128,17 +112,9 @@ def cells(pixels: Spans, start: NDArray[np.int64], length: int) -> Spans:
 
 
 def side_by_side(source: int, target: int, cell: int, resample: int, count: int | None = None) -> Spans:
-    """What patches of ``cell`` pixels see, one beside the other from the first of ``target`` pixels on.
+    """What ``count`` patches see, [count, k, 2]: each has ``cell`` of the ``target`` pixels, one beside the other.
 
-    Args:
-        source: Pixels before resizing.
-        target: Pixels after it.
-        cell: Pixels of a patch.
-        resample: Pillow's number of the filter.
-        count: Number of patches; None is as many as fit.
-
-    Returns:
-        Int [count, k, 2].
+    Those are resized from ``source`` pixels. None is as many patches as fit.
     """
     number = target // cell if count is None else count
     return cells(resized(source, target, int(resample)), np.arange(number) * cell, cell)

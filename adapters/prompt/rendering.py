@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,13 +21,7 @@ def render(processor: Any, chat: Chat) -> str:
 
 def placeholders(text: str, words: Mapping[str, Kind]) -> list[tuple[Span, Kind]]:
     """Spans of the placeholders in the rendered text, in order, and what each stands for."""
-    spans: list[tuple[Span, Kind]] = []
-    for word, kind in words.items():
-        start = text.find(word)
-        while start >= 0:
-            spans.append(((start, start + len(word)), kind))
-            start = text.find(word, start + len(word))
-    return sorted(spans)
+    return [(match.span(), words[match.group()]) for match in re.finditer("|".join(map(re.escape, words)), text)]
 
 
 def order(kinds: Sequence[Kind], sources: Sequence[Source]) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -43,20 +44,14 @@ class View:
 
 
 @dataclass(frozen=True)
-class TokenMap:
-    """What each of the V vision tokens of a prompt sees, in the order of ``Prompt.vision_tokens``.
+class TokenMap(View):
+    """What the V vision tokens of a prompt see, in the order of ``Prompt.vision_tokens``, of which medium.
 
     Attributes:
-        media: LongTensor [V], index into ``Prompt.media``.
-        patch: LongTensor [V], index into that medium's ``frames`` (0 for images).
-        token: LongTensor [R], for each of R boxes the token (index into V) that sees it.
-        box: Float64 [R, 4], x0 y0 x1 y1 normalised to the medium's picture.
+        media: LongTensor [V], index into ``Prompt.media``; ``patch`` is an index into that medium's ``frames``.
     """
 
     media: Tensor
-    patch: Tensor
-    token: Tensor
-    box: Tensor
 
     @classmethod
     def join(cls, views: Sequence[View], media: Sequence[int]) -> TokenMap:
@@ -64,18 +59,16 @@ class TokenMap:
         whole = joined(views)
         counts = torch.tensor([view.tokens for view in views], dtype=torch.long)
         index = torch.repeat_interleave(torch.tensor(media, dtype=torch.long), counts)
-        return cls(index, whole.patch, whole.token, whole.box)
+        return cls(whole.patch, whole.token, whole.box, index)
 
 
 def joined(views: Sequence[View]) -> View:
     """The tokens of all views, one view after the other."""
     if not views:
         return nothing()
-    tokens, token = 0, []
-    for view in views:
-        token.append(view.token + tokens)
-        tokens += view.tokens
-    return View(torch.cat([view.patch for view in views]), torch.cat(token), torch.cat([view.box for view in views]))
+    starts = accumulate((view.tokens for view in views[:-1]), initial=0)
+    token = torch.cat([view.token + start for view, start in zip(views, starts, strict=True)])
+    return View(torch.cat([view.patch for view in views]), token, torch.cat([view.box for view in views]))
 
 
 def nothing(tokens: int = 0) -> View:
@@ -86,12 +79,8 @@ def nothing(tokens: int = 0) -> View:
 def grid(rows: NDArray[np.int64], columns: NDArray[np.int64], height: int, width: int, separated: bool = False) -> View:
     """Tokens of a grid, row by row, of which each sees its row's pixels in its column's pixels.
 
-    Args:
-        rows: The runs of source pixels that each row sees, int [n, k, 2].
-        columns: Likewise of each column.
-        height: Of the source picture, in pixels.
-        width: Likewise.
-        separated: Whether a token without pixels stands after every row.
+    Runs of source pixels, int [n, k, 2], that the rows and the columns see; the source picture's height and width in
+    pixels; ``separated``: whether a token without pixels stands after every row.
     """
     shape = (*rows.shape[:2], *columns.shape[:2])
     across = len(columns) + separated

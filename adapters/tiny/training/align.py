@@ -8,7 +8,6 @@ Attention takes no part in it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -57,16 +56,8 @@ def cell_labels(scene: Scene) -> dict[str, NDArray[np.int64]]:
     }
 
 
-@dataclass
-class Alignment:
-    """Loss and accuracies of one batch."""
-
-    loss: Tensor
-    accuracy: dict[str, float]
-
-
-def alignment(model: Qwen3VLForConditionalGeneration, normed: Tensor, batch: Batch) -> Alignment:
-    """``normed``: the state entering the look-up layer after the final norm, [B, L, hidden]."""
+def alignment(model: Qwen3VLForConditionalGeneration, normed: Tensor, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+    """Loss and accuracies; ``normed``: the state entering the look-up layer after the final norm, [B, L, hidden]."""
     table = model.get_input_embeddings().weight
     vision = normed[batch.is_vision]
     labels = [cell_labels(scene) for scene in batch.scenes]
@@ -82,7 +73,7 @@ def alignment(model: Qwen3VLForConditionalGeneration, normed: Tensor, batch: Bat
     words = batch.input_ids[batch.is_text]
     logits = F.linear(normed[batch.is_text], table).float()
     accuracy["word"] = (logits.argmax(-1) == words).float().mean().item()
-    return Alignment(loss + F.cross_entropy(logits, words), accuracy)
+    return loss + F.cross_entropy(logits, words), accuracy
 
 
 class EntryState:
@@ -92,23 +83,18 @@ class EntryState:
         decoder: Any = language_model(model)
         self._norm = decoder.norm
         self._input_norm = decoder.layers[LOOKUP_LAYER].input_layernorm
-        self._state: Tensor | None = None
+        self._state: Tensor
         decoder.layers[LOOKUP_LAYER].register_forward_pre_hook(self._keep, with_kwargs=True)
 
     def _keep(self, _: torch.nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
         self._state = args[0] if args else kwargs["hidden_states"]
 
-    def raw(self) -> Tensor:
-        if self._state is None:
-            raise RuntimeError("no forward pass has run yet")
-        return self._state
-
     def normed(self) -> Tensor:
         """After the final norm, as the word table reads it."""
-        state: Tensor = self._norm(self.raw())
+        state: Tensor = self._norm(self._state)
         return state
 
     def input(self) -> Tensor:
         """After the look-up layer's own norm, as its projections read it."""
-        state: Tensor = self._input_norm(self.raw())
+        state: Tensor = self._input_norm(self._state)
         return state

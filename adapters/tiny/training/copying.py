@@ -114,8 +114,7 @@ def _span(
 
 def _frame(rows: int, columns: int, generator: torch.Generator) -> Tensor:
     """Orthonormal rows, in as many independent sets as it takes."""
-    sets: list[Tensor] = []
-    while sum(map(len, sets)) < rows:
-        sets.append(torch.linalg.qr(torch.randn(columns, columns, generator=generator)).Q)
+    count = -(-rows // columns)
+    sets = [torch.linalg.qr(torch.randn(columns, columns, generator=generator)).Q for _ in range(count)]
     frame: Tensor = torch.cat(sets)[:rows]
     return frame

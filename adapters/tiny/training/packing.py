@@ -169,8 +169,8 @@ def make_batch(rng: np.random.Generator, layout: Layout, bare: float = 0.0) -> B
 
 def _segments(
     rng: np.random.Generator, scene: Scene, layout: Layout, bare: bool, start: int
-) -> list[tuple[list[int], int, Asked]]:
-    """(input ids, tokens before the answer, question) of each segment."""
+) -> list[tuple[list[int], Asked]]:
+    """(input ids, question) of each segment."""
     ids = word_ids()
     segments = []
     for _ in range(layout.questions):
@@ -189,7 +189,7 @@ def _segments(
         say = [ids[word] for word in answer] + [ids[END]]
         first = start + len(ask) - 1
         asked = Asked(task, thing, tuple(range(first, first + len(say))), tuple(say))
-        segments.append((ask + say[:-1], len(ask), asked))
+        segments.append((ask + say[:-1], asked))
         start += len(ask) + len(say) - 1
     return segments
 
@@ -199,11 +199,11 @@ def _assemble(
     positions: NDArray[np.int64],
     after: int,
     scenes: Sequence[Scene],
-    rows: Sequence[Sequence[tuple[list[int], int, Asked]]],
+    rows: Sequence[Sequence[tuple[list[int], Asked]]],
     pictures: NDArray[np.uint8],
 ) -> Batch:
     count, before = len(rows), len(ids)
-    tail = max(sum(len(segment) for segment, _, _ in row) for row in rows)
+    tail = max(sum(len(segment) for segment, _ in row) for row in rows)
     length = before + tail
     input_ids = np.full((count, length), word_ids()["<|endoftext|>"], np.int64)
     position_ids = np.zeros((3, count, length), np.int64)
@@ -214,7 +214,7 @@ def _assemble(
     segment_of[:, :before] = 0
     for row, segments in enumerate(rows):
         at = before
-        for number, (tokens, _, asked) in enumerate(segments, 1):
+        for number, (tokens, asked) in enumerate(segments, 1):
             end = at + len(tokens)
             input_ids[row, at:end] = tokens
             position_ids[:, row, at:end] = after + np.arange(len(tokens))
@@ -239,5 +239,5 @@ def _assemble(
         pixels=patchify(pictures),
         grid=grid,
         scenes=tuple(scenes),
-        asked=tuple(tuple(asked for _, _, asked in row) for row in rows),
+        asked=tuple(tuple(asked for _, asked in row) for row in rows),
     )

@@ -61,13 +61,10 @@ class HeadDropout:
 
 def optimisers(model: Qwen3VLForConditionalGeneration) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside the network, Adam for tables, norms, biases and the patch embedding."""
-    matrices: list[torch.nn.Parameter] = []
-    others: list[torch.nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        inside = parameter.ndim == 2 and "embed" not in name
-        (matrices if inside else others).append(parameter)
+    inside = {name: p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name}
+    others = [p for name, p in model.named_parameters() if name not in inside]
     return [
-        torch.optim.Muon(matrices, lr=0.01, weight_decay=0.01, momentum=0.95),
+        torch.optim.Muon(list(inside.values()), lr=0.01, weight_decay=0.01, momentum=0.95),
         torch.optim.AdamW(others, lr=3e-3, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
@@ -151,7 +148,9 @@ class Trainer:
             for key, value in {**accuracy, "loss": loss.item()}.items():
                 report.setdefault(f"{label} {key}", []).append(value)
         if self.workers > 1:
-            self.share_gradients()
+            for parameter in self.model.parameters():
+                if parameter.grad is not None:
+                    dist.all_reduce(parameter.grad)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimiser in self.chain:
             optimiser.step()
@@ -163,19 +162,13 @@ class Trainer:
             layers = decoder.layers
             decoder.layers = layers[:LOOKUP_LAYER]  # type: ignore[index]
             try:
-                aligned = alignment(self.model, decoder_states(self.model, batch), batch)
+                return alignment(self.model, decoder_states(self.model, batch), batch)
             finally:
                 decoder.layers = layers
-            return aligned.loss, aligned.accuracy
         states = decoder_states(self.model, batch)
         loss, accuracy = answer_loss(self.model, states, batch)
-        aligned = alignment(self.model, self.entry.normed(), batch)
-        return loss + stage.align * aligned.loss, {**accuracy, "aligned": min(aligned.accuracy.values())}
-
-    def share_gradients(self) -> None:
-        for parameter in self.model.parameters():
-            if parameter.grad is not None:
-                dist.all_reduce(parameter.grad)
+        aligned, named = alignment(self.model, self.entry.normed(), batch)
+        return loss + stage.align * aligned, {**accuracy, "aligned": min(named.values())}
 
     def log(self, stage: Stage, total: int, report: dict[str, float]) -> None:
         record = {"step": total, "stage": stage.name, "seconds": round(self.seconds, 1), "worker": self.rank}

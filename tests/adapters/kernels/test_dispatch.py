@@ -39,6 +39,16 @@ def test_local_attention_gathers_long_prompts_piece_by_piece(monkeypatch: pytest
     torch.testing.assert_close(local_attention(query, key, value, 0.3, 4, 16), whole, atol=1e-12, rtol=0)
 
 
+def test_local_attention_piece_by_piece_has_the_gradients_of_the_masked_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coreheads.adapters.kernels.local.SLAB_ELEMENTS", {"cpu": 1})
+    inputs = [part.requires_grad_() for part in states(1, 2, 2, 700, 700)]
+    expected = dense(*inputs, window_mask(700, 700, 4, 16).expand(1, 4, -1, -1), 0.3)
+    weights = torch.randn(expected.shape, dtype=expected.dtype)
+    wanted = torch.autograd.grad((expected * weights).sum(), inputs)
+    gradients = torch.autograd.grad((local_attention(*inputs, 0.3, 4, 16) * weights).sum(), inputs)
+    torch.testing.assert_close(gradients, wanted, atol=1e-10, rtol=0)
+
+
 @quick
 @given(shapes, st.integers(1, 300), st.integers(0, 150))
 def test_full_attention_is_causal_from_the_last_key(shape: tuple[int, int, int], rows: int, before: int) -> None:
