@@ -16,12 +16,12 @@ _LAZY = {
     "Hybrid": "coreheads.adapters.patches.hybrid",
     "Region": "coreheads.regions",
     "UserError": "coreheads.errors",
-    "load_adapter": "coreheads.adapters.checkpoints.registry",
+    "load_adapter": "coreheads.adapters.checkpoints.adapter",
     "retrieval_attention_mass": "coreheads.retrieval.ram",
 }
 
 if TYPE_CHECKING:
-    from coreheads.adapters.checkpoints.registry import load_adapter as load_adapter
+    from coreheads.adapters.checkpoints.adapter import load_adapter as load_adapter
     from coreheads.adapters.patches.ablate import Ablate as Ablate
     from coreheads.adapters.patches.hybrid import Hybrid as Hybrid
     from coreheads.errors import UserError as UserError

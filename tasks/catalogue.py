@@ -39,7 +39,7 @@ def _mlvu(part: str, options: int, hub: str) -> Task:
         name=f"coreheads_mlvu_{part}",
         kind="mcq",
         benchmark=f"mlvu_{part}",
-        module=f"coreheads.tasks.mlvu.{'task' if part == 'dev' else 'test_task'}",
+        module=f"coreheads.tasks.mlvu.{'task' if part == 'dev' else 'testset'}",
         metrics=("accuracy", "unparsed"),
         summary=f"multiple choice about a long video, {options} options",
         splits={"test": Split(part)},

@@ -10,7 +10,7 @@ from typing import Any
 
 from coreheads.adapters.checkpoints import hub, published
 from coreheads.adapters.checkpoints.embedded import EMBEDDED
-from coreheads.adapters.checkpoints.registry import FAMILIES
+from coreheads.adapters.families.registry import FAMILIES
 
 _SHAPE = {"layers": "num_hidden_layers", "heads": "num_attention_heads", "kv_heads": "num_key_value_heads"}
 

@@ -9,8 +9,8 @@ import torch
 
 from coreheads.adapters.checkpoints import hub
 from coreheads.adapters.checkpoints.embedded import EMBEDDED
-from coreheads.adapters.checks import one_of
 from coreheads.adapters.generation.memory import is_out_of_memory
+from coreheads.adapters.value_checks import one_of
 from coreheads.errors import OutOfMemory, UserError, one_line
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")

@@ -14,13 +14,13 @@ from typing import Any
 from torch import Tensor
 from transformers.video_utils import VideoMetadata
 
-from coreheads.adapters.checks import is_number
 from coreheads.adapters.families.base import Adapter, EncodedMedia
 from coreheads.adapters.families.settings import whole_number
 from coreheads.adapters.prompt.processing import LoadedMedium, processed
 from coreheads.adapters.prompt.prompt import EncodedMedium, Prompt
 from coreheads.adapters.prompt.receptive import side_by_side
 from coreheads.adapters.prompt.token_map import grid
+from coreheads.adapters.value_checks import is_number
 from coreheads.errors import UserError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from coreheads.adapters import checks
+from coreheads.adapters import value_checks
 
 FRAMES = 32
 """Frames of a video where neither the settings nor the checkpoint's video processor say a number."""
@@ -12,7 +12,7 @@ FRAMES = 32
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:
     """The value, where it is a whole number of at least ``least``."""
-    return checks.whole_number(f"setting {name}:", value, least)
+    return value_checks.whole_number(f"setting {name}:", value, least)
 
 
 def number_of_frames(processor: Any, chosen: int | None) -> int:

@@ -14,9 +14,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from coreheads.adapters.checks import whole_number
 from coreheads.adapters.generation.cache import PreallocatedCache
 from coreheads.adapters.generation.structure import CACHE_NAMES, cache_argument, cache_of, head_shape, language_model
+from coreheads.adapters.value_checks import whole_number
 
 Keep = Literal["last", "all"]
 

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from coreheads.adapters.checks import whole_number
 from coreheads.adapters.generation.answer import Answer
 from coreheads.adapters.generation.batching import plan
 from coreheads.adapters.generation.cache import PreallocatedCache
@@ -24,6 +23,7 @@ from coreheads.adapters.generation.protocol import GenerationAdapter
 from coreheads.adapters.generation.sampling import Sampler
 from coreheads.adapters.generation.structure import cache_argument
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS, Prompt
+from coreheads.adapters.value_checks import whole_number
 from coreheads.errors import UserError
 
 BATCH_TOKENS = {"cpu": 4096, "cuda": 32768}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
-from coreheads.adapters.checks import is_number
+from coreheads.adapters.value_checks import is_number
 from coreheads.errors import UserError
 
 COLDEST = 1e-6

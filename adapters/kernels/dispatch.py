@@ -10,9 +10,9 @@ from torch import Tensor
 
 from coreheads.adapters.kernels.dense import full_attention, masked
 from coreheads.adapters.kernels.gqa import by_kv_head, clear, index, put, runs, take
-from coreheads.adapters.kernels.rules import Group, Local, Nothing
+from coreheads.adapters.kernels.visibility import Group, Local, Nothing
 from coreheads.adapters.kernels.window import windowed
-from coreheads.adapters.kernels.work import causal_pairs, note
+from coreheads.adapters.kernels.work_count import causal_pairs, note
 
 
 def attend(

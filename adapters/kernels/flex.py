@@ -16,7 +16,7 @@ from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from torch.nn.functional import pad
 
 from coreheads.adapters.kernels.local import local_attention
-from coreheads.adapters.kernels.work import note
+from coreheads.adapters.kernels.work_count import note
 
 BLOCK = 128
 SHAPES = 128

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from coreheads.adapters.kernels.work import causal_pairs, note
+from coreheads.adapters.kernels.work_count import causal_pairs, note
 
 SLAB_ELEMENTS = {"cpu": 3 << 16, "cuda": 1 << 26}
 """Elements of gathered keys at a time, by device type: what a CPU core's own cache holds, what fills a GPU."""

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from coreheads.adapters.kernels.dense import attend_last
 from coreheads.adapters.kernels.dispatch import attend, is_local, masked_attention
-from coreheads.adapters.kernels.evicting import EvictingLayer, RaggedStates, alike
+from coreheads.adapters.kernels.evicting_cache import EvictingLayer, RaggedStates, alike
 from coreheads.adapters.kernels.gqa import by_kv_head, clear, put, take
-from coreheads.adapters.kernels.rules import Group, Local, Nothing
+from coreheads.adapters.kernels.visibility import Group, Local, Nothing
 
 
 def attend_ragged(

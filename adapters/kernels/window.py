@@ -17,7 +17,7 @@ from torch import Tensor
 
 from coreheads.adapters.kernels import autotune, flash, flex
 from coreheads.adapters.kernels.local import local_attention
-from coreheads.adapters.kernels.work import causal_pairs, note
+from coreheads.adapters.kernels.work_count import causal_pairs, note
 
 MERGED_ROWS = 16384
 """Rows merged at a time where the merge is not compiled: it holds them in float32."""

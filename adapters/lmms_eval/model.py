@@ -21,7 +21,7 @@ from coreheads.adapters.generation.structure import beyond_context
 from coreheads.adapters.generation.vision_cache import VisionMemo
 from coreheads.adapters.lmms_eval.arguments import named_patch, only_greedy, own_device, whole
 from coreheads.adapters.lmms_eval.prompt_cache import PromptCache
-from coreheads.adapters.lmms_eval.sink import NOT_FINITE, Refusal, SampleSink
+from coreheads.adapters.lmms_eval.sample_sink import NOT_FINITE, Refusal, SampleSink
 from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.errors import BadSample, OutOfMemory, UserError
 from coreheads.tasks.lmms import Docs
@@ -72,7 +72,8 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
     ) -> None:
         super().__init__()
         if adapter is None:
-            from coreheads.adapters.checkpoints.registry import load_adapter, setting_names
+            from coreheads.adapters.checkpoints.adapter import load_adapter
+            from coreheads.adapters.families.registry import setting_names
 
             settings = {name: params.pop(name) for name in sorted(params.keys() & setting_names())}
             adapter = load_adapter(

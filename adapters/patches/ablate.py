@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor, nn
 
-from coreheads.adapters.checks import one_of
 from coreheads.adapters.generation.structure import head_shape, language_model
-from coreheads.adapters.kernels.rules import Nothing, NoVision, Rule, Scope
+from coreheads.adapters.kernels.visibility import Nothing, NoVision, Rule, Scope
 from coreheads.adapters.patches.base import HeadPatch
+from coreheads.adapters.value_checks import one_of
 from coreheads.errors import UserError
 
 Mode = Literal["zero", "mean", "vision"]

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from coreheads.adapters.kernels.dispatch import attend
-from coreheads.adapters.kernels.evicting import RaggedStates
+from coreheads.adapters.kernels.evicting_cache import RaggedStates
 from coreheads.adapters.kernels.ragged import attend_ragged
-from coreheads.adapters.kernels.rules import Group, group_heads
+from coreheads.adapters.kernels.visibility import Group, group_heads
 from coreheads.adapters.patches.hooks import AttentionHooks, Step
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from coreheads.adapters.kernels.rules import Group, Rule
+from coreheads.adapters.kernels.visibility import Group, Rule
 
 
 @dataclass(frozen=True)

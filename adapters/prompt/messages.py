@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from coreheads.adapters.checks import is_number
+from coreheads.adapters.value_checks import is_number
 from coreheads.errors import UserError
 from coreheads.media.video import Video
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from coreheads.adapters.kernels.autotune import relative_errors
-from coreheads.adapters.kernels.work import causal_pairs, counted
+from coreheads.adapters.kernels.work_count import causal_pairs, counted
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.hooks import Step
 from coreheads.adapters.patches.hybrid import Hybrid

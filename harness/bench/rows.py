@@ -8,7 +8,7 @@ from statistics import median
 from typing import NotRequired, TypedDict
 
 from coreheads.bench.check import Checked
-from coreheads.bench.extra import RamCost
+from coreheads.bench.ram_and_fit import RamCost
 from coreheads.bench.timing import Measured
 from coreheads.stats.bootstrap import bootstrap_median_ci, ratio_of_medians_ci
 

@@ -8,7 +8,7 @@ import torch
 
 from coreheads import environment
 from coreheads.adapters.kernels import autotune
-from coreheads.bench import extra, memory, text
+from coreheads.bench import memory, ram_and_fit, text
 from coreheads.bench.check import check
 from coreheads.bench.heads import Entry, entries
 from coreheads.bench.rows import SCHEMA_VERSION, Condition, Details, Row, rows_of
@@ -44,17 +44,17 @@ def run(settings: Settings, say: Callable[[str], None] = print) -> str:
 
     rows, details = bench(target, settings, say, save)
     if settings.ram:
-        details["ram"] = extra.ram_cost(target, settings, say)
+        details["ram"] = ram_and_fit.ram_cost(target, settings, say)
     if settings.longest:
-        details["longest"] = extra.longest(target, settings, say)
+        details["longest"] = ram_and_fit.longest(target, settings, say)
     save(rows, details)
     written = f"Written: {settings.out}, {beside}"
     if rows:
         with writing(settings.out):
             picture = text.draw(rows, settings.out.with_suffix(".png"))
         written += f", {picture}" if picture else "\nNo picture: altair and vl-convert-python are not installed."
-    parts = [text.report(rows, details), extra.report(details.get("ram", []), details.get("longest", {})), written]
-    return "\n".join(filter(None, parts))
+    beside_phases = ram_and_fit.report(details.get("ram", []), details.get("longest", {}))
+    return "\n".join(filter(None, [text.report(rows, details), beside_phases, written]))
 
 
 def bench(

@@ -16,8 +16,8 @@ from torch import Tensor
 from transformers.cache_utils import Cache
 
 from coreheads.adapters.checkpoints import loading, published
+from coreheads.adapters.checkpoints.adapter import load_adapter
 from coreheads.adapters.checkpoints.embedded import TINY
-from coreheads.adapters.checkpoints.registry import load_adapter
 from coreheads.adapters.generation.cache import PreallocatedCache
 from coreheads.adapters.generation.chunked_prefill import chunked_prefill
 from coreheads.adapters.generation.structure import cache_argument, head_shape

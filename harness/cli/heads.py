@@ -54,7 +54,7 @@ def show(
                 write_bytes(out, head_map_png(profile, fraction))
             typer.echo(f"\nFigure: {out}")
         return
-    from coreheads.adapters.checkpoints.registry import load_adapter
+    from coreheads.adapters.checkpoints.adapter import load_adapter
     from coreheads.config.parsing import set_values
     from coreheads.report import attention
     from coreheads.run import examples

@@ -21,7 +21,7 @@ def command() -> None:
 
     from coreheads.adapters.checkpoints import published
     from coreheads.adapters.checkpoints.installed import local_models, shape_columns
-    from coreheads.adapters.checkpoints.registry import FAMILIES
+    from coreheads.adapters.families.registry import FAMILIES
 
     # a narrow terminal wraps lines; a narrow table would leave figures out
     console = Console(width=max(WIDTH, Console().width))

@@ -61,8 +61,8 @@ def command(
     from coreheads.files import writing
     from coreheads.heads.schema import Normalization
     from coreheads.report.profile_text import findings, origin
+    from coreheads.retrieval.head_scores import head_score
     from coreheads.retrieval.profiling import profile_heads
-    from coreheads.retrieval.registry import head_score
     from coreheads.run.preflight import look
     from coreheads.tasks import registry
 
@@ -92,7 +92,7 @@ def command(
 
     look(names, split, samples or None, data_root, options)
 
-    from coreheads.adapters.checkpoints.registry import load_adapter
+    from coreheads.adapters.checkpoints.adapter import load_adapter
 
     adapter = load_adapter(
         model,

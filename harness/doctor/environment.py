@@ -64,7 +64,7 @@ def _video() -> str:
 
 
 def _tiny() -> str:
-    from coreheads.adapters.checkpoints.registry import load_adapter
+    from coreheads.adapters.checkpoints.adapter import load_adapter
     from coreheads.quiet import quiet
 
     with quiet():

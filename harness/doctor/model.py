@@ -12,7 +12,7 @@ import psutil
 import torch
 
 from coreheads.adapters.checkpoints import hub, loading, published
-from coreheads.adapters.checkpoints.registry import family
+from coreheads.adapters.families.registry import family
 from coreheads.doctor.environment import Check
 from coreheads.doctor.memory import cache_bytes, empty_model, weight_bytes
 from coreheads.errors import UserError, one_line

@@ -79,7 +79,7 @@ class ProfileRecord(TypedDict):
     schema_version: int
     model: ModelIdentity
     score: str
-    """Name of the head score, as in ``coreheads.retrieval.registry.SCORES``."""
+    """Name of the head score, as in ``coreheads.retrieval.head_scores.SCORES``."""
     normalization: Normalization | None
     split_half: float | None
     """Rank correlation of the leading heads between halves of the samples, -1 to 1; null where there is none."""

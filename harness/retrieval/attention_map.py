@@ -57,7 +57,7 @@ def look(adapter: Any, prompt: Any, regions: Sequence[Region], profile: HeadProf
     UserError where the prompt has no query tokens or the regions touch no vision token, or the profile is another
     model's.
     """
-    from coreheads.adapters.patches.rows import collect_rows
+    from coreheads.adapters.patches.query_rows import collect_rows
 
     profile.check_model(adapter.describe())
     if not len(prompt.query_tokens):

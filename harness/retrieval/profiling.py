@@ -17,7 +17,7 @@ from coreheads.heads import ranking
 from coreheads.heads.profile import HeadProfile
 from coreheads.heads.schema import NORMALIZATIONS, ModelIdentity, Normalization
 from coreheads.retrieval.fingerprint import records_hash
-from coreheads.retrieval.scoring import TaskScores, attention_implementation, score_task
+from coreheads.retrieval.sample_scores import TaskScores, attention_implementation, score_task
 from coreheads.stats.bootstrap import RESAMPLES, bootstrap_means
 
 if TYPE_CHECKING:

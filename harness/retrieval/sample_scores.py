@@ -16,7 +16,7 @@ from coreheads.errors import BadSample, OutOfMemory, UserError
 from coreheads.files import append_jsonl, cut_half_line, read_jsonl
 from coreheads.heads.schema import Matrix, Normalization
 from coreheads.retrieval.fingerprint import record_hash
-from coreheads.retrieval.registry import head_score
+from coreheads.retrieval.head_scores import head_score
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,11 +7,11 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from coreheads.adapters.lmms_eval.sink import NOT_FINITE
+from coreheads.adapters.lmms_eval.sample_sink import NOT_FINITE
 from coreheads.config.cells import Cell
 from coreheads.errors import UserError
 from coreheads.quiet import quiet
-from coreheads.run.sink import CellSink
+from coreheads.run.scoring import CellSink
 from coreheads.store.samples import SampleFile
 from coreheads.store.schema import CellResult
 from coreheads.timing.cells import kv_ratio

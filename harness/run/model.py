@@ -83,7 +83,7 @@ class ModelRun:
                 self._note_costs(adapter)
 
     def _load(self) -> Any:
-        from coreheads.adapters.checkpoints.registry import load_adapter
+        from coreheads.adapters.checkpoints.adapter import load_adapter
         from coreheads.quiet import quiet
 
         with self._step("loading", "", 0, "models"), self.progress.work(Work("load", self.model.name), 1), quiet():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from coreheads.adapters.lmms_eval.sink import Refusal
+from coreheads.adapters.lmms_eval.sample_sink import Refusal
 from coreheads.errors import BadSample
 from coreheads.store.samples import SampleFile
 

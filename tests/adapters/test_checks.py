@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from coreheads.adapters.checks import is_number, one_of, whole_number
+from coreheads.adapters.value_checks import is_number, one_of, whole_number
 from coreheads.errors import UserError
 
 

@@ -30,8 +30,8 @@ from transformers.models.llava_onevision.video_processing_llava_onevision import
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
 
-from coreheads.adapters.checkpoints.registry import family
 from coreheads.adapters.families.base import Adapter
+from coreheads.adapters.families.registry import family
 
 FAMILIES = ("qwen3_vl", "llava_onevision", "internvl")
 MOE = "qwen3_vl_moe"

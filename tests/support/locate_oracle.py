@@ -24,8 +24,8 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from coreheads.adapters.checkpoints.registry import family
 from coreheads.adapters.families.base import Adapter
+from coreheads.adapters.families.registry import family
 from coreheads.adapters.prompt.messages import Source
 from coreheads.adapters.prompt.processing import LoadedMedium
 from coreheads.adapters.prompt.prompt import Prompt

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from coreheads.adapters.checkpoints.registry import load_adapter
+from coreheads.adapters.checkpoints.adapter import load_adapter
 from coreheads.adapters.tiny.training.copying import CORE_GROUPS
 from coreheads.adapters.tiny.training.curriculum import ALIGN, STAGES
 from coreheads.adapters.tiny.training.forward import SINK, WINDOW

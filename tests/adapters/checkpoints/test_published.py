@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from coreheads.adapters.checkpoints import published
-from coreheads.adapters.checkpoints.registry import family
+from coreheads.adapters.families.registry import family
 from coreheads.adapters.generation.structure import head_shape
 from coreheads.errors import UserError
 

@@ -12,10 +12,10 @@ from patches_oracle import dense, states, window_mask
 
 from coreheads.adapters.kernels.dense import full_attention
 from coreheads.adapters.kernels.dispatch import attend
-from coreheads.adapters.kernels.evicting import EvictingLayer
+from coreheads.adapters.kernels.evicting_cache import EvictingLayer
 from coreheads.adapters.kernels.local import local_attention
 from coreheads.adapters.kernels.ragged import attend_ragged
-from coreheads.adapters.kernels.rules import Group, Local, Nothing, NoVision, group_heads
+from coreheads.adapters.kernels.visibility import Group, Local, Nothing, NoVision, group_heads
 
 quick = settings(max_examples=25, deadline=None)
 shapes = st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 3))  # batch, KV heads, query heads each

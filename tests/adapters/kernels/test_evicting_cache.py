@@ -27,9 +27,9 @@ from patches_oracle import (
 from coreheads.adapters.generation.chunked_prefill import chunked_prefill
 from coreheads.adapters.kernels.dense import full_attention
 from coreheads.adapters.kernels.dispatch import attend
-from coreheads.adapters.kernels.evicting import EvictingLayer
+from coreheads.adapters.kernels.evicting_cache import EvictingLayer
 from coreheads.adapters.kernels.ragged import attend_ragged
-from coreheads.adapters.kernels.rules import Local, group_heads
+from coreheads.adapters.kernels.visibility import Local, group_heads
 from coreheads.adapters.patches.ablate import Ablate
 from coreheads.adapters.patches.hybrid import Hybrid
 

@@ -12,7 +12,7 @@ from patches_oracle import dense, states, window_mask
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 from coreheads.adapters.kernels import flex
-from coreheads.adapters.kernels.work import counted
+from coreheads.adapters.kernels.work_count import counted
 
 
 @settings(max_examples=25, deadline=None)

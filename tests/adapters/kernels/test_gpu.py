@@ -13,7 +13,7 @@ import torch
 
 from coreheads.adapters.kernels import autotune, dense, window
 from coreheads.adapters.kernels.dispatch import attend
-from coreheads.adapters.kernels.rules import Local, group_heads
+from coreheads.adapters.kernels.visibility import Local, group_heads
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")]
 

@@ -14,7 +14,7 @@ from patches_oracle import dense, states, window_mask
 
 from coreheads.adapters.kernels import window
 from coreheads.adapters.kernels.local import local_attention
-from coreheads.adapters.kernels.work import causal_pairs, counted
+from coreheads.adapters.kernels.work_count import causal_pairs, counted
 
 shapes = st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 3))  # batch, KV heads, query heads each
 

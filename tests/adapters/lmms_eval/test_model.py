@@ -17,7 +17,7 @@ import torch
 from coreheads.adapters.generation.generate import Generation
 from coreheads.adapters.generation.vision_cache import VisionMemo
 from coreheads.adapters.lmms_eval.model import CoreHeads
-from coreheads.adapters.lmms_eval.sink import Refusal
+from coreheads.adapters.lmms_eval.sample_sink import Refusal
 from coreheads.errors import BadSample, UserError
 from coreheads.tasks.lmms import Docs
 
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def heads(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Path:
-    from coreheads.adapters.checkpoints.registry import load_adapter
+    from coreheads.adapters.checkpoints.adapter import load_adapter
     from coreheads.heads.profile import HeadProfile
 
     adapter = load_adapter(str(folder))

@@ -11,7 +11,7 @@ from family_cases import FAMILIES, MOE, adapter
 
 from coreheads import Hybrid
 from coreheads.adapters.patches.mass import collect_mass
-from coreheads.adapters.patches.rows import collect_rows
+from coreheads.adapters.patches.query_rows import collect_rows
 
 ASKED = user(image_part(picture(200, 90)), text_part("where is the red-star ?"), image_part(picture(90, 61, 1)))
 

@@ -12,7 +12,7 @@ from bench_cases import QUICK, run
 
 from coreheads.adapters.kernels import dispatch, window
 from coreheads.adapters.kernels.local import local_attention
-from coreheads.adapters.kernels.rules import Group, Local
+from coreheads.adapters.kernels.visibility import Group, Local
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.bench.check import BenchError, check
 from coreheads.bench.target import Target, load
@@ -71,7 +71,7 @@ def test_a_cache_that_keeps_everything_fails(target: Target, monkeypatch: pytest
 
 
 def test_a_wrong_cache_fails(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    from coreheads.adapters.kernels.evicting import EvictingLayer
+    from coreheads.adapters.kernels.evicting_cache import EvictingLayer
 
     monkeypatch.setattr(EvictingLayer, "_targets", lambda self, first, last: iter([(max(first, 0), 0, 1)]))
     with pytest.raises(BenchError, match="evicting cache differ"):
@@ -95,7 +95,7 @@ def test_small_mistakes_are_seen_in_bfloat16(
 
 
 def test_what_is_timed_in_pieces_is_checked_in_pieces(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    from coreheads.adapters.kernels.evicting import EvictingLayer
+    from coreheads.adapters.kernels.evicting_cache import EvictingLayer
 
     ordered = EvictingLayer.ordered
     # of use only to a piece with others before it

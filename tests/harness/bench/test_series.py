@@ -15,7 +15,7 @@ import pytest
 import torch
 from bench_cases import PLAN, QUICK, SETTINGS, compared, run
 
-from coreheads.bench.extra import largest
+from coreheads.bench.ram_and_fit import largest
 from coreheads.bench.rows import PHASES, Row
 from coreheads.bench.run import bench
 from coreheads.bench.target import Target, load

@@ -18,11 +18,11 @@ from coreheads.cli import profile as profile_command
 from coreheads.errors import UserError
 from coreheads.heads.profile import HeadProfile
 from coreheads.regions import Region
+from coreheads.retrieval import head_scores as scores
 from coreheads.retrieval import profiling
-from coreheads.retrieval import registry as scores
 from coreheads.retrieval.fingerprint import record_hash
 from coreheads.retrieval.profiling import build_profile, profile_heads
-from coreheads.retrieval.scoring import NO_QUERY, NO_REGION, NOTHING_SEEN, score_task
+from coreheads.retrieval.sample_scores import NO_QUERY, NO_REGION, NOTHING_SEEN, score_task
 
 LAYERS, HEADS = 3, 4
 
@@ -290,9 +290,9 @@ def test_a_real_adapter_and_a_real_score() -> None:
 
 def cli(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
     """Output of ``coreheads profile stand-in ...`` with the stand-ins in the places of adapters and scores."""
-    module = types.ModuleType("coreheads.adapters.checkpoints.registry")
+    module = types.ModuleType("coreheads.adapters.checkpoints.adapter")
     module.load_adapter = lambda name, **settings: Adapter()  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "coreheads.adapters.checkpoints.registry", module)
+    monkeypatch.setitem(sys.modules, "coreheads.adapters.checkpoints.adapter", module)
     app = typer.Typer()
     app.command()(profile_command.command)
     result = CliRunner().invoke(app, ["stand-in", "--score", "stand_in", *map(str, arguments)])

@@ -23,7 +23,7 @@ DENSE = make_patch("none", frozenset())
 
 @pytest.fixture(scope="module")
 def evaluator(small_model: Path, small_data: Path) -> Evaluator:
-    from coreheads.adapters.checkpoints.registry import load_adapter
+    from coreheads.adapters.checkpoints.adapter import load_adapter
 
     return Evaluator(load_adapter(str(small_model)), "test", str(small_data), batch_size=2)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from coreheads.adapters.checkpoints.registry import load_adapter
+from coreheads.adapters.checkpoints.adapter import load_adapter
 from coreheads.adapters.generation.structure import language_model
 from coreheads.adapters.patches.registry import make_patch
 from coreheads.config.schema import TimingConfig

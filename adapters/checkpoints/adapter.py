@@ -1,40 +1,15 @@
-"""From a checkpoint to an adapter: the family is the one that ``config.model_type`` names.
-
-To add a family: write its module with a subclass of ``Adapter``, and name it in ``FAMILIES``.
-"""
+"""From a checkpoint to an adapter: the family is the one that ``config.model_type`` names."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coreheads.adapters.checks import one_of
+from coreheads.adapters.families.registry import family
 from coreheads.errors import UserError
 
 if TYPE_CHECKING:
     from coreheads.adapters.families.base import Adapter
-
-FAMILIES = {
-    "qwen3_vl": "coreheads.adapters.families.qwen3_vl:Qwen3VL",
-    "qwen3_vl_moe": "coreheads.adapters.families.qwen3_vl:Qwen3VL",
-    "llava_onevision": "coreheads.adapters.families.llava_onevision:LlavaOnevision",
-    "internvl": "coreheads.adapters.families.internvl:InternVL",
-}
-"""model_type -> "module:class", imported when first needed."""
-
-
-def family(model_type: str, where: str) -> type[Adapter]:
-    """The adapter class for a model type; UserError names the type and the supported ones."""
-    one_of(f"{where}: model_type is", model_type, sorted(FAMILIES))
-    module, name = FAMILIES[model_type].split(":")
-    adapter: type[Adapter] = getattr(import_module(module), name)
-    return adapter
-
-
-def setting_names() -> frozenset[str]:
-    """Names of the settings that any family knows."""
-    return frozenset(name for model_type in FAMILIES for name in family(model_type, model_type).settings)
 
 
 def load_adapter(
