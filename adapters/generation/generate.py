@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
+from transformers.cache_utils import Cache
 
 from coreheads.adapters.generation.answer import Answer
 from coreheads.adapters.generation.batching import plan
@@ -33,6 +34,21 @@ ANSWER_ROOM = 128
 """New tokens that a cache has room for from the beginning; it grows when an answer is longer."""
 
 
+class Timings(TypedDict):
+    """Seconds of an answer's phases."""
+
+    preprocess_s: float | None
+    """None when the prompt took its media over from another."""
+    vision_s: float
+    """The vision tower."""
+    prefill_s: float
+    """Up to the first token, without the vision tower."""
+    decode_s: float
+    """The tokens after the first."""
+    decode_tokens: int
+    """Their number."""
+
+
 @dataclass(frozen=True)
 class Generation:
     """An answer.
@@ -41,9 +57,7 @@ class Generation:
         text: Decoded without special tokens, cut before the first stop string, stripped.
         token_ids: As generated, the end token included.
         prompt_tokens: Length of the prompt.
-        timings: Only when asked for, seconds: preprocess_s (None when the prompt took its media over from another),
-            vision_s, prefill_s (without the vision tower, up to the first token), decode_s (the tokens after the
-            first), and their number decode_tokens.
+        timings: Only when asked for.
         margin: Of the first token, its logit less that of the next likely one; where it is small, another rounding
             may answer otherwise.
         broken_at: The first token, from 1, that was picked from non-finite logits; None where all are finite.
@@ -52,7 +66,7 @@ class Generation:
     text: str
     token_ids: list[int]
     prompt_tokens: int
-    timings: dict[str, float | None] | None = None
+    timings: Timings | None = None
     margin: float = math.nan
     broken_at: int | None = None
 
@@ -70,7 +84,7 @@ def generate(
     stop: Sequence[str] = (),
     timing: bool = False,
     share_prefix: bool = False,
-    cache_factory: Callable[[], Any] | None = None,
+    cache_factory: Callable[[], Cache] | None = None,
     batch_tokens: int | None = None,
     temperature: float = 0.0,
     top_p: float = 1.0,
@@ -125,7 +139,7 @@ def _answers(
     adapter: GenerationAdapter,
     prompts: Sequence[Prompt],
     prefix: int,
-    cache: Any,
+    cache: Cache,
     stop: Sequence[str],
     max_new_tokens: int,
     sampler: Sampler,
@@ -157,14 +171,20 @@ def _answers(
                 tokens = pick(_forward(adapter, {"input_ids": tokens[:, None]}, positions + steps, mask, cache))
     clock.seconds["prefill_s"] -= clock.seconds["vision_s"]
     for prompt, answer, margin, sound in zip(prompts, answers, margins, torch.stack(finite).T.tolist(), strict=True):
-        phases = {"preprocess_s": prompt.preprocess_s, **clock.seconds, "decode_tokens": steps}
+        phases: Timings = {
+            "preprocess_s": prompt.preprocess_s,
+            "vision_s": clock.seconds["vision_s"],
+            "prefill_s": clock.seconds["prefill_s"],
+            "decode_s": clock.seconds["decode_s"],
+            "decode_tokens": steps,
+        }
         heard = sound[: len(answer.ids)]  # a row that has ended goes on in its batch, unheard
         broken_at = None if all(heard) else heard.index(False) + 1
         yield Generation(answer.text(), answer.ids, prompt.tokens, phases if timing else None, margin, broken_at)
 
 
 def _prefill(
-    adapter: GenerationAdapter, prompts: Sequence[Prompt], prefix: int, cache: Any
+    adapter: GenerationAdapter, prompts: Sequence[Prompt], prefix: int, cache: Cache
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Logits [B, vocabulary] of the first new tokens, their positions [..., B, 1], and the mask, None without padding.
 
@@ -190,7 +210,7 @@ def _prefix_cache(
 
 
 def _forward(
-    adapter: GenerationAdapter, inputs: dict[str, Tensor], positions: Tensor, mask: Tensor | None, cache: Any
+    adapter: GenerationAdapter, inputs: dict[str, Tensor], positions: Tensor, mask: Tensor | None, cache: Cache
 ) -> Tensor:
     """Logits of the last token, [B, vocabulary]."""
     inputs = {**inputs, cache_argument(adapter.model): cache}

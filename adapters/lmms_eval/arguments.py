@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from coreheads.adapters.families.base import Adapter
+from coreheads.adapters.patches.base import Patch
 from coreheads.errors import UserError
 
 _SAMPLING = ("do_sample", "num_beams", "temperature", "top_p", "top_k")
 
 
 def named_patch(
-    adapter: Any,
+    adapter: Adapter,
     kind: str,
     heads: str | None,
     selection: str,
     fraction: float | None,
     seed: int,
     params: dict[str, Any],
-) -> Any:
+) -> Patch:
     """The patch that model arguments describe; UserError where they do not fit together or the model."""
     from coreheads.adapters.patches.registry import make_patch
     from coreheads.heads.profile import HeadProfile

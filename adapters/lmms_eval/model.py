@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from lmms_eval.api.instance import GenerationResult, TokenCounts
 from lmms_eval.api.model import lmms
 
+from coreheads.adapters.families.base import Adapter
 from coreheads.adapters.generation.generate import BATCH_TOKENS, Generation
 from coreheads.adapters.generation.memory import is_out_of_memory, make_room
 from coreheads.adapters.generation.structure import beyond_context
@@ -22,6 +23,7 @@ from coreheads.adapters.generation.vision_cache import VisionMemo
 from coreheads.adapters.lmms_eval.arguments import named_patch, only_greedy, own_device, whole
 from coreheads.adapters.lmms_eval.prompt_cache import PromptCache
 from coreheads.adapters.lmms_eval.sample_sink import NOT_FINITE, Refusal, SampleSink
+from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.errors import BadSample, OutOfMemory, UserError
 from coreheads.tasks.lmms import Docs
@@ -67,7 +69,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         revision: str | None = None,
         attn_implementation: str | None = None,
         trust_remote_code: bool = False,
-        adapter: Any = None,
+        adapter: Adapter | None = None,
         **params: Any,
     ) -> None:
         super().__init__()
@@ -95,7 +97,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         self._sink: SampleSink | None = None
 
     @contextmanager
-    def cell(self, patch: Any, sink: SampleSink) -> Iterator[None]:
+    def cell(self, patch: Patch, sink: SampleSink) -> Iterator[None]:
         """Within the block answer with this patch, and have the sink know the answers, and keep them."""
         before = self.patch
         self.patch, self._sink = patch, sink
@@ -167,10 +169,9 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         def prepare(like: Prompt | None) -> Prompt:
             messages = request.doc_to_messages(docs[request.doc_id])
             try:
-                prepared: Prompt = self.adapter.prepare(messages, like=like)
+                return self.adapter.prepare(messages, like=like)
             except UserError as error:
                 raise BadSample(str(error)) from error
-            return prepared
 
         try:
             prompt = self.prompts.get((request.task, request.split, request.doc_id), prepare)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from torch import nn
+from transformers.cache_utils import Cache
 
 from coreheads.adapters.generation.structure import head_shape
 from coreheads.adapters.patches.attention import attached
@@ -38,6 +39,18 @@ class Patch(AttentionHooks):
 
     def check(self, model: nn.Module) -> None:
         """Raise UserError where the patch does not fit the model."""
+
+    def cache(self, model: nn.Module) -> Cache | None:
+        """A cache that keeps only what the patch needs; None: any cache serves."""
+        return None
+
+    def kv_ratio(self, model: nn.Module, tokens: int) -> float | None:
+        """KV bytes kept at ``tokens`` tokens over those of a dense cache; None where the patch keeps all."""
+        return None
+
+    def ceiling(self) -> Patch | None:
+        """The patch with the attention that it shortens left out, which bounds its speed; None where it has none."""
+        return None
 
     def describe(self) -> dict[str, Any]:
         """The patch and its parameters, for JSON."""

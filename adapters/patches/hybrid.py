@@ -113,6 +113,10 @@ class Hybrid(HeadPatch):
         short = min(tokens, self.sink + self.window) if self.local else 0
         return (full * tokens + (every - full) * short) / (every * tokens)
 
+    def ceiling(self) -> Hybrid:
+        """The same with ``local`` False."""
+        return replace(self, local=False)
+
 
 def _repeats(model: nn.Module) -> int:
     """Query heads that share a KV head."""

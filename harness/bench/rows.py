@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import NotRequired, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from coreheads.bench.check import Checked
 from coreheads.bench.ram_and_fit import RamCost
 from coreheads.bench.timing import Measured
 from coreheads.stats.bootstrap import bootstrap_median_ci, ratio_of_medians_ci
+from coreheads.timing.speedup import end_to_end
+
+if TYPE_CHECKING:  # speed is also measured where pydantic is not installed
+    from coreheads.store.schema import Phases
 
 SCHEMA_VERSION = 1
 
@@ -119,6 +123,18 @@ class Details(TypedDict):
     """By context length, where asked for."""
     longest: NotRequired[dict[str, int | None]]
     """By variant, the most tokens that fit, where asked for; null: fewer than were tried."""
+
+
+def whole(times: Times, tokens: int) -> list[float]:
+    """End to end, a repeat, of the phases that were measured: one without times takes no part."""
+    unmeasured = [0.0] * len(times["prefill"])
+    phases: Phases = {
+        "preprocess": list(times["preprocess"] or unmeasured),
+        "vision": list(times["vision"] or unmeasured),
+        "prefill": list(times["prefill"]),
+        "decode": list(times["decode"]),
+    }
+    return end_to_end(phases, tokens)
 
 
 def rows_of(condition: Condition, dense: Times, hybrid: Times, ceiling: Times, kernels: Mapping[str, str]) -> list[Row]:

@@ -11,12 +11,11 @@ from coreheads.adapters.kernels import autotune
 from coreheads.bench import memory, ram_and_fit, text
 from coreheads.bench.check import check
 from coreheads.bench.heads import Entry, entries
-from coreheads.bench.rows import SCHEMA_VERSION, Condition, Details, Row, rows_of
+from coreheads.bench.rows import SCHEMA_VERSION, Condition, Details, Row, rows_of, whole
 from coreheads.bench.settings import Plan, Settings
 from coreheads.bench.target import Target, load, shapes
 from coreheads.bench.timing import Measured, fastest_kernels, measure
 from coreheads.files import write_json, writing
-from coreheads.timing.speedup import end_to_end
 
 
 def dry_run(settings: Settings, say: Callable[[str], None] = print) -> str:
@@ -128,7 +127,7 @@ def bench(
 
 def _rows(target: Target, context: int, entry: Entry, measured: Measured, plan: Plan) -> list[Row]:
     dense, hybrid, ceiling = (
-        {**phases, "end_to_end": end_to_end(phases, plan.decode_tokens)}
+        {**phases, "end_to_end": whole(phases, plan.decode_tokens)}
         for phases in (measured["seconds"][name] for name in ("dense", entry.name, f"ceiling {entry.name}"))
     )
     peak, dense_peak = measured["peak_bytes"][entry.name], measured["peak_bytes"]["dense"]

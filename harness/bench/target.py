@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +23,10 @@ from coreheads.adapters.generation.chunked_prefill import chunked_prefill
 from coreheads.adapters.generation.structure import cache_argument, head_shape
 from coreheads.adapters.generation.vision_cache import VisionMemo
 from coreheads.adapters.patches.hybrid import Hybrid
-from coreheads.adapters.prompt.prompt import TEXT_INPUTS
+from coreheads.adapters.prompt.prompt import TEXT_INPUTS, Prompt
 from coreheads.doctor.memory import empty_model
 from coreheads.errors import UserError
+from coreheads.timing.interleaved import seconds_preparing
 
 if TYPE_CHECKING:
     from coreheads.adapters.families.base import Adapter
@@ -79,12 +80,12 @@ class Target:
     adapter: Adapter | None = None
     memo: VisionMemo = field(default_factory=VisionMemo)
 
-    def forward(self, cache: Any, **inputs: Tensor) -> Tensor:
+    def forward(self, cache: Cache, **inputs: Tensor) -> Tensor:
         """Logits of the last token, [batch, 1, vocabulary]."""
         logits: Tensor = self.model(**inputs, **{self._cache_name: cache}, use_cache=True, logits_to_keep=1).logits
         return logits
 
-    def prefill(self, cache: Any, workload: Workload, chunk: int | None = None) -> Tensor:
+    def prefill(self, cache: Cache, workload: Workload, chunk: int | None = None) -> Tensor:
         """Logits after the prompt, [batch, 1, vocabulary]; chunk: tokens computed at a time, None: all."""
         with nullcontext() if chunk is None else chunked_prefill(self.model, chunk):
             return self.forward(cache, **workload.inputs)
@@ -200,7 +201,7 @@ def _features(model: Any, tiles: Tensor) -> Tensor:
 def _pictures(adapter: Adapter, tokens: int, batch: int) -> Workload:
     from PIL import Image
 
-    def prepare(count: int) -> Any:
+    def prepare(count: int) -> Prompt:
         pictures = [{"type": "image", "image": picture.copy()} for _ in range(count)]
         return adapter.prepare([{"role": "user", "content": [*pictures, {"type": "text", "text": "where is it?"}]}])
 
@@ -223,4 +224,5 @@ def _pictures(adapter: Adapter, tokens: int, batch: int) -> Workload:
     after = int(positions.max()) + 1
     further = torch.arange(after, after + fill, device=positions.device)
     inputs["position_ids"] = torch.cat([positions, further.expand(*positions.shape[:-1], -1)], -1)
-    return Workload(tokens, inputs, after + fill, len(prompt.vision_tokens), lambda: float(prepare(count).preprocess_s))
+    preparing = partial(seconds_preparing, partial(prepare, count))
+    return Workload(tokens, inputs, after + fill, len(prompt.vision_tokens), preparing)

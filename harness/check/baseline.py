@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,8 +18,10 @@ from coreheads.files import read_json, write_text
 from coreheads.heads.profile import HeadProfile, Scores
 from coreheads.heads.schema import to_text
 from coreheads.retrieval.fingerprint import records_hash
+from coreheads.stats.bootstrap import ratio_of_medians_ci
 from coreheads.store.folder import RunFolder
-from coreheads.timing.speedup import measured_together, patched_speed
+from coreheads.store.schema import TimingRecord
+from coreheads.timing.speedup import measured_together
 from coreheads.validation import validating
 
 SCHEMA_VERSION = 2
@@ -117,7 +118,7 @@ def snapshot(run: RunFolder, tolerances: Tolerances | None = None) -> Baseline:
             variant=record.get("variant"),
             aggregates={key: _short(value) for key, value in (record.get("aggregates") or {}).items()},
             kv_bytes_ratio=None if kept is None else _short(kept),
-            speed=None if timing is None else _speed(patched_speed(timing)),
+            speed=None if timing is None else _speed(timing),
             samples={
                 key: (round(float(line["score"]), 6), abbreviated(line["response"]), line.get("margin"))
                 for key, line in samples.items()
@@ -175,9 +176,10 @@ def save_baseline(path: Path, baseline: Baseline) -> None:
     write_text(path, to_text(baseline.model_dump(mode="json")))
 
 
-def _speed(fields: Mapping[str, Any]) -> SpeedRecord:
-    low, high = fields["prefill_speedup_ci"]
-    return SpeedRecord(speedup=_short(fields["prefill_speedup"]), low=_short(low), high=_short(high))
+def _speed(timing: TimingRecord) -> SpeedRecord:
+    times = timing["times"]
+    speedup, low, high = ratio_of_medians_ci(times["dense"]["prefill"], times["patched"]["prefill"])
+    return SpeedRecord(speedup=_short(speedup), low=_short(low), high=_short(high))
 
 
 def _heads(run: RunFolder) -> dict[str, HeadsRecord]:

@@ -15,6 +15,8 @@ from coreheads.errors import UserError
 
 COMMANDS = ("run", "profile", "bench", "leaderboard", "publish", "check", "heads", "tasks", "models", "doctor")
 """Module names, in the order of ``coreheads --help``."""
+GROUPS = ("heads",)
+"""Those with subcommands of their own."""
 
 INTERRUPTED = 130
 
@@ -43,7 +45,7 @@ def build_app() -> TyperGroup:
     app.callback(invoke_without_command=True)(_version)
     for name in COMMANDS:
         module = import_module(f"coreheads.cli.{name}")
-        if hasattr(module, "app"):
+        if name in GROUPS:
             app.add_typer(module.app, name=name)
         else:
             app.command(name)(module.command)

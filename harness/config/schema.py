@@ -27,7 +27,8 @@ class ModelConfig(_Section):
     name: str = ""
     """What the board calls it: by default the id, or the last part of a path."""
     revision: str | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
+    """Of the weights; ``auto`` is the checkpoint's own."""
     attn_implementation: str | None = None
     trust_remote_code: bool = False
     settings: dict[str, Any] = {}

@@ -112,10 +112,10 @@ def _speed(cell: Cell, run: RunFolder) -> tuple[Speed, str]:
     together = measured_together(cell, run.timings())
     if cell.name in together:
         timing = together[cell.name]
-        return cast(Speed, patched_speed(timing)), timing["device"]
+        return patched_speed(timing), timing["device"]
     if cell.patch == "none" and together:
         timing = next(iter(together.values()))
-        return cast(Speed, dense_speed(timing)), timing["device"]
+        return dense_speed(timing), timing["device"]
     return cast(Speed, {}), run.manifest["invocations"][-1]["machine"]["name"]
 
 

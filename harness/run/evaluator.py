@@ -14,9 +14,11 @@ from coreheads.quiet import quiet
 from coreheads.run.scoring import CellSink
 from coreheads.store.samples import SampleFile
 from coreheads.store.schema import CellResult
-from coreheads.timing.cells import kv_ratio
 
 if TYPE_CHECKING:
+    from coreheads.adapters.families.base import Adapter
+    from coreheads.adapters.patches.base import Patch
+    from coreheads.adapters.prompt.prompt import Prompt
     from coreheads.tasks.lmms import BenchmarkTask
 
 
@@ -29,7 +31,7 @@ class Evaluator:
 
     def __init__(
         self,
-        adapter: Any,
+        adapter: Adapter,
         split: str = "test",
         data_root: str | None = None,
         batch_size: int = 8,
@@ -44,6 +46,7 @@ class Evaluator:
             self._manager = TaskManager(
                 "ERROR", include_path=str(registry.path()), include_defaults=False, model_name="coreheads"
             )
+        self.adapter = adapter
         self._data = {"split": split, "data_root": data_root}
         self._options = options or {}
         self.model = CoreHeads(adapter=adapter, batch_size=batch_size)
@@ -58,11 +61,15 @@ class Evaluator:
                 settings = {**self._data, **self._options.get(name, {})}
                 loaded = self._manager.load_task_or_group([{"task": name, "dataset_kwargs": settings}], "chat")
             self._task = loaded[name]
-            self._task.serve(self.model.adapter.model_type)
+            self._task.serve(self.adapter.model_type)
         return self._task
 
     def evaluate(
-        self, cell: Cell, patch: Any, store: SampleFile, advance: Callable[[int, int], object] = lambda n, tokens: None
+        self,
+        cell: Cell,
+        patch: Patch,
+        store: SampleFile,
+        advance: Callable[[int, int], object] = lambda n, tokens: None,
     ) -> CellResult:
         """Answer and score the cell's samples that ``store`` has no score of, appending each when it is known.
 
@@ -114,19 +121,19 @@ class Evaluator:
             "seconds": seconds,
         }
         if tokens:
-            result["kv_bytes_ratio"] = kv_ratio(patch, self.model.adapter.model, tokens[len(tokens) // 2])
+            result["kv_bytes_ratio"] = patch.kv_ratio(self.adapter.model, tokens[len(tokens) // 2])
         return result
 
-    def prompt(self, name: str, index: int) -> Any:
+    def prompt(self, name: str, index: int) -> Prompt:
         """The prepared prompt of a document of the task, from those that are kept."""
         split = self.task(name).config.test_split
         return self.model.prompts.get((name, split, index), lambda like: self.prepare(name, index))
 
-    def prepare(self, name: str, index: int) -> Any:
+    def prepare(self, name: str, index: int) -> Prompt:
         """The prompt of a document, prepared anew from its media."""
         task = self.task(name)
         with quiet():
-            return self.model.adapter.prepare(task.doc_to_messages(task.docs[index]))
+            return self.adapter.prepare(task.doc_to_messages(task.docs[index]))
 
     def _simple_evaluate(self, task: BenchmarkTask, offset: int, count: int) -> dict[str, Any]:
         with quiet():

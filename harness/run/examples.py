@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coreheads.errors import UserError, one_line
 from coreheads.heads.profile import HeadProfile
@@ -12,24 +12,30 @@ from coreheads.report import attention, example_files
 from coreheads.report.example_files import Example
 from coreheads.retrieval.attention_map import Gaze, look
 from coreheads.tasks import registry
+from coreheads.tasks.reading.documents import Doc
+from coreheads.tasks.task import Task
+
+if TYPE_CHECKING:
+    from coreheads.adapters.families.base import Adapter
+    from coreheads.config.schema import RunConfig
 
 TRIED = 8
 """Records that are looked at until one can be shown."""
 
 
-def split_to_show(task: Any, wanted: str, other: str) -> str:
+def split_to_show(task: Task, wanted: str, other: str) -> str:
     """The split that examples come from: the wanted one, where the task has it."""
     return wanted if wanted in task.splits else other
 
 
 def find_record(
-    task: Any,
+    task: Task,
     key: str,
     split: str,
     data_root: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
     family: str | None = None,
-) -> Any:
+) -> Doc:
     """A task's record by its id or, where none has that id, by its number from 0. UserError where there is none."""
     docs = task.records(split, None, data_root, family=family, options=options)
     for doc in docs:
@@ -43,7 +49,7 @@ def find_record(
     )
 
 
-def gaze_at(adapter: Any, task: Any, doc: Any, profile: HeadProfile, top: int = 3) -> tuple[Gaze, str]:
+def gaze_at(adapter: Adapter, task: Task, doc: Doc, profile: HeadProfile, top: int = 3) -> tuple[Gaze, str]:
     """(where the heads look in a record, the words that name what is looked for). UserError where it cannot be used."""
     regions, query = task.regions(doc), task.query(doc)
     if not regions:
@@ -54,9 +60,9 @@ def gaze_at(adapter: Any, task: Any, doc: Any, profile: HeadProfile, top: int = 
 def draw_for_run(
     run: Path,
     model: str,
-    adapter: Any,
+    adapter: Adapter,
     profile: HeadProfile,
-    config: Any,
+    config: RunConfig,
     say: Callable[[str], object],
 ) -> None:
     """One picture of each task that the heads were found on, into the run's ``figures/examples``; what is there stays.
@@ -73,7 +79,9 @@ def draw_for_run(
             say(f"{model}: no example picture of {name} ({one_line(error)})")
 
 
-def _draw(run: Path, model: str, adapter: Any, profile: HeadProfile, name: str, position: int, config: Any) -> None:
+def _draw(
+    run: Path, model: str, adapter: Adapter, profile: HeadProfile, name: str, position: int, config: RunConfig
+) -> None:
     task = registry.get(name)
     split = split_to_show(task, config.evaluate.split, config.profile.split)
     options: Mapping[str, Any] | None = config.options.get(name)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import errno
 import shutil
 import traceback
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from coreheads.config.cells import Cell
 from coreheads.config.schema import ModelConfig, RunConfig
@@ -25,6 +25,14 @@ from coreheads.run.plan import untimed
 from coreheads.run.progress import RunProgress
 from coreheads.store.board import Board
 from coreheads.store.folder import RunFolder
+
+if TYPE_CHECKING:
+    from coreheads.adapters.families.base import Adapter
+    from coreheads.adapters.patches.base import Patch
+    from coreheads.run.evaluator import Evaluator
+
+    Patches = Mapping[str, tuple[list[list[int]], Patch]]
+    """By cell, the heads as stored and the patch on them."""
 
 _SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE}
 """Faults of the machine that every other cell would meet, too."""
@@ -82,7 +90,7 @@ class ModelRun:
                 self._time(mine, patches, evaluator)
                 self._note_costs(adapter)
 
-    def _load(self) -> Any:
+    def _load(self) -> Adapter:
         from coreheads.adapters.checkpoints.adapter import load_adapter
         from coreheads.quiet import quiet
 
@@ -99,7 +107,7 @@ class ModelRun:
             self.progress.advance()
         return adapter
 
-    def _profile(self, adapter: Any) -> HeadProfile | None:
+    def _profile(self, adapter: Adapter) -> HeadProfile | None:
         """The model's head profile: as stored in the run, as given, or measured now."""
         path, settings = self.folder.heads_path(self.model.name), self.config.profile
         if path.exists():
@@ -130,7 +138,7 @@ class ModelRun:
         shutil.rmtree(self.folder.place("heads", "partial"), ignore_errors=True)
         return profile
 
-    def _evaluate(self, cells: Sequence[Cell], patches: dict[str, Any], evaluator: Any) -> None:
+    def _evaluate(self, cells: Sequence[Cell], patches: Patches, evaluator: Evaluator) -> None:
         finished = self.folder.cells()
         missing = [cell for cell in cells if cell.name not in finished or cell.name in self.again]
         if not missing:
@@ -155,7 +163,7 @@ class ModelRun:
     def _answered(self, count: int, tokens: int) -> None:
         self.progress.advance(count, tokens, computed=tokens > 0)
 
-    def _time(self, cells: Sequence[Cell], patches: dict[str, Any], evaluator: Any) -> None:
+    def _time(self, cells: Sequence[Cell], patches: Patches, evaluator: Evaluator) -> None:
         """Time the timed cells of one task in one interleaved measurement: times of two processes do not mix."""
         counts = {name: record["n"] for name, record in self.folder.cells().items()}
         scored = [cell for cell in cells if counts.get(cell.name)]
@@ -223,12 +231,12 @@ class ModelRun:
         with self._step("profiling", task, total, "samples"), self.progress.work(work, total):
             yield lambda: self.progress.advance(computed=fresh)
 
-    def _note_costs(self, adapter: Any) -> None:
+    def _note_costs(self, adapter: Adapter) -> None:
         self.progress.costs.note_peak(self.model.name, adapter.device)
         self.progress.costs.save(self.folder.path)
 
 
-def _patch(cell: Cell, profile: HeadProfile | None, adapter: Any) -> tuple[list[list[int]], Any]:
+def _patch(cell: Cell, profile: HeadProfile | None, adapter: Adapter) -> tuple[list[list[int]], Patch]:
     """(heads as stored, the patch) of a cell."""
     from coreheads.adapters.patches.registry import make_patch
 

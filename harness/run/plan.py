@@ -176,7 +176,8 @@ def _memory(config: RunConfig, known: Costs) -> Iterator[str]:
         except UserError:
             yield f"Memory: no estimate for {model.name}: never run here, and its size is not known"
             continue
+        dtype = "the checkpoint's own dtype" if model.dtype == "auto" else model.dtype
         yield (
-            f"Memory: {model.name} needs at least {gib(weights)} for its weights in {model.dtype}, "
+            f"Memory: {model.name} needs at least {gib(weights)} for its weights in {dtype}, "
             f"{gib(cache)} for a cache of {tokens:,} tokens, and activations on top"
         )

@@ -33,7 +33,7 @@ class RunFolder:
         self.path, self.manifest = path, manifest
         self.died: LockOwner | None = None
         """When it is opened for work: the process that worked on it and did not end as it should."""
-        self._read: dict[str, tuple[tuple[int, int], Any]] = {}
+        self._read: dict[str, tuple[tuple[int, int], Mapping[str, object], dict[str, FailureRecord]]] = {}
 
     @classmethod
     def load(cls, path: str | Path) -> RunFolder:
@@ -149,9 +149,9 @@ class RunFolder:
         """Note that cells could not be computed; they are tried again when the run goes on."""
         self._append("cells.jsonl", *_failures(cells, reason))
 
-    def finish_timing(self, records: Iterable[Mapping[str, Any]]) -> None:
+    def finish_timing(self, records: Iterable[TimingRecord]) -> None:
         """Store one measurement, of all cells that were timed in turns: all of it or, where that fails, nothing."""
-        self._append("timings.jsonl", *({"schema_version": SCHEMA_VERSION, **record} for record in records))
+        self._append("timings.jsonl", *records)
 
     def fail_timing(self, cells: Iterable[Cell], reason: str) -> None:
         """Note that cells could not be timed together."""
@@ -173,15 +173,20 @@ class RunFolder:
         about = path.stat() if path.exists() else None
         state = (about.st_size, about.st_mtime_ns) if about is not None else (0, 0)
         if name not in self._read or self._read[name][0] != state:
-            last: dict[str, Any] = {}
+            last: dict[str, tuple[Record | None, FailureRecord | None]] = {}
             for number, line in enumerate(read_jsonl(path), 1):
-                of: type[Any] = FailureRecord if isinstance(line, dict) and "failed" in line else kind
-                record = checked(of, line, f"{path}: line {number}", what)
-                last[record["name"]] = record
-            failures = {key: record for key, record in last.items() if "failed" in record}
-            self._read[name] = state, ({key: last[key] for key in last if key not in failures}, failures)
-        lines: tuple[dict[str, Record], dict[str, FailureRecord]] = self._read[name][1]
-        return lines
+                where = f"{path}: line {number}"
+                if isinstance(line, dict) and "failed" in line:
+                    failure = checked(FailureRecord, line, where, what)
+                    last[failure["name"]] = None, failure
+                else:
+                    record = checked(kind, line, where, what)
+                    last[record["name"]] = record, None
+            records = {key: record for key, (record, _) in last.items() if record is not None}
+            failures = {key: failure for key, (_, failure) in last.items() if failure is not None}
+            self._read[name] = state, records, failures
+        _, finished, failed = self._read[name]
+        return cast(dict[str, Record], finished), failed
 
 
 def _failures(cells: Iterable[Cell], reason: str) -> Iterator[FailureRecord]:

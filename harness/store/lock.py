@@ -64,8 +64,8 @@ def locked(folder: Path, name: str = "run") -> Iterator[LockOwner | None]:
         held = _acquired(lock, marker, note)
     try:
         died = _read(note)
-        with writing(note):
-            note.write_text(json.dumps(asdict(LockOwner(os.getpid(), platform.node(), environment.now()))) + "\n")
+        with writing(note), open(note, "w", encoding="utf-8", opener=_no_link) as stream:
+            stream.write(json.dumps(asdict(LockOwner(os.getpid(), platform.node(), environment.now()))) + "\n")
         try:
             yield died
         finally:
@@ -73,6 +73,11 @@ def locked(folder: Path, name: str = "run") -> Iterator[LockOwner | None]:
                 note.unlink()
     finally:
         held.release()
+
+
+def _no_link(path: str, flags: int) -> int:
+    """Open a file that is no link: one may have been put there since it was looked at."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _acquired(lock: Path, marker: Path, note: Path) -> BaseFileLock:

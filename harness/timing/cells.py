@@ -5,39 +5,66 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 from coreheads import environment
 from coreheads.config.cells import Cell
 from coreheads.config.schema import TimingConfig
+from coreheads.store.schema import SCHEMA_VERSION, Phases, Times, TimingRecord
 from coreheads.timing.interleaved import fastest_kernel, time_patches
+
+if TYPE_CHECKING:
+    from coreheads.adapters.families.base import Adapter
+    from coreheads.adapters.patches.base import Patch
+    from coreheads.adapters.prompt.prompt import Prompt
+    from coreheads.tasks.lmms import BenchmarkTask
+
+
+class Prompts(Protocol):
+    """A loaded model and the prompts of its tasks, as the run's evaluator has them."""
+
+    @property
+    def adapter(self) -> Adapter:
+        """The model's."""
+
+    def task(self, name: str) -> BenchmarkTask:
+        """The task of that name."""
+
+    def prompt(self, name: str, index: int) -> Prompt:
+        """The prompt of a document of the task; one prepared before will do."""
+
+    def prepare(self, name: str, index: int) -> Prompt:
+        """The same, prepared anew from its media."""
 
 
 def time_cells(
-    evaluator: Any,
-    cells: Sequence[tuple[Cell, Any]],
+    evaluator: Prompts,
+    cells: Sequence[tuple[Cell, Patch]],
     tokens: dict[int, int],
     settings: TimingConfig,
     advance: Callable[[], object] = lambda: None,
-) -> list[dict[str, Any]]:
+) -> list[TimingRecord]:
     """Records for timings.jsonl, one a cell.
 
     cells: with their patches; all of one task. tokens: prompt length by document index, of the samples evaluated;
     the prompt nearest to their median length is timed.
     """
-    adapter = evaluator.model.adapter
+    adapter = evaluator.adapter
     index = nearest_to_median(tokens)
     task = evaluator.task(cells[0][0].task)
     prompt = evaluator.prompt(task.benchmark.name, index)
     prepare = partial(evaluator.prepare, task.benchmark.name, index)
     patches = {cell.name: patch for cell, patch in cells}
     times, peaks, kernels = time_patches(adapter, prompt, prepare, patches, settings, advance)
-    records = []
+    records: list[TimingRecord] = []
     for cell, patch in cells:
-        own = {"dense": "dense", "patched": cell.name, "ceiling": f"ceiling {cell.name}"}
+        own: Times = {"dense": _phases(times["dense"]), "patched": _phases(times[cell.name])}
+        if (ceiling := times.get(f"ceiling {cell.name}")) is not None:
+            own["ceiling"] = _phases(ceiling)
         dense_peak, peak = peaks["dense"], peaks[cell.name]
         records.append(
             {
+                "schema_version": SCHEMA_VERSION,
                 "name": cell.name,
                 "cell": cell.to_json(),
                 "device": environment.device_name(str(adapter.device)),
@@ -48,17 +75,21 @@ def time_cells(
                 "repeats": settings.repeats,
                 "dense_kernel": fastest_kernel(kernels),
                 "kernels": kernels["prefill"],
-                "kv_bytes_ratio": kv_ratio(patch, adapter.model, prompt.tokens),
+                "kv_bytes_ratio": patch.kv_ratio(adapter.model, prompt.tokens),
                 "peak_memory_ratio": peak / dense_peak if peak and dense_peak else None,
-                "times": {name: times[variant] for name, variant in own.items() if variant in times},
+                "times": own,
             }
         )
     return records
 
 
-def kv_ratio(patch: Any, model: Any, tokens: int) -> float | None:
-    """KV bytes kept over dense at so many tokens; None where the patch keeps all or does not say."""
-    return float(patch.kv_ratio(model, tokens)) if hasattr(patch, "kv_ratio") else None
+def _phases(seconds: Mapping[str, list[float]]) -> Phases:
+    return {
+        "preprocess": seconds["preprocess"],
+        "vision": seconds["vision"],
+        "prefill": seconds["prefill"],
+        "decode": seconds["decode"],
+    }
 
 
 def nearest_to_median(tokens: Mapping[int, int]) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
 from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from coreheads.adapters.generation.clock import Clock
 from coreheads.adapters.generation.structure import language_model
@@ -17,6 +17,8 @@ from coreheads.adapters.generation.vision_cache import VisionMemo
 from coreheads.adapters.patches.base import Patch
 
 if TYPE_CHECKING:
+    from transformers.cache_utils import Cache
+
     from coreheads.adapters.families.base import Adapter
     from coreheads.adapters.prompt.prompt import Prompt
     from coreheads.config.schema import TimingConfig
@@ -39,8 +41,8 @@ EAGER_TOKENS = 2048
 def time_patches(
     adapter: Adapter,
     prompt: Prompt,
-    prepare: Callable[[], Any],  # a Prompt whose preprocessing was timed
-    patches: Mapping[str, Any],
+    prepare: Callable[[], Prompt],
+    patches: Mapping[str, Patch],
     settings: TimingConfig,
     advance: Callable[[], object] = lambda: None,
 ) -> tuple[Seconds, dict[str, int | None], dict[str, dict[str, float]]]:
@@ -57,15 +59,18 @@ def time_patches(
         As ``take_turns``, decode being a token's; and as ``time_kernels``.
     """
     model = adapter.model
-    preprocess = [float(prepare().preprocess_s) for _ in range(settings.repeats)]
+    preprocess = [seconds_preparing(prepare) for _ in range(settings.repeats)]
     memo = VisionMemo()
 
-    def run(patch: Callable[[Any], Any], cache: Callable[[], Any] | None) -> dict[str, float]:
+    def run(
+        patch: Callable[[nn.Module], AbstractContextManager[object]], cache: Callable[[], Cache] | None
+    ) -> dict[str, float]:
         with memo.active(adapter.vision_modules), patch(model):
             (answer,) = adapter.generate(
                 [prompt], max_new_tokens=settings.decode_tokens + 1, timing=True, cache_factory=cache
             )
-        spent: Any = answer.timings
+        spent = answer.timings
+        assert spent is not None  # as asked for
         return {
             "vision": spent["vision_s"],
             "prefill": spent["prefill_s"],
@@ -74,11 +79,11 @@ def time_patches(
 
     runs = {"dense": partial(run, nullcontext, None)}
     for name, patch in patches.items():
-        cache = partial(patch.cache, model) if hasattr(patch, "cache") else None
+        cache = partial(patch.cache, model) if patch.cache(model) is not None else None
         runs[name] = partial(run, patch, cache)
-        if hasattr(patch, "local"):
+        if (ceiling := patch.ceiling()) is not None:
             # with the patch's cache: but for the attention left out, all is what the patch does
-            runs[f"ceiling {name}"] = partial(run, replace(patch, local=False), cache)
+            runs[f"ceiling {name}"] = partial(run, ceiling, cache)
 
     def run_dense(kernel: str) -> dict[str, float]:
         with dense_kernel(model, kernel):
@@ -202,6 +207,14 @@ def _changed(owner: Any, name: str, value: object) -> Iterator[None]:
         yield
     finally:
         setattr(owner, name, before)
+
+
+def seconds_preparing(prepare: Callable[[], Prompt]) -> float:
+    """Seconds of one preprocessing, as the prompt has them; ValueError where it took its media over from another."""
+    seconds = prepare().preprocess_s
+    if seconds is None:
+        raise ValueError("a prompt that takes its media over from another has no time of its own")
+    return seconds
 
 
 def seconds_of(run: Callable[[], object], device: torch.device) -> float:

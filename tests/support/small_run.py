@@ -131,6 +131,7 @@ def timing(cell: Cell, speedup: float) -> Any:
         prefill = [factor * (1 + 0.01 * repeat) for repeat in range(10)]
         times[name] = {"preprocess": [0.1] * 10, "vision": [0.1] * 10, "prefill": prefill, "decode": [0.01] * 10}
     return {
+        "schema_version": 1,
         "name": cell.name,
         "cell": cell.to_json(),
         "device": "a CPU",

@@ -87,7 +87,7 @@ def test_cached_is_uncached(model_type: str, case: Case) -> None:
     longer["position_ids"] = torch.cat([places, after.expand(*places.shape[:-2], -1, -1)], -1)
     makers: list[Any] = [DynamicCache]
     if isinstance(case.patch, Hybrid) and case.patch.local:
-        makers.append(lambda: case.patch.cache(model))  # type: ignore[attr-defined]
+        makers.append(lambda: case.patch.cache(model))
     with case.patch(model):
         expected = logits(model, longer)[:, length:]
         for make in makers:

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from coreheads.bench.heads import SPREADS, spread
-from coreheads.bench.rows import Condition, Row, crossover, rows_of, series
+from coreheads.bench.rows import Condition, Row, crossover, rows_of, series, whole
 from coreheads.bench.text import draw, panel, report
 from coreheads.errors import UserError
-from coreheads.timing.speedup import end_to_end
 
 COMMON: Condition = {
     "model": "a/b", "weights": "random", "device": "x", "dtype": "float32", "context": 1024, "batch": 1,
@@ -28,8 +27,15 @@ def made(context: int = 1024, dense: float = 3.0, hybrid: float = 1.5) -> list[R
 
     found = [times(dense), times(hybrid), times(1.0)]
     for part in found:
-        part["end_to_end"] = end_to_end(part, 10)
+        part["end_to_end"] = whole(part, 10)
     return rows_of({**COMMON, "context": context}, *found, KERNELS)
+
+
+def test_a_phase_without_times_takes_no_part() -> None:
+    times: dict[str, list[float]] = {"prefill": [2.0, 3.0], "decode": [0.5, 0.25], "vision": [], "preprocess": [1, 1]}
+    assert whole(times, 4) == [5.0, 5.0]
+    with pytest.raises(KeyError, match="vision"):
+        whole({"prefill": [2.0], "decode": [0.5], "preprocess": []}, 4)
 
 
 def test_rows_are_ratios_of_medians() -> None:

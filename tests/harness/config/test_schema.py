@@ -179,6 +179,13 @@ def test_missing_file_folder_and_bytes(tmp_path: Path) -> None:
             load_config(path)
 
 
+def test_a_model_may_keep_the_dtype_of_its_checkpoint(tmp_path: Path) -> None:
+    path = write(tmp_path, yaml.safe_dump(BASE))
+    assert load_config(path, ("models.0.dtype=auto",)).models[0].dtype == "auto"
+    with pytest.raises(UserError, match=r"models\.0\.dtype is 'int8', expected .*'float16' or 'auto'"):
+        load_config(path, ("models.0.dtype=int8",))
+
+
 def test_random_cells_cannot_be_timed_and_dense_takes_nothing(tmp_path: Path) -> None:
     path = write(tmp_path, yaml.safe_dump(BASE))
     for change in (

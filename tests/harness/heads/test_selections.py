@@ -82,6 +82,7 @@ def test_equal_scores_go_by_index() -> None:
 
 
 def test_explicit_reads_names_and_pairs() -> None:
+    assert selections.explicit(["L0H1"], (3, 12)) == {(0, 1)}
     assert selections.explicit(["L2H5", "l0h11", [1, 3], (0, 0)], (3, 12)) == {(2, 5), (0, 11), (1, 3), (0, 0)}
 
 

@@ -68,6 +68,12 @@ def test_costs_that_cannot_be_read_stop_nothing(folder: Path, content: str, caps
     assert "Memory: small needs at least" in out
 
 
+def test_memory_of_a_model_in_its_own_dtype(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = plan(folder, folder / "new", capsys, models=[{"id": "tiny", "name": "other", "dtype": "auto"}])
+    assert "Memory: other needs at least" in out
+    assert "for its weights in the checkpoint's own dtype" in out
+
+
 def test_a_model_nobody_knows_has_no_estimate(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = plan(folder, folder / "new", capsys, models=[{"id": "someone/something", "name": "other"}])
     assert "no estimate for other" in out

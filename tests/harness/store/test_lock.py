@@ -131,3 +131,13 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=name), locked(tmp_path / "run"):
         pass
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_link_put_there_after_the_look_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "run" / "run.owner").symlink_to(tmp_path / "mine.txt")
+    monkeypatch.setattr(Path, "is_symlink", lambda path: False)
+    with pytest.raises(OSError, match=r"run\.owner"), locked(tmp_path / "run"):
+        pytest.fail("a link was followed")
+    assert (tmp_path / "mine.txt").read_text() == "mine"

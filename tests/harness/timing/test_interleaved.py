@@ -14,7 +14,7 @@ from coreheads.adapters.generation.structure import language_model
 from coreheads.adapters.patches.registry import make_patch
 from coreheads.config.schema import TimingConfig
 from coreheads.timing import interleaved
-from coreheads.timing.cells import kv_ratio, nearest_to_median
+from coreheads.timing.cells import nearest_to_median
 from coreheads.timing.speedup import dense_speed, end_to_end, patched_speed
 
 MESSAGES = [
@@ -122,15 +122,33 @@ def test_slow_kernels_are_tried_twice_and_those_that_do_not_fit_left_out(adapter
         interleaved.time_kernels(adapter.model, 100, lambda kernel: run("eager"))
 
 
-def test_a_phase_without_times_takes_none() -> None:
-    assert end_to_end({"prefill": [2.0, 3.0], "decode": [0.5, 0.25], "vision": []}, 4) == [4.0, 4.0]
+@pytest.mark.parametrize("phase", ["preprocess", "vision", "prefill", "decode"])
+def test_a_phase_that_is_missing_counts_as_no_zero(phase: str) -> None:
+    times: Any = {name: [1.0, 2.0] for name in ("preprocess", "vision", "prefill", "decode")}
+    assert end_to_end(times, 4) == [7.0, 14.0]
+    for seconds in ([], [1.0]):
+        with pytest.raises(ValueError, match="argument"):
+            end_to_end({**times, phase: seconds}, 4)
+    del times[phase]
+    with pytest.raises(KeyError, match=phase):
+        end_to_end(times, 4)
+
+
+def test_a_prompt_that_took_its_media_over_has_no_time(adapter: Any) -> None:
+    prompt = adapter.prepare(MESSAGES)
+    assert interleaved.seconds_preparing(lambda: prompt) == prompt.preprocess_s > 0
+    with pytest.raises(ValueError, match="no time of its own"):
+        interleaved.seconds_preparing(lambda: adapter.prepare(MESSAGES, like=prompt))
 
 
 def test_what_patches_know_of_themselves(adapter: Any) -> None:
     hybrid, ablate = make_patch("hybrid", {(0, 0)}, sink=2, window=8), make_patch("ablate", {(0, 0)})
-    assert kv_ratio(ablate, adapter.model, 100) is None
+    assert ablate.kv_ratio(adapter.model, 100) is None
+    assert ablate.cache(adapter.model) is None
+    assert ablate.ceiling() is None
+    assert hybrid.ceiling() == make_patch("hybrid", {(0, 0)}, sink=2, window=8, local=False)
     # one of 2 x 4 KV heads keeps 100 tokens, seven keep 10
-    assert kv_ratio(hybrid, adapter.model, 100) == pytest.approx((100 + 7 * 10) / 800)
+    assert hybrid.kv_ratio(adapter.model, 100) == pytest.approx((100 + 7 * 10) / 800)
 
 
 def test_the_prompt_timed_is_the_one_of_median_length() -> None:
@@ -139,11 +157,11 @@ def test_the_prompt_timed_is_the_one_of_median_length() -> None:
 
 
 def test_speed_rows_are_ratios_of_medians() -> None:
-    times = {
+    times: Any = {
         name: {"preprocess": [0.5] * 11, "vision": [0.5] * 11, "prefill": [prefill] * 10 + [50.0], "decode": [0.1] * 11}
         for name, prefill in (("dense", 3.0), ("patched", 1.5), ("ceiling", 1.0))
     }
-    record = {
+    record: Any = {
         "times": times, "decode_tokens": 10, "prompt_tokens": 7, "dense_kernel": "sdpa", "repeats": 11,
         "kv_bytes_ratio": 0.25, "peak_memory_ratio": None,
     }  # fmt: skip
@@ -157,4 +175,5 @@ def test_speed_rows_are_ratios_of_medians() -> None:
     assert end_to_end(times["dense"], 10)[0] == 5
     assert dense_speed(record)["prefill_ms"] == 3000
     del times["ceiling"]
-    assert "ceiling" not in patched_speed(record)
+    assert patched_speed(record)["ceiling"] is None
+    assert patched_speed(record)["ceiling_share"] is None
