@@ -124,14 +124,14 @@ class Task:
     def _source(self, data_root: str | Path | None, settings: Mapping[str, Any], make: bool) -> Source | None:
         """A place that need not exist; None where it would be the hub, which does not have the files."""
         if self.is_mini:
-            from coreheads.tasks.mini.data import place
+            from coreheads.tasks.mini.data import benchmark_folder
 
-            return Source(str(place(self.benchmark, data_root, make)))
+            return Source(str(benchmark_folder(self.benchmark, data_root, make)))
         if data_root is not None and str(data_root) != "hub":
             return Source(str(Path(data_root).expanduser() / self.benchmark))
         source, names = Source(f"{HUB}{self.hub}"), self.functions().archives(settings)
         if self.hub and names:
-            return Source(str(archives.unpacked(source, names) if make else archives.place(source)))
+            return Source(str(archives.unpacked(source, names) if make else archives.unpack_folder(source)))
         return source if self.hub else None
 
     def expected(

@@ -15,7 +15,7 @@ from coreheads.bench.rows import SCHEMA_VERSION, Condition, Details, Row, rows_o
 from coreheads.bench.settings import Plan, Settings
 from coreheads.bench.target import Target, load, shapes
 from coreheads.bench.timing import Measured, fastest_kernels, measure
-from coreheads.files import write_json, writing
+from coreheads.files import write_errors, write_json
 from coreheads.timing.speedup import end_to_end
 
 
@@ -38,7 +38,7 @@ def run(settings: Settings, say: Callable[[str], None] = print) -> str:
     beside = settings.out.with_name(f"{settings.out.stem}.details.json")
 
     def save(rows: list[Row], details: Details) -> None:
-        with writing(settings.out):
+        with write_errors(settings.out):
             write_json(settings.out, {"schema_version": SCHEMA_VERSION, "rows": rows})
             write_json(beside, details)
 
@@ -50,7 +50,7 @@ def run(settings: Settings, say: Callable[[str], None] = print) -> str:
     save(rows, details)
     written = f"Written: {settings.out}, {beside}"
     if rows:
-        with writing(settings.out):
+        with write_errors(settings.out):
             picture = text.draw(rows, settings.out.with_suffix(".png"))
         written += f", {picture}" if picture else "\nNo picture: altair and vl-convert-python are not installed."
     parts = [text.report(rows, details), extra.report(details.get("ram", []), details.get("longest", {})), written]
