@@ -76,8 +76,16 @@ class RunFolder:
     def open(cls, path: str | Path, config: Mapping[str, Any]) -> Iterator[RunFolder]:
         """Lock a new or interrupted run for work.
 
-        config: as resolved. UserError when another process works here, when the folder holds a run with another
-        configuration (naming what differs), or when it cannot be written.
+        Args:
+            path: The run's folder, made where it is missing.
+            config: The resolved configuration, as JSON values.
+
+        Yields:
+            The run; its ``died`` names a process that worked on it before and did not end as it should.
+
+        Raises:
+            UserError: Another process works here, the folder holds a run with another configuration (naming what
+                differs) or other files, or it cannot be written.
         """
         path = Path(path)
         with write_errors(path):
