@@ -22,16 +22,16 @@ _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up",
 
 
 @contextmanager
-def writing(path: str | Path) -> Iterator[None]:
+def write_errors(path: str | Path) -> Iterator[None]:
     """Turn "cannot write there" into one clear line; any other fault of the system passes."""
     try:
         yield
     except OSError as error:
-        place = error.filename or path
+        name = error.filename or path
         if error.errno in _DISK:
-            raise UserError(f"{place}: cannot be written, {_DISK[error.errno]}") from None
+            raise UserError(f"{name}: cannot be written, {_DISK[error.errno]}") from None
         if isinstance(error, PermissionError | NotADirectoryError | FileExistsError | IsADirectoryError):
-            raise UserError(f"{place}: cannot be written ({error.strerror}), expected a folder to write to") from None
+            raise UserError(f"{name}: cannot be written ({error.strerror}), expected a folder to write to") from None
         raise
 
 
@@ -167,11 +167,11 @@ def _content(path: Path) -> bytes:
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object whose names are there once: of two, one would be lost without a word."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    merged = dict(pairs)
+    if len(merged) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice in one object")
-    return found
+    return merged
 
 
 def _parsed(data: bytes, where: str, make: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:

@@ -16,9 +16,11 @@ Box = tuple[float, float, float, float]
 class Region:
     """A part of one medium of a prompt.
 
-    media: index over the images, pages and videos of the prompt, in prompt order, from 0.
-    box: (x0, y0, x1, y1), normalised to 0..1, origin top left; None is the whole picture.
-    start, end: seconds of the source video; None is from its beginning, to its end. Images have neither.
+    Attributes:
+        media: Index over the images, pages and videos of the prompt, in prompt order, from 0.
+        box: (x0, y0, x1, y1), normalised to 0 to 1, origin top left; None is the whole picture.
+        start: Seconds of the source video; None is from its beginning. Images have none.
+        end: Seconds of the source video, excluded; None is to its end. Images have none.
     """
 
     media: int = 0

@@ -37,7 +37,18 @@ class TaskModule(Protocol):
         """A right answer as the prompt asks for it."""
 
     def scores(self, doc: Doc, response: str) -> dict[str, float]:
-        """A response by each of the task's metrics; BadSample where the sample itself cannot be scored."""
+        """A response's score by each of the task's metrics.
+
+        Args:
+            doc: One of ``records``.
+            response: The model's answer.
+
+        Returns:
+            Scores by the metrics' names.
+
+        Raises:
+            BadSample: The sample itself cannot be scored.
+        """
 
 
 class OptionalFunctions(Protocol):
@@ -48,7 +59,14 @@ class OptionalFunctions(Protocol):
         return {}
 
     def aggregate(self, rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-        """The set's scores that are no means. rows: what ``details`` gave for every sample."""
+        """The set's scores that are not means over samples.
+
+        Args:
+            rows: What ``details`` gave for every sample.
+
+        Returns:
+            Scores by name: those of the task's ``aggregates`` whose details the rows hold.
+        """
         return {}
 
     def problems(self, doc: Doc) -> list[str]:

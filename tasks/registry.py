@@ -15,7 +15,14 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Task:
-    """The task of that name; UserError with the known names where there is none."""
+    """The task of that name.
+
+    Args:
+        name: As ``coreheads tasks`` lists it.
+
+    Raises:
+        UserError: There is none; the message has the known names.
+    """
     if name not in TASKS:
         raise UserError(f"task: {name!r}, {expected_one_of(name, TASKS)}")
     return TASKS[name]

@@ -26,13 +26,22 @@ UNSCORED = "unscored"
 class Task:
     """One benchmark task. Its functions live in ``module``, its lmms-eval YAML beside it.
 
-    kind: rec (box in an image), vidstg (box and time in a video), page or layout (retrieval in a document), docqa (long
-    document question answering), mcq (multiple choice about a video) or long (long context of several kinds). metrics:
-    means over samples, the main one first; aggregates: scores of the whole set that are no means. benchmark: its folder
-    under a data root. splits: by name. hub: the data set on the Hugging Face hub. no_regions: why there is no ground
-    truth for RAM. group_by: the record's field whose groups weigh alike in the set's score, which then is the first
-    aggregate; else it is the mean of the main metric. options: by name. drawn: the option that says how many ids
-    of every sub-task and length are drawn from a split. by_family: prompt or scoring depend on the model family.
+    Attributes:
+        name: What configurations and the command line call it.
+        kind: rec (image box), vidstg (box and time in a video), page or layout (retrieval in a document), docqa (long
+            document), mcq (multiple choice about a video) or long (long context of several kinds).
+        benchmark: Its folder under a data root.
+        module: Dotted name of the module with its functions.
+        metrics: Names of scores that are means over samples, the main one first.
+        summary: What it asks, in one line.
+        splits: By name.
+        aggregates: Names of scores of the whole set that are not means over samples.
+        hub: The data set on the Hugging Face hub, owner/name; None where it is not there.
+        no_regions: Why there is no ground truth for RAM; empty where there is.
+        group_by: The field whose groups weigh alike in the set's score, then the first aggregate; may be empty.
+        options: By name, with their defaults.
+        drawn: The option that says how many ids of every sub-task and length are drawn from a split; may be empty.
+        by_family: Whether prompt or scoring depend on the model family.
     """
 
     name: str
@@ -124,14 +133,14 @@ class Task:
     def _source(self, data_root: str | Path | None, settings: Mapping[str, Any], make: bool) -> Source | None:
         """A place that need not exist; None where it would be the hub, which does not have the files."""
         if self.is_mini:
-            from coreheads.tasks.mini.data import place
+            from coreheads.tasks.mini.data import benchmark_folder
 
-            return Source(str(place(self.benchmark, data_root, make)))
+            return Source(str(benchmark_folder(self.benchmark, data_root, make)))
         if data_root is not None and str(data_root) != "hub":
             return Source(str(Path(data_root).expanduser() / self.benchmark))
         source, names = Source(f"{HUB}{self.hub}"), self.functions().archives(settings)
         if self.hub and names:
-            return Source(str(archives.unpacked(source, names) if make else archives.place(source)))
+            return Source(str(archives.unpacked(source, names) if make else archives.unpack_folder(source)))
         return source if self.hub else None
 
     def expected(
@@ -156,10 +165,20 @@ class Task:
         family: str | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> list[Doc]:
-        """The first ``limit`` samples of a split (None: all); no media are opened.
+        """The first samples of a split; no media are opened.
 
-        family: the model's, such as its ``model_type``, for prompts and coordinates. Samples that cannot be used are
-        among them, with the reason under ``bad``. UserError where the set is missing, empty, or has no sample of use.
+        Args:
+            split: Name of the split.
+            limit: Number of samples; None: all.
+            data_root: The folder that holds <benchmark>/; None or ``hub`` is the Hugging Face hub.
+            family: The model's ``model_type``, on which prompts and coordinates may depend.
+            options: The task's, where they are not the defaults.
+
+        Returns:
+            The samples; those that cannot be used are among them, with the reason under ``bad``.
+
+        Raises:
+            UserError: The set is missing, empty, or has no sample of use.
         """
         wanted = self.split(split)
         settings = self.settings(options)
@@ -211,9 +230,10 @@ class Task:
         return self.functions().variant(self.settings(options))
 
     def doc_scores(self, doc: Doc, response: str) -> dict[str, float]:
-        """One response's score by each of ``metrics``, and by names that only some samples have.
+        """A response's scores by ``metrics`` and names of some samples only (unreadable: wrong, ``unparsed`` 1).
 
-        What cannot be read is wrong, and ``unparsed`` is 1. BadSample where the sample itself cannot be scored.
+        Raises:
+            BadSample: The sample itself cannot be scored.
         """
         usable(doc)
         return self.functions().scores(doc, response)

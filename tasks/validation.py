@@ -54,22 +54,22 @@ def validate(
     from rich.progress import track
 
     docs = task.records(split, limit, data_root, family=next(iter(FAMILIES)), options=options)
-    found = Findings()
+    findings = Findings()
     for doc in track(docs, f"checking {task.name}", console=Console(stderr=True), transient=True):
-        found.checked += 1
+        findings.checked += 1
         record = task.record_id(doc)
         if _REPEATED.search(record):
-            found.add(DUPLICATE, "record id", record)
+            findings.add(DUPLICATE, "record id", record)
         try:
-            for text in _odd(task, doc, found):
-                found.add(ODD, text, f"{record}: {text}")
+            for text in _odd(task, doc, findings):
+                findings.add(ODD, text, f"{record}: {text}")
         except BadSample as error:
-            found.unscored += 1
-            found.add(UNUSABLE, str(error), f"{record}: {error}")
-    return found
+            findings.unscored += 1
+            findings.add(UNUSABLE, str(error), f"{record}: {error}")
+    return findings
 
 
-def _odd(task: Task, doc: Doc, found: Findings) -> Iterator[str]:
+def _odd(task: Task, doc: Doc, findings: Findings) -> Iterator[str]:
     """What is odd about a usable record; BadSample for one that is not."""
     from coreheads.media.video import read_frames
 
@@ -86,7 +86,7 @@ def _odd(task: Task, doc: Doc, found: Findings) -> Iterator[str]:
             raise
         yield str(error)
     else:
-        found.without_regions += not regions
+        findings.without_regions += not regions
     task.doc_scores(doc, "")
     yield from task.problems(doc)
 

@@ -32,6 +32,9 @@ def load_adapter(
         trust_remote_code: Whether code of the checkpoint may run.
         settings: The family's own, see its adapter class.
 
+    Returns:
+        The adapter of the checkpoint's family, its model in evaluation mode on the device.
+
     Raises:
         UserError: In one line, for a path or id that holds no checkpoint, an unsupported model type, and a device,
             dtype, attention implementation or setting that cannot be had.

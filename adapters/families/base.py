@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,25 +21,12 @@ from coreheads.adapters.generation.structure import head_shape, vision_tower
 from coreheads.adapters.prompt import query as queries
 from coreheads.adapters.prompt import rendering
 from coreheads.adapters.prompt.messages import Chat, Kind, Messages, Source, parse
-from coreheads.adapters.prompt.processing import LoadedMedium
-from coreheads.adapters.prompt.prompt import EncodedMedium, Prompt
+from coreheads.adapters.prompt.processing import EncodedMedia, LoadedMedium
+from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.adapters.prompt.token_map import TokenMap
 from coreheads.errors import UserError, nearest, one_line
 from coreheads.media.images import open_image
 from coreheads.media.video import sample
-
-
-@dataclass(frozen=True)
-class EncodedMedia:
-    """What a family's processor made of the media of one prompt.
-
-    Attributes:
-        inputs: The tensors that go to the model besides the text's.
-        media: In the order of their tokens.
-    """
-
-    inputs: dict[str, Tensor]
-    media: list[EncodedMedium]
 
 
 class Adapter(ABC):
@@ -91,7 +77,7 @@ class Adapter(ABC):
         return dtype
 
     def describe(self) -> dict[str, Any]:
-        """What identifies the model in files: id, revision, model_type, layers, heads, kv_heads."""
+        """What identifies the model in files: id, revision, model_type, layers, heads (of a layer), kv_heads."""
         names = ("id", "revision", "model_type", "layers", "heads", "kv_heads")
         return {name: getattr(self, name) for name in names}
 
@@ -104,6 +90,9 @@ class Adapter(ABC):
             query: The part of the prompt's text whose tokens become ``query_tokens`` (rule: see
                 ``coreheads.adapters.prompt.query``); None leaves them empty.
             like: A prompt of this adapter; where it shows the same media, their pixels are not processed again.
+
+        Returns:
+            A prompt of one sample, its inputs on the model's device.
 
         Raises:
             UserError: For messages that cannot be used, a file that is missing, a query that is not in the prompt.
@@ -173,14 +162,29 @@ class Adapter(ABC):
 
     @abstractmethod
     def frames(self, total: int, fps: float) -> Sequence[int]:
-        """Which of a video's ``total`` frames are shown, ascending."""
+        """Which frames of a video are shown.
+
+        Args:
+            total: Number of frames of the video.
+            fps: Its frames a second.
+
+        Returns:
+            Indices from 0, ascending.
+        """
 
     @abstractmethod
     def process(self, loaded: Sequence[LoadedMedium]) -> EncodedMedia:
-        """Process the media with the family's processor, and map their tokens; at least one medium."""
+        """Process the media with the family's processor, and map their tokens.
+
+        Args:
+            loaded: At least one medium, in the order of their tokens.
+        """
 
     def encode_media(self, sources: Sequence[Source]) -> EncodedMedia:
         """Open the media, process them, and map their tokens.
+
+        Args:
+            sources: The media in the order of their tokens; may be empty.
 
         Raises:
             UserError: For a medium that cannot be opened or that the processor refuses.
@@ -203,14 +207,27 @@ class Adapter(ABC):
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
     def position_ids(self, prompt: Prompt) -> Tensor:
-        """Positions of the prompt's tokens, [..., 1, L]; the next token's is the largest plus one."""
+        """Positions of the prompt's tokens; the next token's is the largest plus one.
+
+        Args:
+            prompt: Prepared by this adapter, of L tokens.
+
+        Returns:
+            LongTensor [..., 1, L].
+        """
         ids = prompt.inputs["input_ids"]
         return torch.arange(ids.shape[1], device=ids.device)[None]
 
     def collate_vision(self, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
         """The vision inputs of several prompts as one batch: by default joined along the first dimension.
 
-        Keep a tensor that is of one prompt only as it is, so that what was remembered of it can be found.
+        Keep a tensor that is of one prompt only as it is, so that the vision cache knows it again.
+
+        Args:
+            prompts: The rows of the batch, in order.
+
+        Returns:
+            Tensors by the names of ``Prompt.vision_inputs``.
         """
         joined: dict[str, list[Tensor]] = {}
         for prompt in prompts:

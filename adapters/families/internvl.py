@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
 
-from coreheads.adapters.families.base import Adapter, EncodedMedia
+from coreheads.adapters.families.base import Adapter
 from coreheads.adapters.families.settings import number_of_frames, whole_number
-from coreheads.adapters.prompt.processing import LoadedMedium, image_inputs, video_inputs
+from coreheads.adapters.prompt.processing import EncodedMedia, LoadedMedium, image_inputs, video_inputs
 from coreheads.adapters.prompt.prompt import EncodedMedium, Medium
 from coreheads.adapters.prompt.receptive import Spans, side_by_side
 from coreheads.adapters.prompt.token_map import View, grid

@@ -21,10 +21,10 @@ import numpy as np
 from torch import Tensor, nn
 from transformers.image_processing_utils import select_best_resolution
 
-from coreheads.adapters.families.base import Adapter, EncodedMedia
+from coreheads.adapters.families.base import Adapter
 from coreheads.adapters.families.settings import number_of_frames
 from coreheads.adapters.prompt.messages import Chat, Kind
-from coreheads.adapters.prompt.processing import LoadedMedium, processed
+from coreheads.adapters.prompt.processing import EncodedMedia, LoadedMedium, processed
 from coreheads.adapters.prompt.prompt import EncodedMedium, Prompt
 from coreheads.adapters.prompt.receptive import Spans, cells, interpolated, resized, side_by_side
 from coreheads.adapters.prompt.token_map import View, grid, nothing

@@ -14,9 +14,9 @@ from typing import Any
 from torch import Tensor
 from transformers.video_utils import VideoMetadata
 
-from coreheads.adapters.families.base import Adapter, EncodedMedia
+from coreheads.adapters.families.base import Adapter
 from coreheads.adapters.families.settings import whole_number
-from coreheads.adapters.prompt.processing import LoadedMedium, processed
+from coreheads.adapters.prompt.processing import EncodedMedia, LoadedMedium, processed
 from coreheads.adapters.prompt.prompt import EncodedMedium, Prompt
 from coreheads.adapters.prompt.receptive import side_by_side
 from coreheads.adapters.prompt.token_map import grid

@@ -29,9 +29,12 @@ def chunked_prefill(model: nn.Module, tokens: int, keep: Keep = "last") -> Itera
 
     Args:
         model: A transformers multimodal model.
-        tokens: The length of a piece.
+        tokens: The length of a piece, at least 1.
         keep: "last" returns the hidden states of the last piece alone, enough for ``logits_to_keep=1``; "all" returns
             those of the whole prompt, [batch, tokens, hidden size].
+
+    Yields:
+        The model.
 
     Raises:
         UserError: If ``tokens`` is below 1.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 MAX_BYTES = 1 << 30
 
 
-class VisionMemo:
+class VisionCache:
     """Outputs of vision modules by the identity of their input tensors, which are held so that it stays theirs.
 
     Those are the tensors of a prompt on its own. A batch joins the pixels of several prompts anew each time, and is

@@ -19,7 +19,7 @@ from coreheads.adapters.families.base import Adapter
 from coreheads.adapters.generation.generate import BATCH_TOKENS, Generation
 from coreheads.adapters.generation.memory import is_out_of_memory, make_room
 from coreheads.adapters.generation.structure import beyond_context
-from coreheads.adapters.generation.vision_cache import VisionMemo
+from coreheads.adapters.generation.vision_cache import VisionCache
 from coreheads.adapters.lmms_eval.arguments import named_patch, only_greedy, own_device, whole
 from coreheads.adapters.lmms_eval.prompt_cache import PromptCache
 from coreheads.adapters.lmms_eval.sample_sink import NOT_FINITE, Refusal, SampleSink
@@ -92,7 +92,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         self._at_most = whole(batch_size)
         self.device = device
         self.prompts = PromptCache()
-        self.vision = VisionMemo()
+        self.vision = VisionCache()
         self.forget()
         self._sink: SampleSink | None = None
 
@@ -111,7 +111,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
 
         Answers that the cell's sink knows are not computed; it takes every new one before the next batch starts. A
         document has none where its task cannot show it, its media cannot be used, it is longer than the model's
-        context, or its logits are no numbers: lmms-eval is given an empty text, and the sink, or else the task, why.
+        context, or its logits are non-finite: lmms-eval is given an empty text, and the sink, or else the task, why.
 
         A batch that does not fit into memory is halved, and so are the following ones.
 
@@ -228,7 +228,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
 
 
 def _usable(generation: Generation) -> Generation | Refusal:
-    """The answer; a refusal where its logits were no numbers."""
+    """The answer; a refusal where its logits were non-finite."""
     if generation.finite:
         return generation
     return Refusal(f"{NOT_FINITE} (token {generation.broken_at} of its answer)", "model")

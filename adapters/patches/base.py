@@ -29,7 +29,13 @@ class Patch(AttentionHooks):
     name: ClassVar[str] = "patch"
 
     def __call__(self, model: nn.Module) -> AbstractContextManager[nn.Module]:
-        """Apply to a transformers multimodal model within a ``with`` block, which gives the model back.
+        """Apply the patch within a ``with`` block.
+
+        Args:
+            model: A transformers multimodal model.
+
+        Returns:
+            A context manager that gives the model back.
 
         Raises:
             UserError: If the patch does not fit the model.

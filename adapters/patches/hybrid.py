@@ -52,7 +52,17 @@ class Hybrid(HeadPatch):
         one_of("Hybrid: granularity is", self.granularity, get_args(Granularity))
 
     def __call__(self, model: nn.Module) -> AbstractContextManager[nn.Module]:
-        """Apply within a ``with`` block, which gives the model back; UserError when heads lie outside it."""
+        """Apply the patch within a ``with`` block.
+
+        Args:
+            model: A transformers multimodal model.
+
+        Returns:
+            A context manager that gives the model back.
+
+        Raises:
+            UserError: A head lies outside the model.
+        """
         widened = self.on(model)
         return super().__call__(model) if widened is self else widened(model)
 
@@ -90,6 +100,9 @@ class Hybrid(HeadPatch):
 
         Use it inside ``with self(model)``, for one prompt batch; logits are those of a plain cache.
 
+        Args:
+            model: The model that the patch is applied to.
+
         Raises:
             UserError: If ``local`` is False, or a head lies outside the model.
         """
@@ -102,6 +115,13 @@ class Hybrid(HeadPatch):
         """KV bytes kept at ``tokens`` tokens over those of a dense cache.
 
         A KV head keeps all tokens when any of its query heads is selected, else min(tokens, sink + window).
+
+        Args:
+            model: The model that the patch is applied to.
+            tokens: Tokens in the cache, at least 1.
+
+        Returns:
+            0 to 1.
 
         Raises:
             UserError: If ``tokens`` is below 1, or a head lies outside the model.

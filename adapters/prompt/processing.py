@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers.video_utils import VideoMetadata
 
 from coreheads.adapters.prompt.messages import Source
-from coreheads.adapters.prompt.prompt import Medium
+from coreheads.adapters.prompt.prompt import EncodedMedium, Medium
 from coreheads.media.video import Sampled
 
 
@@ -39,6 +39,19 @@ class LoadedMedium:
         frames = tuple(tuple(padded[start : start + pair]) for start in range(0, len(padded), pair))
         height, width = video.frames.shape[1:3]
         return Medium("video", name, width, height, frames, video.fps, video.total)
+
+
+@dataclass(frozen=True)
+class EncodedMedia:
+    """What a family's processor made of the media of one prompt.
+
+    Attributes:
+        inputs: The tensors that go to the model besides the text's.
+        media: In the order of their tokens.
+    """
+
+    inputs: dict[str, Tensor]
+    media: list[EncodedMedium]
 
 
 def processed(

@@ -120,7 +120,17 @@ class Prompt:
         return self.vision_tokens[mask]
 
     def explain(self, regions: Sequence[Region]) -> str:
-        """Why ``locate`` is empty, in one line; "" when it is not."""
+        """Why ``locate`` is empty.
+
+        Args:
+            regions: Those that ``locate`` was given.
+
+        Returns:
+            One line; "" when it is not empty.
+
+        Raises:
+            UserError: As ``locate``.
+        """
         if not regions:
             return "no region was given"
         if len(self.locate(regions)):

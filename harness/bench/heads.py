@@ -29,9 +29,9 @@ def spread(kind: str, fraction: float, layers: int, heads: int, kv_heads: int) -
         # whole KV heads, dealt out to the middle and late layers in turn, and to the others when those are full
         first = int(FIRST * layers)
         inside = range(first, max(first + 1, int(LAST * layers)))
-        places = [(layer, (layer + turn) % kv_heads) for turn in range(kv_heads) for layer in inside]
-        places += [(layer, kv) for layer in range(layers) if layer not in inside for kv in range(kv_heads)]
-        return frozenset([(layer, kv * repeats + i) for layer, kv in places for i in range(repeats)][:count])
+        kv_pairs = [(layer, (layer + turn) % kv_heads) for turn in range(kv_heads) for layer in inside]
+        kv_pairs += [(layer, kv) for layer in range(layers) if layer not in inside for kv in range(kv_heads)]
+        return frozenset([(layer, kv * repeats + i) for layer, kv in kv_pairs for i in range(repeats)][:count])
     # so ordered that any first few layers lie spread over the depth
     apart = sorted(range(layers), key=lambda layer: f"{layer:016b}"[::-1])
     turns = product(range(repeats), range(kv_heads), apart)

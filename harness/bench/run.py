@@ -15,7 +15,7 @@ from coreheads.bench.rows import SCHEMA_VERSION, Condition, Details, Row, rows_o
 from coreheads.bench.settings import Plan, Settings
 from coreheads.bench.target import Target, load, shapes
 from coreheads.bench.timing import Measured, fastest_kernels, measure
-from coreheads.files import write_json, writing
+from coreheads.files import write_errors, write_json
 
 
 def dry_run(settings: Settings, say: Callable[[str], None] = print) -> str:
@@ -37,7 +37,7 @@ def run(settings: Settings, say: Callable[[str], None] = print) -> str:
     beside = settings.out.with_name(f"{settings.out.stem}.details.json")
 
     def save(rows: list[Row], details: Details) -> None:
-        with writing(settings.out):
+        with write_errors(settings.out):
             write_json(settings.out, {"schema_version": SCHEMA_VERSION, "rows": rows})
             write_json(beside, details)
 
@@ -49,7 +49,7 @@ def run(settings: Settings, say: Callable[[str], None] = print) -> str:
     save(rows, details)
     written = f"Written: {settings.out}, {beside}"
     if rows:
-        with writing(settings.out):
+        with write_errors(settings.out):
             picture = text.draw(rows, settings.out.with_suffix(".png"))
         written += f", {picture}" if picture else "\nNo picture: altair and vl-convert-python are not installed."
     beside_phases = ram_and_fit.report(details.get("ram", []), details.get("longest", {}))

@@ -21,7 +21,7 @@ from coreheads.adapters.checkpoints.embedded import TINY
 from coreheads.adapters.generation.cache import PreallocatedCache
 from coreheads.adapters.generation.chunked_prefill import chunked_prefill
 from coreheads.adapters.generation.structure import cache_argument, head_shape
-from coreheads.adapters.generation.vision_cache import VisionMemo
+from coreheads.adapters.generation.vision_cache import VisionCache
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS, Prompt
 from coreheads.doctor.memory import empty_model
@@ -78,7 +78,7 @@ class Target:
     weights: str
     model: Any  # transformers' models have no types
     adapter: Adapter | None = None
-    memo: VisionMemo = field(default_factory=VisionMemo)
+    vision_cache: VisionCache = field(default_factory=VisionCache)
 
     def forward(self, cache: Cache, **inputs: Tensor) -> Tensor:
         """Logits of the last token, [batch, 1, vocabulary]."""
@@ -105,7 +105,7 @@ class Target:
 
     def remembering(self) -> AbstractContextManager[None]:
         """Inside the block the vision tower answers from memory for pixels that it has seen."""
-        return nullcontext() if self.adapter is None else self.memo.active(self.adapter.vision_modules)
+        return nullcontext() if self.adapter is None else self.vision_cache.active(self.adapter.vision_modules)
 
     def workload(self, tokens: int, batch: int = 1) -> Workload:
         """A prompt of exactly so many tokens, ``batch`` times."""

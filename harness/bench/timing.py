@@ -58,7 +58,7 @@ def measure(target: Target, workload: Workload, hybrids: Mapping[str, Hybrid], p
             runs[name] = partial(runner.hybrid, name, patch)
             # with the same cache: but for the attention left out, all is what hybrid does
             runs[f"ceiling {name}"] = partial(runner.hybrid, None, patch)
-        times, peaks = take_turns(runs, device, repeats, plan.warmup, target.memo.clear)
+        times, peaks = take_turns(runs, device, repeats, plan.warmup, target.vision_cache.clear)
     # no variant changes preprocessing and the vision tower, which is run on its own where it is no part of the runs
     vision, prepare = times["dense"]["vision"], workload.prepare
     if workload.vision is not None:

@@ -34,7 +34,7 @@ def command(
     from coreheads.check.compare import update as renew
     from coreheads.check.output import append_summary, commands, show, write_junit
     from coreheads.errors import UserError
-    from coreheads.files import write_json, writing
+    from coreheads.files import write_errors, write_json
     from coreheads.store.folder import RunFolder
 
     folder = RunFolder.load(run)
@@ -42,7 +42,7 @@ def command(
         if path is not None and path.resolve() == baseline.resolve():
             raise UserError(f"{name} is {path}, the baseline itself, expected another file")
     if update:
-        with writing(baseline):
+        with write_errors(baseline):
             report, notes = renew(folder, baseline)
         if report is not None:
             show(report)
@@ -63,16 +63,16 @@ def command(
         typer.echo("There was no baseline before: nothing was compared, and no report is written")
         return
     if junit is not None:
-        with writing(junit):
+        with write_errors(junit):
             write_junit(junit, report)
     if json_file is not None:
-        with writing(json_file):
+        with write_errors(json_file):
             write_json(json_file, report.to_json())
     if github:
         for line in commands(report):
             typer.echo(line)
         if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-            with writing(summary):
+            with write_errors(summary):
                 append_summary(Path(summary), report)
         else:
             typer.echo("GITHUB_STEP_SUMMARY is not set: no summary of the step was written", err=True)

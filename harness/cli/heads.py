@@ -38,7 +38,7 @@ def show(
     Example: coreheads heads show heads.json --sample coreheads_mini_refcocog:0 --out example.png
     """
     from coreheads.errors import UserError
-    from coreheads.files import write_bytes, writing
+    from coreheads.files import write_bytes, write_errors
     from coreheads.heads.profile import HeadProfile
     from coreheads.report.profile_text import findings, origin, ranking_table
 
@@ -50,7 +50,7 @@ def show(
         if out is not None:
             from coreheads.report.figures import head_map_png
 
-            with writing(out):
+            with write_errors(out):
                 write_bytes(out, head_map_png(profile, fraction))
             typer.echo(f"\nFigure: {out}")
         return
@@ -78,11 +78,11 @@ def show(
     revision = None if model else profile.model["revision"]
     adapter = load_adapter(model or profile.model["id"], device=device, dtype=dtype, revision=revision, **settings)
     doc = examples.find_record(*record, adapter.model_type)
-    gaze, query = examples.gaze_at(adapter, task, doc, profile)
+    attention_map, query = examples.attention_map_of(adapter, task, doc, profile)
     title = f"{Path(adapter.id).name} on {name}, record {task.record_id(doc)} (split {split})"
-    with writing(out):
-        write_bytes(out, attention.png(gaze, query, title))
-    typer.echo(f"{title}\n{attention.describe(gaze, query)}\nPicture: {out}")
+    with write_errors(out):
+        write_bytes(out, attention.png(attention_map, query, title))
+    typer.echo(f"{title}\n{attention.describe(attention_map, query)}\nPicture: {out}")
 
 
 @app.command()

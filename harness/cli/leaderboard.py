@@ -23,13 +23,13 @@ def command(
 
     Example: coreheads leaderboard runs/a100 runs/h100 --out board
     """
-    from coreheads.files import writing
+    from coreheads.files import write_errors
     from coreheads.leaderboard.build import write
     from coreheads.report.findings import left_out_sentence
     from coreheads.store.folder import RunFolder
 
     folders = [RunFolder.load(run) for run in runs]
-    with writing(out):
+    with write_errors(out):
         board = write(folders, out)
     for remark in board["remarks"]:
         typer.echo(remark)

@@ -58,7 +58,7 @@ def command(
 
     from coreheads.config.parsing import set_values
     from coreheads.errors import UserError
-    from coreheads.files import writing
+    from coreheads.files import write_errors
     from coreheads.heads.schema import Normalization
     from coreheads.report.profile_text import findings, origin
     from coreheads.retrieval.head_scores import head_score
@@ -85,7 +85,7 @@ def command(
     if out.is_dir():
         raise UserError(f"--out is {out}, a folder, expected the name of a file such as {out / 'heads.json'}")
     partial = out.with_name(f"{out.name}.partial")
-    with writing(partial):
+    with write_errors(partial):
         partial.mkdir(parents=True, exist_ok=True)
     with suppress(OSError):
         partial.rmdir()  # it could be made, that is enough; with what an interrupted command left in it, it stays
@@ -115,7 +115,7 @@ def command(
         normalization=divisor,
         cache_dir=partial,
     )
-    with writing(out):
+    with write_errors(out):
         profile.save(out)
     shutil.rmtree(partial, ignore_errors=True)
     typer.echo(f"\n{origin(profile)}\n\n{findings(profile)}\n\nWritten: {out}. To see it: coreheads heads show {out}")

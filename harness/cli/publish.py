@@ -24,12 +24,12 @@ def command(
 
     Example: coreheads publish results/runs/embedded --to site
     """
-    from coreheads.files import writing
+    from coreheads.files import write_errors
     from coreheads.leaderboard.publish import publish
     from coreheads.store.folder import RunFolder
 
     folders = [RunFolder.load(run) for run in runs]
-    with writing(to):
+    with write_errors(to):
         board = publish(folders, to, title, license, not no_responses, not no_pictures)
     for remark in board["remarks"]:
         typer.echo(remark)

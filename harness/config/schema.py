@@ -179,10 +179,14 @@ def load_config(
 ) -> RunConfig:
     """Read a YAML file, apply ``key=value`` changes and then ``values``.
 
-    path: a file, or the name of a shipped one (None: embedded).
-    limit: samples a task, and with it the file's own ``with_limit`` changes (before ``changes``, which win). ``values``
-    are the command line's other options; None leaves the file's value.
-    Raises UserError with one line a fault: file, field, value, what was expected.
+    Args:
+        path: A file, or the name of a shipped one; None is the embedded one.
+        changes: ``key=value`` texts, values in YAML.
+        limit: Samples a task, and with it the file's own ``with_limit`` changes (before ``changes``, which win).
+        values: The command line's other options; None leaves the file's value.
+
+    Raises:
+        UserError: One line a fault: file, field, value, what was expected.
     """
     source = default_path() if path is None else shipped(path)
     tree = load_yaml(source)

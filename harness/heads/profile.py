@@ -25,13 +25,20 @@ _MUST_MATCH = ("model_type", "layers", "heads", "kv_heads")
 
 @dataclass(frozen=True, eq=False)
 class HeadProfile:
-    """Scores of all heads of one model's language model.
+    """Scores of all heads of one model's language model, as heads.json stores them.
 
-    mean, ci_low, ci_high: read-only float64 [layers, heads]; the mean over tasks of the tasks' means over
-        their samples, and its 95 % bootstrap interval.
-    split_half: see :func:`coreheads.heads.ranking.split_half_correlation`.
-    source: the file it was loaded from, for error messages.
-    The other fields are those of :class:`coreheads.heads.schema.ProfileRecord`.
+    Attributes:
+        model: What identifies the model, and its shape.
+        mean: Read-only float64 [layers, heads], the mean over tasks of the tasks' means over their samples.
+        ci_low: Likewise, the lower end of the 95 % bootstrap interval of ``mean``.
+        ci_high: Likewise, the upper end.
+        tasks: By name, the samples that were scored and the task's own means.
+        score: Name of the head score.
+        normalization: Of RAM, see ``retrieval_attention_mass``.
+        split_half: Rank correlation of the leading heads between random halves of the samples, -1 to 1; None where
+            there is none.
+        provenance: Versions, seed, device and command that it was made with.
+        source: The file it was loaded from, for error messages.
     """
 
     model: ModelIdentity
@@ -54,12 +61,30 @@ class HeadProfile:
 
     @classmethod
     def load(cls, path: str | Path) -> HeadProfile:
-        """Read heads.json; UserError naming the file and the field for anything that is missing or malformed."""
+        """Read heads.json.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The profile, with the path as its ``source``.
+
+        Raises:
+            UserError: Naming the file and the field, for anything that is missing or malformed.
+        """
         return cls.from_dict(read_json(path), str(path))
 
     @classmethod
     def from_dict(cls, data: Any, source: str = "head profile") -> HeadProfile:
-        """What ``json.load`` gives for heads.json; ``source`` names it in errors."""
+        """The profile of what ``json.load`` gives for heads.json.
+
+        Args:
+            data: The parsed JSON.
+            source: What to call it in error messages.
+
+        Raises:
+            UserError: Naming the source and the field, for anything that is missing or malformed.
+        """
         kept: dict[str, Any] = {k: v for k, v in schema.check(data, source).items() if k in cls.__dataclass_fields__}
         return cls(**kept, source=source)
 
@@ -79,7 +104,14 @@ class HeadProfile:
         }
 
     def save(self, path: str | Path) -> Path:
-        """Write heads.json at once, or not at all; numbers are kept to the last digit."""
+        """Write heads.json at once, or not at all; numbers are kept to the last digit.
+
+        Args:
+            path: The file; its folder is made.
+
+        Returns:
+            The path.
+        """
         return write_text(path, schema.to_text(self.to_dict()))
 
     @property
@@ -98,34 +130,81 @@ class HeadProfile:
         return sum(task["n"] for task in self.tasks.values())
 
     def top(self, fraction: float) -> Heads:
-        """The ``max(1, round(fraction * count))`` highest heads; equal ones by (layer, head)."""
+        """The highest heads.
+
+        Args:
+            fraction: Of all heads, above 0 to 1: ``max(1, round(fraction * count))`` heads.
+
+        Returns:
+            (layer, head) pairs; of equal scores the lower pair is first.
+
+        Raises:
+            UserError: ``fraction`` is not above 0 and at most 1.
+        """
         return selections.top(self.mean, fraction)
 
     def bottom(self, fraction: float) -> Heads:
-        """As many of the lowest heads; shares none with :meth:`top` while both are at most half."""
+        """The lowest heads; shares none with ``top`` while both are at most half.
+
+        Args:
+            fraction: Of all heads, as for ``top``.
+
+        Returns:
+            (layer, head) pairs.
+        """
         return selections.bottom(self.mean, fraction)
 
     def random(self, fraction: float, *, seed: int) -> Heads:
-        """As many heads drawn uniformly from all."""
+        """Heads drawn uniformly from all, without replacement.
+
+        Args:
+            fraction: Of all heads, as for ``top``.
+            seed: Of the draw.
+
+        Returns:
+            (layer, head) pairs.
+        """
         return selections.random(self.shape, fraction, seed)
 
     def layer_matched(self, heads: Heads, *, seed: int) -> Heads:
-        """Random heads with the same number in every layer as ``heads``, other heads where there are enough."""
+        """Random heads, in every layer as many as ``heads`` has there.
+
+        Args:
+            heads: (layer, head) pairs whose numbers per layer are matched.
+            seed: Of the draw.
+
+        Returns:
+            (layer, head) pairs, none of ``heads`` in a layer that has enough others.
+
+        Raises:
+            UserError: ``heads`` is empty, or one lies outside the model.
+        """
         return selections.layer_matched(self.shape, heads, seed)
 
     def ranking(self) -> list[Head]:
-        """All heads, highest first."""
+        """All (layer, head) pairs, highest score first."""
         return [(int(index) // self.shape[1], int(index) % self.shape[1]) for index in order(self.mean)]
 
     def share(self, heads: Heads) -> float:
-        """What part of the sum of all heads' scores these heads hold, 0 to 1 (0 where the sum is not positive)."""
+        """What part of the sum of all heads' scores these heads hold.
+
+        Args:
+            heads: (layer, head) pairs.
+
+        Returns:
+            0 to 1; 0 where the sum is not positive.
+        """
         total = float(self.mean.sum())
         return sum(float(self.mean[head]) for head in sorted(heads)) / total if total > 0 else 0.0
 
     def check_model(self, described: Mapping[str, Any]) -> None:
-        """Raise UserError when ``described`` (an adapter's ``describe()``) has another architecture.
+        """Refuse another architecture; another id, say of a fine-tuned checkpoint, is a warning.
 
-        The id may differ, because a fine-tuned or moved checkpoint may use the heads of its origin; a warning says so.
+        Args:
+            described: An adapter's ``describe()``.
+
+        Raises:
+            UserError: Its model type, layers, heads or kv_heads are not the profile's.
         """
         for key in _MUST_MATCH:
             own, other = self.model.get(key), described.get(key)

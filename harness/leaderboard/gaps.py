@@ -26,7 +26,7 @@ NO_DENSE = (
 )
 
 
-def what(cell: StoredCell | Row) -> str:
+def label(cell: StoredCell | Row) -> str:
     """A stored cell, or a row, in words: model, task and condition."""
     return f"{cell['model']} on {cell['task']}: {condition_label(cell)}"
 
@@ -50,26 +50,26 @@ def find_gaps(run: RunFolder, rows: Iterable[Row]) -> list[Gap]:
 def _cells(run: RunFolder) -> Iterator[Gap]:
     finished, lost, timings = run.cells(), run.failures(), run.timings()
     for failure in lost.values():
-        yield what(failure["cell"]), f"failed: {failure['failed']}"
+        yield label(failure["cell"]), f"failed: {failure['failed']}"
     for record in finished.values():
         if not record["n"]:
-            yield what(record["cell"]), NOTHING_SCORED
+            yield label(record["cell"]), NOTHING_SCORED
     try:
         config = RunConfig.model_validate(run.config)
     except ValidationError:
         return  # written by another version: what it asked for cannot be told
     for cell in expand(config):
         if cell.name not in finished and cell.name not in lost:
-            yield what(cell.to_json()), UNFINISHED
+            yield label(cell.to_json()), UNFINISHED
         elif cell.timed and cell.task in config.timed_tasks() and cell.name in finished and cell.name not in timings:
-            yield what(cell.to_json()), UNTIMED
+            yield label(cell.to_json()), UNTIMED
 
 
 def _speeds(run: RunFolder, rows: Iterable[Row]) -> Iterator[Gap]:
     timings = run.timings()
     for row in rows:
         if row["prefill_speedup"] is None:
-            yield from ((what(timings[name]["cell"]), NO_DENSE) for name in row["cells"] if name in timings)
+            yield from ((label(timings[name]["cell"]), NO_DENSE) for name in row["cells"] if name in timings)
 
 
 def _times(text: str, count: int) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from coreheads.config.cells import Cell
 from coreheads.errors import UserError
 from coreheads.heads.profile import HeadProfile
-from coreheads.leaderboard.gaps import what
+from coreheads.leaderboard.gaps import label
 from coreheads.leaderboard.rows import build_rows
 from coreheads.store.board import LeftOut, Row
 from coreheads.store.folder import RunFolder
@@ -113,7 +113,7 @@ def newest(sources: Sequence[Source]) -> tuple[list[Row], list[LeftOut]]:
                 rows.append(row)
             else:
                 why = f"run {latest[key].label} is newer and has it"
-                older.append({"run": source.label, "what": what(row), "reason": why})
+                older.append({"run": source.label, "what": label(row), "reason": why})
     return rows, older
 
 

@@ -133,6 +133,6 @@ def _note(
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    place = {"none": 0, "hybrid": 1, "ablate": 2}.get(row["patch"], 3)
+    patch_rank = {"none": 0, "hybrid": 1, "ablate": 2}.get(row["patch"], 3)
     selection = (None, *KINDS).index(row["selection"])
-    return place, row["patch"], str(row["params"]), selection, row["fraction"] or 0.0
+    return patch_rank, row["patch"], str(row["params"]), selection, row["fraction"] or 0.0

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from coreheads.heads.types import head_name
 from coreheads.media.images import decode
 from coreheads.report.figures import png as png_file
-from coreheads.retrieval.attention_map import Gaze
+from coreheads.retrieval.attention_map import AttentionMap
 from coreheads.retrieval.overlay import WIDTH, Heat, Pixels, View, heat, on_view, picture, shown, views
 
 Spec = dict[str, Any]
@@ -30,14 +30,14 @@ PICTURES = 4
 """How many pages or frames are shown."""
 
 
-def png(gaze: Gaze, query: str, title: str, most: int = PICTURES) -> bytes:
+def png(attention_map: AttentionMap, query: str, title: str, most: int = PICTURES) -> bytes:
     """The PNG file of :func:`figure`."""
-    return png_file(figure(gaze, query, title, most), scale=1)
+    return png_file(figure(attention_map, query, title, most), scale=1)
 
 
-def jpeg(gaze: Gaze, query: str, title: str, size: int, most: int = PICTURES) -> bytes:
+def jpeg(attention_map: AttentionMap, query: str, title: str, size: int, most: int = PICTURES) -> bytes:
     """A JPEG file of :func:`figure` of at most ``size`` bytes, as fine as fits."""
-    drawn = decode(png(gaze, query, title, most), "the picture of what heads look at")
+    drawn = decode(png(attention_map, query, title, most), "the picture of what heads look at")
     for factor, quality in ((1.0, 85), (1.0, 70), (0.75, 70), (0.6, 60), (0.4, 50), (0.25, 40)):
         small = drawn.resize((round(drawn.width * factor), round(drawn.height * factor)))
         stream = BytesIO()
@@ -47,29 +47,32 @@ def jpeg(gaze: Gaze, query: str, title: str, size: int, most: int = PICTURES) ->
     raise ValueError(f"a picture of {stream.tell()} bytes, expected at most {size}")
 
 
-def figure(gaze: Gaze, query: str, title: str, most: int = PICTURES) -> Spec:
+def figure(attention_map: AttentionMap, query: str, title: str, most: int = PICTURES) -> Spec:
     """Each shown picture of the prompt with its gold region; beside it, or behind it where there is one picture only,
     the same with each head's attention laid over it. All panels share one colour scale, which is stated.
 
     Args:
-        gaze: what the heads look at.
+        attention_map: what the heads look at.
         query: the words that name what is looked for.
         title: stands above the panels.
         most: how many pictures of a longer prompt are shown, gold ones first.
     """
-    every = views(gaze.prompt, gaze.regions)
+    every = views(attention_map.prompt, attention_map.regions)
     chosen = shown(every, most)
-    pictures = [picture(gaze.prompt, view) for view in chosen]
-    maps = [heat(gaze.prompt, view, gaze.attention, im.shape[:2]) for view, im in zip(chosen, pictures, strict=True)]
+    pictures = [picture(attention_map.prompt, view) for view in chosen]
+    maps = [
+        heat(attention_map.prompt, view, attention_map.attention, im.shape[:2])
+        for view, im in zip(chosen, pictures, strict=True)
+    ]
     highest = max(float(one.max()) for one in maps) or 1.0
     panels = []
     for view, image, weights in zip(chosen, pictures, maps, strict=True):
         panels.append(_panel(image, view, [view.label]))
         for index, weight in enumerate(weights):
-            lines = _title(gaze, index, view, view is chosen[0], len(every) == 1)
+            lines = _title(attention_map, index, view, view is chosen[0], len(every) == 1)
             panels.append(_panel(_under(image, weight / highest), view, lines))
     panels[0]["layer"].append(_scale(highest))
-    heads = len(gaze.heads)
+    heads = len(attention_map.heads)
     columns = 1 + heads if len(chosen) > 1 else 2 if heads <= 3 else 3
     wide = columns * WIDTH // 8
     above = [*textwrap.wrap(title, wide)[:2], *textwrap.wrap(f"looked for: “{query}” (framed in green)", wide)[:2]]
@@ -82,22 +85,23 @@ def figure(gaze: Gaze, query: str, title: str, most: int = PICTURES) -> Spec:
     }
 
 
-def describe(gaze: Gaze, query: str) -> str:
+def describe(attention_map: AttentionMap, query: str) -> str:
     """The figure in words."""
     heads = [
-        f"{head_name(head)} (rank {rank} of {gaze.count}) pays {ram:.2f} of its attention to the target"
-        for head, rank, ram in zip(gaze.heads, gaze.ranks, gaze.ram, strict=True)
+        f"{head_name(head)} (rank {rank} of {attention_map.count}) pays {ram:.2f} of its attention to the target"
+        for head, rank, ram in zip(attention_map.heads, attention_map.ranks, attention_map.ram, strict=True)
     ]
     return f"Looking for “{' '.join(query.split())}”: {'; '.join(heads)}."
 
 
-def _title(gaze: Gaze, index: int, view: View, first: bool, alone: bool) -> list[str]:
+def _title(attention_map: AttentionMap, index: int, view: View, first: bool, alone: bool) -> list[str]:
     """What stands over a panel: the head's name and numbers over its first, its attention on this picture on all."""
-    here = f"{on_view(gaze.prompt, view, gaze.attention[index]):.2f} of its attention here"
+    here = f"{on_view(attention_map.prompt, view, attention_map.attention[index]):.2f} of its attention here"
     if not first:
         return [here]
-    name = f"{head_name(gaze.heads[index])}, rank {gaze.ranks[index]} of {gaze.count}, RAM {gaze.ram[index]:.2f}"
-    return [name, here] if alone else [name, f"{gaze.on_vision[index]:.2f} on all pictures", here]
+    rank, ram = attention_map.ranks[index], attention_map.ram[index]
+    name = f"{head_name(attention_map.heads[index])}, rank {rank} of {attention_map.count}, RAM {ram:.2f}"
+    return [name, here] if alone else [name, f"{attention_map.on_vision[index]:.2f} on all pictures", here]
 
 
 def _under(image: Pixels, weights: Heat) -> Pixels:

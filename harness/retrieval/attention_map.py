@@ -18,7 +18,7 @@ TOP = 3
 
 
 @dataclass(frozen=True)
-class Gaze:
+class AttentionMap:
     """What a few heads look at in one prompt.
 
     heads: highest of the profile first, a low-ranked one last. ranks: theirs in the profile, from 1, of ``count``.
@@ -51,7 +51,7 @@ def chosen_heads(profile: HeadProfile, top: int = TOP) -> list[Head]:
     return [*ranking[:top], *([ranking[len(ranking) * 9 // 10]] if len(ranking) > top else [])]
 
 
-def look(adapter: Any, prompt: Any, regions: Sequence[Region], profile: HeadProfile, top: int = TOP) -> Gaze:
+def look(adapter: Any, prompt: Any, regions: Sequence[Region], profile: HeadProfile, top: int = TOP) -> AttentionMap:
     """Measure where the profile's ``top`` heads and a low-ranked one look, in one forward call.
 
     UserError where the prompt has no query tokens or the regions touch no vision token, or the profile is another
@@ -72,7 +72,7 @@ def look(adapter: Any, prompt: Any, regions: Sequence[Region], profile: HeadProf
         collect_rows(adapter.model, heads, prompt.query_tokens, prompt.vision_tokens) as collected,
     ):
         adapter.model(**prompt.inputs, use_cache=False, logits_to_keep=1)
-    return Gaze(
+    return AttentionMap(
         prompt=prompt,
         regions=tuple(regions),
         heads=tuple(heads),

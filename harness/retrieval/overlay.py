@@ -83,9 +83,9 @@ def heat(prompt: Any, view: View, attention: Tensor, shape: tuple[int, int]) -> 
     laid = np.zeros((len(attention), height, width))
     geometry = prompt.geometry
     here = _tokens(prompt, view)[geometry.token]
-    places = zip(geometry.token[here].tolist(), geometry.box[here].tolist(), strict=True)
+    token_boxes = zip(geometry.token[here].tolist(), geometry.box[here].tolist(), strict=True)
     values = attention.double().numpy()
-    for token, (x0, y0, x1, y1) in places:
+    for token, (x0, y0, x1, y1) in token_boxes:
         rows = slice(round(y0 * height), max(round(y0 * height) + 1, round(y1 * height)))
         columns = slice(round(x0 * width), max(round(x0 * width) + 1, round(x1 * width)))
         part = laid[:, rows, columns]

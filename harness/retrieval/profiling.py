@@ -49,15 +49,19 @@ def profile_heads(
     Args:
         adapter: from ``load_adapter``.
         task_names: as `coreheads tasks` lists them; each weighs the same, however many samples it has.
-        samples: a task; None takes the whole split.
-        split: of the task; judge the heads on another one.
-        seed: of the bootstrap and of the halves.
+        samples: number of records of each task, from 1; None takes the whole split.
+        split: name of the tasks' split; judge the heads on another one.
+        seed: of the bootstrap and of the split halves.
         progress: whether to show bars, or what shows them.
-        data_root: the folder that holds benchmark data; None is each task's own place.
+        data_root: the folder that holds benchmark data; None is each task's default: the hub, or mini data's cache.
         score: name of the head score.
-        normalization: see ``coreheads.retrieval.ram``.
+        normalization: of RAM: None, "vision" or "lift", see ``retrieval_attention_mass``.
         cache_dir: keeps the scores of single records, so that an interrupted call goes on where it stopped.
-        options: of tasks, by name.
+        options: each task's own options, by the task's name.
+
+    Returns:
+        Mean score [layers, heads], the mean over tasks of the tasks' means over their samples, with its 95 %
+        bootstrap interval.
 
     Raises:
         UserError: an unknown task, one without ground-truth regions, or one of which nothing is left.

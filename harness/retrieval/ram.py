@@ -37,7 +37,7 @@ def retrieval_attention_mass(
         adapter: from ``load_adapter``.
         prompt: from ``adapter.prepare(messages, query=...)``.
         regions: the ground truth, which ``prompt.locate`` turns into target tokens.
-        normalization: None is the mass itself, 0..1; "vision" divides it by the mass on all vision tokens (0 where
+        normalization: None is the mass itself, 0 to 1; "vision" divides it by the mass on all vision tokens (0 where
             that is 0); "lift" divides it by |G| / |V|, what a uniform reader of the vision tokens gets.
         target_tokens: [|G|], positions in the prompt, in place of regions.
 
@@ -59,9 +59,19 @@ def retrieval_attention_masses(
     regions: Sequence[Sequence[Region]],
     normalization: Normalization | None = None,
 ) -> Tensor:
-    """RAM of several prompts: float32 [prompts, layers, heads], from one forward call of a left-padded batch.
+    """RAM of every head for several prompts, from one forward call of a left-padded batch.
 
-    regions: for each prompt its own. Otherwise like ``retrieval_attention_mass``, whose numbers it gives.
+    Args:
+        adapter: from ``load_adapter``.
+        prompts: from ``adapter.prepare(messages, query=...)``, at least one.
+        regions: for each prompt its own ground truth.
+        normalization: as for ``retrieval_attention_mass``.
+
+    Returns:
+        Float32 [prompts, layers, heads], each prompt's RAM as ``retrieval_attention_mass`` gives it.
+
+    Raises:
+        UserError: there are no prompts, not as many regions, or a prompt without query tokens or target tokens.
     """
     if not prompts or len(prompts) != len(regions):
         raise UserError(f"RAM: {len(prompts)} prompts and regions of {len(regions)}, expected as many, not 0")

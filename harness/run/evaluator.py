@@ -73,10 +73,18 @@ class Evaluator:
     ) -> CellResult:
         """Answer and score the cell's samples that ``store`` has no score of, appending each when it is known.
 
-        A random draw may have n 0 and no score. advance: told of each (samples, prompt tokens computed).
+        Args:
+            cell: What is evaluated.
+            patch: Applied to the model while it answers.
+            store: The cell's samples, appended to.
+            advance: Told of each batch: samples, and prompt tokens computed.
 
-        Raises UserError where the task has no data or none that can be scored, or the store holds other records;
-        NothingScored where that is the model's doing.
+        Returns:
+            Score, counts and means; a random draw may have n 0 and no score.
+
+        Raises:
+            UserError: The task has no data or none that can be scored, or the store holds other records.
+            NothingScored: Nothing could be scored, and that is the model's doing.
         """
         task = self.task(cell.task)
         offset, count = cell.span(len(task.ids))

@@ -10,7 +10,7 @@ from coreheads.errors import UserError, one_line
 from coreheads.heads.profile import HeadProfile
 from coreheads.report import attention, example_files
 from coreheads.report.example_files import Example
-from coreheads.retrieval.attention_map import Gaze, look
+from coreheads.retrieval.attention_map import AttentionMap, look
 from coreheads.tasks import registry
 from coreheads.tasks.reading.documents import Doc
 from coreheads.tasks.task import Task
@@ -49,7 +49,9 @@ def find_record(
     )
 
 
-def gaze_at(adapter: Adapter, task: Task, doc: Doc, profile: HeadProfile, top: int = 3) -> tuple[Gaze, str]:
+def attention_map_of(
+    adapter: Adapter, task: Task, doc: Doc, profile: HeadProfile, top: int = 3
+) -> tuple[AttentionMap, str]:
     """(where the heads look in a record, the words that name what is looked for). UserError where it cannot be used."""
     regions, query = task.regions(doc), task.query(doc)
     if not regions:
@@ -88,13 +90,13 @@ def _draw(
     problem: UserError | None = None
     for doc in task.records(split, TRIED, config.data_root, family=adapter.model_type, options=options):
         try:
-            gaze, query = gaze_at(adapter, task, doc, profile, top=2)
+            attention_map, query = attention_map_of(adapter, task, doc, profile, top=2)
         except UserError as error:
             problem = problem or error
             continue
         title = f"{name}, record {task.record_id(doc)}"
-        image = attention.jpeg(gaze, query, title, example_files.BYTES, most=3)
-        caption = attention.describe(gaze, query)
+        image = attention.jpeg(attention_map, query, title, example_files.BYTES, most=3)
+        caption = attention.describe(attention_map, query)
         example_files.store(run, Example(model, name, task.record_id(doc), caption, position), image)
         return
     raise problem or UserError("no record can be shown")

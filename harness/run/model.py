@@ -71,7 +71,7 @@ class ModelRun:
         """Do what is left. Raises UserError where that is the input's fault."""
         evaluator, settings, finished = None, self.config.evaluate, self.folder.cells()
         unfinished = [cell for cell in self.cells if cell.name not in finished]
-        with self._contained(self.model.name, lambda why: self._fail(unfinished, why)):
+        with self._isolate_cell(self.model.name, lambda why: self._fail(unfinished, why)):
             from coreheads.run.evaluator import Evaluator
 
             adapter = self._load()
@@ -83,11 +83,11 @@ class ModelRun:
             )
         if evaluator is not None:
             for task in self.config.evaluate.tasks:
-                mine = [cell for cell in self.cells if cell.task == task]
-                patches = {cell.name: _patch(cell, profile, adapter) for cell in mine}
-                self._evaluate(mine, patches, evaluator)
+                task_cells = [cell for cell in self.cells if cell.task == task]
+                patches = {cell.name: _patch(cell, profile, adapter) for cell in task_cells}
+                self._evaluate(task_cells, patches, evaluator)
                 self._note_costs(adapter)  # a measurement counts memory anew
-                self._time(mine, patches, evaluator)
+                self._time(task_cells, patches, evaluator)
                 self._note_costs(adapter)
 
     def _load(self) -> Adapter:
@@ -129,13 +129,13 @@ class ModelRun:
                 seed=self.config.seed,
                 data_root=self.config.data_root,
                 options=self.config.options,
-                cache_dir=self.folder.place("heads", "partial"),
+                cache_dir=self.folder.path_of("heads", "partial"),
                 progress=self._profiling,
             )
             profile.save(path)
         else:
             return None
-        shutil.rmtree(self.folder.place("heads", "partial"), ignore_errors=True)
+        shutil.rmtree(self.folder.path_of("heads", "partial"), ignore_errors=True)
         return profile
 
     def _evaluate(self, cells: Sequence[Cell], patches: Patches, evaluator: Evaluator) -> None:
@@ -144,7 +144,7 @@ class ModelRun:
         if not missing:
             return
         available = 0
-        with self._contained(f"{self.model.name}__{missing[0].task}", lambda why: self._fail(missing, why)):
+        with self._isolate_cell(f"{self.model.name}__{missing[0].task}", lambda why: self._fail(missing, why)):
             available = len(evaluator.task(missing[0].task).ids)
         if not available:
             return
@@ -153,7 +153,7 @@ class ModelRun:
             for cell in missing:
                 work = Work("answer", cell.model, cell.task, cell.patch, cell.name)
                 with (
-                    self._contained(cell.name, lambda why, cell=cell: self._fail([cell], why)),  # type: ignore[misc]
+                    self._isolate_cell(cell.name, lambda why, cell=cell: self._fail([cell], why)),  # type: ignore[misc]
                     self.progress.work(work, cell.span(available)[1], cell.name.split("__", 2)[-1]),
                 ):
                     heads, patch = patches[cell.name]
@@ -179,7 +179,7 @@ class ModelRun:
             self.finished.untimed.update(dict.fromkeys((cell.name for cell in wanted), reason))
             self.folder.fail_timing(wanted, reason)
 
-        with self._contained(f"{self.model.name}__{task}__timing", fail):
+        with self._isolate_cell(f"{self.model.name}__{task}__timing", fail):
             samples = self.folder.samples(wanted[0].name).samples
             ids = evaluator.task(task).ids
             tokens = {ids.index(record): line["prompt_tokens"] for record, line in samples.items()}
@@ -189,7 +189,7 @@ class ModelRun:
                 self.folder.finish_timing(time_cells(evaluator, timed, tokens, settings, self.progress.advance))
 
     @contextmanager
-    def _contained(self, name: str, failed: Callable[[str], object]) -> Iterator[None]:
+    def _isolate_cell(self, name: str, failed: Callable[[str], object]) -> Iterator[None]:
         """Have ``failed(reason)`` told of a fault inside the block, which ends there; its whole text goes to
         errors/<name>.txt. Wrong input (UserError), Ctrl-C, and a disk that cannot be written end the run."""
         from coreheads.adapters.generation.memory import is_out_of_memory, make_room
@@ -226,7 +226,7 @@ class ModelRun:
     @contextmanager
     def _profiling(self, task: str, total: int) -> Iterator[Callable[[], object]]:
         """The progress of finding heads on one task; what an interrupted run had scored is only read."""
-        fresh = not self.folder.place("heads", "partial", f"{task}.jsonl").exists()
+        fresh = not self.folder.path_of("heads", "partial", f"{task}.jsonl").exists()
         work = Work("profile", self.model.name, task)
         with self._step("profiling", task, total, "samples"), self.progress.work(work, total):
             yield lambda: self.progress.advance(computed=fresh)

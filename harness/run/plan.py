@@ -48,11 +48,11 @@ def left_to_do(
     for model in config.models:
         own: dict[Work, float | None] = {}
         for task in config.evaluate.tasks:
-            mine = [cell for cell in cells if (cell.model, cell.task) == (model.name, task)]
-            for cell in mine:
+            task_cells = [cell for cell in cells if (cell.model, cell.task) == (model.name, task)]
+            for cell in task_cells:
                 if cell.name not in finished or cell.name in again:
                     own[Work("answer", model.name, task, cell.patch, cell.name)] = cell.limit
-            if untimed(mine, config, timings):
+            if untimed(task_cells, config, timings):
                 own[Work("time", model.name, task)] = config.timing.repeats
         if own:
             left[Work("load", model.name)] = 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from coreheads.config.cells import expand
 from coreheads.config.schema import RunConfig
-from coreheads.files import writing
+from coreheads.files import write_errors
 from coreheads.leaderboard import build as leaderboard
 from coreheads.run import costs
 from coreheads.run.model import Finished, ModelRun
@@ -27,7 +27,7 @@ def run(config: RunConfig, shown: bool = True) -> Finished:
     out = Path(config.out)
     check_names(config)
     cells = expand(config)
-    with RunFolder.open(out, config.model_dump(mode="json")) as folder, writing(out):
+    with RunFolder.open(out, config.model_dump(mode="json")) as folder, write_errors(out):
         progress = RunProgress(shown, costs.of_run(out, config.device))
         if folder.died is not None:
             progress.say(f"The {folder.died} that worked here has died; going on")

@@ -15,7 +15,15 @@ Scores = Mapping[str, float]
 
 
 def mean_score(draws: Sequence[Scores], seed: int = 0) -> tuple[float, tuple[float, float]]:
-    """(mean, (low, high)) over all draws; one draw is an ordinary cell, whose interval is over its samples."""
+    """Mean over all draws, with its 95 % interval.
+
+    Args:
+        draws: At least one, each scores by record id; one draw is an ordinary cell, whose interval is over samples.
+        seed: Of the resampling.
+
+    Returns:
+        (mean, (low, high)), in the unit of the scores.
+    """
     mean = float(np.mean([np.mean(list(draw.values())) for draw in draws]))
     if len(draws) == 1:
         return mean, bootstrap_mean_ci(list(draws[0].values()), seed)
@@ -23,8 +31,16 @@ def mean_score(draws: Sequence[Scores], seed: int = 0) -> tuple[float, tuple[flo
 
 
 def weights(groups: Mapping[str, str | None]) -> dict[str, float]:
-    """Weight of each sample by record id, of mean 1, such that every group weighs the same: the plain mean of weighted
-    scores is then the mean over groups of the groups' means. All 1 where there are no groups (None)."""
+    """Weight of each sample such that every group weighs the same.
+
+    The plain mean of weighted scores is then the mean over groups of the groups' means.
+
+    Args:
+        groups: The group of each sample by record id; None for all where there are no groups.
+
+    Returns:
+        Weights by record id, of mean 1; all 1 where there are no groups.
+    """
     sizes = Counter(groups.values())
     return {key: len(groups) / (len(sizes) * sizes[group]) for key, group in groups.items()}
 
@@ -32,12 +48,19 @@ def weights(groups: Mapping[str, str | None]) -> dict[str, float]:
 def paired_with(
     draws: Sequence[Scores], dense: Sequence[Scores], seed: int = 0
 ) -> tuple[float, float, float, float] | None:
-    """(delta, low, high, p) against the dense model on the same samples; None where they share none.
+    """Difference from the dense model on the same samples, with its 95 % interval and p.
 
-    dense: for each draw the dense model's scores, weighted as the draw's are.
-    Several draws: the delta is the mean of the draws' deltas, its interval that of ``draws_ci``. p is over samples,
+    Of several draws, delta is the mean of the draws' deltas and its interval that of ``draws_ci``. p is over samples,
     each with its mean over the draws that answered it: it asks whether these draws changed the answers, and five draws
     could not make it small if each counted once.
+
+    Args:
+        draws: At least one, each scores by record id.
+        dense: For each draw the dense model's scores, weighted as the draw's are.
+        seed: Of the resampling and of the test.
+
+    Returns:
+        (delta, low, high, p), p two-sided; None where they share no samples.
     """
     pairs = zip(draws, dense, strict=True)
     deltas = [{key: score - base[key] for key, score in draw.items() if key in base} for draw, base in pairs]
@@ -64,6 +87,13 @@ def draws_ci(draws: Sequence[Scores], seed: int = 0) -> tuple[float, float]:
     over them knows of both, where a bootstrap of ten draws would be too narrow. It is cut off at the largest and the
     smallest score, beyond which no mean lies. Draws that share samples, and fewer than FEW_DRAWS, are resampled
     crosswise, draws and samples (Owen 2007, the pigeonhole bootstrap), which errs to the wide side.
+
+    Args:
+        draws: At least two, each scores by record id.
+        seed: Of the resampling.
+
+    Returns:
+        (low, high), in the unit of the scores.
     """
     from scipy.stats import ttest_1samp
 

@@ -16,10 +16,21 @@ _FLIPS = 9_999
 def bootstrap_mean_ci(
     values: npt.ArrayLike, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> tuple[float, float]:
-    """(low, high) of the mean of ``values`` [n]. Raises ValueError when there are none.
+    """Percentile bootstrap interval of a mean (Efron & Tibshirani 1993, chapter 13).
 
-    A percentile bootstrap (Efron & Tibshirani 1993, chapter 13): too narrow with fewer than about ten samples, and of
-    no width where all are equal. Print ``n`` beside it.
+    Too narrow with fewer than about ten samples, and of no width where all are equal: print n beside it.
+
+    Args:
+        values: [n] scores.
+        seed: Of the resampling.
+        resamples: Number of resamples.
+        level: Coverage of the interval, 0 to 1.
+
+    Returns:
+        (low, high), in the unit of the values.
+
+    Raises:
+        ValueError: There are no values.
     """
     from scipy.stats import bootstrap
 
@@ -39,9 +50,18 @@ def bootstrap_mean_ci(
 
 
 def paired_delta(values: npt.ArrayLike, baseline: npt.ArrayLike, seed: int = 0) -> tuple[float, float, float, float]:
-    """(delta, low, high, p) of ``mean(values - baseline)``, both [n], the same samples in the same order.
+    """Mean difference of paired scores, with its 95 % interval (pairs are resampled) and p.
 
-    The interval resamples pairs. p is two-sided, see :func:`paired_p`.
+    Args:
+        values: [n] scores.
+        baseline: [n] scores of the same samples in the same order.
+        seed: Of the resampling and of the test.
+
+    Returns:
+        (delta, low, high, p) of ``mean(values - baseline)``; p is two-sided, from ``paired_p``.
+
+    Raises:
+        ValueError: The two differ in number, or there are none.
     """
     first, second = samples(values), samples(baseline)
     if first.shape != second.shape:
@@ -56,7 +76,17 @@ def paired_p(differences: npt.ArrayLike, seed: int = 0) -> float:
 
     Differences of 0 say nothing and are left out. Where the others have one size (scores of 0 and 1) it is McNemar's
     exact test (McNemar 1947); otherwise the paired permutation test, which flips signs: all of them where there are
-    few, else ``_FLIPS`` draws, counted with the observed one so that p is never 0.
+    few, else 9,999 draws, counted with the observed one so that p is never 0.
+
+    Args:
+        differences: [n] differences of paired scores.
+        seed: Of the drawn flips.
+
+    Returns:
+        p, above 0 to 1; 1 where all differences are 0.
+
+    Raises:
+        ValueError: There are no differences.
     """
     from scipy.stats import permutation_test
     from statsmodels.stats.contingency_tables import mcnemar
@@ -82,7 +112,14 @@ def paired_p(differences: npt.ArrayLike, seed: int = 0) -> float:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down adjustment (Holm 1979) for the whole family, in the order given; None stays None."""
+    """Holm's step-down adjustment for a whole family of tests (Holm 1979).
+
+    Args:
+        p_values: Raw p of each test; None where there was no test.
+
+    Returns:
+        Adjusted p in the order given, 0 to 1; None stays None.
+    """
     from statsmodels.stats.multitest import multipletests
 
     known = [p for p in p_values if p is not None]

@@ -13,7 +13,16 @@ from typing import Any, TypeVar, cast
 from coreheads import environment
 from coreheads.config.cells import Cell
 from coreheads.errors import UserError
-from coreheads.files import append_jsonl, cut_half_line, read_json, read_jsonl, sweep, write_json, write_text, writing
+from coreheads.files import (
+    append_jsonl,
+    cut_half_line,
+    read_json,
+    read_jsonl,
+    sweep,
+    write_errors,
+    write_json,
+    write_text,
+)
 from coreheads.store.lock import LockOwner, locked
 from coreheads.store.provenance import Manifest, StoredConfig
 from coreheads.store.samples import SampleFile
@@ -42,7 +51,7 @@ class RunFolder:
         if not path.is_dir():
             raise UserError(f"{path}: no such folder, expected a run folder written by coreheads run")
         run = cls(path, None)  # type: ignore[arg-type]  # until it is read
-        name = run.place("manifest.json")
+        name = run.path_of("manifest.json")
         run.manifest = checked(Manifest, read_json(name), str(name), "a manifest")
         return run
 
@@ -67,13 +76,21 @@ class RunFolder:
     def open(cls, path: str | Path, config: Mapping[str, Any]) -> Iterator[RunFolder]:
         """Lock a new or interrupted run for work.
 
-        config: as resolved. UserError when another process works here, when the folder holds a run with another
-        configuration (naming what differs), or when it cannot be written.
+        Args:
+            path: The run's folder, made where it is missing.
+            config: The resolved configuration, as JSON values.
+
+        Yields:
+            The run; its ``died`` names a process that worked on it before and did not end as it should.
+
+        Raises:
+            UserError: Another process works here, the folder holds a run with another configuration (naming what
+                differs) or other files, or it cannot be written.
         """
         path = Path(path)
-        with writing(path):
+        with write_errors(path):
             path.mkdir(parents=True, exist_ok=True)
-        with locked(path) as died, writing(path):
+        with locked(path) as died, write_errors(path):
             run = cls.stored(path, config)
             if run is None:
                 if any(not entry.name.startswith((".", "run.")) for entry in path.iterdir()):
@@ -84,10 +101,10 @@ class RunFolder:
                 run = cls(path, {"schema_version": SCHEMA_VERSION, "config": stored, "invocations": []})
             run.died = died
             for name in ("cells.jsonl", "timings.jsonl"):  # what a killed process left half written
-                if run.place(name).exists():
+                if run.path_of(name).exists():
                     cut_half_line(path / name)
             for name in ("", *FOLDERS):
-                sweep(run.place(name))
+                sweep(run.path_of(name))
             run.manifest["invocations"].append(
                 {
                     "started": environment.now(),
@@ -100,7 +117,7 @@ class RunFolder:
             write_json(path / "manifest.json", run.manifest)
             yield run
 
-    def place(self, *names: str) -> Path:
+    def path_of(self, *names: str) -> Path:
         """A file of the run; UserError where a link leads out of the folder."""
         path = self.path.joinpath(*names)
         try:
@@ -116,13 +133,13 @@ class RunFolder:
         return self.manifest["config"]
 
     def heads_path(self, model: str) -> Path:
-        return self.place("heads", f"{file_name(model)}.json")
+        return self.path_of("heads", f"{file_name(model)}.json")
 
     def samples(self, cell_name: str) -> SampleFile:
         """A cell's samples; UserError for a name that is no file name, or where they are not as written."""
         if not isinstance(cell_name, str) or file_name(cell_name) != cell_name:
             raise UserError(f"{self.path}: cell {cell_name!r}, expected a name of letters, digits and _.=+- only")
-        store = SampleFile(self.place("samples", f"{cell_name}.jsonl"))
+        store = SampleFile(self.path_of("samples", f"{cell_name}.jsonl"))
         finished = self.cells().get(cell_name)
         if finished is not None and finished["n"] and not store.samples:
             raise UserError(f"{store.path}: has no sample, cells.jsonl says that there are {finished['n']}")
@@ -159,17 +176,17 @@ class RunFolder:
 
     def note_error(self, cell_name: str, text: str) -> None:
         """Keep an error's whole text as errors/<cell>.txt."""
-        with writing(self.path):
-            write_text(self.place("errors", f"{file_name(cell_name)}.txt"), text)
+        with write_errors(self.path):
+            write_text(self.path_of("errors", f"{file_name(cell_name)}.txt"), text)
 
     def _append(self, name: str, *records: object) -> None:
         if records:
-            with writing(self.path):
-                append_jsonl(self.place(name), *records)
+            with write_errors(self.path):
+                append_jsonl(self.path_of(name), *records)
 
     def _last(self, name: str, kind: type[Record], what: str) -> tuple[dict[str, Record], dict[str, FailureRecord]]:
         """(records, failures) by cell, of which the last line counts; read again where the file has changed."""
-        path = self.place(name)
+        path = self.path_of(name)
         about = path.stat() if path.exists() else None
         state = (about.st_size, about.st_mtime_ns) if about is not None else (0, 0)
         if name not in self._read or self._read[name][0] != state:

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from coreheads import environment
 from coreheads.errors import UserError
-from coreheads.files import writing
+from coreheads.files import write_errors
 
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 _OWN_MACHINE_ONLY = {"nolock", "local_lock=flock", "local_lock=all", "localflock"}
@@ -60,11 +60,11 @@ def locked(folder: Path, name: str = "run") -> Iterator[LockOwner | None]:
     for path in (lock, marker, note):
         if path.is_symlink():
             raise UserError(f"{path}: is a link, expected a file of the run")
-    with writing(folder):
+    with write_errors(folder):
         held = _acquired(lock, marker, note)
     try:
         died = _read(note)
-        with writing(note), open(note, "w", encoding="utf-8", opener=_no_link) as stream:
+        with write_errors(note), open(note, "w", encoding="utf-8", opener=_no_link) as stream:
             stream.write(json.dumps(asdict(LockOwner(os.getpid(), platform.node(), environment.now()))) + "\n")
         try:
             yield died

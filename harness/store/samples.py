@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from coreheads.errors import UserError
-from coreheads.files import append_jsonl, cut_half_line, read_jsonl, sync_file, writing
+from coreheads.files import append_jsonl, cut_half_line, read_jsonl, sync_file, write_errors
 from coreheads.store.schema import SCHEMA_VERSION, By, SampleRecord, UnscoredRecord
 from coreheads.store.validation import checked
 
@@ -64,7 +64,7 @@ class SampleFile:
     def sync(self) -> None:
         """Have on disk what was appended, as it must be before the next batch starts."""
         if not self._synced:
-            with writing(self.path):
+            with write_errors(self.path):
                 sync_file(self.path)
             self._synced = True
 
@@ -84,7 +84,7 @@ class SampleFile:
             self.samples[record_id] = line
 
     def _append(self, line: SampleRecord | UnscoredRecord) -> None:
-        with writing(self.path):
+        with write_errors(self.path):
             if not self._whole and self.path.exists():
                 cut_half_line(self.path)
             self._whole = True

@@ -44,10 +44,17 @@ def time_cells(
     settings: TimingConfig,
     advance: Callable[[], object] = lambda: None,
 ) -> list[TimingRecord]:
-    """Records for timings.jsonl, one a cell.
+    """Time the cells of one task interleaved, on the prompt nearest to the median length.
 
-    cells: with their patches; all of one task. tokens: prompt length by document index, of the samples evaluated;
-    the prompt nearest to their median length is timed.
+    Args:
+        evaluator: Holds the loaded model and the prepared prompts.
+        cells: Each with its patch; all of one task.
+        tokens: Prompt length in tokens by document index, of the samples evaluated.
+        settings: Repeats, warm-up and tokens decoded.
+        advance: Called after every repeat.
+
+    Returns:
+        Records for timings.jsonl, one a cell, durations in seconds.
     """
     adapter = evaluator.adapter
     index = nearest_to_median(tokens)

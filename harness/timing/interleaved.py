@@ -13,7 +13,7 @@ from torch import nn
 
 from coreheads.adapters.generation.clock import Clock
 from coreheads.adapters.generation.structure import language_model
-from coreheads.adapters.generation.vision_cache import VisionMemo
+from coreheads.adapters.generation.vision_cache import VisionCache
 from coreheads.adapters.patches.base import Patch
 
 if TYPE_CHECKING:
@@ -60,12 +60,12 @@ def time_patches(
     """
     model = adapter.model
     preprocess = [seconds_preparing(prepare) for _ in range(settings.repeats)]
-    memo = VisionMemo()
+    vision_cache = VisionCache()
 
     def run(
         patch: Callable[[nn.Module], AbstractContextManager[object]], cache: Callable[[], Cache] | None
     ) -> dict[str, float]:
-        with memo.active(adapter.vision_modules), patch(model):
+        with vision_cache.active(adapter.vision_modules), patch(model):
             (answer,) = adapter.generate(
                 [prompt], max_new_tokens=settings.decode_tokens + 1, timing=True, cache_factory=cache
             )
@@ -93,7 +93,9 @@ def time_patches(
     with _changed(model.generation_config, "eos_token_id", []):
         kernels = time_kernels(model, prompt.tokens, run_dense)
         with dense_kernel(model, fastest_kernel(kernels)):
-            times, peaks = take_turns(runs, adapter.device, settings.repeats, settings.warmup, memo.clear, advance)
+            times, peaks = take_turns(
+                runs, adapter.device, settings.repeats, settings.warmup, vision_cache.clear, advance
+            )
     for phases in times.values():
         phases["preprocess"] = preprocess
     return times, peaks, kernels

@@ -52,7 +52,7 @@ def ensure(benchmarks: Sequence[str] | None = None, *, sizes: Sizes | None = Non
     return root
 
 
-def place(benchmark: str, data_root: str | Path | None, make: bool) -> Path:
+def benchmark_folder(benchmark: str, data_root: str | Path | None, make: bool) -> Path:
     """Where a benchmark's data is: in the data root, if it has some; else in the cache, made there if asked."""
     if data_root is not None and (Path(data_root) / benchmark / MARKER).is_file():
         return Path(data_root) / benchmark

@@ -42,11 +42,11 @@ def records(source: Source, name: str, subtask: Subtask, length: int) -> list[Do
     file = subtask.name(length)
     docs: list[Doc] = []
     with _opened(source.file(file, f"MMLongBench's {name} at {length}k")) as stream:
-        for place, (offset, line) in enumerate(_lines(stream)):
-            record = f"{name}_{length}k/{place}"
-            published = json_line(line, source.where(file), place + 1)
-            at = f"{source.where(file)}: line {place + 1}"
-            read = partial(_record, published, subtask, file, offset, place)
+        for number, (offset, line) in enumerate(_lines(stream)):
+            record = f"{name}_{length}k/{number}"
+            published = json_line(line, source.where(file), number + 1)
+            at = f"{source.where(file)}: line {number + 1}"
+            read = partial(_record, published, subtask, file, offset, number)
             docs.append(read_doc(source.place, record, record, at, read) | {"subtask": name, "length": length})
     if not docs:
         raise UserError(f"{source.where(file)}: is empty, expected a JSON record a line")
@@ -71,7 +71,7 @@ def _lines(stream: Any) -> Iterator[tuple[int, bytes]]:
         offset += len(line)
 
 
-def _record(record: Any, subtask: Subtask, file: str, offset: int, place: int) -> Line:
+def _record(record: Any, subtask: Subtask, file: str, offset: int, number: int) -> Line:
     answer_format = field(record, "answer_format") if subtask.metric == "docqa" else None
     answer = field(record, "answer")
     choices = record.get("choices_image")
@@ -80,7 +80,7 @@ def _record(record: Any, subtask: Subtask, file: str, offset: int, place: int) -
     return {
         "file": file,
         "offset": offset,
-        "place": place,
+        "place": number,
         "id": label(record, "id"),
         "group": label(record, "doc_name" if subtask.layout == "pages" else "id"),
         "question": words(record, "question"),

@@ -31,7 +31,7 @@ _CHOICES = (
 _LETTER = re.compile(r"\b[A-J]\b")
 
 
-def score(response: str, answer: Any, metric: str, answer_format: str | None = None, place: int = 0) -> float:
+def score(response: str, answer: Any, metric: str, answer_format: str | None = None, number: int = 0) -> float:
     """0 to 1, by the sub-task's metric.
 
     Officially unreadable yes-or-no answers are filled in by turns in the order of evaluation, here by the record's
@@ -42,13 +42,13 @@ def score(response: str, answer: Any, metric: str, answer_format: str | None = N
         answer: Text, texts, counts or an index, as the file has it.
         metric: docqa, binary, choice, count or contains.
         answer_format: Of document questions, see ``docqa.FORMATS``.
-        place: The record's number in its file.
+        number: The record's number in its file.
     """
     if metric == "docqa":
         return docqa(str(answer), parsed_answer(response), str(answer_format))
     if metric == "binary":
         said = yes_or_no(response)
-        return float((DEFAULTS[place % len(DEFAULTS)] if said is None else said) == yes_or_no(str(answer)))
+        return float((DEFAULTS[number % len(DEFAULTS)] if said is None else said) == yes_or_no(str(answer)))
     judge: dict[str, Callable[[str], bool]] = {
         "choice": lambda text: choice(text) == answer,
         "count": lambda text: sum(counts(text)) == sum(answer),

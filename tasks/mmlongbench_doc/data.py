@@ -112,13 +112,13 @@ def pages(doc: Doc) -> tuple[Image, ...]:
 def _layouts(root: str) -> dict[tuple[str, str], tuple[str, Any]]:
     """{(document, question): (where it stands, its layouts as published)}; UserError for a file that has no such."""
     source = Source(root)
-    places = [source, Source(str(Path(root).parent / "mmdocir"))]
+    sources = [source, Source(str(Path(root).parent / "mmdocir"))]
     if source.is_hub:
-        places = [Source("hub:MMDocIR/MMDocIR_Evaluation_Dataset")]
+        sources = [Source("hub:MMDocIR/MMDocIR_Evaluation_Dataset")]
     path: Path | None = None
-    for place in places:
+    for candidate in sources:
         with contextlib.suppress(BadSample):
-            path = path or place.file(ANNOTATIONS, "MMDocIR's annotations")
+            path = path or candidate.file(ANNOTATIONS, "MMDocIR's annotations")
     layouts: dict[tuple[str, str], tuple[str, Any]] = {}
     try:
         for line, entry in json_lines(path) if path else ():

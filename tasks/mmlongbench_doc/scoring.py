@@ -117,8 +117,8 @@ def _close(truth: float, said: float) -> bool:
     for value in (truth / 100, truth, truth * 100):
         if math.isclose(value, said, rel_tol=0.01):
             return True
-        places = max(min(_decimals(said), _decimals(value)), 2)
-        if round(said, places) == round(value, places):
+        decimals = max(min(_decimals(said), _decimals(value)), 2)
+        if round(said, decimals) == round(value, decimals):
             return True
     return False
 

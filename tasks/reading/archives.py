@@ -32,24 +32,24 @@ def unpacked(source: Source, names: Iterable[str]) -> Path:
     Raises:
         UserError: There is no such archive, or it is broken.
     """
-    root = place(source)
+    root = unpack_folder(source)
     for name in names:
         marker = root / ".unpacked" / name.replace("/", "--")
         if not marker.is_dir():
             parts = [file for file in source.names(f"{name}*") if file == name or _ENDING.fullmatch(file[len(name) :])]
             if not parts:
                 raise UserError(f"{source.where(name)}: no such file or archive; give --data-root with a local copy")
-            _place([source.file(file, "an archive") for file in parts], root / Path(name).parent, name, source)
+            _unpack([source.file(file, "an archive") for file in parts], root / Path(name).parent, name, source)
             build_once(marker, lambda folder: None)
     return root
 
 
-def place(source: Source) -> Path:
+def unpack_folder(source: Source) -> Path:
     """Where the archives of a hub's data set are unpacked."""
     return cache_folder("hub") / source.repository[0].replace("/", "--")
 
 
-def _place(files: Sequence[Path], folder: Path, name: str, source: Source) -> None:
+def _unpack(files: Sequence[Path], folder: Path, name: str, source: Source) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -52,11 +52,11 @@ def json_line(data: bytes, path: Path | str, line: int) -> Any:
         return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         before = data.count(10, 0, error.start)  # line ends
-        place = "" if line else f"line {before + 1}, "
-        raise UserError(f"{where}is not UTF-8 ({place}byte {data[error.start]:#04x}), expected JSON") from None
+        position = "" if line else f"line {before + 1}, "
+        raise UserError(f"{where}is not UTF-8 ({position}byte {data[error.start]:#04x}), expected JSON") from None
     except json.JSONDecodeError as error:
-        place = "" if line else f"line {error.lineno}, "
-        raise UserError(f"{where}is not JSON ({place}column {error.colno}: {error.msg})") from None
+        position = "" if line else f"line {error.lineno}, "
+        raise UserError(f"{where}is not JSON ({position}column {error.colno}: {error.msg})") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}is not JSON ({type(error).__name__}), expected plain records") from None
 

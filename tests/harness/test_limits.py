@@ -131,7 +131,7 @@ def tar(path: Path, **members: Any) -> Path:
 def unpack(path: Path, into: Path) -> None:
     from coreheads.tasks.reading.sources import Source
 
-    archives._place([path], into, path.name, Source(str(path.parent)))
+    archives._unpack([path], into, path.name, Source(str(path.parent)))
 
 
 def test_archives_that_lead_out_of_their_folder(tmp_path: Path) -> None:

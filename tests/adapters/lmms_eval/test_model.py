@@ -15,7 +15,7 @@ import small_run
 import torch
 
 from coreheads.adapters.generation.generate import Generation
-from coreheads.adapters.generation.vision_cache import VisionMemo
+from coreheads.adapters.generation.vision_cache import VisionCache
 from coreheads.adapters.lmms_eval.model import CoreHeads
 from coreheads.adapters.lmms_eval.sample_sink import Refusal
 from coreheads.errors import BadSample, UserError
@@ -198,7 +198,7 @@ def test_without_a_sink_our_tasks_are_told_what_has_no_answer(
     model: CoreHeads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in the plain lmms-eval command: a document that cannot be shown, one whose media cannot be used, and one whose
-    logits are no numbers."""
+    logits are non-finite."""
     told: list[tuple[str, str]] = []
 
     class Task:
@@ -290,19 +290,19 @@ def test_remembered_vision_changes_no_answer(model: CoreHeads) -> None:
     content = [{"type": "image", "image": picture}, {"type": "text", "text": "where is the red-star?"}]
     adapter = model.adapter
     prompt = adapter.prepare([{"role": "user", "content": content}])
-    memo, calls = VisionMemo(), []
+    vision_cache, calls = VisionCache(), []
     hook = adapter.vision_modules[0].patch_embed.register_forward_hook(lambda *_: calls.append(1))
     with torch.inference_mode():
         plain = adapter.model(**prompt.inputs).logits
-        with memo.active(adapter.vision_modules):
+        with vision_cache.active(adapter.vision_modules):
             first = adapter.model(**prompt.inputs).logits
             second = adapter.model(**prompt.inputs).logits
     hook.remove()
     assert torch.equal(plain, first)
     assert torch.equal(plain, second)
     assert len(calls) == 2
-    assert memo.bytes > 0
-    with memo.active(adapter.vision_modules), torch.inference_mode():
+    assert vision_cache.bytes > 0
+    with vision_cache.active(adapter.vision_modules), torch.inference_mode():
         other = {**prompt.inputs, "pixel_values": prompt.inputs["pixel_values"].flip(0)}
         assert not torch.equal(adapter.model(**other).logits, plain)
     assert "forward" not in vars(adapter.vision_modules[0])

@@ -55,16 +55,18 @@ def test_the_drawn_attention_on_the_target_is_ram(
 ) -> None:
     task = registry.get(name)
     for doc in task.records("test", 3, small_data):
-        gaze, _ = examples.gaze_at(adapter, task, doc, profile)
-        wanted = retrieval_attention_mass(adapter, gaze.prompt, task.regions(doc))
-        assert gaze.heads == tuple(chosen_heads(profile))
-        assert gaze.ranks == (1, 2, 3, 15)
-        for head, ram, row in zip(gaze.heads, gaze.ram, gaze.attention, strict=True):
+        attention_map, _ = examples.attention_map_of(adapter, task, doc, profile)
+        wanted = retrieval_attention_mass(adapter, attention_map.prompt, task.regions(doc))
+        assert attention_map.heads == tuple(chosen_heads(profile))
+        assert attention_map.ranks == (1, 2, 3, 15)
+        for head, ram, row in zip(attention_map.heads, attention_map.ram, attention_map.attention, strict=True):
             assert ram == pytest.approx(float(wanted[head]), abs=1e-5)
-            every = views(gaze.prompt, gaze.regions)
-            assert sum(on_view(gaze.prompt, view, row) for view in every) == pytest.approx(float(row.sum()), abs=1e-5)
-        text = attention.describe(gaze, task.query(doc))
-        assert f"rank 15 of 16) pays {gaze.ram[3]:.2f}" in text
+            every = views(attention_map.prompt, attention_map.regions)
+            assert sum(on_view(attention_map.prompt, view, row) for view in every) == pytest.approx(
+                float(row.sum()), abs=1e-5
+            )
+        text = attention.describe(attention_map, task.query(doc))
+        assert f"rank 15 of 16) pays {attention_map.ram[3]:.2f}" in text
 
 
 def test_heat_lies_on_the_pixels_of_its_token(adapter: Any) -> None:
@@ -111,17 +113,17 @@ def test_gold_pictures_are_shown_first() -> None:
 def test_pages_are_told_apart(adapter: Any, profile: HeadProfile) -> None:
     pages = [{"type": "image", "image": noise(96, 128, seed)} for seed in range(6)]
     prompt = ask(adapter, *pages)
-    gaze = look(adapter, prompt, [Region(4)], profile)
-    labels = [view.label for view in shown(views(prompt, gaze.regions))]
+    attention_map = look(adapter, prompt, [Region(4)], profile)
+    labels = [view.label for view in shown(views(prompt, attention_map.regions))]
     assert labels == ["image 1 of 6", "image 3 of 6", "image 5 of 6", "image 6 of 6"]
-    image = Image.open(io.BytesIO(attention.png(gaze, "a $x$ <b> 星", "long title " * 30)))
+    image = Image.open(io.BytesIO(attention.png(attention_map, "a $x$ <b> 星", "long title " * 30)))
     assert image.size[0] > 1000
     for size in (150_000, 60_000):
-        data = attention.jpeg(gaze, "red-star", "a title", size)
+        data = attention.jpeg(attention_map, "red-star", "a title", size)
         assert len(data) <= size
         assert Image.open(io.BytesIO(data)).format == "JPEG"
     with pytest.raises(ValueError, match="expected at most 100"):
-        attention.jpeg(gaze, "red-star", "a title", 100)
+        attention.jpeg(attention_map, "red-star", "a title", 100)
 
 
 def sample(profile: HeadProfile, folder: Path, *arguments: object) -> int:

@@ -1,4 +1,4 @@
-"""Faults in single cells: memory that runs out, kernels that break, logits that are no numbers, empty answers."""
+"""Faults in single cells: memory that runs out, kernels that break, non-finite logits, empty answers."""
 
 from __future__ import annotations
 

@@ -173,15 +173,15 @@ def test_full_disks_and_closed_folders_are_one_line(tmp_path: Path) -> None:
     import errno
 
     from coreheads.errors import UserError
-    from coreheads.files import writing
+    from coreheads.files import write_errors
 
     for code, text in (
         (errno.ENOSPC, "the disk is full"),
         (errno.EROFS, "read-only"),
         (errno.EACCES, "cannot be written"),
     ):
-        with pytest.raises(UserError, match=text) as caught, writing(tmp_path):
+        with pytest.raises(UserError, match=text) as caught, write_errors(tmp_path):
             raise OSError(code, os.strerror(code), str(tmp_path / "cells.jsonl"))
         assert "cells.jsonl" in str(caught.value)
-    with pytest.raises(OSError, match="Input/output"), writing(tmp_path):
+    with pytest.raises(OSError, match="Input/output"), write_errors(tmp_path):
         raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -54,7 +54,7 @@ def test_names_are_checked_wherever_paths_are_made(folder: Path) -> None:
         if isinstance(name, str):
             assert run.heads_path(name).parent == folder / "heads"
     with pytest.raises(UserError, match="leads out"):
-        run.place("..", "elsewhere")
+        run.path_of("..", "elsewhere")
 
 
 @pytest.mark.parametrize("inside", ["samples", "heads", "figures", "errors", "cells.jsonl", "manifest.json"])

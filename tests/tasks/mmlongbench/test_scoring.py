@@ -101,9 +101,9 @@ def test_yes_or_no(text: str, said: int | None) -> None:
 
 
 def test_silence_is_filled_in_by_the_records_place() -> None:
-    given_by_place = [mmlongbench.score("maybe", "yes", "binary", place=place) for place in range(5)]
+    given_by_place = [mmlongbench.score("maybe", "yes", "binary", number=number) for number in range(5)]
     assert given_by_place == [0.0, 1.0, 1.0, 0.0, 0.0]
-    assert mmlongbench.score("Answer: no", "no", "binary", place=1) == 1.0
+    assert mmlongbench.score("Answer: no", "no", "binary", number=1) == 1.0
 
 
 @pytest.mark.parametrize(
