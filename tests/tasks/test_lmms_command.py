@@ -19,6 +19,8 @@ from coreheads.files import read_jsonl
 from coreheads.tasks import registry
 from coreheads.tasks.mini import data
 
+pytestmark = pytest.mark.slow  # whole runs, boards and pages
+
 TASKS = ("coreheads_mini_refcocog", "coreheads_mini_mlvu", "coreheads_mlvu_dev")
 LIMIT = 5
 _LINE = re.compile(r"^\|(\w+) *\|none *\| *\d+\|([\w.]+) *\|[^|]*\| *([\d.]+)\|")

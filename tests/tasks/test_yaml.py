@@ -56,6 +56,7 @@ def test_every_yaml_is_a_task_and_every_task_has_a_page() -> None:
         assert (registry.get(name).folder / "README.md").is_file()
 
 
+@pytest.mark.slow
 def test_names_and_families_are_lmms_evals() -> None:
     """No task of ours has a name of lmms-eval's, which would win; every model we name is one of lmms-eval's."""
     from lmms_eval.models import AVAILABLE_CHAT_TEMPLATE_MODELS, AVAILABLE_SIMPLE_MODELS

@@ -81,6 +81,7 @@ def test_a_published_name_loads_from_the_cache(home: Path, model_type: str) -> N
     assert answer == made.generate([prompt], max_new_tokens=5)[0].token_ids
 
 
+@pytest.mark.slow
 def test_the_doctor_finds_them(home: Path) -> None:
     done = run(home, "-c", "import sys; from coreheads.cli import main; sys.exit(main())", "doctor", NAMES["internvl"])
     assert "ok      processor: InternVLProcessor" in done.stdout, done.stderr[-2000:]

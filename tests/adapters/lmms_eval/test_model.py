@@ -308,6 +308,7 @@ def test_remembered_vision_changes_no_answer(model: CoreHeads) -> None:
     assert "forward" not in vars(adapter.vision_modules[0])
 
 
+@pytest.mark.slow
 def test_lmms_evals_own_command_line_runs_model_and_task(folder: Path, heads: Path) -> None:
     """The one way in that is not ours: entry point, tasks by path, model arguments."""
     from coreheads.tasks import registry

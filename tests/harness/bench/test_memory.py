@@ -15,7 +15,10 @@ from coreheads.cli import main
 from coreheads.doctor.memory import weight_bytes
 from coreheads.limits import GIB
 
-pytestmark = pytest.mark.skipif("varlen" not in flash.kernels(), reason="this torch has no varlen_attn with a window")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("varlen" not in flash.kernels(), reason="this torch has no varlen_attn with a window"),
+]
 
 K = 1024
 LONG = 128 * K

@@ -175,6 +175,7 @@ def test_heads_of_another_model_are_refused(small_model: Path, capsys: pytest.Ca
     assert "belongs to another model" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_it_needs_torch_and_transformers_only(small_model: Path, tmp_path: Path) -> None:
     """As on a machine where nothing else is installed; an old typer is, a new one needs pydantic itself."""
     program = (

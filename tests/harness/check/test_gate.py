@@ -42,6 +42,7 @@ def test_honest_runs_do_tip_answers(board: Baseline) -> None:
     assert sum(not change.near_tie for change in worse) > 3
 
 
+@pytest.mark.slow
 def test_fewer_than_one_false_alarm_in_a_hundred(board: Baseline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over 1,000 honest runs. The intervals, which decide nothing, are left out: they take most of the time."""
     monkeypatch.setattr(accuracy, "paired_delta", lambda *_: (0.0, 0.0, 0.0, 1.0))
@@ -49,6 +50,7 @@ def test_fewer_than_one_false_alarm_in_a_hundred(board: Baseline, monkeypatch: p
     assert alarms < 10
 
 
+@pytest.mark.slow
 def test_alarms_are_as_rare_as_promised_at_the_tolerated_noise(
     board: Baseline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,8 @@ from coreheads.cli import main
 from coreheads.config.schema import default_path
 from coreheads.files import read_json, read_jsonl
 
+pytestmark = pytest.mark.slow  # whole runs, boards and pages
+
 many = mutations.many
 Command = Callable[..., tuple[int, list[str]]]
 

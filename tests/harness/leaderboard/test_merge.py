@@ -24,6 +24,8 @@ from coreheads.report.markdown import to_markdown
 from coreheads.report.pareto import by_axis
 from coreheads.store.folder import RunFolder
 
+pytestmark = pytest.mark.slow  # whole runs, boards and pages
+
 
 def two(folder: Path, **changes: Any) -> list[RunFolder]:
     """An older run (speedup 2) and a newer one (speedup 3) of the same machine."""

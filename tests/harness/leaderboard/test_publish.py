@@ -26,6 +26,8 @@ from coreheads.report.example_files import Example, store
 from coreheads.store.folder import RunFolder
 from coreheads.store.lock import locked
 
+pytestmark = pytest.mark.slow  # whole runs, boards and pages
+
 
 def plain(value: Any) -> Any:
     return json.loads(json.dumps(value))

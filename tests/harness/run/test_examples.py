@@ -26,6 +26,8 @@ from coreheads.retrieval.overlay import WIDTH, heat, on_view, picture, shown, vi
 from coreheads.run import examples
 from coreheads.tasks import registry
 
+pytestmark = pytest.mark.slow  # whole runs, boards and pages
+
 HEADS = {"layers": 2, "heads": 8, "kv_heads": 4, "model_type": "qwen3_vl", "revision": None}
 
 

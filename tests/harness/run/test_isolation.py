@@ -15,6 +15,8 @@ from coreheads.cli import main
 from coreheads.files import read_json, read_jsonl
 from coreheads.store.folder import RunFolder
 
+pytestmark = pytest.mark.slow  # whole runs, boards and pages
+
 Fault = Callable[[Sequence[Any], dict[str, Any]], None]
 DENSE, TOP, HYBRID = "none", "ablate__top__0.25", "hybrid-sink=4-window=32__top__0.25"
 

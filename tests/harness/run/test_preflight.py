@@ -13,6 +13,8 @@ from real_runs import DEV, config, run
 from coreheads.cli import main
 from coreheads.files import read_json, read_jsonl, write_json
 
+pytestmark = pytest.mark.slow  # whole runs, boards and pages
+
 
 def test_missing_data_of_any_task_is_noticed_before_a_model_is_loaded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -103,6 +103,7 @@ def test_a_terminal_shows_phase_cell_and_speed(clock: list[float], monkeypatch: 
         assert text in shown
 
 
+@pytest.mark.slow
 def test_a_whole_run_in_a_file_and_quiet(
     small_model: Path, small_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,8 @@ from coreheads.cli import main
 from coreheads.files import read_json, read_jsonl
 from coreheads.store.folder import RunFolder
 
+pytestmark = pytest.mark.slow  # whole runs, boards and pages
+
 
 def test_bad_samples_are_counted_and_the_run_goes_on(small_model: Path, tmp_path: Path) -> None:
     trees.mlvu_dev(tmp_path)

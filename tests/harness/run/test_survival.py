@@ -17,6 +17,8 @@ from coreheads.cli import main
 from coreheads.files import TEMPORARY, append_jsonl, read_json, read_jsonl, write_json
 from coreheads.store.folder import RunFolder
 
+pytestmark = pytest.mark.slow  # whole runs, boards and pages
+
 STRIDE = 9
 """Writes between two kills; prime to the writes of a cell, so that all kinds are met."""
 

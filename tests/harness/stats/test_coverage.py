@@ -7,6 +7,8 @@ import pytest
 
 from coreheads.stats import pooling
 
+pytestmark = pytest.mark.slow  # thousands of simulated boards
+
 BOARDS, SAMPLES, DRAWS, A_DRAW = 2000, 128, 10, 8
 RIGHT, BROKEN, MENDED = 0.7, 0.1, 0.05
 """How often the dense model is right, and how often the patch breaks a right answer and mends a wrong one."""

@@ -128,6 +128,7 @@ def test_a_manifest_that_is_not_as_written(folder: Path, capsys: pytest.CaptureF
             assert "manifest.json" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_reading_a_run_changes_nothing(folder: Path, tmp_path: Path) -> None:
     for path in (folder / "cells.jsonl", sorted((folder / "samples").iterdir())[0]):
         small_run.append_half_line(path)

@@ -13,7 +13,11 @@ import pytest
 
 from coreheads.report import palette
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.skipif(bool(browser.missing()), reason=browser.missing()),
+]
 
 
 @pytest.fixture(scope="module")

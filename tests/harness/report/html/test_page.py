@@ -124,6 +124,7 @@ def test_pictures_are_embedded_two_a_model_and_not_the_large_ones(tmp_path: Path
     assert "caption 2 <b>" not in page.words
 
 
+@pytest.mark.slow
 def test_a_large_board_with_pictures_stays_below_3_mb(tmp_path: Path) -> None:
     models = [f"organisation/a-model-with-a-long-name-{number}B" for number in range(5)]
     profiles = {model: random_profile(64, 64, seed) for seed, model in enumerate(models)}
