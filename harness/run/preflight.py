@@ -32,7 +32,7 @@ def look(
             continue
         task.records(split, limit, data_root, options=options.get(name))
         for file in task.expected(data_root, split, options.get(name)):
-            if not (file.present or file.optional or file.place.is_hub):
+            if not (file.present or file.optional or file.source.is_hub):
                 raise UserError(f"task {name}: {file.path}: not there, expected {file.what}")
 
 

@@ -67,18 +67,18 @@ class Expected:
     """A file or folder that a task reads.
 
     Attributes:
-        place: Where it is looked for.
-        name: Below that place: a name, or patterns with * in them, " or " between alternatives.
+        source: Where it is looked for.
+        name: Below it: a name, or patterns with * in them, " or " between alternatives.
         what: What it is; begins with "optional" where the task can do without it.
     """
 
-    place: Source
+    source: Source
     name: str
     what: str
 
     @property
     def path(self) -> str:
-        return self.place.where(self.name)
+        return self.source.where(self.name)
 
     @property
     def optional(self) -> bool:
@@ -95,4 +95,4 @@ class Expected:
 
     @cached_property
     def _count(self) -> int:
-        return sum(map(self.place.count, self.name.split(" or ")))
+        return sum(map(self.source.count, self.name.split(" or ")))
