@@ -1,4 +1,7 @@
-"""Opening pictures the way transformers does: turned upright by their EXIF tag, in RGB."""
+"""Opening pictures as a reader sees them: turned upright by their EXIF tag, in RGB.
+
+- Transparency is pasted on white.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,9 @@ from PIL import ExifTags, Image, ImageOps
 from coreheads import limits
 from coreheads.errors import BadSample, UserError, one_line
 
+_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError)
+"""What Pillow raises for a broken picture."""
+
 
 def open_image(value: Image.Image | Path, where: str) -> Image.Image:
     """An upright RGB picture that a model is given.
@@ -27,14 +33,13 @@ def open_image(value: Image.Image | Path, where: str) -> Image.Image:
     """
     if isinstance(value, Image.Image):
         try:
-            return _upright(value)
-        except ValueError as error:  # a mode that has no way to RGB
-            raise UserError(f"{where}: a picture of mode {value.mode} cannot be shown ({error})") from None
+            return _shown(value)
+        except _UNREADABLE as problem:  # as a mode that has no way to RGB
+            raise UserError(f"{where}: a picture of mode {value.mode} cannot be shown ({one_line(problem)})") from None
     if not value.is_file():
         raise UserError(f"{value}: no such picture ({where})")
     with _opened(value, str(value), UserError) as picture:
-        picture.load()  # pixels outlive the file
-        return _upright(picture)
+        return _shown(picture)
 
 
 def decode(data: bytes, where: str) -> Image.Image:
@@ -48,8 +53,7 @@ def decode(data: bytes, where: str) -> Image.Image:
         BadSample: Names ``where`` for what is no picture.
     """
     with _opened(data, where, BadSample) as picture:
-        picture.load()
-        return _upright(picture)
+        return _shown(picture)
 
 
 def picture_size(data: bytes, where: str) -> tuple[int, int]:
@@ -72,13 +76,38 @@ def _opened(source: Path | bytes, where: str, error: type[UserError]) -> Iterato
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
             limits.check(picture.width * picture.height, limits.PICTURE_PIXELS, "pixels")
             yield picture
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:
+    except _UNREADABLE as problem:
         raise error(f"{where}: cannot be read as a picture ({one_line(problem)})") from None
 
 
-def _upright(picture: Image.Image) -> Image.Image:
+def _shown(picture: Image.Image) -> Image.Image:
+    """RGB pixels that outlive the file, without what else it says of them; the picture itself where it is just that."""
+    key = _eight_bit_key(picture)
+    picture.load()
     if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         picture = ImageOps.exif_transpose(picture)
     if 0 in picture.size:
         raise ValueError(f"it has {picture.width} x {picture.height} pixels")
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+    if picture.mode == "RGB" and not picture.info:
+        return picture
+    canvas = Image.new("RGB", picture.size, "white")
+    if picture.has_transparency_data:
+        if key is not None:
+            picture = picture.copy()
+            picture.info["transparency"] = key
+        opaque = picture.convert("LA" if picture.mode == "La" else "RGBA").convert("RGBA")
+        canvas.paste(opaque, mask=opaque)
+    else:
+        canvas.paste(picture.convert("RGB"))
+    return canvas
+
+
+def _eight_bit_key(header: Image.Image) -> int | tuple[int, ...] | None:
+    """The transparent colour of a PNG of another depth, which Pillow gives as the file has it, in 8 bits."""
+    key, tiles = header.info.get("transparency"), getattr(header, "tile", None)
+    depth = tiles[0].args if tiles else None
+    if key is None or not isinstance(depth, str):
+        return None
+    if depth == "RGB;16B":
+        return tuple(value >> 8 for value in key)
+    return key * {"L;2": 85, "L;4": 17}[depth] if depth in {"L;2", "L;4"} else None
