@@ -1,6 +1,9 @@
 """Opening pictures as a reader sees them: turned upright by their EXIF tag, in RGB.
 
 - Transparency is pasted on white.
+- Grey of 16 bits is scaled by its depth (15 where signed). Integers of 32 bits and floats have no depth that says what is white: it is the
+  least of 1, 255 and 65535 that no value exceeds; where some are negative or above 65535, the lowest value is black and
+  the highest white. What is no number is black.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ from coreheads.errors import BadSample, UserError, one_line
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError)
 """What Pillow raises for a broken picture."""
+
+_DEEP = {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
+"""Modes of grey in more than 8 bits."""
 
 
 def open_image(value: Image.Image | Path, where: str) -> Image.Image:
@@ -90,6 +96,8 @@ def _shown(picture: Image.Image) -> Image.Image:
         raise ValueError(f"it has {picture.width} x {picture.height} pixels")
     if picture.mode == "RGB" and not picture.info:
         return picture
+    if picture.mode in _DEEP:
+        return _eight_bits(picture).convert("RGB")
     canvas = Image.new("RGB", picture.size, "white")
     if picture.has_transparency_data:
         if key is not None:
@@ -111,3 +119,30 @@ def _eight_bit_key(header: Image.Image) -> int | tuple[int, ...] | None:
     if depth == "RGB;16B":
         return tuple(value >> 8 for value in key)
     return key * {"L;2": 85, "L;4": 17}[depth] if depth in {"L;2", "L;4"} else None
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """A picture of deeper grey in mode L, its transparent value white."""
+    tags = getattr(picture, "tag_v2", {})  # a TIFF's: 258 bits a sample, 262 whether 0 is white, 339 signed or not
+    stored = np.asarray(picture)
+    if picture.mode == "I" and tags.get(258) == (32,) and tags.get(339, (1,)) == (1,):
+        stored = stored.view(np.uint32)
+    values = stored.astype(np.float64)
+    low, high = _ends(values, picture.mode, tags.get(258, (None,))[0])
+    grey = np.clip((np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / (high - low), 0, 1)
+    if tags.get(262) == 0:
+        grey = 1 - grey
+    if "transparency" in picture.info:
+        grey[stored == picture.info["transparency"]] = 1
+    return Image.fromarray(np.rint(255 * grey).astype(np.uint8))
+
+
+def _ends(values: NDArray[np.float64], mode: str, bits: int | None) -> tuple[float, float]:
+    """The values that are black and white; ``bits`` a sample as a TIFF says."""
+    if mode.startswith("I;16"):
+        return 0, 2 ** (bits or 16) - 1
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    if low < 0 or high > 65535:
+        return low, high if high > low else low + abs(low) + 1
+    return 0, 32767 if bits == 16 else next(white for white in (1, 255, 65535) if high <= white)
