@@ -1,9 +1,10 @@
 """Opening pictures as a reader sees them: turned upright by their EXIF tag, in RGB.
 
 - Transparency is pasted on white.
-- Grey of 16 bits is scaled by its depth (15 where signed). Integers of 32 bits and floats have no depth that says what is white: it is the
-  least of 1, 255 and 65535 that no value exceeds; where some are negative or above 65535, the lowest value is black and
-  the highest white. What is no number is black.
+- Of an animation, or a file of several pictures, the first; a picture in memory as it stands.
+- Grey of 16 bits is scaled by its depth (15 where signed). Integers of 32 bits and floats have no depth that says what
+  is white: it is the least of 1, 255 and 65535 that no value exceeds; where some are negative or above 65535, the
+  lowest value is black and the highest white. What is no number is black.
 """
 
 from __future__ import annotations

@@ -50,3 +50,17 @@ def test_the_error_says_whose_picture_it_is(data: bytes, tmp_path: Path) -> None
 def test_a_frame_is_a_picture_of_its_pixels() -> None:
     frame = np.asarray(picture(8, 6))
     assert np.array_equal(np.asarray(from_frame(frame)), frame)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_of_an_animation_the_first_is_shown(kind: str, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 6), colour) for colour in ("red", "lime", "blue")]
+    path = tmp_path / "animated"
+    frames[0].save(
+        path, kind, save_all=True, append_images=frames[1:], **({"lossless": True} if kind == "WEBP" else {})
+    )
+    for shown in (open_image(path, "here"), decode(path.read_bytes(), "here")):
+        assert np.array_equal(np.asarray(shown), np.asarray(frames[0]))
+    with Image.open(path) as standing:
+        standing.seek(1)
+        assert np.array_equal(np.asarray(open_image(standing, "here")), np.asarray(frames[1]))
