@@ -157,7 +157,6 @@ def test_only_media_opens_pictures_videos_and_documents() -> None:
     openers = {module: opened(path.read_text()) for module, path in MODULES.items()}
     assert {call for module, calls in openers.items() if room(module) == "coreheads.media" for call in calls} == {
         "Image.open",
-        "Pillow.open",
         "av.open",
         "decord.VideoReader",
         "pdfium.PdfDocument",

@@ -5,6 +5,7 @@
 - Grey of 16 bits is scaled by its depth (15 where signed). Integers of 32 bits and floats have no depth that says what
   is white: it is the least of 1, 255 and 65535 that no value exceeds; where some are negative or above 65535, the
   lowest value is black and the highest white. What is no number is black.
+- A file that ends too early is no picture, also where Pillow's LOAD_TRUNCATED_IMAGES is set, as lmms-eval does.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from coreheads import limits
 from coreheads.errors import BadSample, UserError, one_line
@@ -40,7 +41,8 @@ def open_image(value: Image.Image | Path, where: str) -> Image.Image:
     """
     if isinstance(value, Image.Image):
         try:
-            return _shown(value)
+            with _strictly():
+                return _shown(value)
         except _UNREADABLE as problem:  # as a mode that has no way to RGB
             raise UserError(f"{where}: a picture of mode {value.mode} cannot be shown ({one_line(problem)})") from None
     if not value.is_file():
@@ -80,11 +82,22 @@ def _opened(source: Path | bytes, where: str, error: type[UserError]) -> Iterato
     try:
         if isinstance(source, Path):
             limits.check_file(source, limits.PICTURE_BYTES)
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
+        with _strictly(), Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
             limits.check(picture.width * picture.height, limits.PICTURE_PIXELS, "pixels")
             yield picture
     except _UNREADABLE as problem:
         raise error(f"{where}: cannot be read as a picture ({one_line(problem)})") from None
+
+
+@contextmanager
+def _strictly() -> Iterator[None]:
+    """Pillow refuses what is cut off, whoever has told it not to."""
+    told = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = told
 
 
 def _shown(picture: Image.Image) -> Image.Image:

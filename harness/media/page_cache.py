@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coreheads.cache import cache_folder
+from coreheads.errors import UserError
 from coreheads.files import write_bytes
 
 if TYPE_CHECKING:
@@ -33,14 +34,13 @@ class PageCache:
 
     def get(self, key: str) -> Image | None:
         """The page, or None where it is not kept."""
-        from PIL import Image as Pillow
+        from coreheads.media.images import open_image
 
         path = self.folder / f"{key}.png"
         try:
-            with Pillow.open(path) as picture:
-                page = picture.convert("RGB")
+            page = open_image(path, "kept pages")
             os.utime(path)  # used now: goes last
-        except (OSError, SyntaxError, ValueError):
+        except (OSError, UserError):
             return None
         return page
 

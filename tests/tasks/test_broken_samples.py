@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import trees
 from damage import Damage, cut, fill, parquet, records, remove, without
+from PIL import ImageFile
 from trees import FAMILY, whole
 
 from coreheads.cli import main
 from coreheads.errors import BadSample
 from coreheads.tasks import registry
+from coreheads.tasks.validation import validate
 
 # ---- a sample cannot be used: (task, damage, how many are unscored, message)
 
@@ -192,3 +194,21 @@ def test_pictures_and_marks_must_match(tmp_path: Path) -> None:
         data._line.cache_clear()
         with pytest.raises(BadSample, match=message):
             task.messages(doc)
+
+
+def test_a_cut_off_picture_is_refused_whatever_lmms_eval_tells_pillow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # as importing lmms_eval.api.task does
+    trees.refcocog(tmp_path)
+    parquet(
+        tmp_path,
+        "refcocog/data/test-00000-of-00001.parquet",
+        lambda rows: rows[1].update(image={"bytes": trees.jpeg(1)[:-200], "path": None}),
+    )
+    task = registry.get("coreheads_refcocog")
+    docs = task.records("test", data_root=tmp_path, **FAMILY)
+    assert validate(task, data_root=tmp_path).unscored == 1
+    (bad,) = [doc for doc in docs if doc["row"] == 1]
+    with pytest.raises(BadSample, match="truncated"):
+        task.messages(bad)
