@@ -1,5 +1,8 @@
-"""Opening pictures as a reader sees them: turned upright by their EXIF tag, in RGB.
+"""Opening pictures as a reader sees them: RGB of 8 bits.
 
+- Upright by the EXIF tag, but for a benchmark whose boxes are of the stored pixels (``as_stored``). EXIF that cannot be
+  read turns nothing. What is given back has none, so nothing is turned twice. A TIFF's tag is no EXIF but part of its
+  format: Pillow turns its pixels and its size alike.
 - Transparency is pasted on white.
 - Of an animation, or a file of several pictures, the first; a picture in memory as it stands.
 - Grey of 16 bits is scaled by its depth (15 where signed). Integers of 32 bits and floats have no depth that says what
@@ -17,13 +20,24 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, ImageOps
+from PIL import ExifTags, Image, ImageFile
 
 from coreheads import limits
 from coreheads.errors import BadSample, UserError, one_line
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError)
 """What Pillow raises for a broken picture."""
+
+_TURNS: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By the EXIF tag Orientation; Pillow turns counter-clockwise."""
 
 _DEEP = {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
 """Modes of grey in more than 8 bits."""
@@ -51,22 +65,23 @@ def open_image(value: Image.Image | Path, where: str) -> Image.Image:
         return _shown(picture)
 
 
-def decode(data: bytes, where: str) -> Image.Image:
-    """An upright RGB picture of a task's data.
+def decode(data: bytes, where: str, *, as_stored: bool = False) -> Image.Image:
+    """An RGB picture of a task's data.
 
     Args:
         data: Content of an image file.
         where: What to call it in a message.
+        as_stored: Not turned by its EXIF tag, so that its size is ``picture_size``.
 
     Raises:
         BadSample: Names ``where`` for what is no picture.
     """
     with _opened(data, where, BadSample) as picture:
-        return _shown(picture)
+        return _shown(picture, as_stored)
 
 
 def picture_size(data: bytes, where: str) -> tuple[int, int]:
-    """Width and height of an image file in pixels, from its header; arguments and errors as for ``decode``."""
+    """Width and height of an image file in pixels, as stored, by its header; arguments and errors as for ``decode``."""
     with _opened(data, where, BadSample) as header:
         return header.size
 
@@ -100,12 +115,25 @@ def _strictly() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = told
 
 
-def _shown(picture: Image.Image) -> Image.Image:
+def _shown(picture: Image.Image, as_stored: bool = False) -> Image.Image:
     """RGB pixels that outlive the file, without what else it says of them; the picture itself where it is just that."""
     key = _eight_bit_key(picture)
     picture.load()
-    if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-        picture = ImageOps.exif_transpose(picture)
+    turn = None if as_stored else _turn(picture)
+    flat = _flat(picture, key)
+    return flat if turn is None else flat.transpose(turn)
+
+
+def _turn(picture: Image.Image) -> Image.Transpose | None:
+    """What the EXIF tag asks for."""
+    try:
+        return _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # rubbish in it: Pillow raises a dozen kinds
+        return None
+
+
+def _flat(picture: Image.Image, key: int | tuple[int, ...] | None) -> Image.Image:
+    """In RGB; ``key`` stands for the transparent colour that the picture names."""
     if 0 in picture.size:
         raise ValueError(f"it has {picture.width} x {picture.height} pixels")
     if picture.mode == "RGB" and not picture.info:

@@ -95,9 +95,12 @@ def image_name(file_name: str) -> str:
 
 
 def picture(doc: Doc) -> Image:
-    """The record's image. BadSample where it cannot be read, or its box lies outside of it."""
+    """The record's image as stored, not turned by its EXIF tag: COCO's boxes are of the stored pixels (README.md).
+
+    BadSample where it cannot be read, or its box lies outside of it.
+    """
     size(doc)
-    return decode(_bytes(doc["root"], doc["parquet"], doc["row"]), _where(doc))
+    return decode(_bytes(doc["root"], doc["parquet"], doc["row"]), _where(doc), as_stored=True)
 
 
 def size(doc: Doc) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from adapter_cases import picture
-from PIL import Image
+from PIL import Image, ImageOps
 
 from coreheads.errors import BadSample, UserError
 from coreheads.media.images import decode, from_frame, open_image, picture_size
@@ -64,3 +64,62 @@ def test_of_an_animation_the_first_is_shown(kind: str, tmp_path: Path) -> None:
     with Image.open(path) as standing:
         standing.seek(1)
         assert np.array_equal(np.asarray(open_image(standing, "here")), np.asarray(frames[1]))
+
+
+def with_exif(exif: bytes, kind: str = "JPEG") -> bytes:
+    stream = io.BytesIO()
+    picture(40, 30).save(stream, kind, exif=exif)
+    return stream.getvalue()
+
+
+def with_orientation(orientation: int, kind: str = "JPEG") -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return with_exif(exif.tobytes(), kind)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+def test_every_orientation(orientation: int, kind: str) -> None:
+    data = with_orientation(orientation, kind)
+    with Image.open(io.BytesIO(data)) as lazy:
+        stored, turned = lazy.convert("RGB"), ImageOps.exif_transpose(lazy).convert("RGB")
+        given = open_image(lazy, "here")
+    assert decode(data, "here").tobytes() == given.tobytes() == turned.tobytes()
+    assert decode(data, "here").size == given.size == turned.size
+    as_stored = decode(data, "here", as_stored=True)
+    assert as_stored.tobytes() == stored.tobytes()
+    assert as_stored.size == picture_size(data, "here") == (40, 30)
+    assert open_image(as_stored, "here") is as_stored  # not turned later
+    assert not as_stored.getexif()
+
+
+RUBBISH = [
+    b"Exif\0\0rubbish, no TIFF",
+    b"Exif\0\0",
+    b"Exif\0\0II*\0\xff\xff\xff\xff",
+    b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12",
+    b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x04\0\0\0six\0\0\0\0\0",  # a text
+    b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x05\0\x01\0\0\0\x1a\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0",  # 6 / 0
+]
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("exif", RUBBISH)
+def test_rubbish_for_exif_turns_nothing(exif: bytes, tmp_path: Path) -> None:
+    data = with_exif(exif)
+    path = tmp_path / "picture"
+    path.write_bytes(data)
+    with Image.open(path) as lazy:
+        ways = open_image(path, "here"), decode(data, "here"), open_image(lazy, "here"), open_image(lazy.copy(), "here")
+    for shown in ways:
+        assert shown.size == (40, 30)
+        assert not shown.info
+
+
+def test_a_tiffs_tag_turns_pixels_and_size_alike(tmp_path: Path) -> None:
+    data = with_orientation(6, "TIFF")
+    assert (
+        decode(data, "here").size == decode(data, "here", as_stored=True).size == picture_size(data, "here") == (30, 40)
+    )
+    assert np.array_equal(np.asarray(decode(data, "here")), np.rot90(np.asarray(picture(40, 30)), -1))
