@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from coreheads.config.parsing import load_yaml, set_values
 from coreheads.errors import UserError, brief, nearest
+from coreheads.files import matching
 from coreheads.heads.selections import SEEDED, SIZED, Kind
 from coreheads.validation import validating
 
@@ -168,7 +169,7 @@ def shipped(name: str | Path) -> Path:
     if path.suffix or len(path.parts) > 1 or path.exists():
         return path
     if not known.is_file():
-        names = sorted(file.stem for file in default_path().parent.glob("*.yaml"))
+        names = [file.stem for file in matching(default_path().parent, "*.yaml")]
         near = nearest(path.name, names)
         raise UserError(f"{path}: no such file, expected a YAML configuration or one of {', '.join(names)}{near}")
     return known

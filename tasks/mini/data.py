@@ -13,7 +13,7 @@ from typing import Any
 from coreheads.cache import build_once
 from coreheads.cache import cache_folder as _own_folder
 from coreheads.errors import UserError, expected_one_of
-from coreheads.files import write_json
+from coreheads.files import matching, write_json
 from coreheads.tasks.mini.sizes import BENCHMARKS, GENERATOR, SPLITS, Sizes
 
 MARKER = "mini.json"
@@ -30,7 +30,7 @@ def version(sizes: Sizes | None = None) -> str:
     here = Path(__file__).parent
     sources = [here / name for name in ("sizes.py", "sprites.py", "world.py")]
     digest = hashlib.sha256(json.dumps([GENERATOR, asdict(sizes or Sizes())]).encode())
-    for source in sources + sorted((here / "writers").glob("*.py")):
+    for source in sources + matching(here / "writers", "*.py"):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from coreheads.errors import UserError
+from coreheads.files import is_hidden, matching
 
 HELP = (
     "give --data-root (lmms-eval: dataset_kwargs.data_root) with a local copy; `coreheads tasks NAME` prints the tree"
@@ -51,8 +52,9 @@ def count(repository: str, revision: str | None, pattern: str) -> int:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether a relative name, or a folder it lies in, fits a pattern whose * stays in a folder."""
-    return re.match("[^/]*".join(map(re.escape, pattern.split("*"))) + r"(?:/|\Z)", name) is not None
+    """Whether a relative name, or a folder it lies in, fits a pattern (* stays in a folder); no hidden one does."""
+    fits = re.match("[^/]*".join(map(re.escape, pattern.split("*"))) + r"(?:/|\Z)", name) is not None
+    return fits and not any(map(is_hidden, name.split("/")))
 
 
 def _cached(repository: str, revision: str | None) -> list[str]:
@@ -62,7 +64,7 @@ def _cached(repository: str, revision: str | None) -> list[str]:
     return [
         str(path.relative_to(snapshot))
         for snapshot in folder.glob(revision or "*")
-        for path in snapshot.rglob("*")
+        for path in matching(snapshot, "**/*")
         if path.is_file()
     ]
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from coreheads.errors import BadSample
+from coreheads.files import matching
 from coreheads.tasks.reading import hub
 
 HUB = "hub:"
@@ -55,11 +56,11 @@ class Source:
         """Relative names of the files that match a pattern such as ``data/*.parquet``, sorted; * stays in a folder."""
         if self.is_hub:
             return [name for name in hub.names(*self.repository) if hub.matches(pattern, name)]
-        return sorted(str(path.relative_to(self.place)) for path in Path(self.place).glob(pattern))
+        return [str(path.relative_to(self.place)) for path in matching(Path(self.place), pattern)]
 
     def count(self, pattern: str) -> int:
         """How many files, or folders in a folder, that match are on this machine; asks no network."""
-        return hub.count(*self.repository, pattern) if self.is_hub else sum(1 for _ in Path(self.place).glob(pattern))
+        return hub.count(*self.repository, pattern) if self.is_hub else len(matching(Path(self.place), pattern))
 
 
 @dataclass(frozen=True)
