@@ -79,8 +79,8 @@ def _show(task: Task, data_root: Path | None, split: str, options: dict[str, Any
         typer.echo("Options: " + ", ".join(f"{key}={value}" for key, value in task.settings(options).items()))
     typer.echo(f"What split {split} reads:")
     for file in task.expected(data_root, split, options):
-        count = file.count() if file.present else None
-        there = "" if count is None else f": {count} there"
+        count = file.count()
+        there = f": {count} there" if count else ""
         typer.echo(f"  {'there  ' if file.present else 'missing'}  {file.path}  ({file.what}{there})")
     if task.is_mini:
         typer.echo("What is missing is made on first use.")

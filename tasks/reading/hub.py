@@ -40,15 +40,10 @@ def names(repository: str, revision: str | None) -> tuple[str, ...]:
         with _asking(repository):
             listed = HfApi().list_repo_files(repository, repo_type="dataset", revision=revision)
     except UserError:
-        listed = _cached(repository, revision)
+        listed = cached(repository, revision)
         if not listed:
             raise
     return tuple(sorted(listed))
-
-
-def count(repository: str, revision: str | None, pattern: str) -> int:
-    """How many files the cache holds that match; no network."""
-    return sum(matches(pattern, name) for name in set(_cached(repository, revision)))
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -57,16 +52,22 @@ def matches(pattern: str, name: str) -> bool:
     return fits and not any(map(is_hidden, name.split("/")))
 
 
-def _cached(repository: str, revision: str | None) -> list[str]:
+def cached(repository: str, revision: str | None) -> list[str]:
+    """Names of the files that the cache holds of one snapshot, sorted; no network.
+
+    The snapshot is the revision's, by its name or what the cache knows it to stand for; without a revision the main
+    one's, or, where the cache does not know which that is, the newest.
+    """
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    folder = Path(HF_HUB_CACHE) / f"datasets--{repository.replace('/', '--')}" / "snapshots"
-    return [
-        str(path.relative_to(snapshot))
-        for snapshot in folder.glob(revision or "*")
-        for path in matching(snapshot, "**/*")
-        if path.is_file()
-    ]
+    folder = Path(HF_HUB_CACHE) / f"datasets--{repository.replace('/', '--')}"
+    ref = folder / "refs" / (revision or "main")
+    name = ref.read_text(encoding="utf-8").strip() if ref.is_file() else revision
+    snapshots = matching(folder / "snapshots", name or "*")
+    if not snapshots:
+        return []
+    snapshot = max(snapshots, key=lambda path: path.stat().st_mtime)
+    return [str(path.relative_to(snapshot)) for path in matching(snapshot, "**/*") if path.is_file()]
 
 
 @contextmanager
