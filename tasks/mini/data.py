@@ -71,9 +71,11 @@ def _build(root: Path, missing: Sequence[str], sizes: Sizes) -> None:
         write_json(folder / MARKER, made)
 
     total = sum(sizes.questions(name, split) for name in missing for split in SPLITS)
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     if not console.is_terminal:
-        console.print(f"making mini data ({', '.join(missing)}) in {root}", soft_wrap=True, highlight=False)
+        console.print(
+            f"making mini data ({', '.join(missing)}) in {root}", soft_wrap=True, highlight=False, markup=False
+        )
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         job = bar.add_task("making mini data", total=total)
         for name in missing:
