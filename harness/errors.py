@@ -12,8 +12,12 @@ class UserError(Exception):
     """Input that cannot be used.
 
     The message is one line that names the file, the field, the value and what was expected; the command
-    line prints it without a traceback and exits with status 2.
+    line prints it without a traceback and exits with status 2. It can be written wherever text can: half characters,
+    which input may hold, are shown as escapes.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(escaped(message))
 
 
 class BadSample(UserError):
@@ -22,6 +26,11 @@ class BadSample(UserError):
 
 class OutOfMemory(UserError):
     """What was asked for does not fit into this machine's memory, however little is done at a time."""
+
+
+def escaped(text: str) -> str:
+    """``text``, with half characters shown as the escapes that they were written as."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def one_line(error: Exception) -> str:

@@ -138,6 +138,17 @@ def read_jsonl(path: str | Path) -> Iterator[Any]:
             raise
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file's or folder's name says that it is no data: dot files, and what editors and systems leave."""
+    editors = name.endswith("~") or name.startswith("~$") or (name.startswith("#") and name.endswith("#"))
+    return editors or name.startswith(".") or name in {"__MACOSX", "Thumbs.db", "desktop.ini"}
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """What matches below the folder, sorted, but nothing hidden; ``*`` stays in a folder, ``**`` does not."""
+    return sorted(path for path in folder.glob(pattern) if not any(map(is_hidden, path.relative_to(folder).parts)))
+
+
 def sweep(folder: Path) -> None:
     """Remove the temporary files that a killed process left in the folder."""
     for leftover in folder.glob(TEMPORARY):

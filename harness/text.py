@@ -5,8 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
+_HALF = re.compile("[\ud800-\udfff]")
+
 TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F])
 """Marks that turn the direction of writing: a name that holds one would turn the figures after it."""
+
+
+def encodable(text: str) -> bool:
+    """Whether it is made of characters: half of a surrogate pair, which a JSON escape may name, is none."""
+    return not _HALF.search(text)
 
 
 def markdown(text: Any) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from coreheads.errors import UserError, nearest
+from coreheads.errors import BadSample, UserError, nearest
 from coreheads.regions import Region
 from coreheads.tasks.module import TaskFunctions, load
 from coreheads.tasks.options import Option, complete
@@ -17,6 +17,7 @@ from coreheads.tasks.reading import archives
 from coreheads.tasks.reading.documents import Doc, usable
 from coreheads.tasks.reading.sources import HUB, Expected, Source
 from coreheads.tasks.splits import Split, chosen, distinct, drawn
+from coreheads.text import encodable
 
 UNSCORED = "unscored"
 """Name of the count of samples that could not be used."""
@@ -201,7 +202,11 @@ class Task:
     def messages(self, doc: Doc) -> list[dict[str, Any]]:
         """The prompt in the chat format of lmms-eval and transformers; images as PIL, videos as path."""
         usable(doc)
-        return self.functions().messages(doc)
+        messages = self.functions().messages(doc)
+        for part in (part for turn in messages for part in turn["content"] if part["type"] == "text"):
+            if not encodable(part["text"]):
+                raise BadSample(f"{self.record_id(doc)}: the prompt holds half a character, expected whole ones")
+        return messages
 
     def query(self, doc: Doc) -> str:
         """The words that name what is looked for; they stand in the prompt."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coreheads.errors import one_line
+from coreheads.files import matching
 
 TIMEOUT_S = 10.0
 
@@ -65,7 +66,7 @@ def weights(folder: Path) -> Weights:
     from safetensors import safe_open
 
     index = folder / "model.safetensors.index.json"
-    names = {path.name for path in folder.glob("*.safetensors")} or {"model.safetensors"}
+    names = {path.name for path in matching(folder, "*.safetensors")} or {"model.safetensors"}
     if index.is_file():
         try:
             names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())

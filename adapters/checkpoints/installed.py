@@ -11,6 +11,7 @@ from typing import Any
 from coreheads.adapters.checkpoints import hub, published
 from coreheads.adapters.checkpoints.embedded import EMBEDDED
 from coreheads.adapters.families.registry import FAMILIES
+from coreheads.files import matching
 
 _SHAPE = {"layers": "num_hidden_layers", "heads": "num_attention_heads", "kv_heads": "num_key_value_heads"}
 
@@ -34,11 +35,11 @@ def local_models() -> list[LocalModel]:
     models = []
     for name, folder in EMBEDDED.items():
         config = _read(folder / "config.json")
-        location = "embedded" if any(folder.glob("*.safetensors")) else "embedded, but its weights are missing"
+        location = "embedded" if matching(folder, "*.safetensors") else "embedded, but its weights are missing"
         models.append(LocalModel(name, str(config.get("model_type", "")), *shape_columns(config), location))
     for name, folder in hub.cached_models():
         config = _read(folder / "config.json")
-        if str(config.get("model_type")) in FAMILIES and any(folder.glob("*.safetensors")):
+        if str(config.get("model_type")) in FAMILIES and matching(folder, "*.safetensors"):
             models.append(LocalModel(name, str(config["model_type"]), *shape_columns(config), "hub cache"))
     return models
 

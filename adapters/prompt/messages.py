@@ -12,6 +12,7 @@ from PIL import Image
 from coreheads.adapters.value_checks import is_number
 from coreheads.errors import UserError
 from coreheads.media.video import Video
+from coreheads.text import encodable
 
 ROLES = ("system", "user", "assistant")
 Messages = Sequence[Mapping[str, Any]]
@@ -71,8 +72,7 @@ def _part(part: Any, where: str, sources: list[Source]) -> dict[str, str]:
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind == "text":
         text = part.get("text")
-        # half of a surrogate pair is no character
-        if not isinstance(text, str) or text != text.encode(errors="ignore").decode():
+        if not isinstance(text, str) or not encodable(text):
             raise UserError(f"{where}.text: {text!r}, expected a text")
         return {"type": "text", "text": text}
     if kind == "image":

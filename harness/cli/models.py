@@ -17,6 +17,7 @@ def command() -> None:
     it can be loaded here.
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from coreheads.adapters.checkpoints import published
@@ -24,7 +25,7 @@ def command() -> None:
     from coreheads.adapters.families.registry import FAMILIES
 
     # a narrow terminal wraps lines; a narrow table would leave figures out
-    console = Console(width=max(WIDTH, Console().width))
+    console = Console(width=max(WIDTH, Console().width), emoji=False)
     families = Table("model_type in config.json", "adapter", title="Families", title_justify="left", box=None)
     for model_type, adapter in FAMILIES.items():
         families.add_row(model_type, adapter)
@@ -35,7 +36,7 @@ def command() -> None:
     console.print(known)
     here = _table("Here", "model_type", "where")
     for model in local_models():
-        here.add_row(model.id, model.heads, model.context, model.model_type, model.location)
+        here.add_row(*map(escape, (model.id, model.heads, model.context, model.model_type, model.location)))
     console.print(here)
     console.print("\nAny other checkpoint of these families: its hub id (needs the network) or its folder.")
 

@@ -79,8 +79,8 @@ def _show(task: Task, data_root: Path | None, split: str, options: dict[str, Any
         typer.echo("Options: " + ", ".join(f"{key}={value}" for key, value in task.settings(options).items()))
     typer.echo(f"What split {split} reads:")
     for file in task.expected(data_root, split, options):
-        count = file.count() if file.present else None
-        there = "" if count is None else f": {count} there"
+        count = file.count()
+        there = f": {count} there" if count else ""
         typer.echo(f"  {'there  ' if file.present else 'missing'}  {file.path}  ({file.what}{there})")
     if task.is_mini:
         typer.echo("What is missing is made on first use.")
@@ -89,6 +89,7 @@ def _show(task: Task, data_root: Path | None, split: str, options: dict[str, Any
 
 
 def _validate(task: Task, data_root: Path | None, split: str, limit: int | None, options: dict[str, Any]) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from coreheads.report.terminal import wide_console
@@ -100,7 +101,7 @@ def _validate(task: Task, data_root: Path | None, split: str, limit: int | None,
         for column in ("finding", "what", "records", "first"):
             table.add_column(column, overflow="fold")  # a file's name is of no use when it is cut
         for (kind, text), count in findings.counts.most_common():
-            table.add_row(kind, text, str(count), findings.examples[kind, text])
+            table.add_row(kind, escape(text), str(count), escape(findings.examples[kind, text]))
         wide_console().print(table)
     typer.echo(
         f"{findings.checked} records of split {split} looked at, {findings.unscored} that would be counted as "

@@ -5,14 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from coreheads.config.parsing import load_yaml, set_values
 from coreheads.errors import UserError, brief, nearest
+from coreheads.files import matching
 from coreheads.heads.selections import SEEDED, SIZED, Kind
-from coreheads.validation import validating
+from coreheads.validation import expected, validating
 
-Fraction = Annotated[float, Field(gt=0, le=1)]
+
+def _number(value: Any) -> Any:
+    """The value; in YAML yes, on and true are one thing, and pydantic would take it for 1."""
+    if isinstance(value, bool):
+        raise expected("a number, not true or false")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_number)]
+Count = Annotated[Whole, Field(ge=1)]
+Fraction = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -48,21 +59,21 @@ class ModelConfig(_Section):
 
 class ProfileConfig(_Section):
     tasks: tuple[str, ...] = ()
-    samples: int = Field(default=64, ge=1)
+    samples: Count = 64
     split: str = "profile"
     normalization: Literal["vision", "lift"] | None = None
 
 
 class EvaluateConfig(_Section):
     tasks: Names
-    limit: Annotated[int, Field(ge=1)] | None = None
+    limit: Count | None = None
     """Samples a task; null is all of them."""
     split: str = "test"
-    draws: int = Field(default=10, ge=1)
+    draws: Count = 10
     """Draws of every random control."""
-    draw_limit: Annotated[int, Field(ge=1)] | None = None
+    draw_limit: Count | None = None
     """Samples a draw; successive draws take successive samples. Null: as many as ``limit``."""
-    batch_size: int = Field(default=8, ge=1)
+    batch_size: Count = 8
 
 
 class CellConfig(_Section):
@@ -75,8 +86,8 @@ class CellConfig(_Section):
     """What the patch takes besides the heads: mode of ``ablate``; sink and window of ``hybrid``."""
     selections: tuple[Kind, ...] = ()
     fractions: tuple[Fraction, ...] = ()
-    draws: Annotated[int, Field(ge=1)] | None = None
-    heads: tuple[tuple[int, int], ...] = ()
+    draws: Count | None = None
+    heads: tuple[tuple[Whole, Whole], ...] = ()
     timed: bool = False
     """Measure the speed of these cells too."""
 
@@ -105,14 +116,14 @@ class CellConfig(_Section):
 class TimingConfig(_Section):
     tasks: tuple[str, ...] | Literal["all"] = "all"
     """Which of the evaluated tasks are timed; an empty list times nothing."""
-    repeats: int = Field(default=10, ge=10)
-    warmup: int = Field(default=1, ge=1)
-    decode_tokens: int = Field(default=8, ge=1)
+    repeats: Whole = Field(default=10, ge=10)
+    warmup: Count = 1
+    decode_tokens: Count = 8
     """Tokens that every timed run decodes after the first, whatever the answer."""
 
 
 class RunConfig(_Section):
-    schema_version: Literal[1] = 1
+    schema_version: Annotated[Literal[1], BeforeValidator(_number)] = 1
     models: Annotated[tuple[ModelConfig, ...], Field(min_length=1)]
     device: str = "cpu"
     data_root: str | None = None
@@ -126,7 +137,7 @@ class RunConfig(_Section):
     timing: TimingConfig = TimingConfig()
     with_limit: dict[str, Any] = {}
     """What the command line's --limit changes besides the limit, by dotted path: a short run needs less of all."""
-    seed: int = Field(default=0, ge=0)
+    seed: Whole = Field(default=0, ge=0)
     out: str = "results/runs/run"
 
     @field_validator("models")
@@ -168,7 +179,7 @@ def shipped(name: str | Path) -> Path:
     if path.suffix or len(path.parts) > 1 or path.exists():
         return path
     if not known.is_file():
-        names = sorted(file.stem for file in default_path().parent.glob("*.yaml"))
+        names = [file.stem for file in matching(default_path().parent, "*.yaml")]
         near = nearest(path.name, names)
         raise UserError(f"{path}: no such file, expected a YAML configuration or one of {', '.join(names)}{near}")
     return known

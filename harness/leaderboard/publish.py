@@ -13,7 +13,7 @@ from pathlib import Path
 
 from coreheads import environment
 from coreheads.errors import UserError
-from coreheads.files import read_json, write_json, write_text
+from coreheads.files import matching, read_json, write_json, write_text
 from coreheads.leaderboard import build as leaderboard
 from coreheads.leaderboard import published_run
 from coreheads.leaderboard.redact import Shortener
@@ -81,7 +81,7 @@ def publish(
     with locked(to, LOCK):
         _recover(to)
         history = _history(to)
-        there = {path.name: RunFolder.load(path) for path in sorted((to / "runs").glob("*")) if path.is_dir()}
+        there = {path.name: RunFolder.load(path) for path in matching(to / "runs", "*") if path.is_dir()}
         stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=to))
         try:
             names = _labels(runs, there)
@@ -147,11 +147,11 @@ def _move(stage: Path, to: Path, names: Sequence[str]) -> None:
         if (to / "runs" / name).exists():
             os.replace(to / "runs" / name, stage / "old" / name)
         os.replace(stage / "runs" / name, to / "runs" / name)
-    drawn = {path.name for path in (stage / "figures").glob("*.png")}
+    drawn = {path.name for path in matching(stage / "figures", "*.png")}
     (to / "figures").mkdir(exist_ok=True)
     for name in drawn:
         os.replace(stage / "figures" / name, to / "figures" / name)
-    for path in (to / "figures").glob("*.png"):
+    for path in matching(to / "figures", "*.png"):
         if path.name not in drawn and re.fullmatch(r"(heads|ablation|speed)-\d+\.png", path.name):
             path.unlink()
     for name in ("README.md", HISTORY, "leaderboard.json", "leaderboard.csv", "leaderboard.md"):
@@ -163,7 +163,7 @@ def _move(stage: Path, to: Path, names: Sequence[str]) -> None:
 def _recover(to: Path) -> None:
     """Bring back the runs that an interrupted publication had set aside, and remove what it had made."""
     for stage in to.glob(f"{STAGE}*"):
-        for old in (stage / "old").glob("*"):
+        for old in matching(stage / "old", "*"):
             if not (to / "runs" / old.name).exists():
                 os.replace(old, to / "runs" / old.name)
         shutil.rmtree(stage, ignore_errors=True)

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from coreheads.files import read_json, read_jsonl, write_json, write_text
+from coreheads.files import matching, read_json, read_jsonl, write_json, write_text
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.redact import Shortener
 from coreheads.report.example_files import FOLDER as EXAMPLES
@@ -48,14 +48,14 @@ def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True
                 lines = [line | {"response": ""} if "response" in line else line for line in lines]
             text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
             write_text(to / path.relative_to(run.path), text)
-    for path in sorted((run.path / "heads").glob("*.json")):
+    for path in matching(run.path / "heads", "*.json"):
         profile = HeadProfile.load(path).to_dict()
         model = profile["model"] | {"id": short.checkpoint(profile["model"]["id"])}
         HeadProfile.from_dict(short.value(profile) | {"model": model}, str(path)).save(to / "heads" / path.name)
     if pictures:
-        for path in sorted((run.path / EXAMPLES).glob("*.json")):
+        for path in matching(run.path / EXAMPLES, "*.json"):
             write_json(to / EXAMPLES / path.name, short.value(read_json(path)))
-        for path in sorted((run.path / EXAMPLES).glob("*.jpg")):
+        for path in matching(run.path / EXAMPLES, "*.jpg"):
             (to / EXAMPLES).mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, to / EXAMPLES / path.name)
     return short.changed

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from coreheads.files import read_json, write_bytes, write_json
+from coreheads.files import matching, read_json, write_bytes, write_json
 from coreheads.text import file_name
 from coreheads.validation import validating
 
@@ -46,7 +46,7 @@ def store(run: Path, example: Example, image: bytes) -> Path:
 def stored(run: Path) -> list[tuple[Example, Path]]:
     """The examples of a run with their pictures, in their order. UserError for a description that is none."""
     examples = []
-    for path in sorted((run / FOLDER).glob("*.json")):
+    for path in matching(run / FOLDER, "*.json"):
         with validating(Example, path, most=1, what="a file written by coreheads run"):
             example = TypeAdapter(Example).validate_python(read_json(path))
         if (picture := path.with_suffix(".jpg")).is_file():

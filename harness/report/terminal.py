@@ -14,9 +14,10 @@ from coreheads.store.board import Board, Row
 
 
 def wide_console() -> Console:
-    """Standard output; as wide as tables need where nothing says how wide it is."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
+    """Standard output; as wide as tables need where nothing says how wide it is. Names must be escaped: what stands in
+    square brackets is taken for markup."""
+    console = Console(emoji=False)  # a name may hold :x: too
+    return console if console.is_terminal else Console(width=160, emoji=False)
 
 
 def show(board: Board, out: Path, console: Console | None = None) -> None:
@@ -63,7 +64,7 @@ def _story(rows: list[Row], patch: str, fraction: float) -> list[Row]:
 def _scores(rows: list[Row], chosen: list[Row], speed: bool = False) -> Table:
     """Tasks down, conditions across; beside them tokens and speed where wanted."""
     conditions = list(dict.fromkeys(condition_label(row) for row in chosen))
-    table = Table("task", "tokens", "dense", *(condition.partition(": ")[2] for condition in conditions), box=None)
+    table = Table("task", "tokens", "dense", *(escape(name.partition(": ")[2]) for name in conditions), box=None)
     for column in table.columns[1:]:
         column.justify = "right"
     if speed:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from coreheads import environment
 from coreheads.errors import UserError
-from coreheads.files import read_json, write_json
+from coreheads.files import matching, read_json, write_json
 from coreheads.store.provenance import CostsRecord
 from coreheads.store.schema import SCHEMA_VERSION
 from coreheads.store.validation import checked
@@ -126,7 +126,7 @@ def last_known(folder: Path, device: str, models: Iterable[str], tasks: Iterable
         return own
     wanted = {("answer", model, task) for model in models for task in tasks}
     try:
-        files = sorted(folder.parent.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime, reverse=True)
+        files = sorted(matching(folder.parent, f"*/{FILE}"), key=lambda path: path.stat().st_mtime, reverse=True)
     except OSError:
         return own
     others = filter(None, (Costs.load(path.parent) for path in files))

@@ -96,15 +96,16 @@ def show_plan(config: RunConfig, console: Console | None = None) -> None:
     finished = run.cells() if run is not None else {}
     known = last_known(Path(config.out), config.device, [m.name for m in config.models], config.evaluate.tasks)
     for model in config.models:
-        console.print(f"[bold]{escape(model.name)}[/bold] on {config.device}", highlight=False)
+        console.print(f"[bold]{escape(model.name)}[/bold] on {escape(config.device)}", highlight=False)
         if model.heads is not None:
-            console.print(f"  heads: {model.heads}", highlight=False)
+            console.print(f"  heads: {model.heads}", highlight=False, markup=False, soft_wrap=True)
         elif config.profile.tasks:
             settings = config.profile
             console.print(
                 f"  heads: found on {settings.samples} samples of the {settings.split} split of each of "
                 f"{', '.join(settings.tasks)}",
                 highlight=False,
+                markup=False,
             )
         console.print(_table([cell for cell in cells if cell.model == model.name], finished, known, config))
     lines = (*_summary(config, cells, finished), *_time(left_to_do(config, cells, run), known, Path(config.out)))
@@ -122,8 +123,8 @@ def _table(cells: Sequence[Cell], finished: Container[str], known: Costs, config
         first, left = group[0], [cell for cell in group if cell.name not in finished]
         rate = known.rate(Work("answer", first.model, first.task, first.patch))
         table.add_row(
-            condition_label(first.to_json()),
-            first.task,
+            escape(condition_label(first.to_json())),
+            escape(first.task),
             str(len(group)),
             "all" if first.limit is None else str(first.limit * len(group)),
             "yes" if first.timed and first.task in config.timed_tasks() else "",

@@ -31,7 +31,7 @@ class RunProgress:
         self.left: dict[Work, float | None] = {}
         self._every = every
         # the stream as it is now: lmms-eval's output is diverted by replacing sys.stderr
-        self._console = Console(file=sys.stderr, quiet=not shown)
+        self._console = Console(file=sys.stderr, quiet=not shown, emoji=False)
         self._started = self._step_started = time.monotonic()
         self._answers = 0.0
         self._total, self._unit, self._text = 0, "", ""

@@ -13,7 +13,7 @@ from typing import Any
 from coreheads.cache import build_once
 from coreheads.cache import cache_folder as _own_folder
 from coreheads.errors import UserError, expected_one_of
-from coreheads.files import write_json
+from coreheads.files import matching, write_json
 from coreheads.tasks.mini.sizes import BENCHMARKS, GENERATOR, SPLITS, Sizes
 
 MARKER = "mini.json"
@@ -30,7 +30,7 @@ def version(sizes: Sizes | None = None) -> str:
     here = Path(__file__).parent
     sources = [here / name for name in ("sizes.py", "sprites.py", "world.py")]
     digest = hashlib.sha256(json.dumps([GENERATOR, asdict(sizes or Sizes())]).encode())
-    for source in sources + sorted((here / "writers").glob("*.py")):
+    for source in sources + matching(here / "writers", "*.py"):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -71,9 +71,11 @@ def _build(root: Path, missing: Sequence[str], sizes: Sizes) -> None:
         write_json(folder / MARKER, made)
 
     total = sum(sizes.questions(name, split) for name in missing for split in SPLITS)
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     if not console.is_terminal:
-        console.print(f"making mini data ({', '.join(missing)}) in {root}", soft_wrap=True, highlight=False)
+        console.print(
+            f"making mini data ({', '.join(missing)}) in {root}", soft_wrap=True, highlight=False, markup=False
+        )
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         job = bar.add_task("making mini data", total=total)
         for name in missing:

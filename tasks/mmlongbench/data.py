@@ -57,10 +57,12 @@ def _opened(path: Path) -> Any:
     """The file, with a bar on stderr while it is read where that takes long."""
     from rich import progress
     from rich.console import Console
+    from rich.markup import escape
 
     if path.stat().st_size < LARGE:
         return path.open("rb")
-    return progress.open(path, "rb", description=f"reading {path.name}", console=Console(stderr=True), transient=True)
+    what = escape(f"reading {path.name}")
+    return progress.open(path, "rb", description=what, console=Console(stderr=True), transient=True)
 
 
 def _lines(stream: Any) -> Iterator[tuple[int, bytes]]:

@@ -51,6 +51,7 @@ def unpack_folder(source: Source) -> Path:
 
 def _unpack(files: Sequence[Path], folder: Path, name: str, source: Source) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
@@ -64,7 +65,7 @@ def _unpack(files: Sequence[Path], folder: Path, name: str, source: Source) -> N
                 _extract_zip(archive, folder, room)
         elif _ENDING.search(files[0].name):
             with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-                job = bar.add_task(f"unpacking {name}", total=size)
+                job = bar.add_task(escape(f"unpacking {name}"), total=size)
                 stream: Any = _Joined(files, lambda count: bar.advance(job, count))
                 with tarfile.open(fileobj=stream, mode="r|*") as archive:
                     _extract_tar(archive, folder, room)

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coreheads.errors import BadSample, one_line
+from coreheads.errors import BadSample, brief, escaped, one_line
+from coreheads.text import encodable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -55,12 +56,29 @@ def read_doc(root: str, record_id: str, group: str, where: str, read: Callable[[
         where: What to call the record in a message.
         read: Gives the other fields; whatever it raises is the record's ``bad``.
     """
-    doc = {"record_id": record_id, "root": root, "group": group}
     try:
         with fields_of(where):
-            return {**doc, **read()}
+            return {"root": root, **_characters({"record_id": record_id, "group": group, **read()})}
     except BadSample as error:
-        return {**doc, "bad": str(error)}
+        return {"record_id": escaped(record_id), "root": root, "group": escaped(group), "bad": str(error)}
+
+
+def _characters(fields: dict[str, object]) -> dict[str, object]:
+    """The fields; ValueError where a text among them holds half a character."""
+    for name, value in fields.items():
+        half = next((text for text in _texts(value) if not encodable(text)), None)
+        if half is not None:
+            raise ValueError(f"{name} is {brief(half)}, expected whole characters")
+    return fields
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in lists and mappings, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for part in (*value, *value.values()) if isinstance(value, dict) else value:
+            yield from _texts(part)
 
 
 def usable(doc: Mapping[str, Any]) -> None:

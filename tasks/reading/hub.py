@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from coreheads.errors import UserError
+from coreheads.files import is_hidden, matching
 
 HELP = (
     "give --data-root (lmms-eval: dataset_kwargs.data_root) with a local copy; `coreheads tasks NAME` prints the tree"
@@ -39,32 +40,34 @@ def names(repository: str, revision: str | None) -> tuple[str, ...]:
         with _asking(repository):
             listed = HfApi().list_repo_files(repository, repo_type="dataset", revision=revision)
     except UserError:
-        listed = _cached(repository, revision)
+        listed = cached(repository, revision)
         if not listed:
             raise
     return tuple(sorted(listed))
 
 
-def count(repository: str, revision: str | None, pattern: str) -> int:
-    """How many files the cache holds that match; no network."""
-    return sum(matches(pattern, name) for name in set(_cached(repository, revision)))
-
-
 def matches(pattern: str, name: str) -> bool:
-    """Whether a relative name, or a folder it lies in, fits a pattern whose * stays in a folder."""
-    return re.match("[^/]*".join(map(re.escape, pattern.split("*"))) + r"(?:/|\Z)", name) is not None
+    """Whether a relative name, or a folder it lies in, fits a pattern (* stays in a folder); no hidden one does."""
+    fits = re.match("[^/]*".join(map(re.escape, pattern.split("*"))) + r"(?:/|\Z)", name) is not None
+    return fits and not any(map(is_hidden, name.split("/")))
 
 
-def _cached(repository: str, revision: str | None) -> list[str]:
+def cached(repository: str, revision: str | None) -> list[str]:
+    """Names of the files that the cache holds of one snapshot, sorted; no network.
+
+    The snapshot is the revision's, by its name or what the cache knows it to stand for; without a revision the main
+    one's, or, where the cache does not know which that is, the newest.
+    """
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    folder = Path(HF_HUB_CACHE) / f"datasets--{repository.replace('/', '--')}" / "snapshots"
-    return [
-        str(path.relative_to(snapshot))
-        for snapshot in folder.glob(revision or "*")
-        for path in snapshot.rglob("*")
-        if path.is_file()
-    ]
+    folder = Path(HF_HUB_CACHE) / f"datasets--{repository.replace('/', '--')}"
+    ref = folder / "refs" / (revision or "main")
+    name = ref.read_text(encoding="utf-8").strip() if ref.is_file() else revision
+    snapshots = matching(folder / "snapshots", name or "*")
+    if not snapshots:
+        return []
+    snapshot = max(snapshots, key=lambda path: path.stat().st_mtime)
+    return [str(path.relative_to(snapshot)) for path in matching(snapshot, "**/*") if path.is_file()]
 
 
 @contextmanager

@@ -108,6 +108,7 @@ def _unpacked(path: Path, column: str) -> Any:
     """The column as a memory-mapped Arrow file in the cache, made once, a few rows in memory at a time."""
     import pyarrow
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import track
 
     about = path.stat()
@@ -120,7 +121,7 @@ def _unpacked(path: Path, column: str) -> Any:
     def build(folder: Path) -> None:
         with _parquet(path) as file:
             schema, rows = pyarrow.schema([file.schema_arrow.field(column)]), file.metadata.num_rows
-        text, count = f"unpacking {path.name} into the cache", -(-rows // _BATCH_ROWS)
+        text, count = escape(f"unpacking {path.name} into the cache"), -(-rows // _BATCH_ROWS)
         with pyarrow.OSFile(str(folder / _ARROW), "wb") as stream, pyarrow.ipc.new_file(stream, schema) as copy:
             for batch in track(batches(), text, count, console=Console(stderr=True), transient=True):
                 copy.write(batch)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from coreheads.errors import BadSample
-from coreheads.tasks.reading import hub
+from coreheads.errors import BadSample, UserError
+from coreheads.files import matching
+from coreheads.tasks.reading import hub, pieces
 
 HUB = "hub:"
 
@@ -52,14 +53,40 @@ class Source:
         raise BadSample(f"{self.where(name)}: {wrong}, expected {what}")
 
     def names(self, pattern: str) -> list[str]:
-        """Relative names of the files that match a pattern such as ``data/*.parquet``, sorted; * stays in a folder."""
+        """Relative names of the files that match a pattern such as ``data/*.parquet``, sorted; * stays in a folder.
+
+        Raises:
+            UserError: They are numbered pieces of a set, and not all of one set.
+        """
         if self.is_hub:
-            return [name for name in hub.names(*self.repository) if hub.matches(pattern, name)]
-        return sorted(str(path.relative_to(self.place)) for path in Path(self.place).glob(pattern))
+            names = [name for name in hub.names(*self.repository) if hub.matches(pattern, name)]
+        else:
+            names = self._there(pattern)
+        if wrong := self._fault(names, pattern):
+            raise UserError(self.where(wrong))
+        return names
 
     def count(self, pattern: str) -> int:
         """How many files, or folders in a folder, that match are on this machine; asks no network."""
-        return hub.count(*self.repository, pattern) if self.is_hub else sum(1 for _ in Path(self.place).glob(pattern))
+        return len(self._there(pattern))
+
+    def whole(self, pattern: str) -> bool:
+        """Whether a file that matches is on this machine, and where they are numbered all of them."""
+        names = self._there(pattern)
+        return bool(names) and not self._fault(names, pattern)
+
+    def _there(self, pattern: str) -> list[str]:
+        if self.is_hub:
+            return [name for name in hub.cached(*self.repository) if hub.matches(pattern, name)]
+        return [str(path.relative_to(self.place)) for path in matching(Path(self.place), pattern)]
+
+    def _fault(self, names: list[str], pattern: str) -> str:
+        """What keeps the files of a pattern, and unfinished downloads beside them, from being one whole set."""
+        if not pieces.numbered(names):
+            return ""
+        # the hub's cache keeps unfinished downloads elsewhere
+        beside = [] if self.is_hub else [name for name in self._there(f"{pattern}.*") if name.endswith(pieces.CUT_OFF)]
+        return pieces.fault([*names, *beside])
 
 
 @dataclass(frozen=True)
@@ -86,8 +113,8 @@ class Expected:
 
     @property
     def present(self) -> bool:
-        """Whether it is on this machine."""
-        return self._count > 0
+        """Whether it is on this machine, the whole of it where it is a set in numbered pieces."""
+        return any(map(self.source.whole, self.name.split(" or ")))
 
     def count(self) -> int | None:
         """How many of a pattern with * in it are there; None of a single name."""

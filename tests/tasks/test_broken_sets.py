@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from damage import Damage, cut, fill, parquet, remove
 from trees import FAMILY, whole
 
 from coreheads.cli import main
-from coreheads.errors import UserError
+from coreheads.errors import BadSample, UserError
 from coreheads.tasks import registry
 
 UNUSABLE = [
@@ -52,6 +53,62 @@ def test_a_set_that_cannot_be_used_stops(
     assert len(str(caught.value).splitlines()) == 1
     assert main(["tasks", "validate", name, "--split", whole(name), "--data-root", str(tmp_path)]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+PIECES = [
+    (["0-of-2"], r"data/test-00001-of-00002.parquet: not there, expected all 2 pieces of the set"),
+    (["1-of-2"], r"data/test-00000-of-00002.parquet: not there, expected all 2"),
+    (["0-of-3", "2-of-3"], r"data/test-00001-of-00003.parquet: not there, expected all 3"),
+    (["0-of-2-0a1b"], r"data/test-00001-of-00002-0a1b.parquet: not there, expected all 2"),
+    (["0-of-1", "0-of-2", "1-of-2"], r"test-00000-of-00002.parquet: not of one set with .*test-00000-of-00001.parquet"),
+    (["0-of-1", "copy"], r"test-copy.parquet: not of one set with data/test-00000-of-00001.parquet, expected the 1"),
+    (
+        ["0-of-1", "0-of-1 (1)"],
+        r"00001( \(1\))?.parquet: the same piece as data/test-00000",
+    ),
+    (
+        ["0-of-1-0a1b", "0-of-1-2c3d"],
+        r"2c3d.parquet: the same piece as .*0a1b.parquet, expected each of 1 once",
+    ),
+    (["0-of-2", "1-of-2.parquet.incomplete"], r"00001-of-00002.parquet.incomplete: a download that was cut off"),
+    (["0-of-1", "0-of-1.parquet.aria2"], r"a download that was cut off, expected whole files"),
+    (["5-of-1"], r"data/test-00000-of-00001.parquet: not there, expected all 1"),
+    (["0-of-0"], r"numbered beyond its total"),
+    (["1-of-999999999"], r"data/test-00000-of-999999999.parquet: not there"),
+]
+
+
+def pieces(root: Path, names: list[str]) -> None:
+    """Copies of RefCOCOg's one file under names such as 0-of-2."""
+    (whole_set,) = (root / "refcocog/data").glob("test*")
+    content = whole_set.read_bytes()
+    whole_set.unlink()
+    for name in names:
+        padded = re.sub(r"\d+(?=-of)|(?<=of-)\d+", lambda match: match.group().zfill(5), name)
+        file = f"test-{padded}" if ".parquet" in padded else f"test-{padded}.parquet"
+        (root / "refcocog/data" / file).write_bytes(content)
+
+
+@pytest.mark.parametrize(("names", "message"), PIECES)
+def test_pieces_of_a_set_are_all_there_once(
+    names: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trees.refcocog(tmp_path)
+    pieces(tmp_path, names)
+    with pytest.raises(UserError, match=message) as caught:
+        registry.get("coreheads_refcocog").records("test", data_root=tmp_path)
+    assert not isinstance(caught.value, BadSample)
+    assert len(str(caught.value).splitlines()) == 1
+    assert main(["tasks", "coreheads_refcocog", "--data-root", str(tmp_path)]) == 0
+    assert re.search(r"missing .*test-\*.parquet", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("names", [["0-of-2", "1-of-2"], ["1-of-2", "2-of-2"], ["0-of-2-a", "1-of-2-b"], ["a", "b"]])
+def test_whole_sets_in_pieces(names: list[str], tmp_path: Path) -> None:
+    trees.refcocog(tmp_path)
+    pieces(tmp_path, names)
+    assert len(registry.get("coreheads_refcocog").records("test", data_root=tmp_path)) == 8
+    assert all(file.present for file in registry.get("coreheads_refcocog").expected(tmp_path))
 
 
 def test_sound_data_has_no_findings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,6 +143,18 @@ def test_a_model_is_named_by_its_id_or_the_last_part_of_its_path(tmp_path: Path)
         ("seed.deep=1", "seed is 0, which has no fields"),
         ("seed", "expected key=value"),
         ("seed=[", "not YAML"),
+        ("evaluate.limit=yes", "evaluate.limit is True, expected a number, not true or false"),
+        ("evaluate.draws=on", "evaluate.draws is True, expected a number"),
+        ("evaluate.draw_limit=true", "evaluate.draw_limit is True, expected a number"),
+        ("evaluate.batch_size=true", "evaluate.batch_size is True, expected a number"),
+        ("profile.samples=true", "profile.samples is True, expected a number"),
+        ("cells.0.fractions=[true]", "cells.0.fractions.0 is True, expected a number"),
+        ("cells.0.draws=true", "cells.0.draws is True, expected a number"),
+        ("cells.0.heads=[[1, no]]", "cells.0.heads.0.1 is False, expected a number"),
+        ("timing.warmup=true", "timing.warmup is True, expected a number"),
+        ("timing.decode_tokens=true", "timing.decode_tokens is True, expected a number"),
+        ("seed=no", "seed is False, expected a number"),
+        ("schema_version=true", "schema_version is True, expected a number"),
     ],
 )
 def test_wrong_values_name_the_field_and_what_was_expected(tmp_path: Path, change: str, expected: str) -> None:

@@ -130,6 +130,28 @@ def test_without_a_connection_the_cache_serves(tmp_path: Path, monkeypatch: pyte
         Source("hub:a/c").names("data/*.parquet")
 
 
+def test_the_cache_is_read_of_one_snapshot_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "datasets--a--b"
+    for name in ("old/x-00000-of-00001", "new/x-00000-of-00002", "new/x-00001-of-00002", "half/x-00000-of-00002"):
+        (folder / "snapshots" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"snapshots/{name}.parquet").touch()
+    (folder / "refs").mkdir()
+    stand_in = Hub(tmp_path / "hub", monkeypatch)
+    stand_in.error = ConnectionError("no route")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for revision, pieces in (("old", 1), ("new", 2)):
+        (folder / "refs/main").write_text(revision)
+        hub.names.cache_clear()
+        for source in (Source("hub:a/b"), Source(f"hub:a/b@{revision}")):
+            assert len(source.names("*.parquet")) == source.count("*.parquet") == pieces
+            assert source.whole("*.parquet")
+    (folder / "refs/main").write_text("half")
+    hub.names.cache_clear()
+    with pytest.raises(UserError, match=r"hub:a/b/x-00001-of-00002.parquet: not there, expected all 2 pieces"):
+        Source("hub:a/b").names("*.parquet")
+    assert not Source("hub:a/b").whole("*.parquet")
+
+
 def tar(path: Path, files: dict[str, bytes], parts: int = 1) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
