@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import stat
@@ -11,6 +12,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import pytest
+import vl_convert
+from PIL import Image
 
 from coreheads.cli import main
 
@@ -75,6 +80,17 @@ def full_from(number: int) -> Fault:
     return fault
 
 
+@contextmanager
+def stand_in_pictures() -> Iterator[None]:
+    """Blank pictures in place of vl-convert's, whose threads do not survive a fork: who asks it there waits forever."""
+    blank = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(blank, "PNG")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vl_convert, "vegalite_to_png", lambda *_, **__: blank.getvalue())
+        patch.setattr(vl_convert, "javascript_bundle", lambda *_: "")
+        yield
+
+
 def in_fork(arguments: list[str], fault: Fault) -> int:
     """The exit status of the command in a process of its own, negative for the signal that ended it."""
     sys.stdout.flush()
@@ -83,7 +99,7 @@ def in_fork(arguments: list[str], fault: Fault) -> int:
     if pid == 0:
         status = 70
         try:
-            with at_writes(fault):
+            with stand_in_pictures(), at_writes(fault):
                 status = main(arguments)
         except BaseException:
             traceback.print_exc()
