@@ -8,8 +8,8 @@ from typing import Any, TypedDict
 
 from coreheads.errors import UserError
 from coreheads.tasks.reading.documents import Doc
-from coreheads.tasks.scoring.answers import box_of, json_values, number
-from coreheads.tasks.scoring.boxes import area, intersection
+from coreheads.tasks.scoring.answers import answered, json_objects, number
+from coreheads.tasks.scoring.boxes import area, boxes_of, intersection
 from coreheads.tasks.scoring.families import normalised
 from coreheads.tasks.scoring.means import macro
 
@@ -73,14 +73,12 @@ def read_layouts(response: str, family: str) -> list[PageBox]:
     one layout twice.
     """
     boxes: list[PageBox] = []
-    for value in json_values(response):
-        for entry in value if isinstance(value, list) else [value]:
-            corners = box_of(entry) if isinstance(entry, dict) else None
-            page = number(entry.get("page")) if isinstance(entry, dict) else None
-            if corners is not None and page is not None:
-                item: PageBox = {"page": int(page) - FIRST_PAGE, "bbox": list(normalised(corners, family))}
-                if item not in boxes:
-                    boxes.append(item)
+    for entry in json_objects(answered(response)):
+        page = number(entry.get("page"))
+        for corners in boxes_of(entry) if page is not None else []:
+            item: PageBox = {"page": int(page or 0) - FIRST_PAGE, "bbox": list(normalised(corners, family))}
+            if item not in boxes:
+                boxes.append(item)
     return boxes
 
 

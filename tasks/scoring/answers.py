@@ -86,13 +86,6 @@ def numbers(value: Any, count: int) -> list[float] | None:
     return values if len(values) == count else None
 
 
-def box_of(item: Any) -> list[float] | None:
-    """The four numbers of a box given as a list, or under bbox_2d, bbox or box."""
-    if isinstance(item, dict):
-        item = next((item[name] for name in ("bbox_2d", "bbox", "box") if name in item), None)
-    return numbers(item, 4)
-
-
 def seconds(value: Any) -> float | None:
     """A time in seconds: a number, "3.4 s", "1m5s", "01:05" (m:s) or "00:01:05.5" (h:m:s); else None.
 

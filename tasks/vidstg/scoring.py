@@ -7,8 +7,8 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 from coreheads.regions import Box
-from coreheads.tasks.scoring.answers import answered, box_of, json_objects, seconds
-from coreheads.tasks.scoring.boxes import iou, read_box
+from coreheads.tasks.scoring.answers import answered, json_objects, seconds
+from coreheads.tasks.scoring.boxes import boxes_of, iou, read_box
 from coreheads.tasks.scoring.families import normalised
 
 Span = tuple[float, float]
@@ -99,9 +99,9 @@ def read_tube(response: str, family: str) -> tuple[Span, dict[float, Box]] | Non
         return None
     boxes: dict[float, Box] = {}
     for entry in item["boxes"] if isinstance(item.get("boxes"), list) else []:
-        time, corners = seconds(entry.get("time")) if isinstance(entry, dict) else None, box_of(entry)
-        if time is not None and corners is not None:
-            boxes[time] = normalised(corners, family)
+        time = seconds(entry.get("time")) if isinstance(entry, dict) else None
+        if time is not None and (said := boxes_of(entry)):
+            boxes[time] = normalised(said[0], family)
     return (start, end), boxes
 
 
