@@ -8,15 +8,16 @@ from typing import Any, TypedDict
 
 from coreheads.errors import UserError
 from coreheads.tasks.reading.documents import Doc
-from coreheads.tasks.scoring.answers import box_of, json_values, number
-from coreheads.tasks.scoring.boxes import area, intersection
+from coreheads.tasks.scoring.answers import answered, json_objects
+from coreheads.tasks.scoring.boxes import area, boxes_of, intersection
 from coreheads.tasks.scoring.families import normalised
 from coreheads.tasks.scoring.means import macro
+from coreheads.tasks.scoring.pages import page_of, pages_of
 
 FIRST_PAGE = 1
 """As printed in the prompts."""
 
-_PAGE = re.compile(r"\d+")
+_PRINTED, _WHOLE = re.compile(r"#\s*(\d{1,9})"), re.compile(r"\s*(\d{1,9})\s*\.?\s*")
 
 
 class PageBox(TypedDict):
@@ -59,11 +60,8 @@ def aggregate(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def read_pages(response: str) -> list[int]:
-    """All page numbers of a response such as "[7, 3]", in order and each once, counted from 0.
-
-    A range or a decimal is read as its numbers.
-    """
-    return list(dict.fromkeys(int(page) - FIRST_PAGE for page in _PAGE.findall(response)))
+    """The pages of a response such as "[7, 3]", in order and each once, counted from 0; see ``pages_of``."""
+    return [page - FIRST_PAGE for page in pages_of(response)]
 
 
 def read_layouts(response: str, family: str) -> list[PageBox]:
@@ -73,18 +71,17 @@ def read_layouts(response: str, family: str) -> list[PageBox]:
     one layout twice.
     """
     boxes: list[PageBox] = []
-    for value in json_values(response):
-        for entry in value if isinstance(value, list) else [value]:
-            corners = box_of(entry) if isinstance(entry, dict) else None
-            page = number(entry.get("page")) if isinstance(entry, dict) else None
-            if corners is not None and page is not None:
-                item: PageBox = {"page": int(page) - FIRST_PAGE, "bbox": list(normalised(corners, family))}
-                if item not in boxes:
-                    boxes.append(item)
+    for entry in json_objects(answered(response)):
+        page = page_of(entry.get("page"))
+        for corners in boxes_of(entry) if page else []:
+            item: PageBox = {"page": (page or 0) - FIRST_PAGE, "bbox": list(normalised(corners, family))}
+            if item not in boxes:
+                boxes.append(item)
     return boxes
 
 
 def read_page(response: str) -> int | None:
-    """The first number of a response such as "#7", as a page number counted from 0."""
-    match = _PAGE.search(response)
-    return None if match is None else int(match[0])
+    """The first number after "#" of a response such as "#7", or one that is all of it; a page counted from 0."""
+    said = answered(response)
+    match = _PRINTED.search(said) or _WHOLE.fullmatch(said)
+    return None if match is None else int(match[1])

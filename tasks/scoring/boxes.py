@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from coreheads.regions import Box
+from coreheads.tasks.scoring.answers import answered, folded, json_objects, numbers
 from coreheads.tasks.scoring.families import normalised
 
-NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
+_KEYS = ("bbox_2d", "bbox", "box")
+_EDGE = r"""\s*["']?\s*([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*["']?\s*"""
 _FOUR = re.compile(
-    rf"\[\s*({NUMBER})\s*,\s*({NUMBER})\s*,\s*({NUMBER})\s*,\s*({NUMBER})\s*\]"
-    rf"|\(\s*({NUMBER})\s*,\s*({NUMBER})\s*\)\s*,?\s*\(\s*({NUMBER})\s*,\s*({NUMBER})\s*\)"
+    rf"\[{_EDGE},{_EDGE},{_EDGE},{_EDGE}\]"
+    rf"|\[\s*\[{_EDGE},{_EDGE}\]\s*,\s*\[{_EDGE},{_EDGE}\]\s*\]"
+    rf"|\({_EDGE},{_EDGE}\)\s*,?\s*\({_EDGE},{_EDGE}\)"
 )
 
 
@@ -45,16 +49,36 @@ def scaled(box: Sequence[float], width: float, height: float) -> Box:
     return x0 * width, y0 * height, x1 * width, y1 * height
 
 
+def boxes_of(item: Any) -> list[list[float]]:
+    """The boxes of a JSON value: four numbers, quoted or not, two corners, a list of such; or these under a key's name.
+
+    The keys are bbox_2d, bbox and box. Empty where any part of the value is no box.
+    """
+    if isinstance(item, dict):
+        item = next((item[name] for name in _KEYS if name in item), None)
+    while isinstance(item, list) and len(item) == 1:
+        item = item[0]
+    if (box := numbers(item, 4)) is not None:
+        return [box]
+    parts = item if isinstance(item, list) else []
+    corners = [corner for part in parts if (corner := numbers(part, 2)) is not None]
+    if len(corners) == len(parts) == 2:
+        return [[*corners[0], *corners[1]]]
+    boxes = [box for part in parts if (box := numbers(part, 4)) is not None]
+    return boxes if len(boxes) == len(parts) else []
+
+
 def read_box(response: str, family: str) -> Box | None:
     """The first box of a response, normalised to 0..1; None where there is none.
 
-    Read are ``[x0, y0, x1, y1]`` (so also ``[[...]]`` and ``{"bbox_2d": [...]}``) and ``(x0, y0) (x1, y1)``. The
-    numbers mean what ``tasks.scoring.families`` says of the family, whatever they are: no second scale is tried.
-    Corners are not put in order.
+    A box under a key (``{"bbox_2d": [...]}``) is preferred; else read are ``[x0, y0, x1, y1]`` (so also ``[[...]]``),
+    ``[[x0, y0], [x1, y1]]`` and ``(x0, y0) (x1, y1)``. The numbers mean what ``tasks.scoring.families`` says of the
+    family, whatever they are: no second scale is tried. Corners are not put in order.
     """
-    match = _FOUR.search(response)
-    if match is None:
-        normalised((0, 0, 0, 0), family)  # an unknown family is refused whatever was answered
-        return None
-    corners = [float(number) for number in match.groups() if number is not None]
-    return normalised(corners, family) if all(math.isfinite(number) for number in corners) else None
+    normalised((0, 0, 0, 0), family)  # an unknown family is refused whatever was answered
+    said = folded(answered(response))
+    boxes = next((boxes for item in json_objects(said) if (boxes := boxes_of(item))), [])
+    match = None if boxes else _FOUR.search(said)
+    if match is not None:
+        boxes = [[float(edge) for edge in match.groups() if edge is not None]]
+    return normalised(boxes[0], family) if boxes and all(map(math.isfinite, boxes[0])) else None

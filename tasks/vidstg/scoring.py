@@ -7,8 +7,8 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 from coreheads.regions import Box
-from coreheads.tasks.scoring.answers import box_of, json_values, number
-from coreheads.tasks.scoring.boxes import iou, read_box
+from coreheads.tasks.scoring.answers import answered, json_objects, seconds
+from coreheads.tasks.scoring.boxes import boxes_of, iou, read_box
 from coreheads.tasks.scoring.families import normalised
 
 Span = tuple[float, float]
@@ -90,22 +90,19 @@ def read_tube(response: str, family: str) -> tuple[Span, dict[float, Box]] | Non
     """((start s, end s), {second: box in 0..1}) of {"start", "end", "boxes": [{"time", "bbox_2d"}]}.
 
     The first JSON object that has a start and an end counts; entries of ``boxes`` that are no box with a time are
-    left out, and may all be missing. None where there is no such object.
+    left out, and may all be missing. None where there is no such object, or its times are not understood or end before
+    they start.
     """
-    for value in json_values(response):
-        item = value[0] if isinstance(value, list) and value else value
-        if not isinstance(item, dict):
-            continue
-        start, end = number(item.get("start")), number(item.get("end"))
-        if start is None or end is None:
-            continue
-        boxes: dict[float, Box] = {}
-        for entry in item["boxes"] if isinstance(item.get("boxes"), list) else []:
-            time, corners = number(entry.get("time")) if isinstance(entry, dict) else None, box_of(entry)
-            if time is not None and corners is not None:
-                boxes[time] = normalised(corners, family)
-        return (start, end), boxes
-    return None
+    item = next((item for item in json_objects(answered(response)) if "start" in item and "end" in item), None)
+    start, end = (None, None) if item is None else (seconds(item["start"]), seconds(item["end"]))
+    if item is None or start is None or end is None or end < start:
+        return None
+    boxes: dict[float, Box] = {}
+    for entry in item["boxes"] if isinstance(item.get("boxes"), list) else []:
+        time = seconds(entry.get("time")) if isinstance(entry, dict) else None
+        if time is not None and (said := boxes_of(entry)):
+            boxes[time] = normalised(said[0], family)
+    return (start, end), boxes
 
 
 def at_times(boxes: Mapping[float, Box], times: Sequence[float]) -> list[Box]:
@@ -127,8 +124,9 @@ def read_moment(response: str, family: str) -> tuple[int, int, Box] | None:
 
     The seconds are those printed in the frames; the end is not part of the span. None when either part is missing.
     """
-    seconds = _SECONDS.search(response)
-    if seconds is None:
+    said = answered(response)
+    span = _SECONDS.search(said)
+    if span is None:
         return None
-    box = read_box(response[seconds.end() :], family)
-    return None if box is None else (int(seconds[1]), int(seconds[2]), box)
+    box = read_box(said[span.end() :], family)
+    return None if box is None else (int(span[1]), int(span[2]), box)

@@ -17,7 +17,10 @@ from coreheads.tasks.mlvu.scoring import read_option
         ("A dog", None), ("Answer: B", 1), ("**B**", 1), ("**Answer:** (B) 7", 1), ("The answer is (B).", 1),
         ("The correct answer is **B**.", 1), ("Option B", 1), ("Answer: option D", 3), ("The answer is 7.", 1),
         ("I see a 7.\n\nAnswer: B", 1), ("A man walks", None), ("The answer is a man", None), ("Answer: E", None),
-        ("Answers differ", None), ("Option", None),
+        ("Answers differ", None), ("Option", None), ("B\n\nIt is 7.", 1), ("B\nA man counts", 1), ("B \r\nso", 1),
+        ("（B）", 1), ("Ｂ", 1), ("（Ｂ） 7", 1), ("Answer：B", 1), ("B、7", 1), ("A man\nB", None), ("A, B", None),
+        ("(A) or (B)", None), ("A\nB\nC", None), ("A, B and C", None), ("B. A man", 1), ("B, and 7", 1),
+        ("A</think>B", 1), ("7</think>\n\nB", 1), ("<think>A", None), ("<think>\nAnswer: A", None),
     ],
 )  # fmt: skip
 def test_read_option(response: str, option: int | None) -> None:

@@ -16,7 +16,19 @@ from coreheads.tasks.mmdocir.scoring import read_layouts, read_page, read_pages
 
 
 @pytest.mark.parametrize(
-    ("response", "page"), [("#7", 7), ("7", 7), (" # 7 ", 7), ("#12", 12), ("page", None), ("", None)]
+    ("response", "page"),
+    [
+        ("#7", 7),
+        ("7", 7),
+        (" # 7 ", 7),
+        ("#12", 12),
+        ("page", None),
+        ("", None),
+        ("Table 2 is on #7", 7),
+        ("Table 2", None),
+        ("#2 or</think>#7", 7),
+        ("<think>#2", None),
+    ],
 )
 def test_read_page(response: str, page: int | None) -> None:
     assert read_page(response) == page
@@ -28,6 +40,64 @@ def test_read_page(response: str, page: int | None) -> None:
 )
 def test_read_pages(response: str, pages: list[int]) -> None:
     assert read_pages(response) == pages
+
+
+@pytest.mark.parametrize(
+    ("response", "pages"),
+    [
+        ("Table 2 on page 7: [7]", [7]),
+        ("Of the 40 pages, these are needed: [7, 3].", [7, 3]),
+        ("[7, 3] because of Table 2", [7, 3]),
+        ("Since [2] says so, ask [4]: [7]", [7]),
+        ("[7], [3]", [7, 3]),
+        ("[7] as [2] says, or [3]", []),
+        ("```json\n[7, 3]\n```", [7, 3]),
+        ('["7", "Page 3", 7.0]', [7, 3]),
+        ('{"pages": [7, 3]}', [7, 3]),
+        ("［７，３］", [7, 3]),
+        ("**Answer:** [7]", [7]),
+        ("I saw 9 pages. Answer: 7", [7]),
+        ("Pages 7-9", [7, 8, 9]),
+        ("[7–9, 3]", [7, 8, 9, 3]),
+        ("9-7", []),
+        ("1-999999999", []),
+        ("Page 1,204", [1204]),
+        ("[1,204]", [1, 204]),
+        ("Pages 1,204", []),
+        ("It stands on page 1,204.", [1204]),
+        ("1,204", []),
+        ("7,3", [7, 3]),
+        ("[7, 3] and [7, 3]", [7, 3]),
+        ("1. Page 7\n2. Page 3", [7, 3]),
+        ("- 7\n- 3", [7, 3]),
+        ("The 2019 revenue is on page 7.", [7]),
+        ("Table 2 is on pages 7 and 9 of the report", [7, 9]),
+        ("Not page 3", []),
+        ("Page 3 has the text, page 7 the table", []),
+        ("In 2019 there were 40", []),
+        ("page 7.5", []),
+        ("[7.5]", []),
+        ("[7, 3", []),
+        ("-7", []),
+        ("[0]", []),
+        ("[-7]", []),
+        ("[]", []),
+        ("[1, 2]</think>[7]", [7]),
+        ("<think>[1, 2]", []),
+    ],
+)
+def test_pages_are_read_whole_or_not_at_all(response: str, pages: list[int]) -> None:
+    assert [page + 1 for page in read_pages(response)] == pages
+
+
+@pytest.mark.parametrize(
+    ("page", "number"),
+    [("7", 7), ('"Page 7"', 7), ("7.0", 7), ('"1,204"', 1204), ("7.5", None), ("0", None), ("-7", None),
+     ('"7-9"', None), ("true", None), ("null", None), ('"page 7: table 2"', None)],
+)  # fmt: skip
+def test_the_page_of_a_layout_is_one_whole_number(page: str, number: int | None) -> None:
+    read = read_layouts(f'[{{"page": {page}, "bbox_2d": [1, 2, 3, 4]}}]', "qwen")
+    assert [box["page"] + 1 for box in read] == ([] if number is None else [number])
 
 
 def test_read_layouts() -> None:

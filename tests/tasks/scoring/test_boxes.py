@@ -9,8 +9,10 @@ from box_cases import boxes, few, pixels
 from hypothesis import given
 
 from coreheads.errors import UserError
+from coreheads.tasks.mmdocir.scoring import read_layouts
 from coreheads.tasks.scoring.boxes import iou, read_box
 from coreheads.tasks.scoring.families import written
+from coreheads.tasks.vidstg.scoring import read_moment, read_tube
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,18 @@ from coreheads.tasks.scoring.families import written
         ("[0.5, 0.25, 1, 1]", "qwen", (0.0005, 0.00025, 0.001, 0.001)),
         ("[.12, 4e-1, 1., 1]", "llava_onevision", (0.12, 0.4, 1.0, 1.0)),
         ("(.12, 1e-1) (4., 1E2)", "qwen", (0.00012, 0.0001, 0.004, 0.1)),
+        ('[{"bbox_2d": ["523", "621", "817", "937"]}]', "qwen", (0.523, 0.621, 0.817, 0.937)),
+        ("['523', '621', '817', '937']", "qwen", (0.523, 0.621, 0.817, 0.937)),
+        ('{"bbox_2d": [[523, 621], [817, 937]]}', "qwen", (0.523, 0.621, 0.817, 0.937)),
+        ("[[523, 621], [817, 937]]", "qwen", (0.523, 0.621, 0.817, 0.937)),
+        ('{"bbox_2d": [[523, 621, 817, 937]]}', "qwen", (0.523, 0.621, 0.817, 0.937)),
+        ('{"objects": [{"label": "cat", "bbox": [523, 621, 817, 937]}]}', "qwen", (0.523, 0.621, 0.817, 0.937)),
+        ('In [0, 0, 640, 480] it is {"bbox_2d": [523, 621, 817, 937]}', "qwen", (0.523, 0.621, 0.817, 0.937)),
+        ("（313，188）（375，250）", "qwen", (0.313, 0.188, 0.375, 0.25)),
+        ("[1, 2, 3, 4] perhaps</think>[5, 6, 7, 8]", "qwen", (0.005, 0.006, 0.007, 0.008)),
+        ("<think>[1, 2, 3, 4]", "qwen", None),
+        ('{"bbox_2d": ["1px", 2, 3, 4]}', "qwen", None),
+        ('{"bbox_2d": [1, 2, 3, 4, 5]}', "qwen", None),
         ("[1, 2, 3, 1e999]", "qwen", None),
         ("[1, 2, 3]", "qwen", None),
         ("313 188 375 250", "qwen", None),
@@ -38,6 +52,24 @@ from coreheads.tasks.scoring.families import written
 def test_read_box(response: str, family: str, box: tuple[float, ...] | None) -> None:
     found = read_box(response, family)
     assert found is None if box is None else found == pytest.approx(box)
+
+
+@pytest.mark.parametrize(
+    "box",
+    ["[100, 200, 300, 400]", '["100", "200", "300", "400"]', "[[100, 200, 300, 400]]", "[[100, 200], [300, 400]]"],
+)
+@pytest.mark.parametrize("key", ["bbox_2d", "bbox", "box"])
+def test_every_task_reads_the_same_boxes(box: str, key: str) -> None:
+    part = (0.1, 0.2, 0.3, 0.4)
+    assert read_box(f'[{{"{key}": {box}}}]', "qwen") == part
+    assert read_layouts(f'{{"layouts": [{{"page": 1, "{key}": {box}}}]}}', "qwen") == [{"page": 0, "bbox": list(part)}]
+    tube = read_tube(f'{{"start": 1, "end": 2, "boxes": [{{"time": 1, "{key}": {box}}}]}}', "qwen")
+    assert tube == ((1.0, 2.0), {1.0: part})
+    assert read_moment(f"#1 #2 {box}", "qwen") == (1, 2, part)
+
+
+def test_two_boxes_of_one_page_are_two_layouts() -> None:
+    assert len(read_layouts('[{"page": 7, "bbox_2d": [[1, 2, 3, 4], [5, 6, 7, 8]]}]', "qwen")) == 2
 
 
 def test_unknown_family_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -36,6 +37,53 @@ def test_read_tube(response: str, span: Any, times: list[float]) -> None:
         assert found[0] == span
         assert sorted(found[1]) == times
         assert all(box == (0.1, 0.2, 0.3, 0.4) for box in found[1].values())
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "span"),
+    [
+        ("01:05", "01:10.5", (65.0, 70.5)),
+        ("00:01:05", "1:00:10.50", (65.0, 3610.5)),
+        ("1m5s", "1 min 10 s", (65.0, 70.0)),
+        ("65.0s", "1 minute 10 seconds.", (65.0, 70.0)),
+        ("<65.0 seconds>", "７０．５", (65.0, 70.5)),
+        ("65", "2 min", (65.0, 120.0)),
+        ("65,0", "70,5", None),
+        ("frame 3", "frame 9", None),
+        ("01:75", "02:10", None),
+        ("1:75:00", "2:00:00", None),
+        ("3 of 9", "9 of 9", None),
+        ("3-4", "9", None),
+        ("", "9", None),
+        ("50%", "60%", None),
+        ([65.0], [70.5], None),
+        (True, 2, None),
+        (70.5, 65.0, None),  # ends before it starts
+    ],
+)
+def test_a_time_is_read_whole_or_not_at_all(start: Any, end: Any, span: Any) -> None:
+    said = json.dumps({"start": start, "end": end, "boxes": []})
+    read = read_tube(said, "qwen")
+    assert (read and read[0]) == span
+    box = {"time": start, "bbox_2d": [100, 200, 300, 400]}
+    read = read_tube(json.dumps({"start": 0, "end": 9999, "boxes": [box]}), "qwen")
+    assert read is not None
+    assert len(read[1]) == (span is not None or start == 70.5)
+
+
+def test_another_object_does_not_stand_in_for_times_that_are_not_understood() -> None:
+    assert read_tube('{"start": "frame 3", "end": "frame 9"} {"start": 3, "end": 9}', "qwen") is None
+    wrapped = read_tube('{"answer": {"start": 65, "end": 70, "boxes": []}}', "qwen")
+    assert wrapped == ((65.0, 70.0), {})
+
+
+def test_reasoning_is_not_read() -> None:
+    reasoning = '{"start": 1, "end": 2, "boxes": []} #1 #2 (0, 0) (1, 1)'
+    for end in ("</think>", "</thinking>", "◁/think▷"):
+        assert read_tube(f'{reasoning}{end}{{"start": 3, "end": 4}}', "qwen") == ((3.0, 4.0), {})
+        assert read_moment(f"{reasoning}{end}#7 #8 (0, 0) (500, 1000)", "qwen") == (7, 8, (0, 0, 0.5, 1))
+    assert read_tube(f"<think>{reasoning}", "qwen") is None  # cut off while it reasons
+    assert read_moment(f"<think>{reasoning}", "qwen") is None
 
 
 def test_boxes_between_the_given_ones_lie_on_a_line() -> None:
