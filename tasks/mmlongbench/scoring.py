@@ -15,6 +15,7 @@ from typing import Any
 from coreheads.errors import brief
 from coreheads.tasks.mmlongbench.docqa import docqa, parsed_answer, plain, squeezed
 from coreheads.tasks.reading.fields import is_whole, said
+from coreheads.tasks.scoring.answers import answered
 
 DEFAULTS = (0, 1, 1, 0)
 """What counts as answered, in turn, where a response says neither yes nor no."""
@@ -44,6 +45,7 @@ def score(response: str, answer: Any, metric: str, answer_format: str | None = N
         answer_format: Of document questions, see ``docqa.FORMATS``.
         number: The record's number in its file.
     """
+    response = answered(response)
     if metric == "docqa":
         return docqa(str(answer), parsed_answer(response), str(answer_format))
     if metric == "binary":
@@ -59,6 +61,7 @@ def score(response: str, answer: Any, metric: str, answer_format: str | None = N
 
 def readable(response: str, metric: str) -> bool:
     """Whether a response has what the metric looks for."""
+    response = answered(response)
     if metric == "binary":
         return yes_or_no(response) is not None
     if metric == "choice":

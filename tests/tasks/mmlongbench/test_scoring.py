@@ -165,3 +165,9 @@ def test_any_response_scores_between_0_and_1(response: str, metric: str) -> None
     value = mmlongbench.score(response, answers[metric], metric, "String")
     assert value in (0.0, 1.0) or (metric == "docqa" and 0.0 < value < 1.0)
     readable(response, metric)
+
+
+def test_reasoning_is_not_read() -> None:
+    assert mmlongbench.score("It is B, no: C</think>Answer: A", 0, "choice") == 1.0
+    assert mmlongbench.score("Is it Tom?</think>Ann", ["Tom"], "contains") == 0.0
+    assert not readable("<think>[1, 2]", "count")
