@@ -18,12 +18,12 @@ from coreheads.cli import main
 from coreheads.files import read_json, read_jsonl
 from coreheads.store.folder import RunFolder
 
+pytestmark = pytest.mark.slow  # whole runs, boards and pages
+
 DIES = """
 import os, signal, sys, torch
 from coreheads.cli import main
 from coreheads.store.samples import SampleFile
-
-pytestmark = pytest.mark.slow  # whole runs, boards and pages
 
 torch.set_num_threads(1)
 add, left = SampleFile.add, iter(range(6, -1, -1))
