@@ -16,6 +16,11 @@ def encodable(text: str) -> bool:
     return not _HALF.search(text)
 
 
+def visible(text: str) -> str:
+    """Text without control characters, line breaks or marks that turn the direction of writing."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def markdown(text: Any) -> str:
     """One line of GitHub-flavoured Markdown that shows ``text``: no tag, link, mark-up, mention or end of a cell."""
     plain = " ".join(str(text).translate(TURNING).split())

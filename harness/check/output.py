@@ -15,7 +15,7 @@ from rich.table import Table
 from coreheads.check.findings import HEADINGS, SAMPLE_HEADINGS, WORST, Report
 from coreheads.files import write_bytes
 from coreheads.report.terminal import wide_console
-from coreheads.text import markdown
+from coreheads.text import markdown, visible
 
 ANNOTATIONS = 10
 """GitHub shows so many errors of a step."""
@@ -41,11 +41,6 @@ def show(report: Report) -> None:
         console.print(samples)
     colour = "red" if report.failed else "green"
     console.print(f"[{colour}]{escape(report.verdict)}[/{colour}]", highlight=False)
-
-
-def visible(text: str) -> str:
-    """Text without control characters, line breaks or marks that turn the direction of writing."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def write_junit(path: Path, report: Report) -> None:

@@ -97,5 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _shown(line: str) -> str:
     """A message as a terminal can show it: what input it quotes may hold anything."""
-    line = "".join(part if part.isprintable() else part.encode("unicode_escape").decode() for part in line)
+    from coreheads.text import visible
+
+    line = visible(line)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
