@@ -43,11 +43,12 @@ def load_adapter(
         if reserved in settings:
             raise UserError(f"setting {reserved}: is not one, expected the settings of the model's family")
     from coreheads.adapters.checkpoints import loading
+    from coreheads.adapters.checkpoints.location import locate
 
     name = str(id_or_path)
     target = loading.device(device)
     number_type = loading.dtype(dtype)
-    location = loading.locate(name)
+    location = locate(name)
     source = {
         "revision": revision,
         "trust_remote_code": trust_remote_code,

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from coreheads.adapters.checkpoints import hub
-from coreheads.adapters.checkpoints.embedded import EMBEDDED
 from coreheads.adapters.generation.memory import is_out_of_memory
 from coreheads.adapters.value_checks import one_of
 from coreheads.errors import OutOfMemory, UserError, one_line
@@ -49,24 +48,6 @@ def dtype_of(config: Any, name: str) -> torch.dtype:
         return chosen
     own: torch.dtype | None = config.dtype or config.text_config.dtype
     return own or torch.bfloat16
-
-
-def locate(name: str) -> str:
-    """Where the checkpoint is: a folder's path, or a hub id. UserError for a folder that is missing or holds none."""
-    if name in EMBEDDED:
-        path = EMBEDDED[name]
-    else:
-        path = Path(name).expanduser()
-        looks_local = path.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1
-        if not looks_local:
-            return name
-    if not path.is_dir():
-        raise UserError(
-            f"{name}: no such folder, expected a checkpoint's folder or a hub id such as Qwen/Qwen3-VL-8B-Instruct"
-        )
-    if not (path / "config.json").is_file():
-        raise UserError(f"{path}: is not a checkpoint, it has no config.json")
-    return str(path)
 
 
 def only_local(name: str, location: str, revision: str | None) -> bool:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-from coreheads.adapters.checkpoints import loading, published
+from coreheads.adapters.checkpoints import loading, location, published
 from coreheads.adapters.checkpoints.adapter import load_adapter
 from coreheads.adapters.checkpoints.embedded import TINY
 from coreheads.adapters.generation.cache import PreallocatedCache
@@ -143,7 +143,7 @@ def _configuration(name: str) -> tuple[str, Any]:
     if known:
         return known[0], published.config(known[0])
     if name == TINY or Path(name).expanduser().exists():
-        return name, loading.config(name, loading.locate(name), trust_remote_code=False)
+        return name, loading.config(name, location.locate(name), trust_remote_code=False)
     return name, published.config(name)  # says which there are
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import torch
 
-from coreheads.adapters.checkpoints import hub, loading, published
+from coreheads.adapters.checkpoints import hub, loading, location, published
 from coreheads.adapters.families.registry import family
 from coreheads.doctor.environment import Check
 from coreheads.doctor.memory import cache_bytes, empty_model, weight_bytes
@@ -48,7 +48,7 @@ def _checks(name: str, device: str, dtype: str) -> Iterator[Check]:
     """The findings but the verdict; UserError ends them."""
     target = loading.device(device)
     loading.dtype(dtype)  # a wrong one is told before anything is looked for
-    path, known = Path(loading.locate(name)), name in published.names()
+    path, known = Path(location.locate(name)), name in published.names()
     problem = "" if path.is_dir() else hub.unreachable(name)
     folder = path if path.is_dir() else hub.cached(name)
     if folder is not None:
@@ -89,7 +89,7 @@ def needed_bytes(name: str, dtype: str) -> tuple[int, int, int]:
 
     Nothing is downloaded; UserError where the shape would have to be.
     """
-    path = Path(loading.locate(name))
+    path = Path(location.locate(name))
     folder = path if path.is_dir() else hub.cached(name)
     config = loading.config(name, str(folder)) if folder is not None else published.config(name)
     number = loading.dtype_of(config, dtype)
