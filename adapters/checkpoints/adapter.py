@@ -43,6 +43,7 @@ def load_adapter(
         if reserved in settings:
             raise UserError(f"setting {reserved}: is not one, expected the settings of the model's family")
     from coreheads.adapters.checkpoints import loading
+    from coreheads.adapters.checkpoints.fingerprint import checkpoint_fingerprint
     from coreheads.adapters.checkpoints.location import locate
 
     name = str(id_or_path)
@@ -54,9 +55,13 @@ def load_adapter(
         "trust_remote_code": trust_remote_code,
         "local_files_only": loading.only_local(name, location, revision),
     }
+    # of a folder before it is read, so that what is written to it meanwhile is not taken for what was loaded
+    fingerprint = checkpoint_fingerprint(name, revision) if Path(location).is_dir() else None
     config = loading.config(name, location, **source)
     adapter = family(config.model_type, name)
     model, processor = loading.model_and_processor(
         name, location, config, target, number_type, attn_implementation, **source
     )
-    return adapter(model, processor, id=name, revision=loading.commit(location, revision), **settings)
+    made = adapter(model, processor, id=name, revision=loading.commit(location, revision), **settings)
+    made.fingerprint = fingerprint or checkpoint_fingerprint(name, revision)
+    return made

@@ -17,13 +17,15 @@ from torch import Tensor, nn
 from coreheads.adapters.generation.collate import collate as collate_prompts
 from coreheads.adapters.generation.generate import generate as generate_answers
 from coreheads.adapters.generation.memory import is_out_of_memory
+from coreheads.adapters.generation.state import state_hash
 from coreheads.adapters.generation.structure import head_shape, vision_tower
 from coreheads.adapters.prompt import query as queries
 from coreheads.adapters.prompt import rendering
-from coreheads.adapters.prompt.messages import Chat, Kind, Messages, Source, parse
+from coreheads.adapters.prompt.messages import Chat, Kind, Messages, Source, parse, same_media
 from coreheads.adapters.prompt.processing import EncodedMedia, LoadedMedium
 from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.adapters.prompt.token_map import TokenMap
+from coreheads.contents import CheckpointFingerprint
 from coreheads.errors import UserError, nearest, one_line
 from coreheads.media.images import open_image
 from coreheads.media.video import sample
@@ -45,6 +47,8 @@ class Adapter(ABC):
 
     settings: tuple[str, ...] = ()
     """Names of the settings that the family knows."""
+    fingerprint: CheckpointFingerprint | None = None
+    """Of the files it was loaded from; None for a model that was built by code."""
 
     def __init__(
         self, model: nn.Module, processor: Any, id: str = "", revision: str | None = None, **settings: Any
@@ -77,9 +81,9 @@ class Adapter(ABC):
         return dtype
 
     def describe(self) -> dict[str, Any]:
-        """What identifies the model in files: id, revision, model_type, layers, heads (of a layer), kv_heads."""
-        names = ("id", "revision", "model_type", "layers", "heads", "kv_heads")
-        return {name: getattr(self, name) for name in names}
+        """What identifies the model in files, as ``ModelIdentity`` of ``coreheads.heads.schema`` lists it."""
+        names = ("id", "revision", "model_type", "layers", "heads", "kv_heads", "fingerprint")
+        return {name: getattr(self, name) for name in names[: None if self.fingerprint else -1]}
 
     def prepare(self, messages: Messages, query: str | None = None, like: Prompt | None = None) -> Prompt:
         """Model inputs and token map of a conversation that the model is to answer.
@@ -105,7 +109,7 @@ class Adapter(ABC):
         shown = rendering.placeholders(text, self.placeholders)
         order = rendering.order([kind for _, kind in shown], sources)
         ordered = [sources[index] for index in order]
-        shared = like is not None and _same_media([item.source for item in like.encoded], ordered)
+        shared = like is not None and same_media([item.source for item in like.encoded], ordered)
         if like is not None and shared:
             encoded = EncodedMedia(like.vision_inputs, like.encoded)
         else:
@@ -139,6 +143,7 @@ class Adapter(ABC):
 
     generate = generate_answers
     collate = collate_prompts
+    state_hash = state_hash
 
     # What a family says of itself.
 
@@ -242,7 +247,3 @@ class Adapter(ABC):
 
     def _render(self, chat: Chat) -> str:
         return rendering.render(self.processor, chat)
-
-
-def _same_media(left: Sequence[Source], right: Sequence[Source]) -> bool:
-    return len(left) == len(right) and all(a.same_as(b) for a, b in zip(left, right, strict=True))

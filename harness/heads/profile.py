@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coreheads.contents import changed_parts
 from coreheads.errors import UserError
 from coreheads.files import read_json, write_text
 from coreheads.heads import schema, selections
@@ -198,7 +199,7 @@ class HeadProfile:
         return sum(float(self.mean[head]) for head in sorted(heads)) / total if total > 0 else 0.0
 
     def check_model(self, described: Mapping[str, Any]) -> None:
-        """Refuse another architecture; another id, say of a fine-tuned checkpoint, is a warning.
+        """Refuse another architecture; another id, say of a fine-tuned checkpoint, or other contents are a warning.
 
         Args:
             described: An adapter's ``describe()``.
@@ -214,5 +215,9 @@ class HeadProfile:
                     f"has {other!r}: the profile belongs to another model"
                 )
         origin, user = self.model["id"], str(described.get("id"))
+        changed = changed_parts(self.model.get("fingerprint", {}), described.get("fingerprint", {}))
         if Path(origin).name != Path(user).name:
             warnings.warn(f"{self.source}: these heads were found on {origin}, and are used on {user}", stacklevel=2)
+        elif changed:
+            parts = " and ".join(changed)
+            warnings.warn(f"{self.source}: these heads were found on {origin} with other {parts}", stacklevel=2)

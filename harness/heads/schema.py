@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NotRequired, TypedDict, cast, get_args
 
+from coreheads.contents import CheckpointFingerprint
 from coreheads.errors import UserError, brief
 
 SCHEMA_VERSION = 1
@@ -37,6 +38,8 @@ class ModelIdentity(TypedDict):
     """Query heads of a layer."""
     kv_heads: int
     """Key-value heads of a layer, a divisor of ``heads``."""
+    fingerprint: NotRequired[CheckpointFingerprint]
+    """Of the files that the heads were found on; older files have none, nor has a model that was built by code."""
 
 
 class TaskRecord(TypedDict):
@@ -137,6 +140,8 @@ def _check(profile: Mapping[str, Any]) -> None:
         _field(model, f"model.{name}", _COUNT)
     if _field(model, "model.revision") is not None:
         _field(model, "model.revision", _TEXT)
+    for part, value in _checked(model.get("fingerprint", {}), "model.fingerprint", _OBJECT).items():
+        _checked(value, f"model.fingerprint.{part}", _TEXT)
     shape = model["layers"], model["heads"]
     if shape[1] % model["kv_heads"]:
         raise ValueError(f"model.kv_heads is {model['kv_heads']}, expected a divisor of model.heads, {shape[1]}")

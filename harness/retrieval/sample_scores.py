@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from coreheads.contents import json_hash
 from coreheads.errors import BadSample, OutOfMemory, UserError
 from coreheads.files import append_jsonl, cut_half_line, read_jsonl
 from coreheads.heads.schema import Matrix, Normalization
-from coreheads.retrieval.fingerprint import record_hash
+from coreheads.retrieval.fingerprint import content_hash, record_hash
 from coreheads.retrieval.head_scores import head_score
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class ScoredLine(TypedDict):
 
     schema_version: int
     key: str
-    """SHA-256 (hex) of the record's content and of everything else that changes a score."""
+    """SHA-256 (hex) of what the record asks and shows, of the model's state, and of all else that changes a score."""
     record: str
     scores: Matrix
 
@@ -130,6 +130,7 @@ class _Scorer:
             "attn_implementation": attention_implementation(self.adapter),
             "score": self.score,
             "normalization": self.normalization,
+            "state": self.adapter.state_hash() if self.cache is not None else None,
         }
         self._setting = repr(sorted((str(key), str(value)) for key, value in described.items()))
         """Everything besides the record that changes a score."""
@@ -146,34 +147,43 @@ class _Scorer:
             raise _Skipped(NO_QUERY)
         messages = task.messages(doc)
         content = record_hash(record_id, messages, query, regions)
-        key = hashlib.sha256(f"{self._setting} {content}".encode()).hexdigest()
-        if key not in self._known:
-            try:
-                prompt = self.adapter.prepare(messages, query=query)
-            except UserError as error:
-                raise BadSample(str(error)) from error
-            if too_long := beyond_context(self.adapter.model, prompt):
-                raise BadSample(too_long)
-            if not len(prompt.query_tokens):
-                raise _Skipped(NO_QUERY, "the query is not found among the prompt's tokens")
-            if not len(prompt.locate(regions)):
-                raise _Skipped(NOTHING_SEEN, str(prompt.explain(regions)))
-            where = f"task {task.name}, record {record_id}"
-            try:
-                matrix = self._score(self.adapter, prompt, regions, normalization=self.normalization)
-                self._known[key] = _checked(matrix, (self.adapter.layers, self.adapter.heads))
-            except UserError as error:
-                raise UserError(f"{where}: {error}") from None
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                raise OutOfMemory(f"{where}: out of memory with one prompt of {prompt.tokens:,} tokens") from None
-            if self.cache is not None:
-                # the shortest decimal that reads back as the same float32
-                rows = [[float(str(value)) for value in row] for row in self._known[key]]
-                line: ScoredLine = {"schema_version": 1, "key": key, "record": record_id, "scores": rows}
-                append_jsonl(self.cache, line)
-        return content, self._known[key]
+        key = "" if self.cache is None else self._key(content, messages)
+        if key in self._known:
+            return content, self._known[key]
+        try:
+            prompt = self.adapter.prepare(messages, query=query)
+        except UserError as error:
+            raise BadSample(str(error)) from error
+        if too_long := beyond_context(self.adapter.model, prompt):
+            raise BadSample(too_long)
+        if not len(prompt.query_tokens):
+            raise _Skipped(NO_QUERY, "the query is not found among the prompt's tokens")
+        if not len(prompt.locate(regions)):
+            raise _Skipped(NOTHING_SEEN, str(prompt.explain(regions)))
+        where = f"task {task.name}, record {record_id}"
+        try:
+            matrix = self._score(self.adapter, prompt, regions, normalization=self.normalization)
+            scores = _checked(matrix, (self.adapter.layers, self.adapter.heads))
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemory(f"{where}: out of memory with one prompt of {prompt.tokens:,} tokens") from None
+        if self.cache is not None:
+            self._known[key] = scores
+            # the shortest decimal that reads back as the same float32
+            rows = [[float(str(value)) for value in row] for row in scores]
+            line: ScoredLine = {"schema_version": 1, "key": key, "record": record_id, "scores": rows}
+            append_jsonl(self.cache, line)
+        return content, scores
+
+    def _key(self, content: str, messages: Sequence[Mapping[str, Any]]) -> str:
+        """Of a record with this hash. BadSample where one of its media cannot be read."""
+        try:
+            return json_hash([self._setting, content, content_hash(messages)])
+        except UserError as error:
+            raise BadSample(str(error)) from error
 
 
 def _checked(matrix: Tensor, shape: tuple[int, int]) -> Scores:

@@ -16,6 +16,7 @@ from adapter_cases import mixed, small_adapter
 
 import coreheads
 from coreheads.adapters.checkpoints.adapter import load_adapter
+from coreheads.adapters.checkpoints.fingerprint import checkpoint_fingerprint
 from coreheads.adapters.families import registry
 from coreheads.adapters.families.qwen3_vl import Qwen3VL
 from coreheads.adapters.tiny.model import build_model
@@ -48,6 +49,7 @@ def test_a_saved_checkpoint_answers_like_the_model_that_was_saved(checkpoint: Pa
         "layers": 2,
         "heads": 16,
         "kv_heads": 8,
+        "fingerprint": checkpoint_fingerprint(str(checkpoint)),
     }
     assert (adapter.device.type, adapter.dtype) == ("cpu", torch.float32)
     assert not adapter.model.training

@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from coreheads.adapters.checkpoints import hub
+from coreheads.adapters.checkpoints.fingerprint import checkpoint_fingerprint
 
 NAMES = {
     "qwen3_vl": "Qwen/Qwen3-VL-8B-Instruct",
@@ -66,7 +67,9 @@ def test_a_published_name_loads_from_the_cache(home: Path, model_type: str) -> N
     done = run(home, "-c", SCRIPT, NAMES[model_type], "frames" if model_type != "qwen3_vl" else "")
     assert done.returncode == 0, done.stderr[-2000:]
     described, tokens, vision, answer = json.loads(done.stdout.splitlines()[-1])
+    snapshot = home / "hub" / f"models--{NAMES[model_type].replace('/', '--')}" / "snapshots" / REVISION
     assert described == {
+        "fingerprint": checkpoint_fingerprint(str(snapshot)),
         "id": NAMES[model_type],
         "revision": REVISION,
         "model_type": model_type,

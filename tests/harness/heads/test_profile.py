@@ -114,6 +114,8 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("model.heads", 6, r"mean\[0\] is a list of 4, expected 6 numbers"),
     ("model.kv_heads", 3, "model.kv_heads is 3, expected a divisor of model.heads, 4"),
     ("model.kv_heads", True, "model.kv_heads is True, expected a whole number"),
+    ("model.fingerprint", "ab", "model.fingerprint is 'ab', expected a JSON object"),
+    ("model.fingerprint", {"weights": 5}, "model.fingerprint.weights is 5, expected a text"),
     ("score", None, "score is None, expected a text"),
     ("normalization", REMOVED, "field normalization is missing"),
     ("normalization", "softmax", "normalization is 'softmax', expected null, 'vision' or 'lift'"),

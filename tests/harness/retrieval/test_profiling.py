@@ -57,6 +57,9 @@ class Adapter:
 
     model_type = "stand_in"
 
+    def state_hash(self) -> str:
+        return "ab"
+
     def prepare(self, messages: list[dict[str, Any]], query: str | None = None) -> Prompt:
         self.prepared += 1
         if query == "broken":
