@@ -22,6 +22,7 @@ from coreheads.adapters.generation.structure import beyond_context
 from coreheads.adapters.generation.vision_cache import VisionCache
 from coreheads.adapters.lmms_eval.arguments import named_patch, only_greedy, own_device, whole
 from coreheads.adapters.lmms_eval.prompt_cache import PromptCache
+from coreheads.adapters.lmms_eval.response_cache import key_by_contents
 from coreheads.adapters.lmms_eval.sample_sink import NOT_FINITE, Refusal, SampleSink
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.prompt.prompt import Prompt
@@ -225,6 +226,9 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
 
     def clean(self) -> None:
         """Keep the model, whose modules lmms-eval deletes after every evaluation: it serves the next cell."""
+
+
+key_by_contents(CoreHeads)
 
 
 def _usable(generation: Generation) -> Generation | Refusal:

@@ -220,4 +220,5 @@ class HeadProfile:
             warnings.warn(f"{self.source}: these heads were found on {origin}, and are used on {user}", stacklevel=2)
         elif changed:
             parts = " and ".join(changed)
-            warnings.warn(f"{self.source}: these heads were found on {origin} with other {parts}", stacklevel=2)
+            message = f"{self.source}: these heads were found on {origin} with another version of its {parts}"
+            warnings.warn(message, stacklevel=2)

@@ -120,7 +120,9 @@ def test_a_profile_knows_what_it_was_made_of(checkpoint: Path, tmp_path: Path) -
     profile.check_model(load_adapter(checkpoint).describe())
     weights(checkpoint)
     template(checkpoint)
-    with pytest.warns(UserWarning, match="these heads were found on .*checkpoint with other weights and processor"):
+    with pytest.warns(
+        UserWarning, match="these heads were found on .*checkpoint with another version of its weights and processor"
+    ):
         profile.check_model(load_adapter(checkpoint).describe())
 
 
