@@ -45,14 +45,21 @@ def file_hash(path: Path, whole: int = WHOLE_BYTES, at: Iterable[int] = ()) -> s
         UserError: It is missing or cannot be read.
     """
     try:
-        about = path.stat()
+        now = stamp(path)
         if not path.is_file():
             raise ValueError("expected a file")  # a pipe may never end
-        # of one process: what these four say is the same has not been written to
-        stamp = about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
-        return _hashed(path.absolute(), stamp, whole, tuple(at))
+        return _hashed(path.absolute(), now, whole, tuple(at))
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def stamp(path: Path) -> tuple[int, ...]:
+    """Another one when the file was written to or replaced meanwhile: for what a process keeps in memory of it.
+
+    OSError where there is none.
+    """
+    about = path.stat()
+    return about.st_size, about.st_ino, about.st_mtime_ns, about.st_ctime_ns
 
 
 def json_hash(value: Any) -> str:
@@ -62,8 +69,8 @@ def json_hash(value: Any) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _hashed(path: Path, stamp: tuple[int, ...], whole: int, at: tuple[int, ...]) -> str:
-    size = stamp[1]
+def _hashed(path: Path, now: tuple[int, ...], whole: int, at: tuple[int, ...]) -> str:
+    size = now[0]
     content = hashlib.sha256(f"{size} ".encode())
     with path.open("rb") as stream:
         for part in _whole(stream) if size <= max(whole, WHOLE_BYTES) else _blocks(stream, size, at):

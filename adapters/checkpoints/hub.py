@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,16 +25,18 @@ class Weights:
 def cached_models() -> list[tuple[str, Path]]:
     """(hub id, folder of its files) of all models in the cache on this machine, of the revision that an id stands for.
 
-    What of the cache is damaged is left out.
+    A model counts by its configuration: huggingface_hub's own list leaves out one with any link that leads nowhere.
     """
-    from huggingface_hub import CacheNotFound, constants, scan_cache_dir
+    from huggingface_hub import constants
 
-    try:
-        cache = scan_cache_dir(constants.HF_HUB_CACHE)
-    except CacheNotFound:
-        return []
-    main = {repo.repo_id: repo.refs.get("main") for repo in cache.repos if repo.repo_type == "model"}
-    return sorted((name, revision.snapshot_path) for name, revision in main.items() if revision is not None)
+    models = []
+    for ref in sorted(Path(constants.HF_HUB_CACHE).glob("models--*/refs/main")):
+        repository = ref.parents[1]
+        with suppress(OSError, ValueError):
+            folder = repository / "snapshots" / ref.read_text(encoding="utf-8").strip()
+            if (folder / "config.json").is_file():
+                models.append((repository.name.removeprefix("models--").replace("--", "/"), folder))
+    return models
 
 
 def cached(name: str, revision: str | None = None) -> Path | None:

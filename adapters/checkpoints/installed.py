@@ -39,7 +39,8 @@ def local_models() -> list[LocalModel]:
         models.append(LocalModel(name, str(config.get("model_type", "")), *shape_columns(config), location))
     for name, folder in hub.cached_models():
         config = _read(folder / "config.json")
-        if str(config.get("model_type")) in FAMILIES and matching(folder, "*.safetensors"):
+        there = any(path.is_file() for path in matching(folder, "*.safetensors"))
+        if str(config.get("model_type")) in FAMILIES and there:
             models.append(LocalModel(name, str(config["model_type"]), *shape_columns(config), "hub cache"))
     return models
 

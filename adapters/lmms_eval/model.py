@@ -175,7 +175,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
                 raise BadSample(str(error)) from error
 
         try:
-            prompt = self.prompts.get((request.task, request.split, request.doc_id), prepare)
+            prompt = self.prompts.get(docs, (request.task, request.split, request.doc_id), prepare)
         except BadSample as error:
             return Refusal(str(error))
         too_long = beyond_context(self.adapter.model, prompt)

@@ -19,10 +19,15 @@ class PromptCache:
         self._prompts: dict[Hashable, Prompt] = {}
         self._seen: set[int] = set()
         self._last: Prompt | None = None
+        self._docs: object = None
 
-    def get(self, key: Hashable, prepare: Callable[[Prompt | None], Prompt]) -> Prompt:
+    def get(self, docs: object, key: Hashable, prepare: Callable[[Prompt | None], Prompt]) -> Prompt:
         """The prompt of ``key``, else ``prepare(like)``, where ``like`` is the prompt asked for last: neighbours
-        often show the same pages or video."""
+        often show the same pages or video. ``docs`` is the set that the key counts in; of another one nothing is kept,
+        whatever it is called."""
+        if docs is not self._docs:
+            self.clear()
+            self._docs = docs
         prompt = self._prompts.get(key)
         if prompt is None:
             prompt = prepare(self._last)

@@ -134,8 +134,9 @@ class Evaluator:
 
     def prompt(self, name: str, index: int) -> Prompt:
         """The prepared prompt of a document of the task, from those that are kept."""
-        split = self.task(name).config.test_split
-        return self.model.prompts.get((name, split, index), lambda like: self.prepare(name, index))
+        task = self.task(name)
+        key = name, task.config.test_split, index
+        return self.model.prompts.get(task.docs, key, lambda like: self.prepare(name, index))
 
     def prepare(self, name: str, index: int) -> Prompt:
         """The prompt of a document, prepared anew from its media."""

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict
 
+from coreheads.contents import stamp
 from coreheads.errors import UserError, brief
 from coreheads.regions import Region
 from coreheads.tasks.reading.documents import Doc, read_doc, usable
@@ -125,10 +126,9 @@ def video_path(doc: Doc) -> Path:
 
 
 @lru_cache(maxsize=8)
-def _regions(root: str) -> dict[tuple[str, str], list[Region]]:
-    path = Path(root) / REGIONS
+def _regions(path: Path, now: object) -> dict[tuple[str, str], list[Region]]:
     by_question: dict[tuple[str, str], list[Region]] = {}
-    for entry in json_file(path) if path.is_file() else []:
+    for entry in json_file(path):
         region = Region(media=0, box=tuple(entry["box"]), start=entry["start"], end=entry["end"])
         by_question.setdefault((entry["video"], entry["question"]), []).append(region)
     return by_question
@@ -136,4 +136,5 @@ def _regions(root: str) -> dict[tuple[str, str], list[Region]]:
 
 def regions(doc: Doc) -> list[Region]:
     """Empty unless the side file names some: MLVU itself says neither when nor where."""
-    return _regions(doc["root"]).get((Path(doc["video"]).name, doc["question"]), [])
+    path = Path(doc["root"]) / REGIONS
+    return _regions(path, stamp(path)).get((Path(doc["video"]).name, doc["question"]), []) if path.is_file() else []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from coreheads.contents import stamp
 from coreheads.errors import BadSample
 from coreheads.media.images import decode
 from coreheads.regions import Region
@@ -97,7 +99,7 @@ def layout(item: Any) -> Layout:
 
 
 @lru_cache(maxsize=1)
-def _row_names(path: Any) -> list[str]:
+def _row_names(path: Path, now: object) -> list[str]:
     return [str(row["doc_name"]) for row in parquet_rows(path, ["doc_name"], [PICTURE])]
 
 
@@ -111,14 +113,14 @@ def pages(doc: Doc) -> list[Image]:
     """The shown pages of the record's document. BadSample where one is missing or unreadable."""
     usable(doc)
     first = doc["rows"][0]
-    return list(_pages(doc["root"], doc["doc_name"], first, first + _shown(doc)))
+    path = Source(doc["root"]).file(PAGES, "page images")
+    return list(_pages(path, stamp(path), doc["doc_name"], first, first + _shown(doc)))
 
 
 @lru_cache(maxsize=1)
-def _pages(root: str, name: str, first: int, end: int) -> tuple[Image, ...]:
+def _pages(path: Path, now: object, name: str, first: int, end: int) -> tuple[Image, ...]:
     # kept, so that the questions about one document show the very same pictures
-    path = Source(root).file(PAGES, "page images")
-    names = _row_names(path)
+    names = _row_names(path, now)
     if set(names[first:end]) != {name} or end > len(names):
         other_name = next((other for other in names[first:end] if other != name), f"a file of {len(names)} rows")
         raise BadSample(f"{path}: rows {first} to {end - 1} are of {other_name}, expected {name}")

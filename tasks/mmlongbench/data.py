@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypedDict
 
+from coreheads.contents import stamp
 from coreheads.errors import BadSample, UserError, brief
 from coreheads.tasks.mmlongbench.scoring import MOST_CHOICES, check_answer
 from coreheads.tasks.mmlongbench.subtasks import Subtask
@@ -92,8 +93,8 @@ def _record(record: Any, subtask: Subtask, file: str, offset: int, number: int) 
 
 
 @lru_cache(maxsize=4)
-def _line(root: str, file: str, offset: int) -> dict[str, Any]:
-    with Source(root).file(file, "MMLongBench's records").open("rb") as stream:
+def _line(path: Path, now: object, offset: int) -> dict[str, Any]:
+    with path.open("rb") as stream:
         stream.seek(offset)
         record: dict[str, Any] = json.loads(stream.readline())
         return record
@@ -107,7 +108,8 @@ def where(doc: Doc) -> str:
 def content(doc: Doc) -> dict[str, Any]:
     """The record's whole line, context included."""
     usable(doc)
-    return _line(doc["root"], doc["file"], doc["offset"])
+    path = Source(doc["root"]).file(doc["file"], "MMLongBench's records")
+    return _line(path, stamp(path), doc["offset"])
 
 
 def image_path(doc: Doc, name: str) -> Path:

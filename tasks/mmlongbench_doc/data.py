@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from coreheads.contents import stamp
 from coreheads.errors import BadSample, UserError, brief
 from coreheads.media.pdf import page_count, pdf_pages
 from coreheads.regions import Region
@@ -108,7 +109,6 @@ def pages(doc: Doc) -> tuple[Image, ...]:
     return pdf_pages(document(doc), doc.get("dpi", DPI), doc.get("max_pages"))
 
 
-@lru_cache(maxsize=8)
 def _layouts(root: str) -> dict[tuple[str, str], tuple[str, Any]]:
     """{(document, question): (where it stands, its layouts as published)}; UserError for a file that has no such."""
     source = Source(root)
@@ -119,9 +119,14 @@ def _layouts(root: str) -> dict[tuple[str, str], tuple[str, Any]]:
     for candidate in sources:
         with contextlib.suppress(BadSample):
             path = path or candidate.file(ANNOTATIONS, "MMDocIR's annotations")
+    return {} if path is None else _layouts_in(path, stamp(path))
+
+
+@lru_cache(maxsize=8)
+def _layouts_in(path: Path, now: object) -> dict[tuple[str, str], tuple[str, Any]]:
     layouts: dict[tuple[str, str], tuple[str, Any]] = {}
     try:
-        for line, entry in json_lines(path) if path else ():
+        for line, entry in json_lines(path):
             with fields_of(f"{path}: line {line}"):
                 for question in items(entry, "questions"):
                     asked = words(entry, "doc_name"), words(question, "Q")

@@ -45,8 +45,9 @@ def unpacked(source: Source, names: Iterable[str]) -> Path:
 
 
 def unpack_folder(source: Source) -> Path:
-    """Where the archives of a hub's data set are unpacked."""
-    return cache_folder("hub") / source.repository[0].replace("/", "--")
+    """Where the archives of a hub's data set are unpacked, those of a revision in a folder of their own."""
+    name, revision = source.repository
+    return cache_folder("hub") / "@".join(filter(None, (name, revision))).replace("/", "--")
 
 
 def _unpack(files: Sequence[Path], folder: Path, name: str, source: Source) -> None:

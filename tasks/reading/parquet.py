@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any
 
 from coreheads import limits
 from coreheads.cache import build_once, cache_folder
+from coreheads.contents import file_hash, json_hash
 from coreheads.errors import UserError
 
 GROUP_BYTES = 128 << 20
@@ -72,7 +72,8 @@ def parquet_picture(path: Path, row: int, column: str) -> bytes:
     if group == len(ends):
         raise UserError(f"{path}: row {row}, expected less than {ends[-1] if ends else 0}")
     if sizes[group] > GROUP_BYTES:
-        cell = _unpacked(path, column)[row].as_py()
+        key = json_hash([file_hash(path, limits.PARQUET_BYTES), column])
+        cell = _unpacked(path, column, key)[row].as_py()
     else:
         cell = _row_group(str(path), group, column)[row - (ends[group - 1] if group else 0)].as_py()
     data = cell.get("bytes") if isinstance(cell, dict) else cell
@@ -104,15 +105,12 @@ def _sizes(file: Any, column: str) -> Iterator[int]:
 
 
 @lru_cache(maxsize=8)
-def _unpacked(path: Path, column: str) -> Any:
+def _unpacked(path: Path, column: str, key: str) -> Any:
     """The column as a memory-mapped Arrow file in the cache, made once, a few rows in memory at a time."""
     import pyarrow
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import track
-
-    about = path.stat()
-    key = hashlib.sha256(f"{path.resolve().name} {about.st_size} {about.st_mtime_ns} {column}".encode()).hexdigest()
 
     def batches() -> Iterator[Any]:
         with _parquet(path) as file:

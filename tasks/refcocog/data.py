@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from coreheads.contents import stamp
 from coreheads.errors import BadSample, UserError, brief
 from coreheads.media.images import decode, picture_size
 from coreheads.regions import Region
@@ -106,7 +107,8 @@ def picture(doc: Doc) -> Image:
 def size(doc: Doc) -> tuple[int, int]:
     """Width and height of the record's image in pixels, from its header; BadSample as for ``picture``."""
     usable(doc)
-    width, height = _size(doc["root"], doc["parquet"], doc["row"])
+    path = Source(doc["root"]).file(doc["parquet"], "regions with their images")
+    width, height = _size(doc["root"], doc["parquet"], doc["row"], stamp(path))
     x0, y0, x1, y1 = doc["box"]
     inside = min(x0, y0) >= -EDGE and x1 <= width + EDGE and y1 <= height + EDGE
     if not inside or area(fraction_of(doc["box"], width, height)) <= 0:
@@ -115,7 +117,7 @@ def size(doc: Doc) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=65536)
-def _size(root: str, parquet: str, row: int) -> tuple[int, int]:
+def _size(root: str, parquet: str, row: int, now: object) -> tuple[int, int]:
     return picture_size(_bytes(root, parquet, row), f"{root}/{parquet}: row {row}")
 
 

@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from coreheads.contents import stamp
 from coreheads.errors import BadSample, UserError, brief
 from coreheads.media.images import from_frame
 from coreheads.media.video import read_frames
@@ -132,7 +133,7 @@ def video_path(doc: Doc) -> Path:
 
 
 @lru_cache(maxsize=4)
-def _trajectories(path: str) -> list[list[dict[str, Any]]]:
+def _trajectories(path: str, now: object) -> list[list[dict[str, Any]]]:
     try:
         content = json_file(Path(path))
     except UserError as error:
@@ -149,7 +150,7 @@ def tube(doc: Doc) -> dict[int, Box]:
     """
     usable(doc)
     path = _find(doc["root"], f"vidor/annotation/{doc['vidor']}", doc["vid"], ".json")
-    frames = _trajectories(str(path))
+    frames = _trajectories(str(path), stamp(path))
     start, end = doc["span"]
     boxes: dict[int, Box] = {}
     with fields_of(f"{path}: trajectories"):
@@ -201,11 +202,12 @@ def seconds(doc: Doc, frame: float) -> float:
 
 def pictures(doc: Doc, most: int, side: int) -> list[Image]:
     """The shown frames, at most ``side`` pixels on their longer side; BadSample for a video that has them not."""
-    return list(_pictures(str(video_path(doc)), tuple(shown_frames(doc, most)), doc["frame_count"], side))
+    path = video_path(doc)
+    return list(_pictures(str(path), stamp(path), tuple(shown_frames(doc, most)), doc["frame_count"], side))
 
 
 @lru_cache(maxsize=2)
-def _pictures(path: str, frames: tuple[int, ...], frame_count: int, side: int) -> tuple[Image, ...]:
+def _pictures(path: str, now: object, frames: tuple[int, ...], frame_count: int, side: int) -> tuple[Image, ...]:
     # kept, so that the sentences about one segment show the very same pictures
     def pick(total: int) -> tuple[int, ...]:
         if frames[-1] >= total:

@@ -123,6 +123,13 @@ def test_damaged_entries_of_the_cache_are_left_out(tmp_path: Path, monkeypatch: 
             (snapshot.parents[1] / "refs").mkdir()
             (snapshot.parents[1] / "refs" / "main").write_text(refers_to)
     (tmp_path / "hub" / "models--x--file").write_text("")
+    # a README whose blob is gone is no fault of the model, a configuration whose blob is gone is
+    (tmp_path / "hub/models--x--a/snapshots/two/README.md").symlink_to("../../blobs/gone")
+    broken = tmp_path / "hub/models--x--d/snapshots/one"
+    broken.mkdir(parents=True)
+    (broken / "config.json").symlink_to("../../blobs/gone")
+    (broken.parents[1] / "refs").mkdir()
+    (broken.parents[1] / "refs/main").write_text("one")
     assert hub.cached_models() == [("x/a", tmp_path / "hub" / "models--x--a" / "snapshots" / "two")]
     assert hub.cached("x/a") == hub.cached_models()[0][1]
     assert hub.cached("x/b") is None

@@ -131,3 +131,21 @@ def test_what_was_changed_under_its_name_is_asked_anew(change: Callable[[Asked],
     change(asked)
     asked()
     assert asked.computed == known + 2
+
+
+def test_prompts_are_kept_for_one_set_of_documents(folder: Path) -> None:
+    model = CoreHeads(pretrained=str(folder / "model"))
+    seen = []
+
+    def messages(doc: str) -> list[dict[str, Any]]:
+        seen.append(doc)
+        return [{"role": "user", "content": [{"type": "text", "text": doc}]}]
+
+    requests = [
+        Instance("generate_until", ("", messages, {}, 0, "t", "test"), 0, {"task": "t", "doc_id": 0, "repeats": 1})
+    ]
+    docs = ["what digit is by the red-star?"]
+    for given in (docs, docs, ["what digit is by the blue-ring?"], docs):
+        model.task_dict["t"] = {"test": given}
+        model.generate_until(requests)
+    assert seen == ["what digit is by the red-star?", "what digit is by the blue-ring?", docs[0]]
