@@ -115,6 +115,10 @@ class BenchmarkTask(ConfigurableMessagesTask):  # type: ignore[misc]
             logger.warning(f"{self.benchmark.name}: record {record} is not scored: {reason}")
         return self.unscored[record]
 
+    def build_all_requests(self, **settings: Any) -> None:
+        """Built anew each time: ``--cache_requests`` would give out those of other data under the task's name."""
+        super().build_all_requests(**settings | {"cache_requests": False})
+
     def aggregation(self) -> dict[str, Any]:
         return _Means({**super().aggregation(), UNSCORED: self._count_unscored})
 

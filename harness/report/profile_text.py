@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from tabulate import tabulate
 
-from coreheads.contents import changed_parts
+from coreheads.contents import CheckpointFingerprint, changed_parts
 from coreheads.heads.profile import HeadProfile
 from coreheads.heads.ranking import SPLIT_HALF_TOP, jaccard, spearman
 from coreheads.heads.selections import head_count, top
@@ -112,8 +112,9 @@ def caveats(first: HeadProfile, second: HeadProfile) -> list[str]:
     for key in keys:
         if first.model[key] != second.model[key]:
             notes.append(f"A and B differ in model.{key}: {first.model[key]} and {second.model[key]}.")
-    if changed := changed_parts(*(profile.model.get("fingerprint", {}) for profile in (first, second))):
-        notes.append(f"A and B were found on other files: their {' and '.join(changed)} differ.")
+    changed = changed_parts(*(profile.model.get("fingerprint", {}) for profile in (first, second)))
+    if parts := " and ".join(part for part in CheckpointFingerprint.__annotations__ if part in changed):
+        notes.append(f"A and B were found on checkpoints of other contents: {parts}.")
     if (first.score, first.normalization) != (second.score, second.normalization):
         kinds = " and ".join(f"{p.score} / {p.normalization or 'none'}" for p in (first, second))
         notes.append(f"A and B differ in score / normalization ({kinds}): compare ranks, not values.")

@@ -109,3 +109,15 @@ def test_the_variant_is_in_lmms_evals_results(tmp_path: Path) -> None:
     assert found["results"]["coreheads_mmlongbench_doc"]["accuracy,none"] == 1.0
     metadata = found["configs"]["coreheads_mmlongbench_doc"]["metadata"]
     assert metadata["variant"] == "rules-2, up to 120 pages at 36 dpi"
+
+
+def test_requests_are_never_those_of_other_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lmms_eval.api import task as lmms_task
+
+    trees.refcocog(tmp_path)
+    task, kept = built("coreheads_refcocog", tmp_path), []
+    monkeypatch.setattr(lmms_task, "save_to_cache", lambda file_name, obj: kept.append(obj))
+    monkeypatch.setattr(lmms_task, "load_from_cache", lambda file_name: [["the request of another set"]])
+    task.build_all_requests(limit=2, cache_requests=True)
+    assert [request.doc_id for request in task.instances] == [0, 1]
+    assert not kept

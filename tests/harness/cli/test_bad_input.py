@@ -118,6 +118,7 @@ def test_configurations_made_to_hurt(command: Command, tmp_path: Path, name: str
 
 
 HEADS = small_run.profile().to_dict()
+HEADS["model"]["fingerprint"] = {"weights": "ab", "settings": "cd", "processor": "ef"}
 
 
 @many

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,16 @@ def test_compare_a_profile_with_itself(tmp_path: Path) -> None:
     assert "Rank correlation (Spearman): 1.000 over all 96 heads" in text
     assert "none: they have the same ranks." in text
     assert "Note: A and B were made from the same records" in text
+    assert "of other contents" not in text
+
+
+def test_compare_says_that_the_weights_were_others(tmp_path: Path) -> None:
+    profile = core_profile()
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    for path, weights in zip(paths, "ab", strict=True):
+        known = {"weights": weights, "settings": "c", "processor": "d", "\x1b[31m": weights}
+        replace(profile, model={**profile.model, "fingerprint": known}).save(path)  # type: ignore[arg-type]
+    assert "Note: A and B were found on checkpoints of other contents: weights." in call("compare", *paths)
 
 
 def test_compare_finds_the_head_that_moved(tmp_path: Path) -> None:
