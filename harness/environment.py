@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from coreheads.store.provenance import Machine
 
-PACKAGES = ("torch", "transformers", "lmms-eval", "datasets", "numpy", "pillow", "decord")
+PACKAGES = ("torch", "transformers", "lmms-eval", "datasets", "numpy", "pillow", "av")
 
 
 def versions() -> dict[str, str | None]:

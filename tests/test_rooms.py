@@ -158,7 +158,6 @@ def test_only_media_opens_pictures_videos_and_documents() -> None:
     assert {call for module, calls in openers.items() if room(module) == "coreheads.media" for call in calls} == {
         "Image.open",
         "av.open",
-        "decord.VideoReader",
         "pdfium.PdfDocument",
     }
     elsewhere = {name: calls for name, calls in openers.items() if calls and room(name) != "coreheads.media"}

@@ -171,7 +171,7 @@ class Adapter(ABC):
 
         Args:
             total: Number of frames of the video.
-            fps: Its frames a second.
+            fps: Its frames a second, the mean where the rate varies.
 
         Returns:
             Indices from 0, ascending.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -18,6 +18,8 @@ from transformers.video_utils import VideoMetadata
 from coreheads.adapters.prompt.messages import Source
 from coreheads.adapters.prompt.prompt import EncodedMedium, Medium
 from coreheads.media.video import Sampled
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,15 @@ class LoadedMedium:
             assert self.picture is not None
             return Medium("image", name, self.picture.width, self.picture.height)
         video = self.video
-        padded = [*video.indices, *[video.indices[-1]] * (-len(video.indices) % pair)]
-        frames = tuple(tuple(padded[start : start + pair]) for start in range(0, len(padded), pair))
         height, width = video.frames.shape[1:3]
-        return Medium("video", name, width, height, frames, video.fps, video.total)
+        frames, seconds = _patches(video.indices, pair), _patches(video.seconds, pair)
+        return Medium("video", name, width, height, frames, seconds, video.fps, video.total)
+
+
+def _patches(values: Sequence[T], pair: int) -> tuple[tuple[T, ...], ...]:
+    """The values of each temporal patch."""
+    padded = [*values, *[values[-1]] * (-len(values) % pair)]
+    return tuple(tuple(padded[start : start + pair]) for start in range(0, len(padded), pair))
 
 
 @dataclass(frozen=True)
@@ -83,18 +90,21 @@ def image_inputs(processor: Any, pictures: Sequence[Any], **settings: Any) -> di
 
 
 def video_inputs(processor: Any, videos: Sequence[Sampled]) -> dict[str, Any]:
-    """What the video processor makes of the sampled frames, none of which it samples again."""
+    """What the video processor makes of the sampled frames, none of which it samples again.
+
+    Processors take it that frame i is at i / fps seconds: they are told ticks, so that it is at its own time.
+    """
     return dict(
         processor.video_processor(
             [torch.from_numpy(video.frames).permute(0, 3, 1, 2) for video in videos],
             video_metadata=[
                 VideoMetadata(
-                    total_num_frames=video.total,
-                    fps=video.fps,
+                    total_num_frames=round(video.total / video.fps * video.rate),
+                    fps=video.rate,
                     duration=video.total / video.fps,
                     height=video.frames.shape[1],
                     width=video.frames.shape[2],
-                    frames_indices=list(video.indices),
+                    frames_indices=list(video.ticks),
                 )
                 for video in videos
             ],

@@ -32,7 +32,8 @@ class Medium:
         height: Likewise.
         frames: For each temporal patch of a video the source frames that it holds (a repeated frame stands twice);
             empty for an image.
-        fps: Frames a second of the source video.
+        seconds: When a player shows them, counted from the source video's first frame.
+        fps: Frames a second of the source video, the mean where it varies.
         total: Number of frames of the source video.
     """
 
@@ -41,12 +42,13 @@ class Medium:
     width: int
     height: int
     frames: tuple[tuple[int, ...], ...] = ()
+    seconds: tuple[tuple[float, ...], ...] = ()
     fps: float | None = None
     total: int | None = None
 
     def times(self, patch: int) -> tuple[float, ...]:
-        """Seconds of the frames in a temporal patch: index / fps."""
-        return tuple(frame / self.fps for frame in self.frames[patch]) if self.fps else ()
+        """Seconds of the frames in a temporal patch: index / fps at a constant rate, else their time stamps."""
+        return self.seconds[patch] if self.seconds else ()
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,8 @@ class Prompt:
         box (less than a millionth of the picture's side is rounding). A token's pixels are all that its input
         depends on: its patch, what the resizing filter blends into it from beyond the patch's edge, every tile or
         base view that shows the place, and each cell of an interpolated feature map that goes into it. Time: a
-        temporal patch is touched when one of its sampled frames lies in [start, end), frame i being at i / fps
-        seconds of the source video.
+        temporal patch is touched when one of its sampled frames lies in [start, end), by the time at which a player
+        shows it (``Medium.seconds``).
 
         Args:
             regions: Boxes and spans of the prompt's media.

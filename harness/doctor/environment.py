@@ -58,9 +58,8 @@ def _lmms() -> str:
 
 def _video() -> str:
     import av
-    import decord
 
-    return f"decord {decord.__version__}, PyAV {av.__version__}"
+    return f"PyAV {av.__version__}"
 
 
 def _tiny() -> str:

@@ -1,28 +1,29 @@
 """Videos: which frames are shown, and their pixels.
 
 Sampling happens here and nowhere else, so that the processor's time stamps and the token map speak of the same
-frames. Files are decoded by decord, or by PyAV where decord is missing or cannot read the file.
+frames. A frame's time is when a player shows it, counted from the first frame that is shown: i / fps at a constant
+rate, else by its time stamp. Boxes and sizes are of the frame as a player turns it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coreheads import limits
 from coreheads.errors import BadSample, UserError, one_line
+from coreheads.media import decoder
+from coreheads.media.decoder import Frames
+from coreheads.media.timeline import Whole, inspect
 
 EPSILON = 1e-6
 """Seconds by which a time may miss a frame's, so that rounding never moves a boundary by a frame."""
-
-Frames = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,23 +54,57 @@ class Video:
 
 @dataclass(frozen=True)
 class Sampled:
-    """The frames that are shown: uint8 [N, H, W, 3], and their indices in the source video of ``total`` frames."""
+    """The frames that are shown.
+
+    Attributes:
+        frames: uint8 [N, H, W, 3].
+        indices: Which of the source video's frames they are.
+        ticks: Their times; equal to ``indices`` at a constant rate.
+        rate: Ticks a second.
+        fps: Frames a second of the source video, the mean where it varies.
+        total: Number of frames of the source video.
+    """
 
     frames: Frames
     indices: tuple[int, ...]
+    ticks: tuple[int, ...]
+    rate: float
     fps: float
     total: int
 
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """When a player shows each, counted from the video's first frame."""
+        return tuple(tick / self.rate for tick in self.ticks)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Clip:
-    """An opened video: ``read`` returns the frames with the given ascending indices, [N, H, W, 3]; UserError where
-    they cannot be decoded. frame_bytes: of each, decoded."""
+    """An opened video.
 
-    total: int
+    Attributes:
+        ticks: When each frame is shown, counted from the first one; 0, 1, 2, ... at a constant rate.
+        rate: Ticks a second.
+        fps: Frames a second, the mean where it varies.
+        read: Returns the frames with the given ascending indices, [N, H, W, 3]; UserError where they cannot be decoded.
+        frame_bytes: Of each, decoded.
+    """
+
+    ticks: Whole
+    rate: float
     fps: float
     read: Callable[[Sequence[int]], Frames]
     frame_bytes: int
+
+    @property
+    def total(self) -> int:
+        """Number of frames that a player shows."""
+        return len(self.ticks)
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """When a player shows each frame, counted from the first one."""
+        return self.ticks / self.rate
 
 
 def sample(
@@ -81,8 +116,10 @@ def sample(
     """Frames of a video, or of its part [start, end) in seconds.
 
     Args:
-        source: A video in memory, or its file. Frame i is at i / fps seconds.
+        source: A video in memory, whose frame i is at i / fps seconds, or its file.
         rule: (number of frames, frames a second) to the indices that are shown; of a part it sees only the part's.
+            Where the rate varies, it is told the mean, and the frames nearest to the times that it picks are shown,
+            unless it picks all.
         start: Seconds; None is the beginning.
         end: Seconds; None is the end.
 
@@ -91,15 +128,31 @@ def sample(
     """
     clip = open_clip(source)
     name = source if isinstance(source, Path) else "video"
-    first = 0 if start is None else max(0, math.ceil((start - EPSILON) * clip.fps))
-    stop = clip.total if end is None else min(clip.total, math.ceil((end - EPSILON) * clip.fps))
+    seconds = clip.seconds
+    first = 0 if start is None else int(np.searchsorted(seconds, start - EPSILON))
+    stop = clip.total if end is None else int(np.searchsorted(seconds, end - EPSILON))
     if first >= stop:
-        seconds = clip.total / clip.fps
-        raise UserError(
-            f"{name}: no frame from {start} to {end} s, the video has {seconds:.2f} s ({clip.total} frames)"
-        )
-    indices = tuple(first + int(index) for index in rule(stop - first, clip.fps))
-    return Sampled(clip.read(indices), indices, clip.fps, clip.total)
+        length = seconds[-1] + 1 / clip.fps
+        raise UserError(f"{name}: no frame from {start} to {end} s, the video has {length:.2f} s ({clip.total} frames)")
+    places = _pick(seconds[first:stop], None if clip.rate != clip.fps else clip.fps, rule)
+    indices = tuple(first + place for place in places)
+    ticks = tuple(int(clip.ticks[index]) for index in indices)
+    return Sampled(clip.read(indices), indices, ticks, clip.rate, clip.fps, clip.total)
+
+
+def _pick(seconds: NDArray[np.float64], fps: float | None, rule: Callable[[int, float], Sequence[int]]) -> list[int]:
+    """The places that a rule picks; ``fps`` is None where the rate varies, and the places are then even in time."""
+    total = len(seconds)
+    if fps is not None or total == 1:
+        return [int(place) for place in rule(total, fps or 1.0)]
+    mean = float((total - 1) / (seconds[-1] - seconds[0]))
+    places = [int(place) for place in rule(total, mean)]
+    if len(set(places)) == total:
+        return places
+    asked = seconds[0] + np.array(places) / mean
+    after = np.searchsorted(seconds, asked).clip(1, total - 1)
+    nearer = asked - seconds[after - 1] < seconds[after] - asked
+    return [int(place) for place in after - nearer]
 
 
 def read_frames(path: Path, pick: Callable[[int], Sequence[int]]) -> Frames:
@@ -128,95 +181,31 @@ def open_clip(source: Video | Path) -> Clip:
     """Open a video file or a video in memory; UserError names a file that cannot be used."""
     if isinstance(source, Video):
         size = source.frames[0].nbytes
-        return Clip(len(source.frames), source.fps, lambda indices: source.frames[list(indices)], size)
+        numbers = np.arange(len(source.frames))
+        return Clip(numbers, source.fps, source.fps, lambda indices: source.frames[list(indices)], size)
     if not source.is_file():
         raise UserError(f"{source}: no such video")
     try:
         limits.check_file(source, limits.VIDEO_BYTES)
     except ValueError as error:
         raise UserError(f"{source}: {error}") from None
-    _look(source)
-    problems = []
-    for reader in (_open_decord, _open_pyav):
-        try:
-            return _bounded(reader(source), source)
-        except ImportError:
-            problems.append(f"{reader.__name__.removeprefix('_open_')} is not installed")
-        except Exception as error:  # whatever the decoders raise: the other one may manage
-            problems.append(str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__)
-    raise UserError(f"{source}: cannot be read as a video ({'; '.join(problems)})")
-
-
-def _look(path: Path) -> None:
-    """UserError where the file's header promises too much: decord would end the process over it."""
     try:
-        import av
+        timeline, frame = inspect(source)
     except ImportError:
-        return
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            limits.check(stream.frames, limits.VIDEO_FRAMES, "frames")
-            limits.check(stream.width * stream.height, limits.PICTURE_PIXELS, "pixels a frame")
+        raise UserError(f"{source}: cannot be read as a video (PyAV is not installed)") from None
     except Exception as error:  # of the container, of the codec, of no video in it
-        raise UserError(f"{path}: cannot be read as a video ({one_line(error)})") from None
-
-
-def _bounded(clip: Clip, path: Path) -> Clip:
-    """The clip, which refuses to read more than is good for the machine; whatever a decoder raises is a UserError."""
+        if type(error) is MemoryError:  # a decoder says of a broken file, too, that there is not enough
+            raise
+        raise UserError(f"{source}: cannot be read as a video ({one_line(error)})") from None
+    size = 3 * frame.width * frame.height
 
     def read(indices: Sequence[int]) -> Frames:
         try:
-            limits.check(len(indices) * clip.frame_bytes, limits.SHOWN_BYTES, "bytes of frames to show")
-            return clip.read(indices)
-        except UserError:
-            raise
-        except Exception as error:  # a decoder says of a broken file, too, that it takes more memory than there is
+            limits.check(len(indices) * size, limits.SHOWN_BYTES, "bytes of frames to show")
+            return decoder.read_frames(source, timeline, indices)
+        except Exception as error:
             if type(error) is MemoryError:
                 raise
-            raise UserError(f"{path}: cannot be decoded ({one_line(error)})") from None
+            raise UserError(f"{source}: cannot be decoded ({one_line(error)})") from None
 
-    return replace(clip, read=read)
-
-
-def _open_decord(path: Path) -> Clip:
-    import decord
-
-    decord.logging.set_level(decord.logging.QUIET)  # what is wrong is raised, not printed
-    reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
-    if len(reader) == 0 or not reader.get_avg_fps() > 0:
-        raise ValueError("no frames")
-
-    def read(indices: Sequence[int]) -> Any:
-        return reader.get_batch(list(indices)).asnumpy()
-
-    return Clip(len(reader), float(reader.get_avg_fps()), read, reader[0].asnumpy().nbytes)
-
-
-def _open_pyav(path: Path) -> Clip:
-    import av
-
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        rate = stream.average_rate or stream.guessed_rate
-        # some containers do not say how many frames they hold
-        total = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
-        size = 3 * stream.width * stream.height
-    if not total or not rate:
-        raise ValueError("no frames")
-
-    def read(indices: Sequence[int]) -> Frames:
-        wanted = set(indices)
-        decoded = {}
-        with av.open(str(path)) as container:
-            for index, frame in enumerate(container.decode(video=0)):
-                if index in wanted:
-                    # turned upright as the file says, counted counter-clockwise as decord turns it, too
-                    decoded[index] = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
-                if len(decoded) == len(wanted):
-                    break
-        if missing := sorted(wanted - decoded.keys()):
-            raise UserError(f"{path}: frame {missing[0]} of {total} cannot be decoded")
-        return np.stack([decoded[index] for index in indices])
-
-    return Clip(int(total), float(rate), read, size)
+    return Clip(timeline.ticks, timeline.rate, timeline.fps, read, size)

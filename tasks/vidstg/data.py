@@ -202,12 +202,14 @@ def seconds(doc: Doc, frame: float) -> float:
 
 def pictures(doc: Doc, most: int, side: int) -> list[Image]:
     """The shown frames, at most ``side`` pixels on their longer side; BadSample for a video that has them not."""
-    path = video_path(doc)
-    return list(_pictures(str(path), stamp(path), tuple(shown_frames(doc, most)), doc["frame_count"], side))
+    path, shown = video_path(doc), tuple(shown_frames(doc, most))
+    return list(_pictures(str(path), stamp(path), shown, doc["frame_count"], (doc["width"], doc["height"]), side))
 
 
 @lru_cache(maxsize=2)
-def _pictures(path: str, now: object, frames: tuple[int, ...], frame_count: int, side: int) -> tuple[Image, ...]:
+def _pictures(
+    path: str, now: object, frames: tuple[int, ...], frame_count: int, size: tuple[float, float], side: int
+) -> tuple[Image, ...]:
     # kept, so that the sentences about one segment show the very same pictures
     def pick(total: int) -> tuple[int, ...]:
         if frames[-1] >= total:
@@ -215,6 +217,9 @@ def _pictures(path: str, now: object, frames: tuple[int, ...], frame_count: int,
         return frames
 
     shown = [from_frame(frame) for frame in read_frames(Path(path), pick)]
+    (width, height), (across, down) = size, shown[0].size
+    if (width - height) * (across - down) < 0:  # boxes would lie elsewhere
+        raise BadSample(f"{path}: is {across} x {down} pixels, expected the {width:g} x {height:g} of the annotation")
     for picture in shown:
         picture.thumbnail((side, side))
     return tuple(shown)

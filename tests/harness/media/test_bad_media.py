@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mutations
-import numpy as np
 import pytest
 from adapter_cases import picture
 from hypothesis import given
+from movies import Movie, cut, listed, steady, turn
 
 from coreheads.errors import BadSample, UserError
 from coreheads.media.images import decode, open_image
@@ -24,20 +24,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # what Pillow has to say of b
 def encoded(kind: str) -> bytes:
     stream = io.BytesIO()
     picture(40, 30).save(stream, kind)
-    return stream.getvalue()
-
-
-def video() -> bytes:
-    import av
-
-    stream = io.BytesIO()
-    with av.open(stream, "w", format="mp4") as container:
-        track = container.add_stream("mpeg4", rate=8)
-        track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
-        for number in range(12):
-            frame = np.full((48, 64, 3), 20 * number, dtype=np.uint8)
-            container.mux(track.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(track.encode())
     return stream.getvalue()
 
 
@@ -73,20 +59,35 @@ def test_pictures(tmp_path: Path, kind: str) -> None:
     broken()
 
 
-VIDEO = video()
+VIDEOS = {
+    "constant": Movie(steady(12), codec="mpeg4"),
+    "variable": Movie(listed([1, 9, 2] * 4), between=2, group=5),
+    "stream": Movie(steady(12), codec="mpeg2video", ending="ts", between=2),
+    "webm": Movie(steady(12), codec="libvpx", ending="webm"),
+    "cut": Movie(steady(30), between=2, group=12),
+}
 
 
-@mutations.many
-@given(data=mutations.mutated_bytes(VIDEO))
-def test_videos(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    path = tmp_path_factory.getbasetemp() / "broken.mp4"
-    path.write_bytes(data)
+@pytest.mark.parametrize("kind", VIDEOS)
+def test_videos(tmp_path: Path, kind: str) -> None:
+    path = VIDEOS[kind].write(tmp_path)
+    if kind == "cut":
+        path = turn(cut(path, tmp_path / "cut.mp4", 17, 26), tmp_path / "turned.mp4", (0, 1, -1, 0))
+    target = tmp_path / f"broken{path.suffix}"
 
-    def show() -> None:
-        shown = sample(path, lambda total, fps: sorted({0, total // 2, total - 1}))
-        assert shown.frames.ndim == 4
+    @mutations.many
+    @given(data=mutations.mutated_bytes(path.read_bytes()))
+    def broken(data: bytes) -> None:
+        target.write_bytes(data)
 
-    one_line_or_fine(show, "broken.mp4")
+        def show() -> None:
+            shown = sample(target, lambda total, fps: sorted({0, total // 2, total - 1}))
+            assert shown.frames.ndim == 4
+            assert list(shown.ticks) == sorted(shown.ticks)
+
+        one_line_or_fine(show, target.name)
+
+    broken()
 
 
 DOCUMENT = document()

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from movies import turn
 from set_scores import aggregate
 from task_prompts import pictures, words
 from trees import FAMILY
 
+from coreheads.errors import BadSample
 from coreheads.regions import Region
 from coreheads.tasks import registry
 
@@ -47,3 +49,15 @@ def test_vidstg_forms_are_reported_apart(tree: Callable[[str], Path]) -> None:
     assert scores["m_viou"] == pytest.approx(scores["m_viou_declarative"] / 2)
     only = task.records("test", data_root=root, options={"form": "interrogative"}, **FAMILY)
     assert {doc["form"] for doc in only} == {"interrogative"}
+
+
+def test_boxes_are_of_the_video_as_a_player_turns_it(tree: Callable[[str], Path]) -> None:
+    """A quarter turn in the file's header: the picture is 64 x 96, and the annotation says 96 x 64."""
+    task, root = registry.get("coreheads_vidstg"), tree("coreheads_vidstg")
+    path = next((root / "vidstg/vidor/video").glob("*/*.mp4"))
+    turn(path, path, (0, 1, -1, 0))
+    doc = task.records("test", data_root=root, **FAMILY)[0]
+    with pytest.raises(BadSample, match=r"\.mp4: is 64 x 96 pixels, expected the 96 x 64 of the annotation"):
+        task.messages(doc)
+    turn(path, path, (-1, 0, 0, -1))
+    assert task.messages(doc)
