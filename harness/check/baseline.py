@@ -99,15 +99,21 @@ class Baseline(Section):
     """By cell name."""
 
 
-def snapshot(run: RunFolder, tolerances: Tolerances | None = None) -> Baseline:
-    """What a run is compared by. tolerances: None is the usual ones.
+def snapshot(run: RunFolder, tolerances: Tolerances | None = None, whole: bool = True) -> Baseline:
+    """What a run is compared by.
 
-    Raises UserError where the run has no finished cell with a scored sample.
+    Args:
+        run: The run.
+        tolerances: None is the usual ones.
+        whole: Refuse cells that have fewer samples than they say; else take those that are there.
+
+    Raises:
+        UserError: The run has no finished cell with a scored sample.
     """
     timings = run.timings()
     cells = {}
     for name, record in run.cells().items():
-        samples = run.samples(name).samples
+        samples = run.samples(name, whole).samples
         if not samples:
             continue  # a draw of which no sample could be scored
         cell, kept = Cell.from_json(record["cell"]), record.get("kv_bytes_ratio")

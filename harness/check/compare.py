@@ -18,9 +18,9 @@ from coreheads.store.folder import RunFolder
 def check(run: RunFolder, baseline: Baseline) -> Report:
     """Compare a run with a baseline; UserError where the run has nothing to compare."""
     reasons = {name: str(record["failed"]) for name, record in run.failures().items()}
-    now = snapshot(run)
+    now = snapshot(run, whole=False)  # samples that are missing are a finding
     unscored = {
-        name: run.samples(name).unscored
+        name: run.samples(name, whole=False).unscored
         for name, cell in now.cells.items()
         if name in baseline.cells and baseline.cells[name].samples.keys() - cell.samples.keys()
     }
