@@ -26,11 +26,16 @@ _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def show(report: Report) -> None:
     """Print regressions and everything else that moved; what stayed is only counted."""
     console = wide_console()
-    if report.shown:
+    settings = [finding for finding in report.findings if finding.kind == "settings"]
+    for finding in settings:
+        line = escape(visible(f"settings {finding.name}: {finding.text}"))
+        console.print(f"[red]{line}[/red]", highlight=False, soft_wrap=True)
+    moved = [finding for finding in report.shown if finding not in settings]
+    if moved:
         table = Table(*HEADINGS, box=None)
         table.columns[1].overflow = "fold"  # the names of two draws differ at their end
-        for finding in report.shown:
-            mark, *texts = finding.cells("[red]WORSE[/red]", "[green]ok[/green]")
+        for finding in moved:
+            mark, *texts = finding.cells("[red]WORSE[/red]", "[green]ok[/green]", "[yellow]cannot tell[/yellow]")
             table.add_row(mark, *(escape(visible(text)) for text in texts))
         console.print(table)
     if report.worse:
@@ -44,14 +49,23 @@ def show(report: Report) -> None:
 
 
 def write_junit(path: Path, report: Report) -> None:
-    """One test case a comparison; a regression is a failure with its text and the samples that lost most."""
-    counts = {"tests": str(len(report.findings)), "failures": str(len(report.failed)), "errors": "0"}
-    suite = ElementTree.Element("testsuite", {"name": "coreheads check", **counts})
+    """One test case a comparison; a regression is a failure with its text and the samples that lost most, what cannot
+    be told is skipped."""
+    counts = {
+        "tests": len(report.findings),
+        "failures": len(report.failed),
+        "errors": 0,
+        "skipped": len(report.unclear),
+    }
+    named = {"name": "coreheads check", **{name: str(count) for name, count in counts.items()}}
+    suite = ElementTree.Element("testsuite", named)
     for finding in report.findings:
         names = {"classname": f"coreheads.{finding.kind}", "name": _NOT_XML.sub("", finding.name)}
         case = ElementTree.SubElement(suite, "testcase", names)
+        if finding.unclear:
+            ElementTree.SubElement(case, "skipped", message=_NOT_XML.sub("", finding.text))
         if not finding.ok:
-            message = f"{f'{finding.step} {finding.change}'.strip()}: {finding.text}"
+            message = ": ".join(filter(None, (f"{finding.step} {finding.change}".strip(), finding.text)))
             failure = ElementTree.SubElement(case, "failure", message=_NOT_XML.sub("", message))
             worse = [
                 f"{change.record}: {change.before:g} -> {change.now:g}{' (near-tie)' if change.near_tie else ''}: "
@@ -64,7 +78,8 @@ def write_junit(path: Path, report: Report) -> None:
 
 
 def commands(report: Report) -> list[str]:
-    """GitHub's workflow commands: an error for each of the first regressions, one for those beyond, a notice for none.
+    """GitHub's workflow commands: an error for each of the first regressions, one for those beyond, a notice for none;
+    a warning where something cannot be told.
 
     Format: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
     """
@@ -72,11 +87,17 @@ def commands(report: Report) -> list[str]:
     for finding in report.failed[: ANNOTATIONS - 1]:
         title = _message(f"{finding.kind} {finding.name}").replace(":", "%3A").replace(",", "%2C")
         change = f" ({finding.change})" if finding.change else ""
-        lines.append(f"::error title={title}::{_message(f'{finding.step}{change}: {finding.text}')}")
+        text = ": ".join(filter(None, (f"{finding.step}{change}", finding.text)))
+        lines.append(f"::error title={title}::{_message(text)}")
     more = len(report.failed) - len(lines)
     if more:
         lines.append(f"::error title=coreheads check::{more} more regressions, see the summary of this step")
-    return lines or [f"::notice title=coreheads check::{_message(report.verdict)}"]
+    lines = lines or [f"::notice title=coreheads check::{_message(report.verdict)}"]
+    if report.unclear:
+        first, more = report.unclear[0], len(report.unclear) - 1
+        text = f"{first.kind} {first.name}: {first.text}{f'; and {more} more' if more else ''}"
+        lines.append(f"::warning title=coreheads check cannot tell::{_message(text)}")
+    return lines
 
 
 def append_summary(path: Path, report: Report) -> None:
@@ -87,7 +108,7 @@ def append_summary(path: Path, report: Report) -> None:
     parts = [f"## coreheads check: {markdown(report.verdict)}"]
     worst = [change.cells("→") for change in report.worse[:WORST]]
     for title, rows, headings in (
-        ("", [finding.cells("❌", "✅") for finding in report.shown], HEADINGS),
+        ("", [finding.cells("❌", "✅", "❔ cannot tell") for finding in report.shown], HEADINGS),
         (f"### {report.worst_title}", worst, SAMPLE_HEADINGS),
     ):
         if rows:

@@ -148,8 +148,8 @@ class RunFolder:
             lacking = store.lacking(finished["n"], finished.get("unscored") or 0)
             if lacking:
                 raise UserError(
-                    f"{store.path}: {lacking}; put the whole file back, or take the cell's line out of cells.jsonl, and "
-                    "coreheads run answers the rest"
+                    f"{store.path}: {lacking}; put the whole file back, or take the cell's line out of cells.jsonl and "
+                    "have coreheads run answer the rest"
                 )
         return store
 

@@ -162,7 +162,7 @@ def test_a_sample_file_cut_at_a_lines_end(folder: Path, place: int, capsys: pyte
 
 def test_a_sample_file_without_its_unscored_ones(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A cell that is asked again for what could not be scored is whole in between, and is not where a line is gone."""
-    change(folder / "cells.jsonl", 0, lambda line: line.update(n=18, unscored=2))
+    change(folder / "cells.jsonl", 0, lambda line: line.update(n=18, unscored=2, score=16 / 18))
     path = folder / "samples" / f"{next(read_jsonl(folder / 'cells.jsonl'))['name']}.jsonl"
     lines = list(read_jsonl(path))
     reasons = [{"schema_version": 1, "record_id": f"u{number}", "unscored": "a broken picture"} for number in range(2)]

@@ -134,8 +134,8 @@ def test_a_broken_box_beside_mmlongbench_doc_concerns_its_own_sample(
 def test_a_key_that_is_there_twice(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     path.write_text('[{"id": 1, "answer": {"a": 1, "a": 2}}]')
-    with pytest.raises(UserError, match="file.json: is not JSON of use \\('a' is there twice in one object\\)"):
+    with pytest.raises(UserError, match=r"file.json: is not JSON of use \('a' is there twice in one object\)"):
         json_file(path)
     path.write_text('{"a": 1}\n{"a": 2, "b": 1, "a": 2}\n')
-    with pytest.raises(UserError, match="line 2 is not JSON of use \\('a' is there twice in one object\\)"):
+    with pytest.raises(UserError, match=r"line 2 is not JSON of use \('a' is there twice in one object\)"):
         list(json_lines(path))
