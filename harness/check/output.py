@@ -13,14 +13,63 @@ from rich.markup import escape
 from rich.table import Table
 
 from coreheads.check.findings import HEADINGS, SAMPLE_HEADINGS, WORST, Report
+from coreheads.errors import UserError
 from coreheads.files import write_bytes
+from coreheads.outputs import check_output, same_file
 from coreheads.report.terminal import wide_console
+from coreheads.store.folder import RunFolder
 from coreheads.text import markdown, visible
 
 ANNOTATIONS = 10
 """GitHub shows so many errors of a step."""
 
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+_OWN = (
+    "manifest.json",
+    "cells.jsonl",
+    "timings.jsonl",
+    "costs.json",
+    "run.lock",
+    "samples",
+    "heads",
+    "figures",
+    "errors",
+)
+
+
+def check_places(
+    run: RunFolder, baseline: Path, update: bool, junit: Path | None, json_file: Path | None, summary: Path | None
+) -> None:
+    """UserError where one of the files that are to be written is the run's own, the baseline, or another file that
+    somebody may need. Asked before anything is written."""
+    named = {"--junit": junit, "--json": json_file, "GITHUB_STEP_SUMMARY": summary}
+    if update:
+        named["--baseline"] = baseline
+    for option, path in named.items():
+        if path is not None and _own(run, path):
+            raise UserError(f"{option} is {path}, a file of the run itself, expected another file")
+    known = {"the baseline": baseline, **({"the step's summary": summary} if summary is not None else {})}
+    if junit is not None:
+        check_output("--junit", junit, "a JUnit file of coreheads check", known)
+        known["the JUnit file"] = junit
+    if json_file is not None:
+        check_output("--json", json_file, "a JSON report of coreheads check", known)
+    if summary is not None and same_file(summary, baseline):
+        raise UserError(f"GITHUB_STEP_SUMMARY is {summary}, the baseline itself, expected another file")
+
+
+def _own(run: RunFolder, path: Path) -> bool:
+    """Whether it is, or would be, one of the files that make the run or its board."""
+    try:
+        place, folder = path.resolve(), run.path.resolve()
+    except (OSError, RuntimeError, ValueError):  # links in a circle, names too long
+        return False
+    if not place.is_relative_to(folder) or place == folder:
+        return place == folder
+    first = place.relative_to(folder).parts[0]
+    return first in _OWN or first.startswith("leaderboard.")
 
 
 def show(report: Report) -> None:
