@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def write_json(path: str | Path, value: Any) -> Path:
 
 def read_json(path: str | Path) -> Any:
     """The content of a JSON file; UserError for one that cannot be read or is none."""
-    return _parsed(_content(Path(path)), f"{path}: is", _distinct)
+    return _parsed(_content(Path(path)), f"{path}: is")
 
 
 def append_jsonl(path: str | Path, *records: Any, sync: bool = True) -> None:
@@ -121,6 +121,10 @@ def cut_half_line(path: Path) -> None:
             stream.truncate(data.rfind(b"\n") + 1)
 
 
+class _NotJson(UserError):
+    """What ends too early, or was never JSON."""
+
+
 def read_jsonl(path: str | Path) -> Iterator[Any]:
     """The records of a JSON-lines file; a last line cut off by a crash is left out."""
     path = Path(path)
@@ -132,7 +136,7 @@ def read_jsonl(path: str | Path) -> Iterator[Any]:
             continue
         try:
             yield _parsed(line, f"{path}: line {number} is")
-        except UserError:
+        except _NotJson:
             if number == len(lines):
                 return
             raise
@@ -176,21 +180,25 @@ def _content(path: Path) -> bytes:
         raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object whose names are there once: of two, one would be lost without a word."""
+class RepeatedKey(ValueError):
+    """A JSON object has a name twice."""
+
+
+def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose names are there once, as ``object_pairs_hook``: of two, one would be lost without a word."""
     merged = dict(pairs)
     if len(merged) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice in one object")
+        raise RepeatedKey(f"{next(name for name in names if names.count(name) > 1)!r} is there twice in one object")
     return merged
 
 
-def _parsed(data: bytes, where: str, make: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+def _parsed(data: bytes, where: str) -> Any:
     """``where``: the message up to and with its verb."""
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=make)
+        return json.loads(data.decode("utf-8"), object_pairs_hook=distinct)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{where} not JSON ({error})") from None
+        raise _NotJson(f"{where} not JSON ({error})") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists without end
         raise UserError(f"{where} not JSON of use ({str(error).splitlines()[0]})") from None
 

@@ -21,6 +21,12 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def no_command(text: str) -> str:
+    """What is about to be printed, of which no line is a command to GitHub Actions: those begin with ``::``, blanks
+    aside, or hold ``##[``. A text that is folded into a table may begin a line anywhere."""
+    return re.sub(r"(^|[\r\n])(\s*):(?=:)", r"\1\2\\:", text).replace("##[", "#\\#[")
+
+
 def markdown(text: Any) -> str:
     """One line of GitHub-flavoured Markdown that shows ``text``: no tag, link, mark-up, mention or end of a cell."""
     plain = " ".join(str(text).translate(TURNING).split())

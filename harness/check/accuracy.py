@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from coreheads.check.baseline import Baseline, CellRecord
-from coreheads.check.findings import Change, Finding
+from coreheads.check.findings import NOT_KEPT, Change, Finding
 from coreheads.check.tolerances import Tolerances
 from coreheads.stats.significance import holm, paired_delta
 
@@ -131,9 +131,15 @@ def _pairs(name: str, old: CellRecord, new: CellRecord, tolerances: Tolerances) 
         pairs.before.append(score)
         pairs.now.append(other)
         if abs(score - other) > SAME:
-            near = answer != reply and margin is not None and margin <= tolerances.near_tie
-            pairs.changes.append(Change(name, record, score, other, answer, reply, near))
+            near = not _same_answer(answer, reply) and margin is not None and margin <= tolerances.near_tie
+            was, is_now = (NOT_KEPT if text is None else text for text in (answer, reply))
+            pairs.changes.append(Change(name, record, score, other, was, is_now, near))
     return pairs
+
+
+def _same_answer(one: str | None, other: str | None) -> bool:
+    """Whether it is known to be the same."""
+    return one is not None and one == other
 
 
 def _other_scorer(name: str, old: CellRecord, new: CellRecord) -> Iterator[Finding]:
@@ -142,7 +148,8 @@ def _other_scorer(name: str, old: CellRecord, new: CellRecord) -> Iterator[Findi
         scorers = [f"{cell.metric} ({cell.variant})" if cell.variant else cell.metric for cell in (new, old)]
         text = "scored by {}, the baseline by {}".format(*scorers)
         yield Finding("scorer", name, _mean(old), _mean(new), False, text)
-    same = [key for key in old.samples if key in new.samples and old.samples[key][1] == new.samples[key][1]]
+    both = [key for key in old.samples if key in new.samples]
+    same = [key for key in both if _same_answer(old.samples[key][1], new.samples[key][1])]
     changed = [key for key in same if abs(old.samples[key][0] - new.samples[key][0]) > SAME]
     if changed:
         first = changed[0]

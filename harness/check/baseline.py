@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from coreheads.check.tolerances import Section, Tolerances
-from coreheads.config.cells import Cell
 from coreheads.errors import UserError, nearest
 from coreheads.files import read_json, write_text
-from coreheads.heads.profile import HeadProfile, Scores
 from coreheads.heads.schema import to_text
-from coreheads.retrieval.fingerprint import records_hash
-from coreheads.stats.bootstrap import ratio_of_medians_ci
-from coreheads.store.folder import RunFolder
-from coreheads.store.schema import TimingRecord
-from coreheads.timing.speedup import measured_together
+from coreheads.heads.selections import explicit
+from coreheads.heads.types import Heads
 from coreheads.validation import validating
 
 SCHEMA_VERSION = 2
@@ -66,6 +60,27 @@ class HeadsRecord(Section):
         return self
 
 
+class AskedRecord(Section):
+    """What a cell was to do. Fields that its name says are not here."""
+
+    model: str
+    """Its name in the run."""
+    selection: str | None = None
+    fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    seed: int | None = None
+    """Of a draw."""
+    limit: int | None = None
+    """Samples; null is all."""
+    heads: tuple[Annotated[str, Field(pattern=r"^L\d{1,6}H\d{1,6}$")], ...] = ()
+    """The patched ones: L2H5 is head 5 of layer 2, both from 0."""
+    unscored: tuple[str, ...] = ()
+    """Records that could not be scored; with the samples all that were asked."""
+
+    @property
+    def chosen(self) -> Heads:
+        return explicit(self.heads) if self.heads else frozenset()
+
+
 class CellRecord(Section):
     """A cell of the run."""
 
@@ -80,8 +95,11 @@ class CellRecord(Section):
     """KV bytes that are kept over those of dense; null where unknown."""
     speed: SpeedRecord | None = None
     """Null where it was not timed."""
-    samples: Annotated[dict[str, tuple[float, str, float | None]], Field(min_length=1)]
-    """By record id: score, response (see ``abbreviated``), margin of the first token in logits (null: unknown)."""
+    asked: AskedRecord | None = None
+    """Null in baselines of versions that did not know it."""
+    samples: Annotated[dict[str, tuple[float, str | None, float | None]], Field(min_length=1)]
+    """By record id: score, response (see ``abbreviated``; null: published without), margin of the first token in logits
+    (null: unknown)."""
 
 
 class Baseline(Section):
@@ -93,52 +111,12 @@ class Baseline(Section):
     versions: dict[str, str | None] = Field(default_factory=dict)
     """Of packages; null for those that were not installed."""
     tolerances: Tolerances = Tolerances()
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
+    """Of the run's configuration, what changes a score, by dotted path; empty in baselines of older versions."""
     heads: dict[str, HeadsRecord] = Field(default_factory=dict)
     """By model."""
     cells: Annotated[dict[str, CellRecord], Field(min_length=1)]
     """By cell name."""
-
-
-def snapshot(run: RunFolder, tolerances: Tolerances | None = None) -> Baseline:
-    """What a run is compared by. tolerances: None is the usual ones.
-
-    Raises UserError where the run has no finished cell with a scored sample.
-    """
-    timings = run.timings()
-    cells = {}
-    for name, record in run.cells().items():
-        samples = run.samples(name).samples
-        if not samples:
-            continue  # a draw of which no sample could be scored
-        cell, kept = Cell.from_json(record["cell"]), record.get("kv_bytes_ratio")
-        timing = measured_together(cell, timings).get(name)
-        cells[name] = CellRecord(
-            condition=condition(cell),
-            metric=record["metric"],
-            variant=record.get("variant"),
-            aggregates={key: _short(value) for key, value in (record.get("aggregates") or {}).items()},
-            kv_bytes_ratio=None if kept is None else _short(kept),
-            speed=None if timing is None else _speed(timing),
-            samples={
-                key: (round(float(line["score"]), 6), abbreviated(line["response"]), line.get("margin"))
-                for key, line in samples.items()
-            },
-        )
-    if not cells:
-        raise UserError(f"{run.path}: no finished cell, nothing to compare with")
-    session = run.manifest["invocations"][-1]
-    return Baseline(
-        made_by=session["command"],
-        versions=session["versions"],
-        tolerances=tolerances or Tolerances(),
-        heads=_heads(run),
-        cells=cells,
-    )
-
-
-def condition(cell: Cell) -> str:
-    """What the model was made into, as text: equal for all tasks, and for all draws of one control."""
-    return replace(cell, task="all", draw=None).name
 
 
 def abbreviated(response: str) -> str:
@@ -161,6 +139,8 @@ def load_baseline(path: str | Path) -> Baseline:
         )
     with validating(Baseline, path):
         baseline = Baseline.model_validate_json(json.dumps(data))  # in JSON a list may stand for a tuple
+    if not any(answer for cell in baseline.cells.values() for _, answer, _ in cell.samples.values()):
+        baseline = _without_answers(baseline)
     names = [*baseline.cells, *(cell.condition for cell in baseline.cells.values())]
     for pattern in baseline.tolerances.cells:
         if not any(fnmatchcase(name, pattern) for name in names):
@@ -171,36 +151,18 @@ def load_baseline(path: str | Path) -> Baseline:
     return baseline
 
 
+def _without_answers(baseline: Baseline) -> Baseline:
+    """A baseline of an older version, of a run that was published without responses: an empty text is not known to be
+    an answer."""
+    cells = {
+        name: cell.model_copy(
+            update={"samples": {key: (score, None, m) for key, (score, _, m) in cell.samples.items()}}
+        )
+        for name, cell in baseline.cells.items()
+    }
+    return baseline.model_copy(update={"cells": cells})
+
+
 def save_baseline(path: Path, baseline: Baseline) -> None:
     """Write it so that a sample and a layer take a line each, and a diff can be read."""
     write_text(path, to_text(baseline.model_dump(mode="json")))
-
-
-def _speed(timing: TimingRecord) -> SpeedRecord:
-    times = timing["times"]
-    speedup, low, high = ratio_of_medians_ci(times["dense"]["prefill"], times["patched"]["prefill"])
-    return SpeedRecord(speedup=_short(speedup), low=_short(low), high=_short(high))
-
-
-def _heads(run: RunFolder) -> dict[str, HeadsRecord]:
-    records = {}
-    for model in run.config["models"]:
-        path = run.heads_path(model["name"])
-        if path.exists():
-            profile = HeadProfile.load(path)
-            hashes = [task["records_hash"] for task in profile.tasks.values()]
-            records[model["name"]] = HeadsRecord(
-                mean=_matrix(profile.mean),
-                ci_low=_matrix(profile.ci_low),
-                ci_high=_matrix(profile.ci_high),
-                records=records_hash(hashes) if hashes else None,
-            )
-    return records
-
-
-def _matrix(scores: Scores) -> Matrix:
-    return tuple(tuple(_short(value) for value in row) for row in scores.tolist())
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")

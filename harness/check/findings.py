@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-Kind = Literal["accuracy", "scorer", "ranking", "speed", "memory"]
+Kind = Literal["settings", "damaged", "accuracy", "scorer", "ranking", "speed", "memory"]
+NOT_KEPT = "(published without)"
+"""In place of an answer."""
 WORST = 10
 """Samples that are shown with both answers."""
 
@@ -34,6 +36,8 @@ class Finding:
     """95 % interval of the change."""
     p: float | None = None
     """Of no change, paired by sample, two-sided, not corrected."""
+    unclear: bool = False
+    """It is no regression only because nothing can be told; the text says why."""
 
     @property
     def moved(self) -> bool:
@@ -52,13 +56,15 @@ class Finding:
 
     @property
     def step(self) -> str:
-        """From what to what."""
+        """From what to what; empty where there is neither."""
+        if self.before is None and self.now is None:
+            return ""
         return f"{_number(self.before)} -> {_number(self.now)}"
 
-    def cells(self, bad: str, good: str) -> tuple[str, ...]:
+    def cells(self, bad: str, good: str, unclear: str) -> tuple[str, ...]:
         """As a table's row."""
         p = "" if self.p is None else "<0.001" if self.p < 0.001 else f"{self.p:.3f}"
-        mark, what = good if self.ok else bad, f"{self.kind} {self.name}"
+        mark, what = bad if not self.ok else unclear if self.unclear else good, f"{self.kind} {self.name}"
         return mark, what, _number(self.before), _number(self.now), self.change, p, self.text
 
 
@@ -72,6 +78,7 @@ class Change:
     """Its score in the baseline, in units of the task's score."""
     now: float
     answer_before: str
+    """``NOT_KEPT`` where it is not known."""
     answer_now: str
     near_tie: bool
     """The first token was chosen by less than the tolerated margin, which another rounding may tip."""
@@ -94,17 +101,24 @@ class Report:
         return [finding for finding in self.findings if not finding.ok]
 
     @property
+    def unclear(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.unclear]
+
+    @property
     def shown(self) -> list[Finding]:
-        """Regressions and everything else that moved."""
-        return [finding for finding in self.findings if not finding.ok or finding.moved]
+        """Regressions, what cannot be told, and everything else that moved."""
+        return [finding for finding in self.findings if not finding.ok or finding.unclear or finding.moved]
 
     @property
     def verdict(self) -> str:
         """One line that says how it stands."""
         failed = len(self.failed)
         word = f"{failed} regression{'s' * (failed > 1)}" if failed else "no regression"
+        if any(finding.kind == "settings" for finding in self.failed):
+            return "the run has other settings than the baseline"
+        unclear = f"; {len(self.unclear)} cannot be told" if self.unclear else ""
         still = len(self.findings) - len(self.shown)
-        return f"{word} in {len(self.findings)} comparisons; {still} did not move at all"
+        return f"{word} in {len(self.findings)} comparisons{unclear}; {still} did not move at all"
 
     @property
     def worst_title(self) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from coreheads.check.baseline import Baseline, HeadsRecord
+from coreheads.check.baseline import AskedRecord, Baseline, HeadsRecord
 from coreheads.check.findings import Finding
 from coreheads.check.tolerances import Tolerances
 from coreheads.heads.ranking import jaccard, spearman
-from coreheads.heads.selections import top
+from coreheads.heads.selections import every, top
 from coreheads.heads.types import Heads
 
 Matrix = npt.NDArray[np.float64]
@@ -49,6 +49,18 @@ def compare_heads(now: Mapping[str, HeadsRecord], before: Baseline) -> Iterator[
         yield from _layers(model, old, now[model], tolerances)
 
 
+def explained(asked: AskedRecord, now: Heads, old: HeadsRecord, new: HeadsRecord, least: float) -> bool:
+    """Whether the baseline asked for other heads than ``now`` only because two profiles rank nearly equal heads
+    otherwise. least: overlap that is wanted of the two choices beyond that."""
+    first, second, before = np.array(old.mean), np.array(new.mean), asked.chosen
+    if old.mean == new.mean or first.shape != second.shape or not before | now <= every((len(first), len(first[0]))):
+        return False  # one ranking gives one choice
+    if asked.selection == "layer_matched":  # drawn in the layers of the top heads: others follow from others there
+        return top(first, asked.fraction or 1.0) != top(second, asked.fraction or 1.0)
+    mean = {"top": second, "bottom": -second}.get(asked.selection or "")
+    return mean is not None and jaccard(before, _excused(before, now, mean, _errors(old, new))) >= least - 1e-9
+
+
 def _layers(model: str, old: HeadsRecord, new: HeadsRecord, tolerances: Tolerances) -> Iterator[Finding]:
     """Layers whose heads are in another order, and moved further than their intervals explain.
 
@@ -75,7 +87,7 @@ def _excused(before: Heads, now: Heads, mean: Matrix, errors: Matrix) -> Heads:
     if not now - before:
         return now
     last = min(now, key=lambda head: mean[head])
-    near = [head for head in before - now if mean[last] - mean[head] <= 2 * np.hypot(errors[head], errors[last])]
+    near = [head for head in before - now if abs(mean[last] - mean[head]) <= 2 * np.hypot(errors[head], errors[last])]
     newcomers = sorted(now - before, key=lambda head: mean[head])
     swapped = sorted(near, key=lambda head: -mean[head])[: len(newcomers)]
     return (now - frozenset(newcomers[: len(swapped)])) | frozenset(swapped)

@@ -13,8 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from coreheads.check.findings import HEADINGS, SAMPLE_HEADINGS, WORST, Report
+from coreheads.errors import UserError
 from coreheads.files import write_bytes
+from coreheads.outputs import check_output, same_file
 from coreheads.report.terminal import wide_console
+from coreheads.store.folder import RunFolder
 from coreheads.text import markdown, visible
 
 ANNOTATIONS = 10
@@ -23,14 +26,65 @@ ANNOTATIONS = 10
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+_OWN = (
+    "manifest.json",
+    "cells.jsonl",
+    "timings.jsonl",
+    "costs.json",
+    "run.lock",
+    "samples",
+    "heads",
+    "figures",
+    "errors",
+)
+
+
+def check_places(
+    run: RunFolder, baseline: Path, update: bool, junit: Path | None, json_file: Path | None, summary: Path | None
+) -> None:
+    """UserError where one of the files that are to be written is the run's own, the baseline, or another file that
+    somebody may need. Asked before anything is written."""
+    named = {"--junit": junit, "--json": json_file, "GITHUB_STEP_SUMMARY": summary}
+    if update:
+        named["--baseline"] = baseline
+    for option, path in named.items():
+        if path is not None and _own(run, path):
+            raise UserError(f"{option} is {path}, a file of the run itself, expected another file")
+    known = {"the baseline": baseline, **({"the step's summary": summary} if summary is not None else {})}
+    if junit is not None:
+        check_output("--junit", junit, "a JUnit file of coreheads check", known)
+        known["the JUnit file"] = junit
+    if json_file is not None:
+        check_output("--json", json_file, "a JSON report of coreheads check", known)
+    if summary is not None and same_file(summary, baseline):
+        raise UserError(f"GITHUB_STEP_SUMMARY is {summary}, the baseline itself, expected another file")
+
+
+def _own(run: RunFolder, path: Path) -> bool:
+    """Whether it is, or would be, one of the files that make the run or its board."""
+    try:
+        place, folder = path.resolve(), run.path.resolve()
+    except (OSError, RuntimeError, ValueError):  # links in a circle, names too long
+        return False
+    if not place.is_relative_to(folder) or place == folder:
+        return place == folder
+    first = place.relative_to(folder).parts[0]
+    return first in _OWN or first.startswith("leaderboard.")
+
+
 def show(report: Report) -> None:
     """Print regressions and everything else that moved; what stayed is only counted."""
     console = wide_console()
-    if report.shown:
+    settings = [finding for finding in report.findings if finding.kind == "settings"]
+    for finding in settings:
+        line = escape(visible(f"settings {finding.name}: {finding.text}"))
+        console.print(f"[red]{line}[/red]", highlight=False, soft_wrap=True)
+    moved = [finding for finding in report.shown if finding not in settings]
+    if moved:
         table = Table(*HEADINGS, box=None)
         table.columns[1].overflow = "fold"  # the names of two draws differ at their end
-        for finding in report.shown:
-            mark, *texts = finding.cells("[red]WORSE[/red]", "[green]ok[/green]")
+        for finding in moved:
+            mark, *texts = finding.cells("[red]WORSE[/red]", "[green]ok[/green]", "[yellow]cannot tell[/yellow]")
             table.add_row(mark, *(escape(visible(text)) for text in texts))
         console.print(table)
     if report.worse:
@@ -44,14 +98,23 @@ def show(report: Report) -> None:
 
 
 def write_junit(path: Path, report: Report) -> None:
-    """One test case a comparison; a regression is a failure with its text and the samples that lost most."""
-    counts = {"tests": str(len(report.findings)), "failures": str(len(report.failed)), "errors": "0"}
-    suite = ElementTree.Element("testsuite", {"name": "coreheads check", **counts})
+    """One test case a comparison; a regression is a failure with its text and the samples that lost most, what cannot
+    be told is skipped."""
+    counts = {
+        "tests": len(report.findings),
+        "failures": len(report.failed),
+        "errors": 0,
+        "skipped": len(report.unclear),
+    }
+    named = {"name": "coreheads check", **{name: str(count) for name, count in counts.items()}}
+    suite = ElementTree.Element("testsuite", named)
     for finding in report.findings:
         names = {"classname": f"coreheads.{finding.kind}", "name": _NOT_XML.sub("", finding.name)}
         case = ElementTree.SubElement(suite, "testcase", names)
+        if finding.unclear:
+            ElementTree.SubElement(case, "skipped", message=_NOT_XML.sub("", finding.text))
         if not finding.ok:
-            message = f"{f'{finding.step} {finding.change}'.strip()}: {finding.text}"
+            message = ": ".join(filter(None, (f"{finding.step} {finding.change}".strip(), finding.text)))
             failure = ElementTree.SubElement(case, "failure", message=_NOT_XML.sub("", message))
             worse = [
                 f"{change.record}: {change.before:g} -> {change.now:g}{' (near-tie)' if change.near_tie else ''}: "
@@ -64,7 +127,8 @@ def write_junit(path: Path, report: Report) -> None:
 
 
 def commands(report: Report) -> list[str]:
-    """GitHub's workflow commands: an error for each of the first regressions, one for those beyond, a notice for none.
+    """GitHub's workflow commands: an error for each of the first regressions, one for those beyond, a notice for none;
+    a warning where something cannot be told.
 
     Format: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
     """
@@ -72,11 +136,17 @@ def commands(report: Report) -> list[str]:
     for finding in report.failed[: ANNOTATIONS - 1]:
         title = _message(f"{finding.kind} {finding.name}").replace(":", "%3A").replace(",", "%2C")
         change = f" ({finding.change})" if finding.change else ""
-        lines.append(f"::error title={title}::{_message(f'{finding.step}{change}: {finding.text}')}")
+        text = ": ".join(filter(None, (f"{finding.step}{change}", finding.text)))
+        lines.append(f"::error title={title}::{_message(text)}")
     more = len(report.failed) - len(lines)
     if more:
         lines.append(f"::error title=coreheads check::{more} more regressions, see the summary of this step")
-    return lines or [f"::notice title=coreheads check::{_message(report.verdict)}"]
+    lines = lines or [f"::notice title=coreheads check::{_message(report.verdict)}"]
+    if report.unclear:
+        first, more = report.unclear[0], len(report.unclear) - 1
+        text = f"{first.kind} {first.name}: {first.text}{f'; and {more} more' if more else ''}"
+        lines.append(f"::warning title=coreheads check cannot tell::{_message(text)}")
+    return lines
 
 
 def append_summary(path: Path, report: Report) -> None:
@@ -87,7 +157,7 @@ def append_summary(path: Path, report: Report) -> None:
     parts = [f"## coreheads check: {markdown(report.verdict)}"]
     worst = [change.cells("→") for change in report.worse[:WORST]]
     for title, rows, headings in (
-        ("", [finding.cells("❌", "✅") for finding in report.shown], HEADINGS),
+        ("", [finding.cells("❌", "✅", "❔ cannot tell") for finding in report.shown], HEADINGS),
         (f"### {report.worst_title}", worst, SAMPLE_HEADINGS),
     ):
         if rows:

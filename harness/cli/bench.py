@@ -58,6 +58,7 @@ def command(
     from coreheads.bench import settings as parsing
     from coreheads.errors import UserError
     from coreheads.heads.profile import HeadProfile
+    from coreheads.outputs import check_output
 
     # everything that can be wrong is looked at before torch is loaded
     profile = None if heads is None else HeadProfile.load(heads)
@@ -80,6 +81,9 @@ def command(
     )
     if out.is_dir():
         raise UserError(f"--out is {out}, a folder, expected the name of a file such as {out / 'bench.json'}")
+    read = {} if heads is None else {"the head profile": heads}
+    for path in [] if dry_run else [out, out.with_name(f"{out.stem}.details.json")]:
+        check_output("--out", path, "a file of coreheads bench", read)
 
     from coreheads.bench import run as bench_run
     from coreheads.bench.check import BenchError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -22,43 +24,37 @@ def command(
     A cell's accuracy is compared on the samples that both have; answers that flip at a near-tie of the first token
     are shown and do not count. Tolerances stand in the baseline file, for single cells under tolerances.cells.
 
-    Exit status: 0 within tolerance, 1 a regression (a missing cell is one), 2 unusable input.
+    Exit status: 0 within tolerance, 1 a regression (a missing cell is one) or other settings, 2 unusable input.
 
     Example: coreheads check results/runs/short --baseline results/baseline.json --junit check.xml
     """
     import os
-    import secrets
 
     from coreheads.check.baseline import load_baseline
     from coreheads.check.compare import check
     from coreheads.check.compare import update as renew
-    from coreheads.check.output import append_summary, commands, show, write_junit
-    from coreheads.errors import UserError
+    from coreheads.check.output import append_summary, check_places, commands, show, write_junit
     from coreheads.files import write_errors, write_json
     from coreheads.store.folder import RunFolder
+    from coreheads.text import visible
 
     folder = RunFolder.load(run)
-    for name, path in (("--junit", junit), ("--json", json_file)):
-        if path is not None and path.resolve() == baseline.resolve():
-            raise UserError(f"{name} is {path}, the baseline itself, expected another file")
+    named = os.environ.get("GITHUB_STEP_SUMMARY") if github else None
+    summary = Path(named) if named else None
+    check_places(folder, baseline, update, junit, json_file, summary)
+    notes: list[str] = []
     if update:
         with write_errors(baseline):
             report, notes = renew(folder, baseline)
-        if report is not None:
-            show(report)
-            typer.echo("That is what the new baseline changes: look at it before you commit the file.")
-        for line in notes:
-            typer.echo(line)
-        typer.echo(f"Written: {baseline}, made from {run}")
     else:
         report = check(folder, load_baseline(baseline))
-        if github:
-            # what a model wrote is printed below: none of it is a command to the workflow
-            token = secrets.token_hex(16)
-            typer.echo(f"::stop-commands::{token}")
-        show(report)
-        if github:
-            typer.echo(f"::{token}::")
+    with _quoted(github or os.environ.get("GITHUB_ACTIONS") == "true"):
+        if report is not None:
+            show(report)
+        if update and report is not None:
+            typer.echo("That is what the new baseline changes: look at it before you commit the file.")
+        for line in [*notes, f"Written: {baseline}, made from {run}"] if update else []:
+            typer.echo(visible(line))
     if report is None:
         typer.echo("There was no baseline before: nothing was compared, and no report is written")
         return
@@ -71,10 +67,25 @@ def command(
     if github:
         for line in commands(report):
             typer.echo(line)
-        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        if summary is not None:
             with write_errors(summary):
-                append_summary(Path(summary), report)
+                append_summary(summary, report)
         else:
             typer.echo("GITHUB_STEP_SUMMARY is not set: no summary of the step was written", err=True)
     if report.failed and not update:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _quoted(active: bool) -> Iterator[None]:
+    """In GitHub Actions: none of what is printed within, such as a model's answers, is a command to the workflow."""
+    import secrets
+
+    token = secrets.token_hex(16)
+    if active:
+        typer.echo(f"::stop-commands::{token}")
+    try:
+        yield
+    finally:
+        if active:
+            typer.echo(f"::{token}::")

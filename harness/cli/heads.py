@@ -40,10 +40,13 @@ def show(
     from coreheads.errors import UserError
     from coreheads.files import write_bytes, write_errors
     from coreheads.heads.profile import HeadProfile
+    from coreheads.outputs import check_output
     from coreheads.report.profile_text import findings, origin, ranking_table
 
     if out is not None and out.suffix.lower() != ".png":
         raise UserError(f"--out is {out}, expected a file that ends in .png")
+    if out is not None and not out.is_dir():
+        check_output("--out", out, "a PNG picture", {"the head profile": file})
     profile = HeadProfile.load(file)
     if sample is None:
         typer.echo(f"{origin(profile)}\n\n{ranking_table(profile, top)}\n\n{findings(profile, fraction)}")

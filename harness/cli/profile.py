@@ -60,6 +60,7 @@ def command(
     from coreheads.errors import UserError
     from coreheads.files import write_errors
     from coreheads.heads.schema import Normalization
+    from coreheads.outputs import check_output
     from coreheads.report.profile_text import findings, origin
     from coreheads.retrieval.head_scores import head_score
     from coreheads.retrieval.profiling import profile_heads
@@ -84,6 +85,7 @@ def command(
     head_score(score)
     if out.is_dir():
         raise UserError(f"--out is {out}, a folder, expected the name of a file such as {out / 'heads.json'}")
+    check_output("--out", out, "a head profile", {})
     partial = out.with_name(f"{out.name}.partial")
     with write_errors(partial):
         partial.mkdir(parents=True, exist_ok=True)

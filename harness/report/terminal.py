@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TextIO, cast
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,13 +13,28 @@ from rich.table import Table
 from coreheads.report.columns import condition_label, grouped, interval, number, whole
 from coreheads.report.findings import heads_sentences
 from coreheads.store.board import Board, Row
+from coreheads.text import no_command
+
+
+class _Plain:
+    """Standard output, in which a table's folded text, too, gives no commands to a workflow."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(no_command(text))
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
 
 
 def wide_console() -> Console:
     """Standard output; as wide as tables need where nothing says how wide it is. Names must be escaped: what stands in
     square brackets is taken for markup."""
-    console = Console(emoji=False)  # a name may hold :x: too
-    return console if console.is_terminal else Console(width=160, emoji=False)
+    plain = cast(TextIO, _Plain(sys.stdout))
+    console = Console(file=plain, emoji=False)  # a name may hold :x: too
+    return console if console.is_terminal else Console(file=plain, width=160, emoji=False)
 
 
 def show(board: Board, out: Path, console: Console | None = None) -> None:

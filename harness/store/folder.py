@@ -135,14 +135,22 @@ class RunFolder:
     def heads_path(self, model: str) -> Path:
         return self.path_of("heads", f"{file_name(model)}.json")
 
-    def samples(self, cell_name: str) -> SampleFile:
-        """A cell's samples; UserError for a name that is no file name, or where they are not as written."""
+    def samples(self, cell_name: str, whole: bool = True) -> SampleFile:
+        """A cell's samples; UserError for a name that is no file name, or where they are not as written.
+
+        whole: of a finished cell, refuse fewer than it says; else only a file without any.
+        """
         if not isinstance(cell_name, str) or file_name(cell_name) != cell_name:
             raise UserError(f"{self.path}: cell {cell_name!r}, expected a name of letters, digits and _.=+- only")
         store = SampleFile(self.path_of("samples", f"{cell_name}.jsonl"))
         finished = self.cells().get(cell_name)
-        if finished is not None and finished["n"] and not store.samples:
-            raise UserError(f"{store.path}: has no sample, cells.jsonl says that there are {finished['n']}")
+        if finished is not None and (whole or not store.samples):
+            lacking = store.lacking(finished["n"], finished.get("unscored") or 0)
+            if lacking:
+                raise UserError(
+                    f"{store.path}: {lacking}; put the whole file back, or take the cell's line out of cells.jsonl and "
+                    "have coreheads run answer the rest"
+                )
         return store
 
     def cells(self) -> dict[str, CellRecord]:

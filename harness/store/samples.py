@@ -42,6 +42,15 @@ class SampleFile:
     def __contains__(self, record_id: object) -> bool:
         return record_id in self.samples or record_id in self.unscored
 
+    def lacking(self, scored: int, unscored: int) -> str | None:
+        """What is missing of so many samples, in words; a cell that is asked again may have more that are scored."""
+        if len(self.samples) >= scored and len(self) >= scored + unscored:
+            return None
+        there = [f"{len(self.samples) or 'no'} sample{'s' * (len(self.samples) > 1)}", f"{len(self.unscored)} unscored"]
+        said = [str(scored), f"{unscored} unscored"]
+        count = 2 if unscored else 1
+        return f"has {' and '.join(there[:count])}, cells.jsonl says that there are {' and '.join(said[:count])}"
+
     def ask_again(self) -> None:
         """Forget which samples' data could not be used; the file keeps that until it changes."""
         self.unscored = dict(self.refused)

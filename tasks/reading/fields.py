@@ -13,6 +13,7 @@ from typing import Any
 
 from coreheads import limits
 from coreheads.errors import UserError, brief
+from coreheads.files import RepeatedKey, distinct
 
 
 def json_file(path: Path) -> Any:
@@ -49,7 +50,7 @@ def json_line(data: bytes, path: Path | str, line: int) -> Any:
     """One line of a JSON-lines file, or with ``line`` 0 a whole file; UserError names both where it is not JSON."""
     where = f"{path}: line {line} " if line else f"{path}: "
     try:
-        return json.loads(data.decode("utf-8-sig"))
+        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=distinct)
     except UnicodeDecodeError as error:
         before = data.count(10, 0, error.start)  # line ends
         position = "" if line else f"line {before + 1}, "
@@ -57,6 +58,8 @@ def json_line(data: bytes, path: Path | str, line: int) -> Any:
     except json.JSONDecodeError as error:
         position = "" if line else f"line {error.lineno}, "
         raise UserError(f"{where}is not JSON ({position}column {error.colno}: {error.msg})") from None
+    except RepeatedKey as error:
+        raise UserError(f"{where}is not JSON of use ({error})") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}is not JSON ({type(error).__name__}), expected plain records") from None
 

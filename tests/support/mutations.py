@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -75,6 +76,29 @@ def mutated_tree(draw: st.DrawFn, tree: Any, most: int = 2) -> Any:
         else:
             node.insert(0, odd)
     return tree
+
+
+@st.composite
+def repeated_key(draw: st.DrawFn, data: bytes) -> bytes:
+    """JSON in which one of the objects, however deep, has one of its keys twice; everything else is as it was."""
+    places = [match.start() for match in re.finditer(rb'(?<=[{,])\s*"(?:[^"\\]|\\.)*":', data)]
+    at = draw(st.sampled_from([place for place in places if _is_key(data, place)]))
+    key = data[at : data.index(b":", at) + 1]
+    return data[:at] + key + b" " + draw(st.sampled_from([b"null", b"0", b'"a"', b"[]", b"{}"])) + b"," + data[at:]
+
+
+@st.composite
+def lost_lines(draw: st.DrawFn, data: bytes) -> bytes:
+    """Without one line or the last few, cut at a line's end: what is left is well-formed."""
+    lines = data.splitlines(keepends=True)
+    place = draw(st.integers(0, len(lines) - 1))
+    return b"".join(lines[:place] + (lines[place + 1 :] if draw(st.booleans()) else []))
+
+
+def _is_key(data: bytes, place: int) -> bool:
+    """Whether the place is not within a text."""
+    before = re.sub(rb"\\.", b"", data[data.rfind(b"\n", 0, place) + 1 : place])
+    return before.count(b'"') % 2 == 0
 
 
 def _places(node: Any) -> Any:

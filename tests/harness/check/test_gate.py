@@ -6,9 +6,11 @@ from typing import Any
 
 import gate_cases as cases
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coreheads.check import accuracy
-from coreheads.check.baseline import Baseline, SpeedRecord
+from coreheads.check.baseline import Baseline, CellRecord, SpeedRecord
 from coreheads.check.compare import compare
 from coreheads.check.tolerances import CellTolerances
 
@@ -170,7 +172,44 @@ def test_even_a_small_gain_must_not_vanish(board: Baseline, gain: float) -> None
     dense = SpeedRecord(speedup=1.0, low=0.97, high=1.03)
     assert ("speed", HYBRID) in failed(cases.changed(board, HYBRID, lambda _: {"speed": dense}), old)
     noisy = SpeedRecord(speedup=1.0, low=0.6, high=1.7)
-    assert not failed(cases.changed(board, HYBRID, lambda _: {"speed": noisy}), old)
+    report = compare(cases.changed(board, HYBRID, lambda _: {"speed": noisy}), old)
+    assert not report.failed
+    (unclear,) = report.unclear
+    assert "cannot tell: the run's interval is [0.60, 1.70]" in unclear.text
+
+
+@pytest.mark.parametrize(
+    ("speedup", "low", "high"), [(1.9, 1.04, 2.62), (1.5, 0.98, 2.2), (0.9, 0.4, 2.0), (2.6, 1.5, 9)]
+)
+def test_a_baseline_of_a_busy_machine_cannot_tell(board: Baseline, speedup: float, low: float, high: float) -> None:
+    """It says so and counts it, whatever the run's speed is."""
+    old = cases.changed(board, HYBRID, lambda _: {"speed": SpeedRecord(speedup=speedup, low=low, high=high)})
+    dense = cases.changed(board, HYBRID, lambda _: {"speed": SpeedRecord(speedup=1.0, low=0.95, high=1.05)})
+    for now in (dense, board):
+        report = compare(now, old)
+        slow = any(finding.kind == "speed" for finding in report.failed)
+        assert slow or [finding.name for finding in report.unclear] == [HYBRID]
+        if not slow:
+            assert f"the baseline's interval is [{low:.2f}, {high:.2f}]" in report.unclear[0].text
+            assert "; 1 cannot be told; " in report.verdict
+            assert report.unclear[0] in report.shown
+
+
+@given(st.floats(0.5, 10), st.floats(0.1, 1), st.floats(1, 3))
+def test_no_baseline_lets_a_dense_run_pass_without_a_word(speedup: float, below: float, above: float) -> None:
+    """Where there was a gain that must be kept, a run that is as slow as dense fails, or cannot be told from it."""
+    old = SpeedRecord(speedup=speedup, low=below * speedup, high=above * speedup)
+    cell = CellRecord(condition="c", metric="m", samples={"r": (1.0, "a", None)}, speed=old)
+    before = Baseline(cells={"c": cell})
+    now = Baseline(cells={"c": cell.model_copy(update={"speed": SpeedRecord(speedup=1, low=0.99, high=1.01)})})
+    report = compare(now, before)
+    if speedup > 1.15:
+        assert report.failed or report.unclear
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_honest_runs_can_be_told(board: Baseline, seed: int) -> None:
+    assert not compare(cases.again(board, seed), board).unclear
 
 
 def test_a_changed_scorer(board: Baseline) -> None:

@@ -176,6 +176,44 @@ def test_run_folders(command: Command, run: Path, tmp_path: Path, data: st.DataO
     assert content(folder) == before
 
 
+@many
+@given(data=st.data())
+def test_what_is_well_formed_and_not_whole(command: Command, run: Path, tmp_path: Path, data: st.DataObject) -> None:
+    """Lines that are gone and keys that are there twice leave every line readable: each must be refused."""
+    folder = tmp_path / "broken"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(run, folder)
+    sample = f"samples/{data.draw(st.sampled_from(sorted(path.name for path in (run / 'samples').iterdir())))}"
+    files = ["manifest.json", "cells.jsonl", "timings.jsonl", sample, "heads/made-up.json"]
+    path = folder / data.draw(st.sampled_from([sample, *files]))
+    kinds = [mutations.repeated_key, *([mutations.lost_lines] if path.parent.name == "samples" else [])]
+    path.write_bytes(data.draw(data.draw(st.sampled_from(kinds))(path.read_bytes())))
+    status, lines = command("check", str(folder), "--baseline", str(tmp_path / "baseline.json"), "--update")
+    assert status == 2
+    assert str(path) in lines[0]
+
+
+@pytest.fixture
+def baseline(run: Path, tmp_path: Path) -> Path:
+    assert main(["check", str(run), "--baseline", str(tmp_path / "whole.json"), "--update"]) == 0
+    return tmp_path / "whole.json"
+
+
+@settings(many, max_examples=mutations.EXAMPLES // 2)
+@given(data=st.data())
+def test_baselines(command: Command, run: Path, baseline: Path, tmp_path: Path, data: st.DataObject) -> None:
+    path = tmp_path / "baseline.json"
+    if data.draw(st.booleans()):
+        content = read_json(baseline)
+        for cell in content["cells"].values():  # else most changes would fall on samples
+            cell["samples"] = {"r0": cell["samples"]["r0"]}
+        path.write_bytes(mutations.json_bytes(data.draw(mutations.mutated_tree(content))))
+        assert command("check", str(run), "--baseline", str(path))[0] in (0, 1, 2)
+    else:
+        path.write_bytes(data.draw(mutations.repeated_key(baseline.read_bytes())))
+        assert command("check", str(run), "--baseline", str(path))[0] == 2
+
+
 @settings(many, max_examples=mutations.EXAMPLES // 3)
 @given(data=st.data())
 def test_boards_of_broken_run_folders(command: Command, run: Path, tmp_path: Path, data: st.DataObject) -> None:

@@ -144,3 +144,49 @@ def test_a_finished_cell_without_its_samples(folder: Path, capsys: pytest.Captur
     for command in commands(folder):
         assert main(command) == 2
         assert f"{path}: has no sample, cells.jsonl says that there are 20" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", [0, 7, -1])
+def test_a_sample_file_cut_at_a_lines_end(folder: Path, place: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whichever line is gone: the cell says how many there were."""
+    path = sorted((folder / "samples").iterdir())[0]
+    lines = path.read_text().splitlines(keepends=True)
+    del lines[place]
+    path.write_text("".join(lines))
+    commanded = [*commands(folder), ["publish", str(folder), "--to", str(folder.parent / "site")]]
+    for command in commanded:
+        assert main(command) == 2
+        assert f"{path}: has 19 samples, cells.jsonl says that there are 20; put" in capsys.readouterr().err
+    assert {path.name for path in folder.parent.iterdir()} == {"run"}
+
+
+def test_a_sample_file_without_its_unscored_ones(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A cell that is asked again for what could not be scored is whole in between, and is not where a line is gone."""
+    change(folder / "cells.jsonl", 0, lambda line: line.update(n=18, unscored=2, score=16 / 18))
+    path = folder / "samples" / f"{next(read_jsonl(folder / 'cells.jsonl'))['name']}.jsonl"
+    lines = list(read_jsonl(path))
+    reasons = [{"schema_version": 1, "record_id": f"u{number}", "unscored": "a broken picture"} for number in range(2)]
+    for kept, status in ((18, 0), (19, 0), (20, 0), (17, 2)):
+        path.write_text("".join(json.dumps(line) + "\n" for line in [*lines[:kept], *reasons[: max(0, 20 - kept)]]))
+        assert main(commands(folder)[1]) == status
+    assert "has 17 samples and 2 unscored, cells.jsonl says that there are 18 and 2 unscored" in capsys.readouterr().err
+    path.write_text("".join(json.dumps(line) + "\n" for line in [*lines[:18], reasons[0]]))
+    assert main(commands(folder)[1]) == 2
+
+
+@pytest.mark.parametrize("file", ["cells.jsonl", "timings.jsonl", "samples", "manifest.json", "heads/made-up.json"])
+@pytest.mark.parametrize("inner", [False, True])
+def test_a_key_that_is_there_twice(folder: Path, file: str, inner: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also in the last line of a file that ends without a line break, and within an object of a line."""
+    path = sorted((folder / "samples").iterdir())[0] if file == "samples" else folder / file
+    text = path.read_text().rstrip("\n")
+    start = text.rindex('{"schema_version"') if path.suffix == ".jsonl" else 0
+    within = {"samples": '"scores": {', "cells.jsonl": '"cell": {', "timings.jsonl": '"times": {'}.get(file, '"model')
+    at = text.index("{", text.index(within, start) if inner else start) + 1
+    path.write_text(f'{text[:at]}"a": 1, "a": 2, {text[at:]}')
+    for command in commands(folder):
+        assert main(command) == 2
+        message = capsys.readouterr().err.strip()
+        assert str(path) in message
+        assert "'a' is there twice in one object" in message
+        assert len(message.splitlines()) == 1

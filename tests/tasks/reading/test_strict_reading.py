@@ -129,3 +129,13 @@ def test_a_broken_box_beside_mmlongbench_doc_concerns_its_own_sample(
     with pytest.raises(BadSample, match=f"MMDocIR_annotations.jsonl: line 1: layout_mapping of 'How many.': {message}"):
         task.regions(docs["How many?"])
     assert task.regions(docs["Which share?"])
+
+
+def test_a_key_that_is_there_twice(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text('[{"id": 1, "answer": {"a": 1, "a": 2}}]')
+    with pytest.raises(UserError, match=r"file.json: is not JSON of use \('a' is there twice in one object\)"):
+        json_file(path)
+    path.write_text('{"a": 1}\n{"a": 2, "b": 1, "a": 2}\n')
+    with pytest.raises(UserError, match=r"line 2 is not JSON of use \('a' is there twice in one object\)"):
+        list(json_lines(path))
