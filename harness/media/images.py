@@ -59,7 +59,7 @@ def open_image(value: Image.Image | Path, where: str) -> Image.Image:
                 return _shown(value)
         except _UNREADABLE as problem:  # as a mode that has no way to RGB
             raise UserError(f"{where}: a picture of mode {value.mode} cannot be shown ({one_line(problem)})") from None
-    if not value.is_file():
+    if not value.exists():
         raise UserError(f"{value}: no such picture ({where})")
     with _opened(value, str(value), UserError) as picture:
         return _shown(picture)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from coreheads import limits
 from coreheads.errors import BadSample
+from coreheads.files import whole_file
 from coreheads.media.page_cache import PageCache
 
 if TYPE_CHECKING:
@@ -96,13 +97,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 @lru_cache(maxsize=256)
 def _about(path: str, size: int, changed: int) -> tuple[str, int]:
     """(hash of the content, number of pages)."""
-    try:
-        limits.check_file(Path(path), limits.PDF_BYTES)
-        key = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]
-    except OSError as error:
-        raise BadSample(f"{path}: cannot be opened ({error.strerror}), expected a PDF") from None
-    except ValueError as error:
-        raise BadSample(f"{path}: {error}") from None
+    key = hashlib.sha256(whole_file(Path(path), limits.PDF_BYTES, "a PDF", BadSample)).hexdigest()[:32]
     with _opened(path, "{}") as document:
         limits.check(len(document), limits.PDF_PAGES, "pages")
         return key, len(document)

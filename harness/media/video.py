@@ -129,7 +129,7 @@ def open_clip(source: Video | Path) -> Clip:
     if isinstance(source, Video):
         size = source.frames[0].nbytes
         return Clip(len(source.frames), source.fps, lambda indices: source.frames[list(indices)], size)
-    if not source.is_file():
+    if not source.exists():
         raise UserError(f"{source}: no such video")
     try:
         limits.check_file(source, limits.VIDEO_BYTES)

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from coreheads import limits
 from coreheads.errors import BadSample
+from coreheads.files import whole_file
 from coreheads.media.images import decode
 from coreheads.tasks.mmlongbench import data
 from coreheads.tasks.mmlongbench.subtasks import SUBTASKS
@@ -74,4 +76,4 @@ def page_label(path: str) -> str:
 
 def _picture(doc: Doc, name: str) -> Part:
     path = data.image_path(doc, name)
-    return image(decode(path.read_bytes(), str(path)))
+    return image(decode(whole_file(path, limits.PICTURE_BYTES, "a picture", BadSample), str(path)))

@@ -13,7 +13,7 @@ from typing import Any
 
 from coreheads import limits
 from coreheads.cache import build_once, cache_folder
-from coreheads.errors import UserError
+from coreheads.errors import UserError, one_line
 
 GROUP_BYTES = 128 << 20
 """A row group with a larger column is not read as a whole: the column is unpacked to an Arrow file once."""
@@ -29,13 +29,14 @@ def _parquet(path: Path) -> Iterator[Any]:
     import pyarrow.parquet as parquet
 
     try:
+        limits.check_file(path, limits.PARQUET_FILE_BYTES)
         # without pre_buffer a column is read page by page, not as one block
         with parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
             yield file
     except FileNotFoundError:
         raise UserError(f"{path}: not there, expected a parquet file") from None
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{path}: cannot be read as parquet ({str(error).splitlines()[0]})") from None
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as parquet ({one_line(error)})") from None
 
 
 def parquet_rows(path: Path, columns: list[str], unread: Sequence[str] = ()) -> list[dict[str, Any]]:
