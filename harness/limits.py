@@ -28,8 +28,9 @@ PICTURE_PIXELS = 89_478_485
 
 PDF_BYTES = GIB
 PDF_PAGES = 10_000
-PDF_PIXELS = 3_000_000_000
-"""Of the shown pages of one document together, rendered."""
+PROMPT_PIXELS = 1_000_000_000
+"""Of the pictures of one prompt together, PDF pages rendered; Pillow takes 4 bytes for each. A processor takes all of
+them at once."""
 
 VIDEO_BYTES = 64 * GIB
 VIDEO_FRAMES = 5_000_000
