@@ -52,7 +52,7 @@ def _pages(path: str, stamp: tuple[int, int], dpi: int, most: int | None, cache:
     if not count:
         raise BadSample(f"{path}: has no pages, expected a PDF with at least one")
     names = {page: f"{key}-{_drawing()}-{dpi}-{page}" for page in range(count if most is None else min(count, most))}
-    room = PictureRoom(f"{path}: {len(names)} pages at {dpi} dpi", "lower max_pages or dpi")
+    room = PictureRoom(f"{path}: {len(names):,} pages at {dpi} dpi", "lower max_pages or dpi")
     pictures: dict[int, Image | None] = dict.fromkeys(names)
     for page, name in names.items():
         if (kept := cache.get(name)) is not None:

@@ -40,7 +40,7 @@ def pages(count: int, keys: str) -> dict[int, str]:
 
 def written(objects: dict[int, str], packed: bool = False) -> bytes:
     """The file's bytes; ``packed``: what is no stream in a compressed stream of objects, as most writers have it."""
-    out, places = b"%PDF-1.7\n", {}
+    out, places = bytearray(b"%PDF-1.7\n"), {}
     inside = [number for number, text in objects.items() if packed and "\nstream\n" not in text]
     for number, text in objects.items():
         if number not in inside:
@@ -54,7 +54,7 @@ def written(objects: dict[int, str], packed: bool = False) -> bytes:
             f"{places[number]:010d} 00000 n \n".encode() if number in places else b"0000000000 65535 f \n"
             for number in range(1, size)
         )
-        return out + f"trailer << /Size {size} /Root 1 0 R >>\nstartxref\n{at}\n%%EOF\n".encode()
+        return bytes(out) + f"trailer << /Size {size} /Root 1 0 R >>\nstartxref\n{at}\n%%EOF\n".encode()
     offsets, body = "", ""
     for number in inside:
         offsets += f"{number} {len(body)} "
@@ -72,4 +72,4 @@ def written(objects: dict[int, str], packed: bool = False) -> bytes:
             rows += bytes([number in places]) + places.get(number, 0).to_bytes(4) + b"\0\0"
     table = f"<< /Type /XRef /Size {size + 2} /W [1 4 2] /Root 1 0 R /Length {len(rows)} >>"
     out += f"{size + 1} 0 obj\n{table}\nstream\n".encode() + rows + b"\nendstream\nendobj\n"
-    return out + f"startxref\n{at}\n%%EOF\n".encode()
+    return bytes(out) + f"startxref\n{at}\n%%EOF\n".encode()

@@ -1,4 +1,4 @@
-"""Boxes of COCO are of the stored pixels: whatever an image's EXIF tag, or a TIFF's own, says, picture, size and region agree."""
+"""Boxes of COCO are of the stored pixels: whatever an image's EXIF tag, or a TIFF's own, says, all agree."""
 
 from __future__ import annotations
 
