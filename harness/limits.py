@@ -19,8 +19,8 @@ JSON_BYTES = 4 * GIB
 """Of a file of records or results; they are read as a whole."""
 
 PARQUET_FILE_BYTES = 1024 * GIB
-PARQUET_BYTES = 8 * GIB
-"""Of the columns of a parquet file that are read as a whole, unpacked."""
+PARQUET_BYTES = 2 * GIB
+"""Of the columns of a parquet file that are read as a whole, unpacked and without dictionaries."""
 
 PICTURE_BYTES = 512 * MIB
 PICTURE_PIXELS = 89_478_485
