@@ -38,7 +38,7 @@ _TURNS: dict[object, Image.Transpose] = {
 }
 """By the EXIF tag Orientation; Pillow turns counter-clockwise."""
 
-_BACK = {
+_BACK: dict[Image.Transpose | None, Image.Transpose] = {
     Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270,
     Image.Transpose.ROTATE_270: Image.Transpose.ROTATE_90,
 }
