@@ -28,7 +28,7 @@ PICTURE_PIXELS = 89_478_485
 
 PDF_BYTES = GIB
 PDF_PAGES = 10_000
-PROMPT_PIXELS = 1_000_000_000
+PROMPT_PIXELS = 800_000_000
 """Of the pictures of one prompt together, PDF pages rendered; Pillow takes 4 bytes for each. A processor takes all of
 them at once."""
 

@@ -87,6 +87,7 @@ def _rendered(path: str, dpi: int, pages: list[int], room: PictureRoom) -> Itera
             draw_form(page, bitmap)
             picture = bitmap.to_pil()
             page.close()
+            del bitmap  # while the caller packs the picture, it is held once
             yield picture if picture.mode == "RGB" else picture.convert("RGB")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from coreheads.adapters.checkpoints.installed import described
 from coreheads.config.parsing import load_yaml
 from coreheads.errors import BadSample, UserError
 from coreheads.files import cut_half_line, read_json, read_jsonl, regular, whole_file
@@ -76,3 +77,10 @@ def test_a_benchmarks_file(kind: str, tmp_path: Path) -> None:
     put(kind, tmp_path / "a.parquet")
     with pytest.raises(BadSample, match=rf"a\.parquet: is a {kind}, expected a table"):
         Source(str(tmp_path)).file("a.parquet", "a table")
+
+
+def test_a_checkpoints_configuration(tmp_path: Path) -> None:
+    for kind in ("pipe", "socket", "device", "folder"):
+        (tmp_path / f"model {kind}").mkdir()
+        put(kind, tmp_path / f"model {kind}" / "config.json")
+        assert described(str(tmp_path / f"model {kind}")) is None
