@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from coreheads import limits
-from coreheads.errors import UserError
+from coreheads.errors import UserError, one_line
 
 TEMPORARY = ".*.tmp"
 """What the temporary names look like that a killed process may leave."""
@@ -70,7 +70,7 @@ def write_json(path: str | Path, value: Any) -> Path:
 
 def read_json(path: str | Path) -> Any:
     """The content of a JSON file; UserError for one that cannot be read or is none."""
-    return _parsed(_content(Path(path)), f"{path}: is")
+    return _parsed(whole_file(Path(path), limits.JSON_BYTES, "a JSON file"), f"{path}: is")
 
 
 def append_jsonl(path: str | Path, *records: Any, sync: bool = True) -> None:
@@ -115,7 +115,7 @@ def sync_file(path: Path) -> None:
 
 def cut_half_line(path: Path) -> None:
     """Take off the half line at the end of a JSON-lines file that a killed process left."""
-    data = _content(path)
+    data = whole_file(path, limits.JSON_BYTES, "JSON lines")
     if data and not data.endswith(b"\n"):
         with path.open("r+b") as stream:
             stream.truncate(data.rfind(b"\n") + 1)
@@ -130,7 +130,7 @@ def read_jsonl(path: str | Path) -> Iterator[Any]:
     path = Path(path)
     if not path.exists():
         return
-    lines = _content(path).split(b"\n")
+    lines = whole_file(path, limits.JSON_BYTES, "JSON lines").split(b"\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -168,16 +168,34 @@ def _encoded(value: Any, indent: int | None = None) -> bytes:
         return (json.dumps(value, indent=indent, allow_nan=False) + "\n").encode()
 
 
-def _content(path: Path) -> bytes:
+def regular(path: Path, most: int, what: str, error: type[UserError] = UserError) -> Path:
+    """The path itself, before it is opened.
+
+    Args:
+        path: Where a file is to be.
+        most: Bytes that it may have.
+        what: What it should be, such as "a PDF".
+        error: What is raised, in one line, where it is not there, is no file that can be read to its end (a folder,
+            pipe, socket or device), or is larger.
+    """
     try:
-        limits.check_file(path, limits.JSON_BYTES)
-        return path.read_bytes()
+        limits.check_file(path, most)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder, expected a JSON file") from None
-    except (OSError, ValueError) as error:  # ValueError: a name with a null character
-        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        raise error(f"{path}: no such file, expected {what}") from None
+    except OSError as problem:
+        raise error(f"{path}: cannot be opened ({problem.strerror or one_line(problem)}), expected {what}") from None
+    except ValueError as problem:  # also a name with a null character
+        raise error(f"{path}: {problem}") from None
+    return path
+
+
+def whole_file(path: Path, most: int, what: str, error: type[UserError] = UserError) -> bytes:
+    """All bytes of a file; arguments and errors as for ``regular``, also where it cannot be read."""
+    regular(path, most, what, error)
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise error(f"{path}: cannot be read ({problem.strerror or one_line(problem)}), expected {what}") from None
 
 
 class RepeatedKey(ValueError):

@@ -5,6 +5,8 @@ Checks raise ValueError with what is too large; callers add the file's name.
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -16,8 +18,9 @@ CONFIG_VALUES = 100_000
 JSON_BYTES = 4 * GIB
 """Of a file of records or results; they are read as a whole."""
 
-PARQUET_BYTES = 8 * GIB
-"""Of the columns of a parquet file that are read as a whole, unpacked."""
+PARQUET_FILE_BYTES = 1024 * GIB
+PARQUET_BYTES = 2 * GIB
+"""Of the columns of a parquet file that are read as a whole, unpacked and without dictionaries."""
 
 PICTURE_BYTES = 512 * MIB
 PICTURE_PIXELS = 89_478_485
@@ -25,8 +28,9 @@ PICTURE_PIXELS = 89_478_485
 
 PDF_BYTES = GIB
 PDF_PAGES = 10_000
-PDF_PIXELS = 3_000_000_000
-"""Of the shown pages of one document together, rendered."""
+PROMPT_PIXELS = 800_000_000
+"""Of the pictures of one prompt together, PDF pages rendered; Pillow takes 4 bytes for each. A processor takes all of
+them at once."""
 
 VIDEO_BYTES = 64 * GIB
 VIDEO_FRAMES = 5_000_000
@@ -50,10 +54,18 @@ def check(value: float, most: float, what: str) -> None:
 
 
 def check_file(path: Path, most: int) -> None:
-    """ValueError for a file that is larger, and for a pipe or a device, which may never end. Whoever opens it finds out
-    that it is not there, or a folder."""
-    if path.is_dir():
-        return
-    if path.exists() and not path.is_file():
-        raise ValueError("is a pipe or a device, expected a file")
-    check(path.stat().st_size, most, "bytes")
+    """``check_stat`` of what lies at the path, before it is opened: a pipe is waited for as soon as it is."""
+    check_stat(path.stat(), most)
+
+
+def check_stat(about: os.stat_result, most: int) -> None:
+    """ValueError for what is no file that can be read to its end, or is larger."""
+    if kind := irregular(about):
+        raise ValueError(f"is {kind}, expected a file")
+    check(about.st_size, most, "bytes")
+
+
+def irregular(about: os.stat_result) -> str:
+    """``a folder``, ``a pipe``, ``a socket`` or ``a device``; empty for a file that can be read to its end."""
+    kinds = {stat.S_IFREG: "", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(about.st_mode), "a device")

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coreheads import limits
 from coreheads.adapters.checkpoints import hub, published
 from coreheads.adapters.checkpoints.embedded import EMBEDDED
 from coreheads.adapters.families.registry import FAMILIES
-from coreheads.files import matching
+from coreheads.errors import UserError
+from coreheads.files import matching, whole_file
 
 _SHAPE = {"layers": "num_hidden_layers", "heads": "num_attention_heads", "kv_heads": "num_key_value_heads"}
 
@@ -71,8 +73,8 @@ def described(name: str) -> dict[str, Any] | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        config = json.loads(whole_file(path, limits.JSON_BYTES, "a configuration").decode("utf-8"))
+    except (UserError, ValueError):
         return {}
     return config if isinstance(config, dict) else {}
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
+from PIL import Image
+
 from coreheads.adapters.prompt.prompt import Prompt
+from coreheads.media.video import Video
 
 MAX_BYTES = 2 << 30
 
 
 class PromptCache:
-    """Prompts by key. Media that prompts share count once; when full it takes no more (evaluations go through all
-    prompts in one order, so that replacing old ones would keep none of use)."""
+    """Prompts by key, with the pictures that they were made of. Media that prompts share count once; when full it takes
+    no more (evaluations go through all prompts in one order, so that replacing old ones would keep none of use)."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.max_bytes = max_bytes
@@ -44,8 +47,16 @@ class PromptCache:
 
     def _keep(self, key: Hashable, prompt: Prompt) -> None:
         new = {tensor.data_ptr(): tensor.nbytes for tensor in prompt.inputs.values()}
+        new |= {id(item.source.value): _held_bytes(item.source.value) for item in prompt.encoded}
         added = sum(size for pointer, size in new.items() if pointer not in self._seen)
         if self.bytes + added <= self.max_bytes:
             self._prompts[key] = prompt
             self._seen.update(new)
             self.bytes += added
+
+
+def _held_bytes(value: object) -> int:
+    """Of a picture or a video in memory; of a file's name nothing to speak of."""
+    if isinstance(value, Image.Image):
+        return 4 * value.width * value.height  # as Pillow keeps RGB
+    return value.frames.nbytes if isinstance(value, Video) else 0

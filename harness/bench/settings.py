@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from coreheads.errors import UserError
+from coreheads.errors import UserError, brief
 
 if TYPE_CHECKING:
     from coreheads.adapters.patches.hybrid import Granularity
@@ -17,6 +17,12 @@ Value = TypeVar("Value")
 
 SPREADS = ("clustered", "scattered")
 """Selections without a head profile, see ``bench.heads``."""
+
+
+MOST_TOKENS = 2**31 - 1
+"""In a prompt, a sink or a window: kernels count in 32 bits."""
+MOST_VALUES, MOST_MEASURED = 1000, 10_000
+"""Values of an option; and context lengths x selections x fractions x patterns."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,12 @@ class Settings:
     ram: bool = False
     longest: bool = False
 
+    def __post_init__(self) -> None:
+        count = len(self.contexts) * len(self.selections) * len(self.fractions) * len(self.patterns)
+        if count > MOST_MEASURED:
+            what = "--context x --selection x --fraction x --window"
+            raise UserError(f"{what}: {count:,} measurements, expected at most {MOST_MEASURED:,}")
+
 
 def lengths(text: str) -> list[int]:
     """``"8k,32768"`` -> [8192, 32768]; k is 1,024."""
@@ -63,8 +75,8 @@ def lengths(text: str) -> list[int]:
         number = part.lower().removesuffix("k")
         return int(number) * (1 if number == part else 1024)
 
-    expected = "a number of tokens such as 8192 or 8k"
-    return sorted(set(_values("--context", text, tokens, lambda number: number > 0, expected)))
+    expected = "a number of tokens such as 8192 or 8k (below 2**31)"
+    return sorted(set(_values("--context", text, tokens, lambda number: 0 < number <= MOST_TOKENS, expected)))
 
 
 def fractions(text: str) -> list[float]:
@@ -100,7 +112,8 @@ def granularity(text: str) -> Granularity:
 
 
 def _wholes(option: str, text: str, least: int) -> list[int]:
-    return _values(option, text, int, lambda number: number >= least, f"a whole number of at least {least}")
+    expected = f"a whole number of at least {least} (below 2**31)"
+    return _values(option, text, int, lambda number: least <= number <= MOST_TOKENS, expected)
 
 
 def _values(
@@ -109,7 +122,9 @@ def _values(
     """The values between commas, at least one; ``parse`` raises ValueError for what is none."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts:
-        raise UserError(f"{option}: {text!r}, expected at least one value")
+        raise UserError(f"{option}: {brief(text)}, expected at least one value")
+    if len(parts) > MOST_VALUES:
+        raise UserError(f"{option}: {len(parts):,} values, expected at most {MOST_VALUES:,}")
     values = []
     for part in parts:
         try:
@@ -117,5 +132,5 @@ def _values(
             if not fits(values[-1]):
                 raise ValueError
         except ValueError:
-            raise UserError(f"{option}: {part!r}, expected {expected}") from None
+            raise UserError(f"{option}: {brief(part)}, expected {expected}") from None
     return values

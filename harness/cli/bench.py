@@ -28,13 +28,15 @@ def command(
         None,
         help="float32, bfloat16, float16; auto: the checkpoint's own. Default: bfloat16 on a GPU, else float32.",
     ),
-    repeats: int = typer.Option(10, help="Of every measurement; 5 where a dense prefill takes over 20 s.", min=2),
-    warmup: int = typer.Option(1, help="Runs before them.", min=0),
-    decode_tokens: int = typer.Option(16, help="Tokens decoded a run.", min=2),
-    batch: int = typer.Option(1, help="Equal prompts at a time.", min=1),
+    repeats: int = typer.Option(
+        10, help="Of every measurement; 5 where a dense prefill takes over 20 s.", min=2, max=1000
+    ),
+    warmup: int = typer.Option(1, help="Runs before them.", min=0, max=1000),
+    decode_tokens: int = typer.Option(16, help="Tokens decoded a run.", min=2, max=100_000),
+    batch: int = typer.Option(1, help="Equal prompts at a time.", min=1, max=4096),
     granularity: str = typer.Option("query", help="query, or kv: all query heads of a KV head with a selected one."),
     prefill_chunk: int | None = typer.Option(None, help="Tokens of a prompt computed at a time; default: all.", min=1),
-    threads: int | None = typer.Option(None, help="CPU threads; default: torch's choice.", min=1),
+    threads: int | None = typer.Option(None, help="CPU threads; default: torch's choice.", min=1, max=4096),
     ram: bool = typer.Option(False, "--ram", help="Also what measuring RAM costs beside a plain prefill."),
     fit: bool = typer.Option(False, "--fit", help="Also the longest context that fits, dense and hybrid (GPU)."),
     dry_run: bool = typer.Option(

@@ -13,18 +13,14 @@ import yaml
 
 from coreheads import limits
 from coreheads.errors import UserError, one_line
+from coreheads.files import whole_file
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
     """A YAML file's mapping, loaded safely."""
     try:
-        with path.open("rb") as stream:
-            data = stream.read(limits.CONFIG_BYTES + 1)
-        limits.check(len(data), limits.CONFIG_BYTES, "bytes or more")
-        tree = parsed(data.decode("utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file, expected a YAML configuration") from None
-    except (OSError, UnicodeDecodeError) as error:
+        tree = parsed(whole_file(path, limits.CONFIG_BYTES, "a YAML configuration").decode("utf-8"))
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: cannot be read as text ({error})") from None
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None

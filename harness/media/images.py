@@ -1,8 +1,7 @@
 """Opening pictures as a reader sees them: RGB of 8 bits.
 
-- Upright by the EXIF tag, but for a benchmark whose boxes are of the stored pixels (``as_stored``). EXIF that cannot be
-  read turns nothing. What is given back has none, so nothing is turned twice. A TIFF's tag is no EXIF but part of its
-  format: Pillow turns its pixels and its size alike.
+- Upright by the EXIF tag, or a TIFF's own of the same number, but for a benchmark whose boxes are of the stored pixels
+  (``as_stored``). EXIF that cannot be read turns nothing. What is given back has none, so nothing is turned twice.
 - Transparency is pasted on white.
 - Of an animation, or a file of several pictures, the first; a picture in memory as it stands.
 - Grey of 16 bits is scaled by its depth (15 where signed). Integers of 32 bits and floats have no depth that says what
@@ -39,6 +38,12 @@ _TURNS: dict[object, Image.Transpose] = {
 }
 """By the EXIF tag Orientation; Pillow turns counter-clockwise."""
 
+_BACK: dict[Image.Transpose | None, Image.Transpose] = {
+    Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270,
+    Image.Transpose.ROTATE_270: Image.Transpose.ROTATE_90,
+}
+"""What undoes a turn; any other undoes itself."""
+
 _DEEP = {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
 """Modes of grey in more than 8 bits."""
 
@@ -59,7 +64,7 @@ def open_image(value: Image.Image | Path, where: str) -> Image.Image:
                 return _shown(value)
         except _UNREADABLE as problem:  # as a mode that has no way to RGB
             raise UserError(f"{where}: a picture of mode {value.mode} cannot be shown ({one_line(problem)})") from None
-    if not value.is_file():
+    if not value.exists():
         raise UserError(f"{value}: no such picture ({where})")
     with _opened(value, str(value), UserError) as picture:
         return _shown(picture)
@@ -71,7 +76,7 @@ def decode(data: bytes, where: str, *, as_stored: bool = False) -> Image.Image:
     Args:
         data: Content of an image file.
         where: What to call it in a message.
-        as_stored: Not turned by its EXIF tag, so that its size is ``picture_size``.
+        as_stored: Not turned by its tag, so that its size is ``picture_size``.
 
     Raises:
         BadSample: Names ``where`` for what is no picture.
@@ -83,7 +88,8 @@ def decode(data: bytes, where: str, *, as_stored: bool = False) -> Image.Image:
 def picture_size(data: bytes, where: str) -> tuple[int, int]:
     """Width and height of an image file in pixels, as stored, by its header; arguments and errors as for ``decode``."""
     with _opened(data, where, BadSample) as header:
-        return header.size
+        tags = getattr(header, "tag_v2", None)  # of a TIFF, which Pillow gives the size that it will turn it to
+        return header.size if tags is None else (tags[ExifTags.Base.ImageWidth], tags[ExifTags.Base.ImageLength])
 
 
 def from_frame(frame: NDArray[np.uint8]) -> Image.Image:
@@ -118,8 +124,10 @@ def _strictly() -> Iterator[None]:
 def _shown(picture: Image.Image, as_stored: bool = False) -> Image.Image:
     """RGB pixels that outlive the file, without what else it says of them; the picture itself where it is just that."""
     key = _eight_bit_key(picture)
+    # a TIFF's tag, by which Pillow turns the pixels while it loads them, and which it then forgets
+    turned = _TURNS.get(getattr(picture, "tag_v2", {}).get(ExifTags.Base.Orientation))
     picture.load()
-    turn = None if as_stored else _turn(picture)
+    turn = _BACK.get(turned, turned) if as_stored else _turn(picture)
     flat = _flat(picture, key)
     return flat if turn is None else flat.transpose(turn)
 

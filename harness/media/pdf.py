@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from coreheads import limits
 from coreheads.errors import BadSample
+from coreheads.files import whole_file
 from coreheads.media.page_cache import PageCache
+from coreheads.media.pdf_forms import form_drawer
+from coreheads.media.pdf_units import user_units
+from coreheads.media.room import Latest, PictureRoom
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,29 +46,49 @@ def pdf_pages(path: Path, dpi: int, most: int | None = None, cache: PageCache | 
     return _pages(str(path), _stamp(path), dpi, most, cache or PageCache())
 
 
-@lru_cache(maxsize=1)
+@Latest
 def _pages(path: str, stamp: tuple[int, int], dpi: int, most: int | None, cache: PageCache) -> tuple[Image, ...]:
     key, count = _about(path, *stamp)
     if not count:
         raise BadSample(f"{path}: has no pages, expected a PDF with at least one")
-    shown = range(count if most is None else min(count, most))
-    pictures = {page: cache.get(f"{key}-{dpi}-{page}") for page in shown}
+    names = {page: f"{key}-{_drawing()}-{dpi}-{page}" for page in range(count if most is None else min(count, most))}
+    room = PictureRoom(f"{path}: {len(names):,} pages at {dpi} dpi", "lower max_pages or dpi")
+    pictures: dict[int, Image | None] = dict.fromkeys(names)
+    for page, name in names.items():
+        if (kept := cache.get(name)) is not None:
+            pictures[page] = room.take(kept)
     missing = [page for page, picture in pictures.items() if picture is None]
-    for page, picture in zip(missing, _rendered(path, dpi, missing), strict=True):
-        cache.put(f"{key}-{dpi}-{page}", picture)
+    for page, picture in zip(missing, _rendered(path, dpi, missing, room), strict=True):
+        cache.put(names[page], picture)
         pictures[page] = picture
     return tuple(picture for picture in pictures.values() if picture is not None)
 
 
-def _rendered(path: str, dpi: int, pages: list[int]) -> list[Image]:
+def _drawing() -> str:
+    """What a kept page depends on besides its document: how we draw, and the PDFium that does."""
+    from pypdfium2 import PDFIUM_INFO
+
+    return f"2-{PDFIUM_INFO.build}"
+
+
+def _rendered(path: str, dpi: int, pages: list[int], room: PictureRoom) -> Iterator[Image]:
+    """One page after the other; none where there is no room for all of them."""
     if not pages:
-        return []
-    with _opened(path, "page cannot be rendered ({})") as document:
-        areas = [math.prod(document[page].get_size()) * (dpi / 72) ** 2 for page in pages]
+        return
+    with _opened(path, "page cannot be rendered ({})") as document, form_drawer(document) as draw_form:
+        scales = {page: unit * dpi / 72 for page, unit in user_units(document, Path(path), pages).items()}
+        areas = [math.prod(document.get_page_size(page)) * scale**2 for page, scale in scales.items()]
         for area in areas:
             limits.check(area, limits.PICTURE_PIXELS, "pixels on a page")
-        limits.check(sum(areas), limits.PDF_PIXELS, "pixels on all pages")
-        return [document[page].render(scale=dpi / 72).to_pil().convert("RGB") for page in pages]
+        room.ask(sum(areas))
+        for number, scale in scales.items():
+            page = document[number]
+            bitmap = page.render(scale=scale)
+            draw_form(page, bitmap)
+            picture = bitmap.to_pil()
+            page.close()
+            del bitmap  # while the caller packs the picture, it is held once
+            yield picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 @contextmanager
@@ -96,13 +120,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 @lru_cache(maxsize=256)
 def _about(path: str, size: int, changed: int) -> tuple[str, int]:
     """(hash of the content, number of pages)."""
-    try:
-        limits.check_file(Path(path), limits.PDF_BYTES)
-        key = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]
-    except OSError as error:
-        raise BadSample(f"{path}: cannot be opened ({error.strerror}), expected a PDF") from None
-    except ValueError as error:
-        raise BadSample(f"{path}: {error}") from None
+    key = hashlib.sha256(whole_file(Path(path), limits.PDF_BYTES, "a PDF", BadSample)).hexdigest()[:32]
     with _opened(path, "{}") as document:
         limits.check(len(document), limits.PDF_PAGES, "pages")
         return key, len(document)

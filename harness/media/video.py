@@ -183,7 +183,7 @@ def open_clip(source: Video | Path) -> Clip:
         size = source.frames[0].nbytes
         numbers = np.arange(len(source.frames))
         return Clip(numbers, source.fps, source.fps, lambda indices: source.frames[list(indices)], size)
-    if not source.is_file():
+    if not source.exists():
         raise UserError(f"{source}: no such video")
     try:
         limits.check_file(source, limits.VIDEO_BYTES)

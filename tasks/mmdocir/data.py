@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from coreheads.contents import stamp
 from coreheads.errors import BadSample
 from coreheads.media.images import decode
+from coreheads.media.room import Latest, PictureRoom
 from coreheads.regions import Region
 from coreheads.tasks.mmdocir.scoring import FIRST_PAGE, PageBox
 from coreheads.tasks.reading.documents import Doc, Messages, fields_of, labelled, read_doc, text, usable, user_turn
@@ -117,15 +118,17 @@ def pages(doc: Doc) -> list[Image]:
     return list(_pages(path, stamp(path), doc["doc_name"], first, first + _shown(doc)))
 
 
-@lru_cache(maxsize=1)
+@Latest
 def _pages(path: Path, now: object, name: str, first: int, end: int) -> tuple[Image, ...]:
     # kept, so that the questions about one document show the very same pictures
     names = _row_names(path, now)
     if set(names[first:end]) != {name} or end > len(names):
         other_name = next((other for other in names[first:end] if other != name), f"a file of {len(names)} rows")
         raise BadSample(f"{path}: rows {first} to {end - 1} are of {other_name}, expected {name}")
+    room = PictureRoom(f"{path}: rows {first} to {end - 1}", "lower the option max_pages")
     return tuple(
-        decode(parquet_picture(path, row, PICTURE), f"{path}: row {row}, {PICTURE}") for row in range(first, end)
+        room.take(decode(parquet_picture(path, row, PICTURE), f"{path}: row {row}, {PICTURE}"))
+        for row in range(first, end)
     )
 
 

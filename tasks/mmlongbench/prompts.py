@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from coreheads import limits
 from coreheads.errors import BadSample
+from coreheads.files import whole_file
 from coreheads.media.images import decode
+from coreheads.media.room import PictureRoom
 from coreheads.tasks.mmlongbench import data
 from coreheads.tasks.mmlongbench.subtasks import SUBTASKS
 from coreheads.tasks.reading.documents import Doc, Part, image, text
@@ -33,23 +36,24 @@ def parts(doc: Doc, record: dict[str, Any]) -> list[Part]:
     subtask = SUBTASKS[doc["subtask"]]
     question = ASK[subtask.layout].format(question=record["question"], document=record.get("doc_name", ""))
     last = text(f"{question}\n{ENDING}")
+    room = PictureRoom(data.where(doc), "ask for a shorter length (option lengths)")
     if subtask.layout == "pages":
-        pages = [part for path in record["page_list"] for part in (text(page_label(path)), _picture(doc, path))]
+        pages = [part for path in record["page_list"] for part in (text(page_label(path)), _picture(doc, path, room))]
         return [*pages, last]
     if subtask.layout == "haystack":
-        return [*(_picture(doc, path) for path in record["ctxs"]), last]
+        return [*(_picture(doc, path, room) for path in record["ctxs"]), last]
     if subtask.layout == "documents":
         passages = [f"{passage['title']}: {passage['text']}" for passage in record["ctxs"]]
-        return [text("\n\n".join(passages)), _picture(doc, record["image"]), last]
+        return [text("\n\n".join(passages)), _picture(doc, record["image"], room), last]
     choices = record.get("choices_image") or []
     pictures = iter([*record["image_list"], *(record.get("needle_image_list") or []), *choices])
     context = "\n\n".join(paragraph["text"] for paragraph in record["ctxs"])
     options = "".join(f"\n({chr(ord('A') + index)}) {MARK}" for index in range(len(choices)))
     ending = f"{LETTER} {ENDING}" if choices else ENDING
-    return list(interleaved(doc, [context, f"\n\n{question}{options}\n{ending}"], pictures))
+    return list(interleaved(doc, [context, f"\n\n{question}{options}\n{ending}"], pictures, room))
 
 
-def interleaved(doc: Doc, texts: Sequence[str], pictures: Iterator[str]) -> Iterator[Part]:
+def interleaved(doc: Doc, texts: Sequence[str], pictures: Iterator[str], room: PictureRoom) -> Iterator[Part]:
     """Texts with each mark replaced by the next picture, all of which must be used up."""
     used, where = 0, data.where(doc)
     for words in texts:
@@ -59,7 +63,7 @@ def interleaved(doc: Doc, texts: Sequence[str], pictures: Iterator[str]) -> Iter
                 if path is None:
                     raise BadSample(f"{where}: more {MARK} in the texts than the {used} pictures that are named")
                 used += 1
-                yield _picture(doc, path)
+                yield _picture(doc, path, room)
             if piece.strip():
                 yield text(piece)
     if left := list(pictures):
@@ -72,6 +76,7 @@ def page_label(path: str) -> str:
     return f"Document {Path(path).parent.name}, page {'?' if number is None else number + 1}:"
 
 
-def _picture(doc: Doc, name: str) -> Part:
+def _picture(doc: Doc, name: str, room: PictureRoom) -> Part:
     path = data.image_path(doc, name)
-    return image(decode(path.read_bytes(), str(path)))
+    content = whole_file(path, limits.PICTURE_BYTES, "a picture", BadSample)
+    return image(room.take(decode(content, str(path))))

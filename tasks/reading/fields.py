@@ -13,12 +13,12 @@ from typing import Any
 
 from coreheads import limits
 from coreheads.errors import UserError, brief
-from coreheads.files import RepeatedKey, distinct
+from coreheads.files import RepeatedKey, distinct, whole_file
 
 
 def json_file(path: Path) -> Any:
     """The content of a JSON file. UserError names file and line of what is not JSON, or not UTF-8."""
-    return json_line(_content(path), path, 0)
+    return json_line(whole_file(path, limits.JSON_BYTES, "a JSON file"), path, 0)
 
 
 def json_list(path: Path) -> list[Any]:
@@ -31,19 +31,9 @@ def json_list(path: Path) -> list[Any]:
 
 def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
     """(number from 1, record) of every line that is not blank; UserError also for a last line that is cut off."""
-    for number, line in enumerate(_content(path).split(b"\n"), 1):
+    for number, line in enumerate(whole_file(path, limits.JSON_BYTES, "a JSON file").split(b"\n"), 1):
         if line.strip():
             yield number, json_line(line, path, number)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        limits.check_file(path, limits.JSON_BYTES)
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error}), expected a JSON file") from None
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from None
 
 
 def json_line(data: bytes, path: Path | str, line: int) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from coreheads import limits
 from coreheads.errors import BadSample, UserError
 from coreheads.files import matching
 from coreheads.tasks.reading import hub, pieces
@@ -43,11 +44,16 @@ class Source:
 
     def file(self, name: str, what: str) -> Path:
         """The file on this machine; BadSample names it and ``what`` was expected where it is not there."""
+        wrong = "not there"
         try:
             path = hub.fetch(*self.repository, name) if self.is_hub else Path(self.place) / name
-            if path is not None and path.is_file():
-                return path
-            wrong = "is a folder" if path is not None and path.is_dir() else "not there"
+            if path is not None:
+                kind = limits.irregular(path.stat())
+                if not kind:
+                    return path
+                wrong = f"is {kind}"
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name with a null character
+            pass
         except OSError as error:
             wrong = f"cannot be opened ({error.strerror})"
         raise BadSample(f"{self.where(name)}: {wrong}, expected {what}")

@@ -77,7 +77,7 @@ def test_pdfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadSample, match=r"large\.pdf: .*pixels on a page"):
         pdf_pages(path, 72)
     assert page_count(path) == 3
-    monkeypatch.setattr(limits, "PDF_PIXELS", 25_000)
+    monkeypatch.setattr(limits, "PROMPT_PIXELS", 25_000)
     with pytest.raises(BadSample, match=r"large\.pdf: .*pixels on all pages"):
         pdf_pages(path, 1, cache=None)
     monkeypatch.setattr(limits, "PDF_PAGES", 2)

@@ -26,6 +26,14 @@ from coreheads.heads.types import SINK, WINDOW
         (["--sink", "1,2", "--window", "1,2,3"], "--sink: 2 values"),
         (["--selection", "top"], "top needs --heads FILE"),
         (["--selection", ","], "expected at least one value"),
+        (["--context", "4000000k"], "--context: '4000000k'"),
+        (["--context", "9" * 5000], "--context: '9999"),
+        (["--window", "9999999999"], "--window: '9999999999', expected a whole number of at least 1 (below 2**31)"),
+        (["--fraction", ",".join(["0.5"] * 2000)], "--fraction: 2,000 values, expected at most 1,000"),
+        (
+            ["--context", ",".join(map(str, range(1, 500))), "--window", ",".join(map(str, range(1, 100)))],
+            "--context x --selection x --fraction x --window: 197,604 measurements, expected at most 10,000",
+        ),
         (["--granularity", "layer"], "--granularity: 'layer'"),
         (["--heads", "/nowhere.json"], "/nowhere.json: no such file"),
         (["--device", "cuda:77"], "cuda:77"),
@@ -40,6 +48,12 @@ def test_wrong_options_are_one_line(
     assert message.startswith("error: ")
     assert expected in message
     assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["--repeats", "--warmup", "--decode-tokens", "--batch", "--threads"])
+def test_no_measurement_without_end(option: str, small_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", str(small_model), option, "1000000"]) == 2
+    assert f"Invalid value for '{option}': " in capsys.readouterr().err
 
 
 def test_sink_and_window_have_one_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import mutations
+import pdfs
 import pytest
 from adapter_cases import picture
 from hypothesis import given
@@ -90,22 +92,40 @@ def test_videos(tmp_path: Path, kind: str) -> None:
     broken()
 
 
-DOCUMENT = document()
+def filled_form(packed: bool) -> bytes:
+    objects = pdfs.page("/MediaBox [0 0 200 100] /UserUnit 1.5", notes="6 0 R 7 0 R")
+    style = "/DA (/Helv 12 Tf 0 g)"
+    objects[1] = (
+        f"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [6 0 R 7 0 R] /NeedAppearances true {style} >> >>"
+    )
+    objects[6] = f"<< /Type /Annot /Subtype /Widget /FT /Tx /T (a) /V (4711) /Rect [9 9 90 30] {style} >>"
+    objects[7] = (
+        "<< /Type /Annot /Subtype /Widget /FT /Btn /T (b) /V /On /Rect [9 40 30 60] /AP << /N << /On 8 0 R >> >> >>"
+    )
+    return pdfs.written(objects | {8: pdfs.form((20, 20), "0 g 5 5 9 9 re f")}, packed)
 
 
-@mutations.many
-@given(data=mutations.mutated_bytes(DOCUMENT))
-def test_pdfs(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    folder = tmp_path_factory.getbasetemp()
-    path = folder / "broken.pdf"
-    path.write_bytes(data)
-    one_line_or_fine(lambda: pdf_pages(path, 36, 3, PageCache(folder / "pages")), "broken.pdf")
+DOCUMENTS = {"pictures": document(), "form": filled_form(False), "packed form": filled_form(True)}
 
 
-@pytest.mark.parametrize("name", ["empty", "folder", "not-there", "dangling"])
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_pdfs(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "broken.pdf"
+
+    @mutations.many
+    @given(data=mutations.mutated_bytes(DOCUMENTS[kind]))
+    def broken(data: bytes) -> None:
+        path.write_bytes(data)
+        one_line_or_fine(lambda: pdf_pages(path, 36, 3, PageCache(tmp_path / "pages")), "broken.pdf")
+
+    broken()
+
+
+@pytest.mark.parametrize("name", ["empty", "folder", "not-there", "dangling", "pipe"])
 def test_something_else_in_a_files_place(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     path = tmp_path / name
     with pytest.raises(UserError, match=name):

@@ -75,7 +75,7 @@ def test_the_line_that_is_wrong_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"[" * 200_000)
     with pytest.raises(UserError, match=r"set.jsonl: is not JSON \(RecursionError\)"):
         json_file(path)
-    with pytest.raises(UserError, match=r"cannot be read \(Is a directory\)"):
+    with pytest.raises(UserError, match=r"is a folder, expected a file"):
         json_file(tmp_path)
 
 
