@@ -12,7 +12,7 @@ from typing import Any
 
 from coreheads import limits
 from coreheads.cache import build_once, cache_folder
-from coreheads.contents import file_hash, json_hash
+from coreheads.contents import file_hash, json_hash, stamp
 from coreheads.errors import UserError
 
 GROUP_BYTES = 128 << 20
@@ -67,7 +67,8 @@ def parquet_picture(path: Path, row: int, column: str) -> bytes:
 
     Reads its row group, or, where that is larger than GROUP_BYTES, an Arrow copy of the column.
     """
-    ends, sizes = _groups(str(path), column)
+    now = stamp(path) if path.exists() else ()
+    ends, sizes = _groups(str(path), now, column)
     group = bisect_right(ends, row)
     if group == len(ends):
         raise UserError(f"{path}: row {row}, expected less than {ends[-1] if ends else 0}")
@@ -75,19 +76,19 @@ def parquet_picture(path: Path, row: int, column: str) -> bytes:
         key = json_hash([file_hash(path, limits.PARQUET_BYTES), column])
         cell = _unpacked(path, column, key)[row].as_py()
     else:
-        cell = _row_group(str(path), group, column)[row - (ends[group - 1] if group else 0)].as_py()
+        cell = _row_group(str(path), now, group, column)[row - (ends[group - 1] if group else 0)].as_py()
     data = cell.get("bytes") if isinstance(cell, dict) else cell
     return data if isinstance(data, bytes) else b""
 
 
 @lru_cache(maxsize=2)
-def _row_group(path: str, group: int, column: str) -> Any:
+def _row_group(path: str, now: object, group: int, column: str) -> Any:
     with _parquet(Path(path)) as file:
         return file.read_row_group(group, columns=[column])[column]
 
 
 @lru_cache(maxsize=64)
-def _groups(path: str, column: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _groups(path: str, now: object, column: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """(row number after each row group, bytes of the column in it)."""
     with _parquet(Path(path)) as file:
         return tuple(accumulate(group.num_rows for group in _row_groups(file))), tuple(_sizes(file, column))
