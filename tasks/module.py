@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any, Protocol, cast
 
 from coreheads.regions import Region
+from coreheads.tasks.reading.contents import Content
 from coreheads.tasks.reading.documents import Doc
 from coreheads.tasks.reading.sources import Source
 
@@ -68,6 +69,10 @@ class OptionalFunctions(Protocol):
             Scores by name: those of the task's ``aggregates`` whose details the rows hold.
         """
         return {}
+
+    def media(self, doc: Doc) -> list[Content]:
+        """What a usable record points to that its prompt or its truth depends on; BadSample where that is not there."""
+        return []
 
     def problems(self, doc: Doc) -> list[str]:
         """What is odd about a record that can be used nevertheless."""

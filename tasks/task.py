@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from coreheads.contents import json_hash
 from coreheads.errors import BadSample, UserError, nearest
 from coreheads.regions import Region
 from coreheads.tasks.module import TaskFunctions, load
 from coreheads.tasks.options import Option, complete
 from coreheads.tasks.reading import archives
+from coreheads.tasks.reading.contents import fingerprints
 from coreheads.tasks.reading.documents import Doc, usable
 from coreheads.tasks.reading.sources import HUB, Expected, Source
 from coreheads.tasks.splits import Split, chosen, distinct, drawn
@@ -248,6 +248,5 @@ class Task:
         return self.functions().details(doc, response, scores)
 
     def fingerprint(self, docs: Sequence[Doc]) -> str:
-        """Hash of the records, whatever folder they lie in."""
-        lines = [json.dumps({key: doc[key] for key in sorted(doc) if key != "root"}) for doc in docs]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+        """Hash of what the records show, ask and expect, their media by contents, whatever folder they lie in."""
+        return json_hash(fingerprints(docs, self.functions().media))[:16]

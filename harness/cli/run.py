@@ -19,12 +19,16 @@ def command(
         None, help="The folder that holds benchmark data; default: see `coreheads tasks`."
     ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Print the plan and stop."),
+    fresh: bool = typer.Option(
+        False, "--fresh", help="Begin anew; the run that is in the folder is kept under another name."
+    ),
     quiet: bool = typer.Option(False, "--quiet", help="No progress, no summary."),
 ) -> None:
     """Find the heads, evaluate every cell, time the timed ones, write the leaderboard.
 
     A cell is one model with one change on one task. Everything that is finished is stored at once; the same command
-    goes on where it stopped, and tries again what failed.
+    goes on where it stopped, and tries again what failed. Where a checkpoint, a heads file, records or the code of
+    prompts and scores have changed since, it stops: --fresh begins anew.
 
     Exit status: 0 all cells have a score, 1 some failed (the others are on the leaderboard), 2 input that cannot be
     used, 130 interrupted.
@@ -41,11 +45,11 @@ def command(
     if dry_run:
         from coreheads.run.plan import show_plan
 
-        show_plan(resolved)
+        show_plan(resolved, fresh=fresh)
         return
     from coreheads.run.runner import run
 
-    finished = run(resolved, shown=not quiet)
+    finished = run(resolved, shown=not quiet, fresh=fresh)
     if not quiet and finished.board is not None:
         from coreheads.report.terminal import show
 

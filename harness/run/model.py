@@ -23,6 +23,7 @@ from coreheads.run.costs import Work
 from coreheads.run.examples import draw_for_run
 from coreheads.run.plan import untimed
 from coreheads.run.progress import RunProgress
+from coreheads.run.sources import note_model
 from coreheads.store.board import Board
 from coreheads.store.folder import RunFolder
 
@@ -105,6 +106,7 @@ class ModelRun:
                 **self.model.settings,
             )
             self.progress.advance()
+        note_model(self.folder, self.model)
         return adapter
 
     def _profile(self, adapter: Adapter) -> HeadProfile | None:

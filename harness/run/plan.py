@@ -17,8 +17,10 @@ from coreheads.config.schema import RunConfig
 from coreheads.errors import UserError
 from coreheads.report.columns import condition_label
 from coreheads.report.terminal import wide_console
+from coreheads.run import sources
 from coreheads.run.costs import Costs, Left, Work, last_known
 from coreheads.run.preflight import check_names, missing
+from coreheads.store.aside import kept_as
 from coreheads.store.folder import RunFolder
 from coreheads.store.schema import TimingRecord
 from coreheads.tasks import registry
@@ -87,14 +89,21 @@ def mended(config: RunConfig, cells: Iterable[Cell], folder: RunFolder) -> dict[
     return {cell: count for cell, count in counts.items() if count}
 
 
-def show_plan(config: RunConfig, console: Console | None = None) -> None:
+def show_plan(config: RunConfig, console: Console | None = None, fresh: bool = False) -> None:
     """Print the plan of a run; nothing is loaded and nothing is written. Raises UserError as the run itself would."""
     check_names(config)
-    run = RunFolder.stored(Path(config.out), config.model_dump(mode="json"))
+    out, cells = Path(config.out), expand(config)
+    run = None if fresh else RunFolder.stored(out, config.model_dump(mode="json"))
     console = console or wide_console()
-    cells = expand(config)
+    lines: list[str] = []
+    if run is not None:
+        sources.checked(config, cells, run, lines.append, fetch=False)
+    elif (kept := kept_as(out)) is not None:
+        lines.append(f"The run that is in {out} would be kept in {kept}")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     finished = run.cells() if run is not None else {}
-    known = last_known(Path(config.out), config.device, [m.name for m in config.models], config.evaluate.tasks)
+    known = last_known(out, config.device, [m.name for m in config.models], config.evaluate.tasks)
     for model in config.models:
         console.print(f"[bold]{escape(model.name)}[/bold] on {escape(config.device)}", highlight=False)
         if model.heads is not None:
@@ -108,8 +117,8 @@ def show_plan(config: RunConfig, console: Console | None = None) -> None:
                 markup=False,
             )
         console.print(_table([cell for cell in cells if cell.model == model.name], finished, known, config))
-    lines = (*_summary(config, cells, finished), *_time(left_to_do(config, cells, run), known, Path(config.out)))
-    for line in (*lines, *_memory(config, known)):
+    time = _time(left_to_do(config, cells, run), known, out)
+    for line in (*_summary(config, cells, finished), *time, *_memory(config, known)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

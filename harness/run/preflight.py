@@ -76,6 +76,11 @@ def check_names(config: RunConfig) -> None:
                     profile.check_model(shape)
 
 
+def needed_paths(config: RunConfig) -> list[str | None]:
+    """What the run reads: folders, files and hub ids."""
+    return [config.data_root, *(name for model in config.models for name in (model.id, model.heads))]
+
+
 def missing(config: RunConfig) -> Iterator[str]:
     """One line for every checkpoint, file and folder that the run would have to fetch or would not find; no network."""
     from coreheads.adapters.checkpoints.installed import local_models

@@ -49,6 +49,10 @@ class RunProgress:
         minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
         self._console.print(f"[dim]{minutes:d}:{seconds:02d}[/dim]  {escape(text)}", highlight=False, soft_wrap=True)
 
+    def warn(self, text: str) -> None:
+        """One line that is shown in any case."""
+        print(text, file=sys.stderr)
+
     @contextmanager
     def step(self, phase: str, title: str, total: int, unit: str = "samples") -> Iterator[None]:
         """A part of the run of ``total`` units. phase: loading, profiling, evaluating, timing or writing."""

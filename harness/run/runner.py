@@ -5,30 +5,48 @@ One model after the other; everything that is finished is on disk, so that the f
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from coreheads.config.cells import expand
 from coreheads.config.schema import RunConfig
 from coreheads.files import write_errors
 from coreheads.leaderboard import build as leaderboard
-from coreheads.run import costs
+from coreheads.run import costs, sources
 from coreheads.run.model import Finished, ModelRun
 from coreheads.run.plan import left_to_do, mended
-from coreheads.run.preflight import check_data, check_names
+from coreheads.run.preflight import check_data, check_names, needed_paths
 from coreheads.run.progress import RunProgress
+from coreheads.store.aside import set_aside
 from coreheads.store.folder import RunFolder
+from coreheads.store.provenance import MadeFrom
 
 
-def run(config: RunConfig, shown: bool = True) -> Finished:
+def run(config: RunConfig, shown: bool = True, fresh: bool = False) -> Finished:
     """Do what is not done yet of this run.
 
-    Raises UserError for everything that is wrong with the input, as far as possible before anything is computed.
+    Args:
+        config: What is asked for.
+        shown: Whether progress is shown.
+        fresh: Keep what the folder holds under another name, and begin anew.
+
+    Raises:
+        UserError: Anything is wrong with the input; as far as possible before anything is computed.
     """
     out = Path(config.out)
     check_names(config)
     cells = expand(config)
-    with RunFolder.open(out, config.model_dump(mode="json")) as folder, write_errors(out):
-        progress = RunProgress(shown, costs.of_run(out, config.device))
+    if fresh:
+        kept = set_aside(out, needed_paths(config))
+        if kept is not None:
+            print(f"The run that was in {out} is kept in {kept}", file=sys.stderr)
+    progress = RunProgress(shown, costs.of_run(out, config.device))
+
+    def made_from(folder: RunFolder) -> MadeFrom:
+        progress.say("looking at checkpoints, heads files and records")
+        return sources.checked(config, cells, folder, progress.warn)
+
+    with RunFolder.open(out, config.model_dump(mode="json"), made_from) as folder, write_errors(out):
         if folder.died is not None:
             progress.say(f"The {folder.died} that worked here has died; going on")
         again = mended(config, cells, folder)

@@ -5,7 +5,7 @@ errors/, costs.json, leaderboard.*, figures/. Folders are given to others: what 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -24,7 +24,7 @@ from coreheads.files import (
     write_text,
 )
 from coreheads.store.lock import LockOwner, locked
-from coreheads.store.provenance import Manifest, StoredConfig
+from coreheads.store.provenance import MadeFrom, Manifest, StoredConfig
 from coreheads.store.samples import SampleFile
 from coreheads.store.schema import SCHEMA_VERSION, CellRecord, CellResult, FailureRecord, TimingRecord
 from coreheads.store.validation import checked
@@ -65,20 +65,22 @@ class RunFolder:
         if not (path / "manifest.json").exists():
             return None
         run = cls.load(path)
-        # anything that another configuration would make wrong
-        if any((path / name).exists() for name in ("cells.jsonl", "timings.jsonl", "heads", "samples")):
+        if run.has_results():
             _same(path, run.config, config)
         run.manifest["config"] = cast(StoredConfig, config)
         return run
 
     @classmethod
     @contextmanager
-    def open(cls, path: str | Path, config: Mapping[str, Any]) -> Iterator[RunFolder]:
+    def open(
+        cls, path: str | Path, config: Mapping[str, Any], made_from: Callable[[RunFolder], MadeFrom] | None = None
+    ) -> Iterator[RunFolder]:
         """Lock a new or interrupted run for work.
 
         Args:
             path: The run's folder, made where it is missing.
             config: The resolved configuration, as JSON values.
+            made_from: Says what the run is made from; raises UserError where stored results are not.
 
         Yields:
             The run; its ``died`` names a process that worked on it before and did not end as it should.
@@ -94,9 +96,8 @@ class RunFolder:
             run = cls.stored(path, config)
             if run is None:
                 if any(not entry.name.startswith((".", "run.")) for entry in path.iterdir()):
-                    raise UserError(
-                        f"{path}: is not empty and holds no run, expected a new folder or one of coreheads run"
-                    )
+                    what = "a new folder or one of coreheads run"
+                    raise UserError(f"{path}: is not empty and holds no run, expected {what}")
                 stored = cast(StoredConfig, config)
                 run = cls(path, {"schema_version": SCHEMA_VERSION, "config": stored, "invocations": []})
             run.died = died
@@ -105,6 +106,8 @@ class RunFolder:
                     cut_half_line(path / name)
             for name in ("", *FOLDERS):
                 sweep(run.path_of(name))
+            if made_from is not None:
+                run.manifest["made_from"] = made_from(run)
             run.manifest["invocations"].append(
                 {
                     "started": environment.now(),
@@ -116,6 +119,15 @@ class RunFolder:
             )
             write_json(path / "manifest.json", run.manifest)
             yield run
+
+    def has_results(self) -> bool:
+        """Whether there is anything that another configuration would make wrong."""
+        return any((self.path / name).exists() for name in ("cells.jsonl", "timings.jsonl", "heads", "samples"))
+
+    def note_sources(self, made_from: MadeFrom) -> None:
+        if made_from != self.manifest.get("made_from"):
+            self.manifest["made_from"] = made_from
+            write_json(self.path_of("manifest.json"), self.manifest)
 
     def path_of(self, *names: str) -> Path:
         """A file of the run; UserError where a link leads out of the folder."""
@@ -230,7 +242,7 @@ def _same(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> N
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         raise UserError(
             f"{path}: holds a run with another configuration ({'; '.join(changed[:3])}{more}); "
-            "give another --out, or the same configuration to go on"
+            "give another --out, --fresh, or the same configuration to go on"
         )
 
 

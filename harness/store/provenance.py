@@ -87,6 +87,43 @@ class Published(TypedDict):
 
 
 @known_fields
+class ModelSources(TypedDict):
+    """SHA-256 (hex) of what a model's answers come from; a part that could not be found out is missing."""
+
+    weights: NotRequired[str]
+    """See ``coreheads.adapters.checkpoints.fingerprint``, as for the next two."""
+    settings: NotRequired[str]
+    """config.json, generation_config.json and Python files of the checkpoint."""
+    processor: NotRequired[str]
+    """Tokenizer, picture and video processor, chat template."""
+    heads: NotRequired[str]
+    """The heads file that was given."""
+    code: NotRequired[str]
+    """Our own that shows prompts to the model, patches it and has it answer."""
+
+
+@known_fields
+class TaskSources(TypedDict):
+    """What a task's scores come from."""
+
+    code: str
+    """SHA-256 (hex) of our own that asks the questions and scores the answers, see ``coreheads.tasks.code``."""
+    records: dict[str, dict[str, str | None]]
+    """By split, of every record of the run what it shows, asks and expects, see ``coreheads.tasks.reading.contents``;
+    null for one that could not be used."""
+
+
+@known_fields
+class MadeFrom(TypedDict):
+    """What stored answers, profiles and timings depend on beside the configuration, by its contents."""
+
+    models: dict[str, ModelSources]
+    """By their names in the run."""
+    tasks: dict[str, TaskSources]
+    """By name."""
+
+
+@known_fields
 class Manifest(Versioned):
     """``manifest.json``."""
 
@@ -94,6 +131,8 @@ class Manifest(Versioned):
     """What was asked for."""
     invocations: Annotated[list[Invocation], Field(min_length=1)]
     """Every process that worked on the run, the first one first."""
+    made_from: NotRequired[MadeFrom]
+    """Checked when the run goes on; missing from runs of versions that did not know it."""
     published: NotRequired[Published]
     """Only in a published copy."""
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from coreheads.tasks.mini.prompts import query, samples, within
 from coreheads.tasks.mlvu import data, task
-from coreheads.tasks.mlvu.data import regions
+from coreheads.tasks.mlvu.data import media, regions
 from coreheads.tasks.mlvu.task import aggregate, details
 from coreheads.tasks.reading.documents import Doc, Messages, text, user_turn, video
 from coreheads.tasks.reading.sources import Source
 
-__all__ = ["aggregate", "details", "query", "regions"]
+__all__ = ["aggregate", "details", "media", "query", "regions"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -7,12 +7,12 @@ from typing import Any
 
 from coreheads.tasks.mini.prompts import query, samples, within
 from coreheads.tasks.mmdocir import data
-from coreheads.tasks.mmdocir.data import regions
+from coreheads.tasks.mmdocir.data import media, regions
 from coreheads.tasks.mmdocir.scoring import page_recall, read_page
 from coreheads.tasks.reading.documents import Doc, Messages, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
 
-__all__ = ["query", "regions"]
+__all__ = ["media", "query", "regions"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:

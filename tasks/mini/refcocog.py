@@ -9,11 +9,11 @@ from coreheads.tasks.mini.prompts import FAMILY, PUBLISHED, name_in, query
 from coreheads.tasks.reading.documents import Doc, Messages, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.refcocog import data, task
-from coreheads.tasks.refcocog.data import regions
+from coreheads.tasks.refcocog.data import media, regions
 from coreheads.tasks.scoring.boxes import fraction_of
 from coreheads.tasks.scoring.families import written
 
-__all__ = ["query", "regions"]
+__all__ = ["media", "query", "regions"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:

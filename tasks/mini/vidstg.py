@@ -11,11 +11,11 @@ from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.boxes import scaled
 from coreheads.tasks.scoring.families import written
 from coreheads.tasks.vidstg import data
-from coreheads.tasks.vidstg.data import regions, scored_frames
+from coreheads.tasks.vidstg.data import media, regions, scored_frames
 from coreheads.tasks.vidstg.scoring import read_moment, score_tube
 from coreheads.tasks.vidstg.task import METRICS
 
-__all__ = ["query", "regions"]
+__all__ = ["media", "query", "regions"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:

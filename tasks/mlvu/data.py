@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 from coreheads.contents import stamp
 from coreheads.errors import UserError, brief
 from coreheads.regions import Region
+from coreheads.tasks.reading.contents import Content
 from coreheads.tasks.reading.documents import Doc, read_doc, usable
 from coreheads.tasks.reading.fields import field, items, json_file, json_list, said, words
 from coreheads.tasks.reading.sources import Source
@@ -123,6 +124,10 @@ def video_path(doc: Doc) -> Path:
     """The video's file; BadSample where it is missing."""
     usable(doc)
     return Source(doc["root"]).file(doc["video"], "a video")
+
+
+def media(doc: Doc) -> list[Content]:
+    return [video_path(doc), repr(regions(doc))]
 
 
 @lru_cache(maxsize=8)

@@ -8,6 +8,7 @@ from typing import Any
 from coreheads.regions import Region
 from coreheads.tasks.mlvu import data
 from coreheads.tasks.mlvu.data import expected as expected
+from coreheads.tasks.mlvu.data import media as media
 from coreheads.tasks.mlvu.data import records as records
 from coreheads.tasks.mlvu.scoring import m_avg, read_option
 from coreheads.tasks.reading.documents import Doc, Messages, text, user_turn, video

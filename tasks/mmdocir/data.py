@@ -13,6 +13,7 @@ from coreheads.media.images import decode
 from coreheads.media.room import Latest, PictureRoom
 from coreheads.regions import Region
 from coreheads.tasks.mmdocir.scoring import FIRST_PAGE, PageBox
+from coreheads.tasks.reading.contents import Cell, Content
 from coreheads.tasks.reading.documents import Doc, Messages, fields_of, labelled, read_doc, text, usable, user_turn
 from coreheads.tasks.reading.fields import items, json_lines, numbers, whole, words
 from coreheads.tasks.reading.parquet import parquet_picture, parquet_rows
@@ -116,6 +117,11 @@ def pages(doc: Doc) -> list[Image]:
     first = doc["rows"][0]
     path = Source(doc["root"]).file(PAGES, "page images")
     return list(_pages(path, stamp(path), doc["doc_name"], first, first + _shown(doc)))
+
+
+def media(doc: Doc) -> list[Content]:
+    path, first = Source(doc["root"]).file(PAGES, "page images"), doc["rows"][0]
+    return [Cell(path, row, PICTURE) for row in range(first, first + _shown(doc))]
 
 
 @Latest

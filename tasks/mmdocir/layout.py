@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 from coreheads.errors import BadSample
-from coreheads.tasks.mmdocir.data import Layout, expected, pages_then, problems, query, records, regions
+from coreheads.tasks.mmdocir.data import Layout, expected, media, pages_then, problems, query, records, regions
 from coreheads.tasks.mmdocir.scoring import FIRST_PAGE, PageBox, aggregate, details, layout_recall, read_layouts
 from coreheads.tasks.reading.documents import Doc, Messages
 from coreheads.tasks.scoring.boxes import area, fraction_of, scaled
 from coreheads.tasks.scoring.families import wording, written
 
-__all__ = ["aggregate", "details", "expected", "problems", "query", "records", "regions"]
+__all__ = ["aggregate", "details", "expected", "media", "problems", "query", "records", "regions"]
 
 PROMPT = (
     "These are the pages of a document. Which parts of them (paragraphs, tables, figures) are needed to answer this "

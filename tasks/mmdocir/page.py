@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from coreheads.tasks.mmdocir.data import expected, pages_then, problems, query, records, regions
+from coreheads.tasks.mmdocir.data import expected, media, pages_then, problems, query, records, regions
 from coreheads.tasks.mmdocir.scoring import FIRST_PAGE, aggregate, details, page_recall, read_pages
 from coreheads.tasks.reading.documents import Doc, Messages
 
-__all__ = ["aggregate", "details", "expected", "problems", "query", "records", "regions"]
+__all__ = ["aggregate", "details", "expected", "media", "problems", "query", "records", "regions"]
 
 PROMPT = (
     "These are the pages of a document. Which of them are needed to answer this question? {question}\n"

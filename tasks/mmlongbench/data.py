@@ -13,11 +13,14 @@ from coreheads.contents import stamp
 from coreheads.errors import BadSample, UserError, brief
 from coreheads.tasks.mmlongbench.scoring import MOST_CHOICES, check_answer
 from coreheads.tasks.mmlongbench.subtasks import Subtask
+from coreheads.tasks.reading.contents import Content
 from coreheads.tasks.reading.documents import Doc, read_doc, usable
 from coreheads.tasks.reading.fields import field, json_line, label, words
 from coreheads.tasks.reading.sources import Source
 
 IMAGES = "mmlb_image"
+PICTURES = ("page_list", "ctxs", "image_list", "needle_image_list", "choices_image")
+"""Fields of a line that list names of pictures; ``ctxs`` lists texts in some sub-tasks."""
 LARGE = 64 << 20
 """Bytes from which on reading a file is worth a bar."""
 
@@ -110,6 +113,13 @@ def content(doc: Doc) -> dict[str, Any]:
     usable(doc)
     path = Source(doc["root"]).file(doc["file"], "MMLongBench's records")
     return _line(path, stamp(path), doc["offset"])
+
+
+def media(doc: Doc) -> list[Content]:
+    """The whole line, and every picture that it names."""
+    record = content(doc)
+    named = [record.get("image"), *(name for field in PICTURES for name in record.get(field) or [])]
+    return [json.dumps(record), *(image_path(doc, name) for name in named if isinstance(name, str))]
 
 
 def image_path(doc: Doc, name: str) -> Path:

@@ -10,6 +10,7 @@ from coreheads.tasks.mmlongbench import data
 from coreheads.tasks.mmlongbench.prompts import MARK, parts
 from coreheads.tasks.mmlongbench.scoring import readable, score
 from coreheads.tasks.mmlongbench.subtasks import SUBTASKS, Subtask
+from coreheads.tasks.reading.contents import Content
 from coreheads.tasks.reading.documents import Doc, Messages, fields_of, user_turn
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.means import macro
@@ -32,6 +33,10 @@ def archives(options: Mapping[str, Any]) -> list[str]:
 
 def records(source: Source, split: str, options: Mapping[str, Any]) -> list[Doc]:
     return [doc for part in _asked_for(options) for doc in data.records(source, *part)]
+
+
+def media(doc: Doc) -> list[Content]:
+    return data.media(doc)
 
 
 def messages(doc: Doc) -> Messages:

@@ -14,6 +14,7 @@ from coreheads.errors import BadSample, UserError, brief
 from coreheads.media.pdf import page_count, pdf_pages
 from coreheads.regions import Region
 from coreheads.tasks.mmdocir.data import ANNOTATIONS, layout, layout_regions
+from coreheads.tasks.reading.contents import Content
 from coreheads.tasks.reading.documents import Doc, fields_of, read_doc, usable
 from coreheads.tasks.reading.fields import field, items, json_lines, json_list, said, words
 from coreheads.tasks.reading.parquet import parquet_rows
@@ -102,6 +103,12 @@ def document(doc: Doc) -> Path:
         with contextlib.suppress(BadSample):
             return source.file(second, "a PDF")
         raise
+
+
+def media(doc: Doc) -> list[Content]:
+    root, asked = doc["root"], (doc["document"], doc["question"])
+    # boxes are for finding heads alone: not worth fetching another benchmark's file
+    return [document(doc), "" if Source(root).is_hub else repr(_layouts(root).get(asked, ("", []))[1])]
 
 
 def pages(doc: Doc) -> tuple[Image, ...]:

@@ -8,11 +8,11 @@ from typing import Any
 
 from coreheads.media.pdf import page_count
 from coreheads.tasks.mmlongbench_doc import data, extraction
-from coreheads.tasks.mmlongbench_doc.data import expected, records, regions
+from coreheads.tasks.mmlongbench_doc.data import expected, media, records, regions
 from coreheads.tasks.mmlongbench_doc.scoring import NOT_ANSWERABLE, accuracy_f1, score_answer
 from coreheads.tasks.reading.documents import Doc, Messages, labelled, text, user_turn
 
-__all__ = ["expected", "records", "regions"]
+__all__ = ["expected", "media", "records", "regions"]
 
 PROMPT = (
     "These are the pages of a document. Answer this question about it with a number, a few words or a list: "

@@ -12,7 +12,7 @@ from typing import Any
 
 from coreheads import limits
 from coreheads.cache import build_once, cache_folder
-from coreheads.contents import file_hash, json_hash
+from coreheads.contents import file_hash, json_hash, stamp
 from coreheads.errors import UserError, one_line
 
 GROUP_BYTES = 128 << 20
@@ -103,15 +103,16 @@ def parquet_picture(path: Path, row: int, column: str) -> bytes:
     """
     import pyarrow
 
-    ends, sizes = _groups(str(path), column)
+    now = stamp(path) if path.exists() else ()
+    ends, sizes = _groups(str(path), now, column)
     group = bisect_right(ends, row)
     if group == len(ends):
         raise UserError(f"{path}: row {row}, expected less than {ends[-1] if ends else 0}")
     if sizes[group] > GROUP_BYTES:
-        key = json_hash([file_hash(path, limits.PARQUET_FILE_BYTES), column])
+        key = json_hash([file_hash(path, limits.PARQUET_BYTES), column])
         cell = _unpacked(path, column, key)[row]
     else:
-        cell = _row_group(str(path), group, column)[row - (ends[group - 1] if group else 0)]
+        cell = _row_group(str(path), now, group, column)[row - (ends[group - 1] if group else 0)]
     if pyarrow.types.is_struct(cell.type):
         cell = cell["bytes"] if cell.type.get_field_index("bytes") >= 0 else None
     data = None if cell is None or pyarrow.types.is_nested(cell.type) else cell.as_py()
@@ -119,13 +120,13 @@ def parquet_picture(path: Path, row: int, column: str) -> bytes:
 
 
 @lru_cache(maxsize=2)
-def _row_group(path: str, group: int, column: str) -> Any:
+def _row_group(path: str, now: object, group: int, column: str) -> Any:
     with _parquet(Path(path)) as file:
         return file.read_row_group(group, columns=[column])[column]
 
 
 @lru_cache(maxsize=64)
-def _groups(path: str, column: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _groups(path: str, now: object, column: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """(row number after each row group, bytes of the column in it)."""
     with _parquet(Path(path)) as file:
         return tuple(accumulate(group.num_rows for group in _row_groups(file))), tuple(_sizes(file, column))

@@ -11,6 +11,7 @@ from coreheads.contents import stamp
 from coreheads.errors import BadSample, UserError, brief
 from coreheads.media.images import decode, picture_size
 from coreheads.regions import Region
+from coreheads.tasks.reading.contents import Cell, Content
 from coreheads.tasks.reading.documents import Doc, read_doc, usable
 from coreheads.tasks.reading.fields import items, label, numbers, words
 from coreheads.tasks.reading.parquet import parquet_picture, parquet_rows
@@ -102,6 +103,10 @@ def picture(doc: Doc) -> Image:
     """
     size(doc)
     return decode(_bytes(doc["root"], doc["parquet"], doc["row"]), _where(doc), as_stored=True)
+
+
+def media(doc: Doc) -> list[Content]:
+    return [Cell(Source(doc["root"]).file(doc["parquet"], "regions with their images"), doc["row"], PICTURE)]
 
 
 def size(doc: Doc) -> tuple[int, int]:

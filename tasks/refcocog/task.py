@@ -10,12 +10,12 @@ from coreheads.errors import UserError
 from coreheads.tasks.reading.documents import Doc, Messages, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.refcocog import data
-from coreheads.tasks.refcocog.data import expected, regions
+from coreheads.tasks.refcocog.data import expected, media, regions
 from coreheads.tasks.refcocog.scoring import score
 from coreheads.tasks.scoring.boxes import fraction_of, read_box
 from coreheads.tasks.scoring.families import family_of, wording, written
 
-__all__ = ["expected", "regions"]
+__all__ = ["expected", "media", "regions"]
 
 PROMPTS = {
     "qwen": 'Find what this expression describes: "{expression}". Give its bounding box as JSON: '

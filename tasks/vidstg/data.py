@@ -12,6 +12,7 @@ from coreheads.errors import BadSample, UserError, brief
 from coreheads.media.images import from_frame
 from coreheads.media.video import read_frames
 from coreheads.regions import Box, Region
+from coreheads.tasks.reading.contents import Content
 from coreheads.tasks.reading.documents import Doc, fields_of, read_doc, usable
 from coreheads.tasks.reading.fields import field, is_number, items, json_file, json_list, label, positive, whole, words
 from coreheads.tasks.reading.sources import Source
@@ -132,6 +133,15 @@ def video_path(doc: Doc) -> Path:
     return _find(doc["root"], "vidor/video", doc["vid"], ".mp4")
 
 
+def media(doc: Doc) -> list[Content]:
+    return [video_path(doc), _boxes(doc)]
+
+
+def _boxes(doc: Doc) -> Path:
+    usable(doc)
+    return _find(doc["root"], f"vidor/annotation/{doc['vidor']}", doc["vid"], ".json")
+
+
 @lru_cache(maxsize=4)
 def _trajectories(path: str, now: object) -> list[list[dict[str, Any]]]:
     try:
@@ -148,8 +158,7 @@ def tube(doc: Doc) -> dict[int, Box]:
     TubeDETR scores with them as corners (x1 - x0 is xmax - xmin). BadSample where the file is missing or the target
     has a box in no frame of its span.
     """
-    usable(doc)
-    path = _find(doc["root"], f"vidor/annotation/{doc['vidor']}", doc["vid"], ".json")
+    path = _boxes(doc)
     frames = _trajectories(str(path), stamp(path))
     start, end = doc["span"]
     boxes: dict[int, Box] = {}

@@ -12,10 +12,10 @@ from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.boxes import scaled
 from coreheads.tasks.scoring.families import wording, written
 from coreheads.tasks.vidstg import data
-from coreheads.tasks.vidstg.data import expected
+from coreheads.tasks.vidstg.data import expected, media
 from coreheads.tasks.vidstg.scoring import at_times, read_tube, score_tube
 
-__all__ = ["expected"]
+__all__ = ["expected", "media"]
 
 PROMPT = (
     "These are frames of a video, each with its time. {sentence} Say when the event begins and ends, in seconds, and "

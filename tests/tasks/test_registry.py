@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,9 +74,11 @@ def test_a_data_root_is_used(small: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert not list(tmp_path.iterdir())
 
 
-def test_the_fingerprint_names_the_records_not_the_folder(small: Path) -> None:
+def test_the_fingerprint_names_the_records_not_the_folder(small: Path, tmp_path: Path) -> None:
     task = registry.get("coreheads_mini_mmdocir")
     docs = task.records("test")
-    moved = [doc | {"root": "elsewhere"} for doc in docs]
+    shutil.copytree(small / "mmdocir", tmp_path / "mmdocir")
+    moved = task.records("test", data_root=tmp_path)
+    assert moved[0]["root"] != docs[0]["root"]
     assert task.fingerprint(moved) == task.fingerprint(docs)
     assert task.fingerprint(docs[1:]) != task.fingerprint(docs)

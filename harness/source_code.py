@@ -1,0 +1,71 @@
+"""What the code of this package says, as a short text: stored answers are those of the code that asked for them."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+_PACKAGES = ("coreheads.adapters", "coreheads.tasks", "coreheads")
+"""Each in a folder of its own in the source tree; the inner ones first."""
+
+
+def code_hash(
+    modules: Iterable[str], rooms: Sequence[str], without: Sequence[str] = (), more: Iterable[bytes] = ()
+) -> str:
+    """SHA-256 (hex) of modules' source and of all that they import from some rooms, at the top or within a function.
+
+    Comments count too; how lines end does not. Nothing is imported.
+
+    Args:
+        modules: Full names: ``coreheads.tasks.mlvu.task``.
+        rooms: Packages and modules of which what is imported counts.
+        without: Those among them of which it does not.
+        more: What else is to count.
+    """
+    found: dict[str, Path] = {}
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        path = _file(name)
+        if path is not None and name not in found:
+            found[name] = path
+            waiting += [target for target in _imported(path) if _in(target, rooms) and not _in(target, without)]
+    content = hashlib.sha256()
+    for name in sorted(found):
+        content.update(f"\0{name}\0".encode() + found[name].read_bytes().replace(b"\r\n", b"\n"))
+    for part in more:
+        content.update(b"\0" + part)
+    return content.hexdigest()
+
+
+def _in(module: str, rooms: Sequence[str]) -> bool:
+    return any(f"{module}.".startswith(f"{room}.") for room in rooms)
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """Names that an import may mean: of ``from a import b`` both ``a`` and ``a.b``."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def _file(module: str) -> Path | None:
+    package = next(name for name in _PACKAGES if f"{module}.".startswith(f"{name}."))
+    path = _folder(package).joinpath(*module.removeprefix(package).strip(".").split("."))
+    candidates = (path.with_suffix(".py"), path / "__init__.py")
+    return next((file for file in candidates if file.is_file()), None)
+
+
+@cache
+def _folder(package: str) -> Path:
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
