@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from coreheads.adapters.checkpoints import hub
-from coreheads.adapters.checkpoints.embedded import EMBEDDED
+from coreheads.adapters.checkpoints import embedded, hub
 from coreheads.adapters.generation.memory import is_out_of_memory
 from coreheads.adapters.value_checks import one_of
 from coreheads.errors import OutOfMemory, UserError, one_line
@@ -53,8 +52,8 @@ def dtype_of(config: Any, name: str) -> torch.dtype:
 
 def locate(name: str) -> str:
     """Where the checkpoint is: a folder's path, or a hub id. UserError for a folder that is missing or holds none."""
-    if name in EMBEDDED:
-        path = EMBEDDED[name]
+    if name in embedded.EMBEDDED:
+        path = embedded.checkpoint(name)
     else:
         path = Path(name).expanduser()
         looks_local = path.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1
