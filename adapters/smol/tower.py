@@ -84,7 +84,7 @@ def tower(embeddings: Tensor, words: Sequence[int], blank: int, recogniser: Reco
 
 
 def extended(embeddings: Tensor, square: float) -> Tensor:
-    """[n, width] -> [n, 640] of sum 0, whose squares sum to ``square``; the embedding is the first ``width`` numbers."""
+    """[n, width] -> [n, 640] of sum 0, whose squares sum to ``square``; it begins with the embedding."""
     width = embeddings.shape[1]
     total = -embeddings.sum(1)
     apart = (2 * (square - embeddings.square().sum(1)) - total.square()).clamp_min(0).sqrt()
