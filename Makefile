@@ -9,10 +9,11 @@ SHORT := results/runs/short
 # the oldest transformers that is supported, in a second environment that takes all else from the first
 OLDEST := .venv-oldest
 
-.PHONY: help leaderboard test quick test-oldest lint types docs check baseline clean
+.PHONY: help leaderboard smol test quick test-oldest lint types docs check baseline clean
 
 help:
 	@echo "make leaderboard   set up and run the embedded benchmark (10 to 15 minutes); ARGS='--limit 8' for 2 minutes"
+	@echo "make smol          fetch the second embedded model (93 MB), for \`coreheads run smol\` and its tests"
 	@echo "make test          set up and run all tests"
 	@echo "make quick         the tests without the slow ones, in under two minutes"
 	@echo "make test-oldest   the tests of adapters and RAM on the oldest supported transformers"
@@ -34,6 +35,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt tools/mend_torchvision.py
 
 leaderboard: $(VENV)/.ready
 	$(BIN)/coreheads run $(ARGS)
+
+smol: $(VENV)/.ready
+	$(BIN)/coreheads models fetch smol
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n 2 $(ARGS)

@@ -34,6 +34,19 @@ def _mini(kind: str, benchmark: str, metrics: tuple[str, ...], summary: str, *ag
     )
 
 
+def _smol(name: str, module: str, kind: str, metric: str, summary: str, *aggregates: str) -> Task:
+    return Task(
+        name=f"coreheads_smol_{name}",
+        kind=kind,
+        benchmark=name,
+        module=f"coreheads.tasks.smol.{module}",
+        metrics=(metric, "unparsed"),
+        summary=summary,
+        splits={"profile": Split("profile"), "test": Split("test")},
+        aggregates=aggregates,
+    )
+
+
 def _mlvu(part: str, options: int, hub: str) -> Task:
     return Task(
         name=f"coreheads_mlvu_{part}",
@@ -151,4 +164,20 @@ _MINI = (
     _mini("mcq", "mlvu", ("accuracy",), "digit beside a named thing in a long video, four options", "m_avg"),
 )
 
-TASKS: Mapping[str, Task] = {task.name: task for task in (*_REAL, *_MINI)}
+_SMOL = (
+    *(
+        _smol(
+            f"doc_{words}",
+            "mmlongbench_doc",
+            "docqa",
+            "accuracy",
+            f"what a printed PDF of about {words:,} words says of a person",
+            "f1",
+        )
+        for words in (450, 1000, 2000, 4000)
+    ),
+    _smol("docqa", "mmlongbench", "long", "score", "the same over page images of about 1,000 words"),
+    _smol("slides", "mlvu", "mcq", "accuracy", "the same over a video of slides", "m_avg"),
+)
+
+TASKS: Mapping[str, Task] = {task.name: task for task in (*_REAL, *_MINI, *_SMOL)}

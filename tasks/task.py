@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,9 @@ class Task:
         return self.aggregates[0] if self.group_by else self.metric
 
     @property
-    def is_mini(self) -> bool:
-        return self.folder.name == "mini"
+    def is_made(self) -> bool:
+        """Whether its data is ours, made on first use."""
+        return self.folder.name in ("mini", "smol")
 
     @property
     def folder(self) -> Path:
@@ -108,7 +110,7 @@ class Task:
         return complete(self.name, self.options, options)
 
     def source(self, data_root: str | Path | None = None, options: Mapping[str, Any] | None = None) -> Source:
-        """Where the task's files are; makes mini data, and fetches and unpacks what the hub has as archives.
+        """Where the task's files are; makes data of ours, and fetches and unpacks what the hub has as archives.
 
         Args:
             data_root: The folder that holds <benchmark>/; None or ``hub`` is the Hugging Face hub.
@@ -133,10 +135,9 @@ class Task:
 
     def _source(self, data_root: str | Path | None, settings: Mapping[str, Any], make: bool) -> Source | None:
         """A place that need not exist; None where it would be the hub, which does not have the files."""
-        if self.is_mini:
-            from coreheads.tasks.mini.data import benchmark_folder
-
-            return Source(str(benchmark_folder(self.benchmark, data_root, make)))
+        if self.is_made:
+            made: Any = import_module(f"coreheads.tasks.{self.folder.name}.data")
+            return Source(str(made.benchmark_folder(self.benchmark, data_root, make)))
         if data_root is not None and str(data_root) != "hub":
             return Source(str(Path(data_root).expanduser() / self.benchmark))
         source, names = Source(f"{HUB}{self.hub}"), self.functions().archives(settings)
@@ -187,7 +188,7 @@ class Task:
         most = settings[self.drawn] if self.drawn else None
         settings |= {self.drawn: None} if self.drawn else {}  # drawn here, from what the split leaves
         docs = self.functions().records(source, wanted.source, settings)
-        if not self.is_mini:
+        if not self.is_made:
             if wanted.apart_from:
                 others = {doc["group"] for doc in self.functions().records(source, wanted.apart_from, settings)}
                 docs = [doc for doc in docs if doc["group"] not in others]

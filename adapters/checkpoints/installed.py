@@ -1,19 +1,16 @@
-"""Checkpoints on this machine that an adapter family can load: the embedded one and the hub's cache."""
+"""Checkpoints on this machine that an adapter family can load: the embedded ones and the hub's cache."""
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coreheads import limits
-from coreheads.adapters.checkpoints import hub, published
-from coreheads.adapters.checkpoints.embedded import EMBEDDED
+from coreheads.adapters.checkpoints import embedded, hub, published
+from coreheads.adapters.checkpoints.embedded import read_config
 from coreheads.adapters.families.registry import FAMILIES
-from coreheads.errors import UserError
-from coreheads.files import matching, whole_file
+from coreheads.files import matching
 
 _SHAPE = {"layers": "num_hidden_layers", "heads": "num_attention_heads", "kv_heads": "num_key_value_heads"}
 
@@ -33,14 +30,16 @@ class LocalModel:
 
 
 def local_models() -> list[LocalModel]:
-    """The embedded model first (whether or not its weights are there), then what the hub's cache holds."""
+    """The embedded models first (whether or not their weights are there), then what the hub's cache holds."""
     models = []
-    for name, folder in EMBEDDED.items():
-        config = _read(folder / "config.json")
+    for name in embedded.EMBEDDED:
+        folder, config = embedded.folder(name), embedded.config(name)
         location = "embedded" if matching(folder, "*.safetensors") else "embedded, but its weights are missing"
+        if not folder.is_dir():
+            location = embedded.missing(name) or "built when it is first loaded"
         models.append(LocalModel(name, str(config.get("model_type", "")), *shape_columns(config), location))
     for name, folder in hub.cached_models():
-        config = _read(folder / "config.json")
+        config = read_config(folder)
         there = any(path.is_file() for path in matching(folder, "*.safetensors"))
         if str(config.get("model_type")) in FAMILIES and there:
             models.append(LocalModel(name, str(config["model_type"]), *shape_columns(config), "hub cache"))
@@ -63,20 +62,12 @@ def described(name: str) -> dict[str, Any] | None:
     """
     config: dict[str, Any] = {}
     with suppress(OSError, RuntimeError):  # no name of a file; no home of that user
-        config = _read((EMBEDDED.get(name) or Path(name).expanduser()) / "config.json")
+        config = embedded.config(name) if name in embedded.EMBEDDED else read_config(Path(name).expanduser())
     if not config and (folder := hub.cached(name)) is not None:
-        config = _read(folder / "config.json")
+        config = read_config(folder)
     config = config or (published.shape(name) if name in published.names() else {})
     shape = _shape(config)
     return {"id": name, "model_type": config.get("model_type"), **shape} if shape else None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(whole_file(path, limits.JSON_BYTES, "a configuration").decode("utf-8"))
-    except (UserError, ValueError):
-        return {}
-    return config if isinstance(config, dict) else {}
 
 
 def _text_config(config: dict[str, Any]) -> dict[str, Any]:

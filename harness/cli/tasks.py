@@ -63,7 +63,7 @@ def _list(tasks: Sequence[Task], data_root: Path | None) -> None:
         files = [file for file in task.expected(data_root) if not file.optional]
         there = sum(file.present for file in files)
         here = "yes" if there == len(files) else "in part" if there else "no"
-        data = "made on first use" if task.is_mini else f"{task.benchmark}/{f' or {task.hub}' if task.hub else ''}"
+        data = "made on first use" if task.is_made else f"{task.benchmark}/{f' or {task.hub}' if task.hub else ''}"
         regions = "no" if task.no_regions else "yes"
         table.add_row(task.name, task.kind, task.board_metric, regions, ", ".join(task.splits), data, here)
     wide_console().print(table)
@@ -82,7 +82,7 @@ def _show(task: Task, data_root: Path | None, split: str, options: dict[str, Any
         count = file.count()
         there = f": {count} there" if count else ""
         typer.echo(f"  {'there  ' if file.present else 'missing'}  {file.path}  ({file.what}{there})")
-    if task.is_mini:
+    if task.is_made:
         typer.echo("What is missing is made on first use.")
     else:
         typer.echo(f"Where to get it, licence and size: {task.folder / 'README.md'}")

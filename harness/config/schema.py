@@ -32,7 +32,7 @@ class _Section(BaseModel):
 
 
 class ModelConfig(_Section):
-    """A checkpoint: ``tiny`` (the embedded one), a local folder or a hub id."""
+    """A checkpoint: ``tiny`` or ``smol`` (the embedded ones), a local folder or a hub id."""
 
     id: str = Field(min_length=1)
     name: str = ""

@@ -27,7 +27,7 @@ _LATER = "the hub has them, and they are downloaded when the model is loaded"
 
 
 def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> list[Check]:
-    """Findings about a hub id, a folder or ``tiny``, in the order in which loading would fail.
+    """Findings about a hub id, a folder or an embedded model, in the order in which loading would fail.
 
     device, dtype: as ``load_adapter`` takes them. The last finding is the verdict.
     """

@@ -28,7 +28,7 @@ def look(
     """
     for name in names:
         task = registry.get(name)
-        if task.is_mini:
+        if task.is_made:
             continue
         task.records(split, limit, data_root, options=options.get(name))
         for file in task.expected(data_root, split, options.get(name)):
@@ -95,6 +95,6 @@ def missing(config: RunConfig) -> Iterator[str]:
     for name, split in splits:
         task = registry.get(name)
         for file in task.expected(config.data_root, split, config.options.get(name)):
-            if not (file.present or file.optional or task.is_mini):
+            if not (file.present or file.optional or task.is_made):
                 lines[f"data {file.path}: {file.what}"] = None
     yield from lines

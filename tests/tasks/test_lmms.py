@@ -10,7 +10,7 @@ from set_scores import aggregate
 
 from coreheads.tasks import registry
 
-MINI = [name for name in registry.names() if registry.get(name).is_mini]
+MINI = [name for name in registry.names() if registry.get(name).folder.name == "mini"]
 
 
 def evaluate(say: Any, names: list[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from set_scores import aggregate
 from coreheads.errors import UserError
 from coreheads.tasks import registry
 
-MINI = [name for name in registry.names() if registry.get(name).is_mini]
+MINI = [name for name in registry.names() if registry.get(name).folder.name == "mini"]
 
 
 def test_unknown_names_are_refused() -> None:

@@ -75,7 +75,7 @@ def test_the_papers_configuration_has_every_model_and_benchmark() -> None:
     config = load_config("paper")
     assert len(config.models) == 5
     benchmarks = {registry.get(name).benchmark for name in config.evaluate.tasks}
-    assert benchmarks == {registry.get(name).benchmark for name in registry.names() if not registry.get(name).is_mini}
+    assert benchmarks == {registry.get(name).benchmark for name in registry.names() if not registry.get(name).is_made}
     assert {fraction for cell in config.cells for fraction in cell.fractions} == {0.025, 0.05, 0.1, 0.2}
     for task in config.profile.tasks:
         profile = registry.get(task).split(config.profile.split)

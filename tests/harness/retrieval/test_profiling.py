@@ -69,7 +69,7 @@ class Adapter:
 
 class Task:
     kind = "rec"
-    is_mini = True
+    is_made = True
 
     def __init__(self, name: str, docs: list[dict[str, Any]]) -> None:
         self.name, self.docs = name, docs

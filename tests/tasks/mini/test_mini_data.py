@@ -25,7 +25,7 @@ from coreheads.tasks.mini.writers.media import write_mp4, write_pdf
 from coreheads.tasks.reading.sources import Source
 
 CELL = sprites.CELL
-MINI = [name for name in registry.names() if registry.get(name).is_mini]
+MINI = [name for name in registry.names() if registry.get(name).folder.name == "mini"]
 
 
 def hashes(root: Path) -> dict[str, str]:
