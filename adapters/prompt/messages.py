@@ -47,6 +47,11 @@ class Source:
         return type(self.value) is type(other.value) and bool(self.value == other.value)
 
 
+def same_media(left: Sequence[Source], right: Sequence[Source]) -> bool:
+    """Whether both show the same pixels in the same order."""
+    return len(left) == len(right) and all(a.same_as(b) for a, b in zip(left, right, strict=True))
+
+
 def parse(messages: Messages) -> tuple[Chat, list[Source]]:
     """The messages for a chat template, and their media; UserError says where something else than those stands."""
     if not messages or isinstance(messages, (str, Mapping)):
