@@ -105,4 +105,5 @@ def _plain(tokenizer: Any, size: int, first: bool) -> tuple[Tokenizer, dict[int,
     plain = Tokenizer.from_str(spelled)
     plain.no_truncation()
     plain.no_padding()
-    return plain, {plain.token_to_id(token["content"]): token["id"] for token in made["added_tokens"]}
+    kept = ((plain.token_to_id(token["content"]), token["id"]) for token in made["added_tokens"])
+    return plain, {here: number for here, number in kept if here is not None}
