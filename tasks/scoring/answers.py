@@ -14,7 +14,8 @@ from typing import Any
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _OPENING = re.compile(r"[\[{]")
-_ANSWER = re.compile(r"answer\s*[:：]", re.IGNORECASE)
+# also as a heading
+_ANSWER = re.compile(r"answer\s*[:：]|(?:^|\n)[#*_ \t]*(?:final )?answer[#*_ \t]*\n", re.IGNORECASE)
 _NEXT = re.compile(r"\n\s*(?=[*#\s]*(?:question|user|human)\s*[:：])", re.IGNORECASE)
 _REASONING = r"think(?:ing)?|thought|reasoning"
 _BEGUN = re.compile(rf"[<◁](?:{_REASONING})[>▷]", re.IGNORECASE)

@@ -135,6 +135,12 @@ def test_a_question_that_the_model_asks_itself_is_not_answered() -> None:
     assert by_rules("Question: what?\nAnswer: More", "Str") == "More"
 
 
+@pytest.mark.parametrize("heading", ["**Final Answer**\n", "### Answer\n\n", "So it is.\n\n**Answer**\n", "Answer:\n"])
+def test_a_heading_is_no_part_of_the_answer(heading: str) -> None:
+    assert by_rules(f"{heading}Less well-off", "Str") == "Less well-off"
+    assert by_rules("The answer\nis red", "Str") == "The answer\nis red"
+
+
 def test_what_is_not_understood_scores_0_and_is_counted() -> None:
     doc = {"answer": "8", "answer_format": "Int", "extractor": None}
     assert task.scores(doc, "There are many.") == {"accuracy": 0.0, "unparsed": 1.0}
