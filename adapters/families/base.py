@@ -21,6 +21,7 @@ from coreheads.adapters.generation.state import state_hash
 from coreheads.adapters.generation.structure import head_shape, vision_tower
 from coreheads.adapters.prompt import query as queries
 from coreheads.adapters.prompt import rendering
+from coreheads.adapters.prompt.encoding import controls, encode
 from coreheads.adapters.prompt.messages import Chat, Kind, Messages, Source, parse, same_media
 from coreheads.adapters.prompt.processing import EncodedMedia, LoadedMedium
 from coreheads.adapters.prompt.prompt import Prompt
@@ -103,10 +104,12 @@ class Adapter(ABC):
         """
         started = time.perf_counter()
         chat, sources = parse(messages)
-        rendering.refuse_placeholders(chat, self.placeholders)
         text = self._render(chat)
-        query_at = None if query is None else queries.query_span(query, chat, text, self._render)
-        shown = rendering.placeholders(text, self.placeholders)
+        reserved = {*self.placeholders, *controls(self.processor.tokenizer).values()}
+        written = rendering.written(chat, text, self._render, reserved)
+        query_at = None if query is None else queries.query_span(query, chat, text, written)
+        by_user = [span for _, span in written]
+        shown = rendering.placeholders(text, self.placeholders, by_user)
         order = rendering.order([kind for _, kind in shown], sources)
         ordered = [sources[index] for index in order]
         shared = like is not None and same_media([item.source for item in like.encoded], ordered)
@@ -115,8 +118,9 @@ class Adapter(ABC):
         else:
             encoded = self.encode_media(ordered)
         replacements = [(span, item.expansion) for (span, _), item in zip(shown, encoded.media, strict=True)]
-        tokens = self.processor.tokenizer(rendering.replaced(text, replacements), return_offsets_mapping=True)
-        ids = torch.tensor(tokens["input_ids"])
+        by_user = [queries.expanded(span, replacements) for span in by_user]
+        numbers, offsets = encode(self.processor.tokenizer, rendering.replaced(text, replacements), by_user)
+        ids = torch.tensor(numbers)
         inputs = {**self.text_inputs(ids[None]), **encoded.inputs}
         vision_tokens = torch.isin(ids, torch.tensor(self.vision_token_ids)).nonzero()[:, 0]
         geometry = TokenMap.join([item.view for item in encoded.media], order)
@@ -126,7 +130,7 @@ class Adapter(ABC):
             )
         query_tokens: list[int] = []
         if query_at is not None:
-            query_tokens = queries.token_positions(queries.expanded(query_at, replacements), tokens["offset_mapping"])
+            query_tokens = queries.token_positions(queries.expanded(query_at, replacements), offsets)
             if not query_tokens:
                 raise UserError(f"query: {query!r} is part of another character's token, expected whole characters")
         return Prompt(

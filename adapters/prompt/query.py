@@ -8,24 +8,22 @@ counts when it holds at least one of the query's characters; so the token of a w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from coreheads.adapters.prompt.messages import Chat
 from coreheads.errors import UserError
 
 Span = tuple[int, int]
-Render = Callable[[Chat], str]
-
-_MARK = "\ue000coreheads\ue001"
-"""Stands in for a text while the template is rendered, to see where the template puts that text."""
+Place = tuple[int, int]
+"""A text of a chat: the message's number, and the part's in it."""
 
 _NO_SPACES = 0x2E80
 """From this code point on scripts write words without blanks between them (CJK and Kana), so that a neighbouring
 letter says nothing about the word's end."""
 
 
-def query_span(query: str, chat: Chat, rendered: str, render: Render) -> Span:
-    """Where the query begins and ends in ``rendered``, the text that ``render`` makes of the chat.
+def query_span(query: str, chat: Chat, rendered: str, written: Sequence[tuple[Place, Span]]) -> Span:
+    """Where the query begins and ends in ``rendered``, in which the chat's texts are ``written``.
 
     UserError where the query is blank, or no text of a user's message has it.
     """
@@ -42,17 +40,11 @@ def query_span(query: str, chat: Chat, rendered: str, render: Render) -> Span:
         text = content[part]["text"]
         if (inside := _last_occurrence(query, text)) is None:
             continue
-        marked = [dict(turn) for turn in chat]
-        marked[message]["content"] = [*content[:part], {**content[part], "text": _MARK}, *content[part + 1 :]]
-        before, mark, after = render(marked).partition(_MARK)
-        if not mark or not rendered.startswith(before) or not rendered.endswith(after):
+        spans = [span for place, span in written if place == (message, part)]
+        if len(spans) != 1 or rendered[slice(*spans[0])] != text.strip():
             raise UserError(f"query: {query!r} stands in a text that the chat template rewrites")
         # templates may trim a text: count from the text's first visible character
-        shown = rendered[len(before) : len(rendered) - len(after)]
-        shift = len(before) + shown.find(text.strip()) - (len(text) - len(text.lstrip()))
-        start = shift + inside
-        if rendered[start : start + len(query)] != query:
-            raise UserError(f"query: {query!r} stands in a text that the chat template rewrites")
+        start = spans[0][0] + inside - (len(text) - len(text.lstrip()))
         return start, start + len(query)
     raise UserError(f"query: {query!r} does not stand in any text of a user's message")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
+from coreheads.adapters.prompt.encoding import outside
 from coreheads.adapters.prompt.messages import Chat, Kind, Source
-from coreheads.adapters.prompt.query import Span
+from coreheads.adapters.prompt.query import Place, Span
 from coreheads.errors import UserError, one_line
 
 
@@ -19,9 +21,46 @@ def render(processor: Any, chat: Chat) -> str:
         raise UserError(f"chat template: cannot show the messages ({one_line(error)})") from error
 
 
-def placeholders(text: str, words: Mapping[str, Kind]) -> list[tuple[Span, Kind]]:
-    """Spans of the placeholders in the rendered text, in order, and what each stands for."""
-    return [(match.span(), words[match.group()]) for match in re.finditer("|".join(map(re.escape, words)), text)]
+def written(chat: Chat, text: str, render: Callable[[Chat], str], words: Iterable[str]) -> list[tuple[Place, Span]]:
+    """Where the chat's texts, without blanks at their ends, stand in ``text``, which ``render`` makes of the chat.
+
+    In the order of the rendered text. Nothing where the template rewrites texts, so that nobody can tell; UserError
+    where one of them then holds one of ``words``, which are the template's to write.
+    """
+    texts = [part["text"] for message in chat for part in message["content"] if part["type"] == "text"]
+    private = map(chr, chain(range(0xE000, 0xF900), range(0xF0000, 0x10FFFE)))
+    begin, number, end = islice((sign for sign in private if not any(sign in each for each in (text, *texts))), 3)
+    places: list[Place] = []
+    marked: Chat = []
+    for at, message in enumerate(chat):
+        content = []
+        for index, part in enumerate(message["content"]):
+            # within its blanks, which a template may trim
+            if core := part.get("text", "").strip():
+                before, after = part["text"].split(core, 1)
+                part = {**part, "text": f"{before}{begin}{len(places)}{number}{core}{end}{after}"}
+                places.append((at, index))
+            content.append(part)
+        marked.append({**message, "content": content})
+    shown, found, length, last = render(marked), [], 0, 0
+    pieces = []
+    for match in re.finditer(f"{begin}([0-9]+){number}([^{begin}{number}{end}]*){end}", shown):
+        pieces += [shown[last : match.start()], match[2]]
+        length += len(pieces[-2])
+        found.append((places[int(match[1])], (length, length + len(match[2]))))
+        length, last = length + len(match[2]), match.end()
+    if "".join([*pieces, shown[last:]]) == text:
+        return found
+    if held := [word for word in sorted(words) if any(word in each for each in texts)]:
+        raise UserError(f"messages: a text holds {held[0]}, and the chat template rewrites texts")
+    return []
+
+
+def placeholders(text: str, words: Mapping[str, Kind], spans: Sequence[Span] = ()) -> list[tuple[Span, Kind]]:
+    """Spans of the placeholders in the rendered text outside of ``spans``, in order, and what each stands for."""
+    pattern = re.compile("|".join(map(re.escape, words)))
+    matches = (match for part in outside(spans, len(text)) for match in pattern.finditer(text, *part))
+    return [(match.span(), words[match.group()]) for match in matches]
 
 
 def order(kinds: Sequence[Kind], sources: Sequence[Source]) -> list[int]:
@@ -31,14 +70,6 @@ def order(kinds: Sequence[Kind], sources: Sequence[Source]) -> list[int]:
     if -1 in numbers or any(waiting.values()):
         raise UserError(f"chat template: shows {len(kinds)} media of {len(sources)}, expected each of them once")
     return numbers
-
-
-def refuse_placeholders(chat: Chat, words: Mapping[str, Kind]) -> None:
-    """UserError where a text holds what stands for a medium."""
-    for number, message in enumerate(chat):
-        for word in words:
-            if any(word in part.get("text", "") for part in message["content"]):
-                raise UserError(f"messages[{number}]: the text holds {word}, which stands for a picture or video")
 
 
 def replaced(text: str, replacements: Sequence[tuple[Span, str]]) -> str:

@@ -88,7 +88,8 @@ def _test_records(source: Source) -> list[Doc]:
 
 
 def _id(record: Any) -> Any:
-    return record.get("question_id") if isinstance(record, dict) else None
+    name = record.get("question_id") if isinstance(record, dict) else None
+    return None if isinstance(name, bool) else name
 
 
 def _record(source: Source, where: str, record: str, videos: str, question: Any, answer: Any) -> Doc:

@@ -15,7 +15,7 @@ from coreheads.regions import Region
 from coreheads.tasks.mmdocir.scoring import FIRST_PAGE, PageBox
 from coreheads.tasks.reading.contents import Cell, Content
 from coreheads.tasks.reading.documents import Doc, Messages, fields_of, labelled, read_doc, text, usable, user_turn
-from coreheads.tasks.reading.fields import items, json_lines, numbers, whole, words
+from coreheads.tasks.reading.fields import is_whole, items, json_lines, numbers, whole, words
 from coreheads.tasks.reading.parquet import parquet_picture, parquet_rows
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.scoring.boxes import fraction_of
@@ -68,13 +68,13 @@ def _questions(source: Source, document: Any, line: int, where: str) -> list[Doc
     def read(number: int) -> Question:
         name, questions = words(document, "doc_name"), items(document, "questions")
         first, last = numbers(document, "page_indices", 2)
-        if not isinstance(first + last, int) or not 0 <= first <= last:
+        if not is_whole(first + last) or not 0 <= first <= last:
             raise ValueError(f"page_indices is {[first, last]}, expected the first and the last row")
         domain = words(document, "domain")
         with fields_of(f"{where}: question {number}"):
             question = questions[number]
             pages = items(question, "page_id")
-            if not pages or any(not isinstance(page, int) or not 0 <= page <= last - first for page in pages):
+            if not pages or any(not is_whole(page) or not 0 <= page <= last - first for page in pages):
                 raise ValueError(f"page_id is {pages}, expected pages 0 to {last - first}")
             return {
                 "doc_name": name,

@@ -50,7 +50,7 @@ def layout_recall(predicted: Sequence[PageBox], gold: Sequence[PageBox]) -> floa
 
 def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:
     """What the means over domains of recalls are computed from."""
-    recalls = {name: score for name, score in scores.items() if "recall" in name}
+    recalls = {name: score for name, score in scores.items() if name.startswith(("recall", "layout_recall"))}
     return {f"{name}_macro": {"group": doc["domain"], "score": score} for name, score in recalls.items()}
 
 

@@ -15,7 +15,7 @@ from coreheads.tasks.mmlongbench.scoring import MOST_CHOICES, check_answer
 from coreheads.tasks.mmlongbench.subtasks import Subtask
 from coreheads.tasks.reading.contents import Content
 from coreheads.tasks.reading.documents import Doc, read_doc, usable
-from coreheads.tasks.reading.fields import field, json_line, label, words
+from coreheads.tasks.reading.fields import field, is_whole, json_line, label, words
 from coreheads.tasks.reading.sources import Source
 
 IMAGES = "mmlb_image"
@@ -139,7 +139,7 @@ def page_of(path: str) -> int | None:
 
 def gold_pages(record: Mapping[str, Any]) -> list[int]:
     """Indices in ``page_list`` of the answer's pages. ``ans_page_list`` counts pages of the document from 0."""
-    wanted = set(record["ans_page_list"])
+    wanted = {page for page in record["ans_page_list"] if is_whole(page)}
     return [
         index
         for index, path in enumerate(record["page_list"])

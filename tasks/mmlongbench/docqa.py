@@ -45,7 +45,7 @@ def docqa(answer: str, response: str, answer_format: str) -> float:
         return float(answer in response) if _EXACT.search(answer) else word_f1(response, answer)
     if answer_format == "List":
         parts = json.loads(answer)
-        if not isinstance(parts, list) or not parts or any(isinstance(part, list) for part in parts):
+        if not isinstance(parts, list) or not parts or any(isinstance(part, list | bool) for part in parts):
             raise ValueError(f"answer is {answer!r}, expected a JSON list of texts and numbers")
         return _mean_of_parts(parts, response)
     raise ValueError(f"answer_format is {answer_format!r}, expected one of {', '.join(FORMATS)}")

@@ -16,7 +16,7 @@ from coreheads.regions import Region
 from coreheads.tasks.mmdocir.data import ANNOTATIONS, layout, layout_regions
 from coreheads.tasks.reading.contents import Content
 from coreheads.tasks.reading.documents import Doc, fields_of, read_doc, usable
-from coreheads.tasks.reading.fields import field, items, json_lines, json_list, said, words
+from coreheads.tasks.reading.fields import field, is_whole, items, json_lines, json_list, said, words
 from coreheads.tasks.reading.parquet import parquet_rows
 from coreheads.tasks.reading.sources import Source
 
@@ -78,7 +78,7 @@ def _samples(source: Source) -> tuple[str, list[Any]]:
 def _record(sample: Any) -> Question:
     evidence = field(sample, "evidence_pages")
     pages = evidence if isinstance(evidence, list) else ast.literal_eval(evidence)
-    if not isinstance(pages, list) or not all(isinstance(page, int) for page in pages):
+    if not isinstance(pages, list) or not all(map(is_whole, pages)):
         raise ValueError(f"evidence_pages is {brief(evidence)}, expected a list of page numbers")
     known = ("Int", "Float", "Str", "List", "None")
     if sample["answer_format"] not in known:

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-NOT_ANSWERABLE = "Not answerable"
+from coreheads.tasks.scoring.short_answers import NOT_ANSWERABLE
+
 ANLS_THRESHOLD = 0.5
 
 _EXACT = (

@@ -9,8 +9,9 @@ from typing import Any
 from coreheads.media.pdf import page_count
 from coreheads.tasks.mmlongbench_doc import data, extraction
 from coreheads.tasks.mmlongbench_doc.data import expected, media, records, regions
-from coreheads.tasks.mmlongbench_doc.scoring import NOT_ANSWERABLE, accuracy_f1, score_answer
+from coreheads.tasks.mmlongbench_doc.scoring import accuracy_f1, score_answer
 from coreheads.tasks.reading.documents import Doc, Messages, labelled, text, user_turn
+from coreheads.tasks.scoring.short_answers import NOT_ANSWERABLE, RULES, by_rules, understood
 
 __all__ = ["expected", "media", "records", "regions"]
 
@@ -23,7 +24,7 @@ PROMPT = (
 
 def variant(options: Mapping[str, Any]) -> str:
     """How the short answer is found in the response, and which pages are shown: what a figure must be quoted with."""
-    how = extraction.RULES if options["extractor"] is None else f"extractor {options['extractor']}"
+    how = RULES if options["extractor"] is None else f"extractor {options['extractor']}"
     return f"{how}, up to {options['max_pages']} pages at {options['dpi']} dpi"
 
 
@@ -52,9 +53,9 @@ def target(doc: Doc) -> str:
 
 
 def extracted(doc: Doc, response: str) -> str:
-    """The prediction that is scored; see ``extraction``."""
+    """The prediction that is scored; see ``tasks.scoring.short_answers`` and ``extraction``."""
     if doc["extractor"] is None:
-        return extraction.by_rules(response, doc["answer_format"])
+        return by_rules(response, doc["answer_format"])
     return _asked(doc["question"], response, doc["extractor"], doc["extractor_url"])
 
 
@@ -63,7 +64,10 @@ _asked = lru_cache(maxsize=4096)(extraction.by_model)  # a response is scored by
 
 def scores(doc: Doc, response: str) -> dict[str, float]:
     said = extracted(doc, response)
-    return {"accuracy": score_answer(doc["answer"], said, doc["answer_format"]), "unparsed": float(not said)}
+    return {
+        "accuracy": score_answer(doc["answer"], said, doc["answer_format"]),
+        "unparsed": float(not understood(said, doc["answer_format"])),
+    }
 
 
 def details(doc: Doc, response: str, scores: Mapping[str, float]) -> dict[str, Any]:

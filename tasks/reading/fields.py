@@ -103,10 +103,10 @@ def label(record: Any, name: str) -> str:
 
 
 def said(value: Any, name: str) -> Any:
-    """A text, a number, or a list of at least one of them, as it stands."""
+    """A text, a finite number, or a list of at least one of them, as it stands."""
     if isinstance(value, list) and value:
         for item in value:
             said(item, name)
-    elif not isinstance(value, str | int | float) or not str(value).strip():
+    elif not (is_whole(value) or is_number(value) or (isinstance(value, str) and value.strip())):
         raise ValueError(f"{name} is {brief(value)}, expected a text or a number")
     return value

@@ -14,7 +14,9 @@ from typing import Any
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _OPENING = re.compile(r"[\[{]")
-_ANSWER = re.compile(r"answer\s*[:：]", re.IGNORECASE)
+# also as a heading
+_ANSWER = re.compile(r"answer\s*[:：]|(?:^|\n)[#*_ \t]*(?:final )?answer[#*_ \t]*\n", re.IGNORECASE)
+_NEXT = re.compile(r"\n\s*(?=[*#\s]*(?:question|user|human)\s*[:：])", re.IGNORECASE)
 _REASONING = r"think(?:ing)?|thought|reasoning"
 _BEGUN = re.compile(rf"[<◁](?:{_REASONING})[>▷]", re.IGNORECASE)
 _ENDED = re.compile(rf"[<◁]/(?:{_REASONING})[>▷]", re.IGNORECASE)
@@ -105,5 +107,10 @@ def seconds(value: Any) -> float | None:
 
 
 def after_answer(response: str) -> str:
-    """What follows the last "Answer:", or the whole response; never what a model says while it reasons."""
-    return _ANSWER.split(answered(response))[-1].strip()
+    """What follows the last "Answer:", or the whole response; never what a model says while it reasons.
+
+    Nor what it says after an answer to a next question, which it asks itself.
+    """
+    first, *following = _NEXT.split(answered(response))
+    said = first if _ANSWER.search(first) else "\n".join([first, *following])
+    return _ANSWER.split(said)[-1].strip()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from coreheads.regions import Box
-from coreheads.tasks.scoring.answers import answered, folded, json_objects, numbers
+from coreheads.tasks.scoring.answers import answered, folded, numbers
 from coreheads.tasks.scoring.families import normalised
 
 _KEYS = ("bbox_2d", "bbox", "box")
+_KEYED = tuple(re.compile(rf"""["']{name}["']\s*:\s*""") for name in _KEYS)
 _EDGE = r"""\s*["']?\s*([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*["']?\s*"""
 _FOUR = re.compile(
     rf"\[{_EDGE},{_EDGE},{_EDGE},{_EDGE}\]"
@@ -71,14 +74,19 @@ def boxes_of(item: Any) -> list[list[float]]:
 def read_box(response: str, family: str) -> Box | None:
     """The first box of a response, normalised to 0..1; None where there is none.
 
-    A box under a key (``{"bbox_2d": [...]}``) is preferred; else read are ``[x0, y0, x1, y1]`` (so also ``[[...]]``),
-    ``[[x0, y0], [x1, y1]]`` and ``(x0, y0) (x1, y1)``. The numbers mean what ``tasks.scoring.families`` says of the
-    family, whatever they are: no second scale is tried. Corners are not put in order.
+    The first box under a key (``{"bbox_2d": [...]}``) is the one that counts, and where that cannot be read there is
+    none; without a key read are ``[x0, y0, x1, y1]`` (so also ``[[...]]``), ``[[x0, y0], [x1, y1]]`` and
+    ``(x0, y0) (x1, y1)``. The numbers mean what ``tasks.scoring.families`` says of the family, whatever they are: no
+    second scale is tried. Corners are not put in order.
     """
     normalised((0, 0, 0, 0), family)  # an unknown family is refused whatever was answered
     said = folded(answered(response))
-    boxes = next((boxes for item in json_objects(said) if (boxes := boxes_of(item))), [])
-    match = None if boxes else _FOUR.search(said)
-    if match is not None:
+    key = next((match for name in _KEYED if (match := name.search(said))), None)
+    boxes: list[list[float]] = []
+    if key is not None:
+        with suppress(ValueError, RecursionError):
+            boxes = boxes_of(json.JSONDecoder().raw_decode(said, key.end())[0])
+    match = _FOUR.search(said) if key is None else _FOUR.match(said, key.end())
+    if match is not None and not boxes:
         boxes = [[float(edge) for edge in match.groups() if edge is not None]]
     return normalised(boxes[0], family) if boxes and all(map(math.isfinite, boxes[0])) else None

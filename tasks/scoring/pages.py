@@ -9,7 +9,7 @@ from coreheads.tasks.scoring.answers import after_answer, folded
 
 _LONGEST_RANGE = 1000
 # of text as ``_series`` spaces it, so that no blank can be matched in two ways
-_ONE = r"[\"']?(?:(?:pages?|pp?\.) ?)?#?(\d{1,9})(?:\.0+)?(?:(?:[-–—]| to | through )(\d{1,9}))?[\"']?"
+_ONE = r"[\"']?(?:(?:pages?:?|pp?\.) ?)?#?(\d{1,9})(?:\.0+)?(?:(?:[-–—]| to | through )(\d{1,9}))?[\"']?"
 _ITEM = re.compile(_ONE, re.IGNORECASE)
 _JOINT = r"(?:[,;](?:and )?| and |&)"
 _SERIES = re.compile(rf"{_ONE}(?:{_JOINT}{_ONE})*", re.IGNORECASE)

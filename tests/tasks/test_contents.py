@@ -21,7 +21,7 @@ from coreheads.tasks.mini.data import benchmark_folder
 from coreheads.tasks.reading.contents import fingerprints
 from coreheads.tasks.reading.documents import Doc
 
-MINI = [name for name in registry.names() if registry.get(name).is_mini]
+MINI = [name for name in registry.names() if registry.get(name).folder.name == "mini"]
 MEDIA = (".mp4", ".pdf", ".jpg", ".jpeg", ".png")
 
 

@@ -108,7 +108,7 @@ def test_the_variant_is_in_lmms_evals_results(tmp_path: Path) -> None:
     found = evaluate(task, lambda doc: f"Answer: {doc['answer']}")
     assert found["results"]["coreheads_mmlongbench_doc"]["accuracy,none"] == 1.0
     metadata = found["configs"]["coreheads_mmlongbench_doc"]["metadata"]
-    assert metadata["variant"] == "rules-2, up to 120 pages at 36 dpi"
+    assert metadata["variant"] == "rules-3, up to 120 pages at 36 dpi"
 
 
 def test_requests_are_never_those_of_other_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

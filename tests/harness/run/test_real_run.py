@@ -129,7 +129,7 @@ def test_data_root_and_options_of_the_command_line(small_model: Path, tmp_path: 
     more = ["--data-root", str(tmp_path), "--set", f"options.{doc}.dpi=36", "--set", f"options.{doc}.max_pages=2"]
     assert run(tmp_path, content, *more) == 0
     (cell,) = read_jsonl(tmp_path / "run/cells.jsonl")
-    assert cell["variant"] == "rules-2, up to 2 pages at 36 dpi"
+    assert cell["variant"] == "rules-3, up to 2 pages at 36 dpi"
     assert "f1" in cell["aggregates"]
 
 

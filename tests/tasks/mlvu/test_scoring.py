@@ -6,7 +6,7 @@ import pytest
 
 from coreheads.errors import UserError
 from coreheads.tasks.mlvu import scoring as mlvu
-from coreheads.tasks.mlvu.scoring import read_option
+from coreheads.tasks.scoring.options import read_option
 
 
 @pytest.mark.parametrize(

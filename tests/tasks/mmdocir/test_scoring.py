@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coreheads.errors import UserError
+from coreheads.tasks.mmdocir import layout
 from coreheads.tasks.mmdocir import scoring as mmdocir
 from coreheads.tasks.mmdocir.scoring import read_layouts, read_page, read_pages
 
@@ -82,6 +83,16 @@ def test_read_pages(response: str, pages: list[int]) -> None:
         ("[0]", []),
         ("[-7]", []),
         ("[]", []),
+        ("[true]", []),
+        ("[7, true]", []),
+        ("Page: 7", [7]),
+        ("Page 7/40", [7]),
+        ("7/40", []),
+        ("7 or 9", []),
+        ("[7, 3, ...]", []),
+        ("The answer is page 7, not page 3", []),
+        ("[VII]", []),
+        ("Answer: [7]\n\nQuestion: And then?\nAnswer: [9]", [7]),
         ("[1, 2]</think>[7]", [7]),
         ("<think>[1, 2]", []),
     ],
@@ -148,3 +159,14 @@ def test_page_recall_is_bounded_and_grows_with_k(gold: list[int], said: list[int
     assert values == sorted(values)
     assert 0.0 <= values[0] <= values[-1] <= 1.0
     assert mmdocir.page_recall(gold, gold) == 1.0
+
+
+def test_the_official_layout_recall_stands_beside_the_bounded_one() -> None:
+    gold = {"page": 0, "bbox": [0, 0, 50, 50], "page_size": [100, 100]}
+    doc = {"family": "qwen", "layouts": [gold], "doc_name": "a", "record_id": "0", "domain": "News"}
+    boxes = [{"page": 1, "bbox_2d": [0, 0, 500, 500]}, {"page": 1, "bbox_2d": [0, 0, 500, 501]}]
+    scores = layout.scores(doc, json.dumps(boxes))
+    assert (scores["layout_recall_1"], scores["layout_recall_5"]) == (1.0, 1.0)
+    assert (scores["official_layout_recall_1"], scores["official_layout_recall_5"]) == (1.0, 2.0)
+    assert sorted(mmdocir.details(doc, "", scores)) == [f"layout_recall_{rank}_macro" for rank in (10, 1, 5)]
+    assert "official" in layout.variant({})

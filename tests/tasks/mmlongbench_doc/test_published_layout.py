@@ -18,4 +18,4 @@ def test_mmlongbench_doc_shows_all_pages_and_skips_pages_that_are_not_there(tree
     assert task.regions(docs["How many?"]) == [Region(media=1)]
     assert task.regions(docs["What colour?"]) == []
     assert task.problems(docs["What colour?"]) == ["evidence_pages has [99] of 5 pages"]
-    assert task.variant() == "rules-2, up to 120 pages at 144 dpi"
+    assert task.variant() == "rules-3, up to 120 pages at 144 dpi"

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coreheads.tasks.mmlongbench_doc import scoring as mmlongbench_doc
-from coreheads.tasks.mmlongbench_doc.extraction import by_rules
 from coreheads.tasks.mmlongbench_doc.scoring import anls, edit_distance
+from coreheads.tasks.scoring.short_answers import by_rules
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def test_vidstg_forms_are_reported_apart(tree: Callable[[str], Path]) -> None:
     assert scores["m_viou_declarative"] == pytest.approx(1.0, abs=0.05)
     assert scores["m_viou_interrogative"] == 0.0
     assert scores["m_viou"] == pytest.approx(scores["m_viou_declarative"] / 2)
+    assert scores["official_m_viou"] >= scores["m_viou"]
+    assert "official_m_viou" in (task.variant() or "")
     only = task.records("test", data_root=root, options={"form": "interrogative"}, **FAMILY)
     assert {doc["form"] for doc in only} == {"interrogative"}
 

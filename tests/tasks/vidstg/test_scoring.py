@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coreheads.tasks.vidstg import scoring as vidstg
+from coreheads.tasks.vidstg import task
 from coreheads.tasks.vidstg.scoring import at_times, read_moment, read_tube, sampled_frames
 
 
@@ -186,3 +187,23 @@ def test_a_longer_wrong_span_never_helps(gt: Any, said: Any, more: int) -> None:
     one = vidstg.score_tube(gt[0], gt[1], said[0], said[1], range(10))["tiou"]
     other = vidstg.score_tube(said[0], said[1], gt[0], gt[1], range(10))["tiou"]
     assert one == pytest.approx(other)
+
+
+def test_the_official_number_cuts_the_union_at_the_earlier_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    box = (0.0, 0.0, 10.0, 10.0)
+    doc = {
+        "family": "qwen",
+        "segment": [0, 10],
+        "fps": 1.0,
+        "width": 100,
+        "height": 100,
+        "span": (2, 6),
+        "form": "declarative",
+    }
+    monkeypatch.setattr(task.data, "scored_frames", lambda doc: list(range(10)))
+    monkeypatch.setattr(task.data, "tube", lambda doc: dict.fromkeys(range(2, 6), box))
+    said = json.dumps({"start": 4, "end": 8, "boxes": [{"time": 4, "bbox_2d": [0, 0, 100, 100]}]})
+    scores = task.scores(doc, said)
+    assert scores["m_viou"] == pytest.approx(2 / 6)
+    assert scores["official_m_viou"] == pytest.approx(2 / 4)
+    assert task.scores(doc, "nothing")["official_m_viou"] == 0.0
