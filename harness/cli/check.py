@@ -33,6 +33,7 @@ def command(
     from coreheads.check.compare import check
     from coreheads.check.compare import update as renew
     from coreheads.check.output import append_summary, commands, show, write_junit
+    from coreheads.cli.output import say
     from coreheads.errors import UserError
     from coreheads.files import write_errors, write_json
     from coreheads.store.folder import RunFolder
@@ -46,10 +47,10 @@ def command(
             report, notes = renew(folder, baseline)
         if report is not None:
             show(report)
-            typer.echo("That is what the new baseline changes: look at it before you commit the file.")
+            say("That is what the new baseline changes: look at it before you commit the file.")
         for line in notes:
-            typer.echo(line)
-        typer.echo(f"Written: {baseline}, made from {run}")
+            say(line)
+        say(f"Written: {baseline}, made from {run}")
     else:
         report = check(folder, load_baseline(baseline))
         if github:
@@ -60,7 +61,7 @@ def command(
         if github:
             typer.echo(f"::{token}::")
     if report is None:
-        typer.echo("There was no baseline before: nothing was compared, and no report is written")
+        say("There was no baseline before: nothing was compared, and no report is written")
         return
     if junit is not None:
         with write_errors(junit):
@@ -75,6 +76,6 @@ def command(
             with write_errors(summary):
                 append_summary(Path(summary), report)
         else:
-            typer.echo("GITHUB_STEP_SUMMARY is not set: no summary of the step was written", err=True)
+            say("GITHUB_STEP_SUMMARY is not set: no summary of the step was written", err=True)
     if report.failed and not update:
         raise typer.Exit(1)

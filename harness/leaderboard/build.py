@@ -20,7 +20,7 @@ from coreheads.report import example_files
 from coreheads.report.columns import condition_label
 from coreheads.store.board import SCHEMA_VERSION, Board, HeadsSummary, Leaders, LeftOut, Row, RunSummary, TopHeads
 from coreheads.store.folder import RunFolder
-from coreheads.text import TURNING
+from coreheads.text import TURNING, csv_cell
 
 
 def build(runs: Sequence[RunFolder]) -> Board:
@@ -90,7 +90,8 @@ def _tell_apart(rows: Sequence[Row]) -> None:
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """One line a row; an interval takes two columns (``_low``, ``_high``)."""
+    """One line a row; an interval takes two columns (``_low``, ``_high``). A text that a spreadsheet would take for a
+    formula has an apostrophe before it; numbers are numbers."""
     import pandas
 
     flat = []
@@ -102,7 +103,7 @@ def to_csv(rows: Sequence[Row]) -> str:
             elif name in ("params", "aggregates"):
                 line[name] = json.dumps(value)
             elif name != "cells":
-                line[name] = value
+                line[name] = csv_cell(value) if isinstance(value, str) else value
         flat.append(line)
     text: str = pandas.DataFrame(flat).to_csv(index=False)
     return text

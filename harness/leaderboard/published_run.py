@@ -14,6 +14,7 @@ from coreheads.leaderboard.redact import Shortener
 from coreheads.report.example_files import FOLDER as EXAMPLES
 from coreheads.store.folder import RunFolder
 from coreheads.store.provenance import Manifest, Published
+from coreheads.text import json_text
 
 
 def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True) -> int:
@@ -46,7 +47,7 @@ def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True
             lines = [short.value(record, keep=("response", "record_id", "name")) for record in read_jsonl(path)]
             if not responses:
                 lines = [line | {"response": ""} if "response" in line else line for line in lines]
-            text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+            text = "".join(json_text(line) + "\n" for line in lines)
             write_text(to / path.relative_to(run.path), text)
     for path in matching(run.path / "heads", "*.json"):
         profile = HeadProfile.load(path).to_dict()

@@ -15,6 +15,7 @@ from coreheads.tasks.mmlongbench.subtasks import Subtask
 from coreheads.tasks.reading.documents import Doc, read_doc, usable
 from coreheads.tasks.reading.fields import field, json_line, label, words
 from coreheads.tasks.reading.sources import Source
+from coreheads.text import for_rich
 
 IMAGES = "mmlb_image"
 LARGE = 64 << 20
@@ -57,11 +58,10 @@ def _opened(path: Path) -> Any:
     """The file, with a bar on stderr while it is read where that takes long."""
     from rich import progress
     from rich.console import Console
-    from rich.markup import escape
 
     if path.stat().st_size < LARGE:
         return path.open("rb")
-    what = escape(f"reading {path.name}")
+    what = for_rich(f"reading {path.name}")
     return progress.open(path, "rb", description=what, console=Console(stderr=True), transient=True)
 
 

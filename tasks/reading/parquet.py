@@ -14,6 +14,7 @@ from typing import Any
 from coreheads import limits
 from coreheads.cache import build_once, cache_folder
 from coreheads.errors import UserError
+from coreheads.text import for_rich
 
 GROUP_BYTES = 128 << 20
 """A row group with a larger column is not read as a whole: the column is unpacked to an Arrow file once."""
@@ -108,7 +109,6 @@ def _unpacked(path: Path, column: str) -> Any:
     """The column as a memory-mapped Arrow file in the cache, made once, a few rows in memory at a time."""
     import pyarrow
     from rich.console import Console
-    from rich.markup import escape
     from rich.progress import track
 
     about = path.stat()
@@ -121,7 +121,7 @@ def _unpacked(path: Path, column: str) -> Any:
     def build(folder: Path) -> None:
         with _parquet(path) as file:
             schema, rows = pyarrow.schema([file.schema_arrow.field(column)]), file.metadata.num_rows
-        text, count = escape(f"unpacking {path.name} into the cache"), -(-rows // _BATCH_ROWS)
+        text, count = for_rich(f"unpacking {path.name} into the cache"), -(-rows // _BATCH_ROWS)
         with pyarrow.OSFile(str(folder / _ARROW), "wb") as stream, pyarrow.ipc.new_file(stream, schema) as copy:
             for batch in track(batches(), text, count, console=Console(stderr=True), transient=True):
                 copy.write(batch)
