@@ -17,6 +17,7 @@ from coreheads.errors import UserError, nearest
 from coreheads.files import read_json, write_text
 from coreheads.heads.profile import HeadProfile, Scores
 from coreheads.heads.schema import to_text
+from coreheads.private import private_command_line
 from coreheads.retrieval.fingerprint import records_hash
 from coreheads.stats.bootstrap import ratio_of_medians_ci
 from coreheads.store.folder import RunFolder
@@ -128,7 +129,7 @@ def snapshot(run: RunFolder, tolerances: Tolerances | None = None) -> Baseline:
         raise UserError(f"{run.path}: no finished cell, nothing to compare with")
     session = run.manifest["invocations"][-1]
     return Baseline(
-        made_by=session["command"],
+        made_by=private_command_line(session["command"]),
         versions=session["versions"],
         tolerances=tolerances or Tolerances(),
         heads=_heads(run),

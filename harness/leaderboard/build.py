@@ -16,6 +16,7 @@ from coreheads.files import write_json, write_text
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.gaps import find_failed, find_gaps
 from coreheads.leaderboard.merge import Source, newest, read
+from coreheads.private import private_command_line
 from coreheads.report import example_files
 from coreheads.report.columns import condition_label
 from coreheads.store.board import SCHEMA_VERSION, Board, HeadsSummary, Leaders, LeftOut, Row, RunSummary, TopHeads
@@ -113,6 +114,7 @@ def _about(source: Source) -> RunSummary:
     invocations = source.run.manifest["invocations"]
     return {
         **invocations[-1],
+        "command": private_command_line(invocations[-1]["command"]),  # an older version stored it as it was typed
         "name": source.label,
         "started": invocations[0]["started"],
         "processes": len(invocations),

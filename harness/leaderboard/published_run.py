@@ -11,6 +11,7 @@ from pathlib import Path
 from coreheads.files import matching, read_json, read_jsonl, write_json, write_text
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.redact import Shortener
+from coreheads.private import private_value
 from coreheads.report.example_files import FOLDER as EXAMPLES
 from coreheads.store.folder import RunFolder
 from coreheads.store.provenance import Manifest, Published
@@ -30,7 +31,7 @@ def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True
         How many texts had a path in them that was shortened.
     """
     short = Shortener(_paths(run))
-    manifest = short.value(run.manifest)
+    manifest = short.value(private_value(run.manifest))
     for shown, own in zip(manifest["config"]["models"], run.config["models"], strict=True):
         shown["id"] = short.checkpoint(own["id"])
     published: Published = {

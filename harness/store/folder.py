@@ -23,12 +23,13 @@ from coreheads.files import (
     write_json,
     write_text,
 )
+from coreheads.private import private, private_value
 from coreheads.store.lock import LockOwner, locked
 from coreheads.store.provenance import Manifest, StoredConfig
 from coreheads.store.samples import SampleFile
 from coreheads.store.schema import SCHEMA_VERSION, CellRecord, CellResult, FailureRecord, TimingRecord
 from coreheads.store.validation import checked
-from coreheads.text import file_name
+from coreheads.text import file_name, visible
 
 Record = TypeVar("Record", CellRecord, TimingRecord)
 
@@ -67,8 +68,8 @@ class RunFolder:
         run = cls.load(path)
         # anything that another configuration would make wrong
         if any((path / name).exists() for name in ("cells.jsonl", "timings.jsonl", "heads", "samples")):
-            _same(path, run.config, config)
-        run.manifest["config"] = cast(StoredConfig, config)
+            _same(path, private_value(run.config), private_value(config))
+        run.manifest["config"] = cast(StoredConfig, private_value(config))
         return run
 
     @classmethod
@@ -97,7 +98,7 @@ class RunFolder:
                     raise UserError(
                         f"{path}: is not empty and holds no run, expected a new folder or one of coreheads run"
                     )
-                stored = cast(StoredConfig, config)
+                stored = cast(StoredConfig, private_value(config))
                 run = cls(path, {"schema_version": SCHEMA_VERSION, "config": stored, "invocations": []})
             run.died = died
             for name in ("cells.jsonl", "timings.jsonl"):  # what a killed process left half written
@@ -177,7 +178,8 @@ class RunFolder:
     def note_error(self, cell_name: str, text: str) -> None:
         """Keep an error's whole text as errors/<cell>.txt."""
         with write_errors(self.path):
-            write_text(self.path_of("errors", f"{file_name(cell_name)}.txt"), text)
+            lines = "\n".join(map(visible, private(text).split("\n")))
+            write_text(self.path_of("errors", f"{file_name(cell_name)}.txt"), lines)
 
     def _append(self, name: str, *records: object) -> None:
         if records:
@@ -208,7 +210,7 @@ class RunFolder:
 
 def _failures(cells: Iterable[Cell], reason: str) -> Iterator[FailureRecord]:
     for cell in cells:
-        yield {"schema_version": SCHEMA_VERSION, "name": cell.name, "cell": cell.to_json(), "failed": reason}
+        yield {"schema_version": SCHEMA_VERSION, "name": cell.name, "cell": cell.to_json(), "failed": private(reason)}
 
 
 def _same(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
