@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from coreheads.private import private_command
 
 if TYPE_CHECKING:
     from coreheads.store.provenance import Machine
@@ -35,9 +36,9 @@ def installed(package: str) -> str | None:
 
 
 def command_line() -> str:
-    """This process's command as one could type it again."""
+    """This process's command as one could type it again, but for secrets, and with ``~`` for the home folder."""
     program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
-    return shlex.join([program, *sys.argv[1:]])
+    return private_command([program, *sys.argv[1:]])
 
 
 def now() -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from coreheads import limits
 from coreheads.errors import UserError, one_line
+from coreheads.text import json_text
 
 TEMPORARY = ".*.tmp"
 """What the temporary names look like that a killed process may leave."""
@@ -162,10 +163,7 @@ def sweep(folder: Path) -> None:
 
 def _encoded(value: Any, indent: int | None = None) -> bytes:
     """One JSON text that ends its line."""
-    try:
-        return (json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False) + "\n").encode()
-    except UnicodeEncodeError:  # half of a surrogate pair: JSON has a way to write it, UTF-8 has none
-        return (json.dumps(value, indent=indent, allow_nan=False) + "\n").encode()
+    return (json_text(value, indent) + "\n").encode()
 
 
 def regular(path: Path, most: int, what: str, error: type[UserError] = UserError) -> Path:

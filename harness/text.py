@@ -1,13 +1,22 @@
-"""Text for people and for files: of models and data, where it must stay text; of numbers; of names."""
+"""Text for people and for files: of models and data, where it must stay text; of numbers; of names.
+
+Whatever comes from elsewhere (a model, a record, a name, a path, a foreign folder, an error's text) goes through the
+function of the format that it is written in.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 _HALF = re.compile("[\ud800-\udfff]")
+_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+_COMMAND = re.compile(r"(?<!\S)::(?=\w)|##(?=\w*\[)")
+"""How commands begin: ``::error`` at a line's start, ``##[error]`` anywhere (GitHub, Azure, TeamCity)."""
+_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
 
-TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F])
+TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x061C, 0x200E, 0x200F])
 """Marks that turn the direction of writing: a name that holds one would turn the figures after it."""
 
 
@@ -17,8 +26,17 @@ def encodable(text: str) -> bool:
 
 
 def visible(text: str) -> str:
-    """Text without control characters, line breaks or marks that turn the direction of writing."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """One line for a terminal or a log, in which nothing steers: characters that are not printed are shown as codes,
+    line breaks and marks that turn the direction of writing among them, and so are beginnings of commands to a CI."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return _COMMAND.sub(lambda match: f"{match.group()[0]}\\x{ord(match.group()[1]):x}", shown)
+
+
+def for_rich(text: str) -> str:
+    """The same for rich's consoles, tables and bars, which find no markup in it."""
+    from rich.markup import escape
+
+    return escape(visible(text))
 
 
 def no_command(text: str) -> str:
@@ -28,10 +46,39 @@ def no_command(text: str) -> str:
 
 
 def markdown(text: Any) -> str:
-    """One line of GitHub-flavoured Markdown that shows ``text``: no tag, link, mark-up, mention or end of a cell."""
-    plain = " ".join(str(text).translate(TURNING).split())
+    """One line of GitHub-flavoured Markdown that shows ``text``: no tag, link, mark-up, mention, formula, block of its
+    own or end of a cell."""
+    plain = visible(" ".join(str(text).translate(TURNING).split()))
+    plain = re.sub(r"[\\`*\[\]|~#$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", plain)
+    plain = re.sub(r"^(\d*)([-+.)])(?=[-\s]|$)", r"\1\\\2", plain)  # a list, a line
     plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
-    return re.sub(r"([\\`*\[\]|~])|(?<!\w)(_)|(_)(?!\w)", lambda match: "\\" + match.group(), plain)
+    return re.sub(r"(?i)\bwww\.", lambda match: f"{match.group()[:-1]}&#46;", plain.replace("://", "&#58;//"))
+
+
+def markdown_code(text: str) -> str:
+    """A code span of Markdown that shows ``text``, on one line."""
+    plain = visible(text.translate(TURNING))
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", plain)), default=0))
+    return f"{fence}{plain}{fence}" if fence == "`" and plain.strip() else f"{fence} {plain} {fence}"
+
+
+def vega_title(text: str) -> str:
+    """A title of an axis, a legend or a tooltip: Vega-Lite writes it into an expression and leaves backslashes as they
+    are, so that they would begin an escape there."""
+    return visible(text).replace("\\", "\\\\")
+
+
+def csv_cell(text: str) -> str:
+    """A cell of one line that no spreadsheet takes for a formula: it is told by an apostrophe that it is text."""
+    plain = visible(text.translate(TURNING))
+    return f"'{plain}" if _FORMULA.match(plain) else plain
+
+
+def json_text(value: Any, indent: int | None = None, separators: tuple[str, str] | None = None) -> str:
+    """JSON whose lines end only where it says so, and which steers no terminal: UTF-8 but for characters that are not
+    seen, and half characters, which UTF-8 has no bytes for. NaN and infinities are refused, because JSON has none."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def file_name(text: str) -> str:
@@ -41,7 +88,8 @@ def file_name(text: str) -> str:
         return safe
     from hashlib import sha256
 
-    return f"{safe[:140]}-{sha256(text.encode()).hexdigest()[:8]}"
+    digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{safe[:140]}-{digest[:8]}"
 
 
 def duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ from coreheads.errors import BadSample, UserError
 from coreheads.tasks import registry
 from coreheads.tasks.reading.documents import Doc, text, user_turn
 from coreheads.tasks.task import UNSCORED, Task
+from coreheads.text import visible
 
 _SETTINGS = ("split", "data_root", "family")
 """Names in dataset_kwargs that are ours; every other is an option of the task."""
@@ -112,7 +113,7 @@ class BenchmarkTask(ConfigurableMessagesTask):  # type: ignore[misc]
         record = self.benchmark.record_id(doc)
         if record not in self.unscored:
             self.unscored[record] = reason
-            logger.warning(f"{self.benchmark.name}: record {record} is not scored: {reason}")
+            logger.warning(visible(f"{self.benchmark.name}: record {record} is not scored: {reason}"))
         return self.unscored[record]
 
     def build_all_requests(self, **settings: Any) -> None:

@@ -11,6 +11,7 @@ from coreheads.bench.check import Checked
 from coreheads.bench.ram_and_fit import RamCost
 from coreheads.bench.timing import Measured
 from coreheads.stats.bootstrap import bootstrap_median_ci, ratio_of_medians_ci
+from coreheads.text import visible
 from coreheads.timing.speedup import end_to_end
 
 if TYPE_CHECKING:  # speed is also measured where pydantic is not installed
@@ -201,6 +202,6 @@ def series(rows: Sequence[Row], phase: str) -> dict[str, list[Row]]:
 
 def title(row: Row) -> str:
     """A model, a selection and a pattern in words."""
-    name = row["model"].rsplit("/", 1)[-1]
+    name = visible(row["model"].rsplit("/", 1)[-1])
     heads = f"{row['selection']} {100 * row['fraction']:g} % of heads" if row["fraction"] else row["selection"]
     return f"{name}, {heads}, sink {row['sink']}, window {row['window']}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from coreheads.bench.rows import PHASES, Details, Row, crossover, series, title
 from coreheads.files import write_bytes
+from coreheads.text import visible
 
 if TYPE_CHECKING:
     import altair as alt
@@ -21,7 +22,7 @@ def report(rows: Sequence[Row], details: Details) -> str:
     if not rows:
         return "Nothing was measured: no context fits."
     first = rows[0]
-    lines = [f"{first['model']} ({first['weights']} weights), {first['device']}, {first['dtype']}"]
+    lines = [visible(f"{first['model']} ({first['weights']} weights), {first['device']}, {first['dtype']}")]
     if first["weights"] == "random":
         lines.append("Weights were random: speed and memory mean something, answers do not.")
     for name, prefill in series(rows, "prefill").items():
@@ -87,7 +88,7 @@ def draw(rows: Sequence[Row], path: Path) -> Path | None:
         return None
     first = rows[0]
     weights = ", random weights" if first["weights"] == "random" else ""
-    title = alt.Title(f"{first['model']}{weights}; {first['device']}, {first['dtype']}", anchor="middle")
+    title = alt.Title(visible(f"{first['model']}{weights}; {first['device']}, {first['dtype']}"), anchor="middle")
     panels = alt.hconcat(*(panel(rows, phase) for phase in DRAWN if series(rows, phase)), title=title)
     styled = panels.configure_view(stroke=None).configure_legend(orient="bottom", columns=1, labelLimit=600)
     return write_bytes(path, vl_convert.vegalite_to_png(styled.to_json(), scale=2))

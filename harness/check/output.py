@@ -88,13 +88,13 @@ def show(report: Report) -> None:
             table.add_row(mark, *(escape(visible(text)) for text in texts))
         console.print(table)
     if report.worse:
-        samples = Table(*SAMPLE_HEADINGS, box=None, title=escape(report.worst_title), title_justify="left")
+        samples = Table(*SAMPLE_HEADINGS, box=None, title=escape(visible(report.worst_title)), title_justify="left")
         samples.columns[0].overflow = samples.columns[1].overflow = "fold"
         for change in report.worse[:WORST]:
             samples.add_row(*(escape(visible(text)) for text in change.cells("->")))
         console.print(samples)
     colour = "red" if report.failed else "green"
-    console.print(f"[{colour}]{escape(report.verdict)}[/{colour}]", highlight=False)
+    console.print(f"[{colour}]{escape(visible(report.verdict))}[/{colour}]", highlight=False)
 
 
 def write_junit(path: Path, report: Report) -> None:

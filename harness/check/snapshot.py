@@ -11,6 +11,7 @@ from coreheads.config.cells import Cell
 from coreheads.errors import UserError
 from coreheads.heads.profile import HeadProfile, Scores
 from coreheads.heads.types import head_name
+from coreheads.private import private_command_line
 from coreheads.retrieval.fingerprint import records_hash
 from coreheads.stats.bootstrap import ratio_of_medians_ci
 from coreheads.store.folder import RunFolder
@@ -67,7 +68,7 @@ def snapshot(run: RunFolder, tolerances: Tolerances | None = None, whole: bool =
         raise UserError(f"{run.path}: no finished cell, nothing to compare with")
     session = run.manifest["invocations"][-1]
     return Baseline(
-        made_by=session["command"],
+        made_by=private_command_line(session["command"]),
         versions=session["versions"],
         tolerances=tolerances or Tolerances(),
         settings=settings_of(run.config),

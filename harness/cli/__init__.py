@@ -3,9 +3,12 @@ subcommands of its own, as ``heads`` has), and imports what it needs only when i
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from typing import Protocol, runtime_checkable
 
 import typer
 from typer.core import TyperGroup
@@ -27,6 +30,16 @@ HELP = """Find the attention heads of a multimodal LLM that retrieve what a ques
 ablation, and rank hybrid attention by accuracy against speedup.
 
 Start with `coreheads run`: it needs no network and no GPU, and ends with a leaderboard."""
+
+
+@runtime_checkable
+class _Usage(Protocol):
+    """What typer raises for a command line that is wrong: it gives that class no public name."""
+
+    message: str
+    exit_code: int
+
+    def show(self) -> None: ...
 
 
 def build_app() -> TyperGroup:
@@ -77,7 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     a fault of the system such as a disk that cannot be read), 130 (Ctrl-C)."""
     status = 0
     try:
-        build_app()(args=list(sys.argv[1:] if arguments is None else arguments), prog_name="coreheads")
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        with _warnings_in_one_line():
+            status = build_app()(args=given, prog_name="coreheads", standalone_mode=False) or 0
     except UserError as error:
         for line in str(error).splitlines():
             typer.echo(f"error: {_shown(line)}", err=True)
@@ -90,9 +105,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = INTERRUPTED
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    except Exception as error:
+        if not isinstance(error, _Usage):
+            raise
+        error.message = "\n".join(map(_shown, error.message.split("\n")))
+        error.show()
+        return error.exit_code
     if status == INTERRUPTED:
         typer.echo("\nStopped. What was finished is stored; the same command goes on from here.", err=True)
     return status
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Have warnings, a library's too, shown as other messages are: they quote names and paths."""
+    import warnings
+
+    def one_line(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    ) -> str:
+        return f"warning: {_shown(f'{message} ({category.__name__}, {os.path.basename(filename)} line {lineno})')}\n"
+
+    before, warnings.formatwarning = warnings.formatwarning, one_line
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def _shown(line: str) -> str:

@@ -89,10 +89,11 @@ def command(
 
     from coreheads.bench import run as bench_run
     from coreheads.bench.check import BenchError
+    from coreheads.cli.output import say
 
     measure = bench_run.dry_run if dry_run else bench_run.run
     try:
-        typer.echo(measure(settings, lambda line: typer.echo(line, err=True)))
+        say(*measure(settings, lambda line: say(line, err=True)).split("\n"))
     except BenchError as error:
-        typer.echo(f"failed: {error}", err=True)
+        say(f"failed: {error}", err=True)
         raise typer.Exit(1) from None

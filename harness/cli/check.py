@@ -34,9 +34,9 @@ def command(
     from coreheads.check.compare import check
     from coreheads.check.compare import update as renew
     from coreheads.check.output import append_summary, check_places, commands, show, write_junit
+    from coreheads.cli.output import say
     from coreheads.files import write_errors, write_json
     from coreheads.store.folder import RunFolder
-    from coreheads.text import visible
 
     folder = RunFolder.load(run)
     named = os.environ.get("GITHUB_STEP_SUMMARY") if github else None
@@ -52,11 +52,11 @@ def command(
         if report is not None:
             show(report)
         if update and report is not None:
-            typer.echo("That is what the new baseline changes: look at it before you commit the file.")
+            say("That is what the new baseline changes: look at it before you commit the file.")
         for line in [*notes, f"Written: {baseline}, made from {run}"] if update else []:
-            typer.echo(visible(line))
+            say(line)
     if report is None:
-        typer.echo("There was no baseline before: nothing was compared, and no report is written")
+        say("There was no baseline before: nothing was compared, and no report is written")
         return
     if junit is not None:
         with write_errors(junit):
@@ -71,7 +71,7 @@ def command(
             with write_errors(summary):
                 append_summary(summary, report)
         else:
-            typer.echo("GITHUB_STEP_SUMMARY is not set: no summary of the step was written", err=True)
+            say("GITHUB_STEP_SUMMARY is not set: no summary of the step was written", err=True)
     if report.failed and not update:
         raise typer.Exit(1)
 

@@ -15,6 +15,8 @@ def command(
     With MODEL: whether that model can be loaded here and what memory it takes; no weight is read or downloaded.
     Exit status 1 where `coreheads run`, or MODEL, cannot work.
     """
+    from coreheads.cli.output import say
+
     if model is None:
         from coreheads.doctor.environment import examine
 
@@ -24,6 +26,6 @@ def command(
 
         checks = examine_model(model, device, dtype)
     for check in checks:
-        typer.echo(f"{'ok     ' if check.ok else 'MISSING' if check.needed else 'no     '} {check.name}: {check.text}")
+        say(f"{'ok     ' if check.ok else 'MISSING' if check.needed else 'no     '} {check.name}: {check.text}")
     if any(check.needed and not check.ok for check in checks):
         raise typer.Exit(1)

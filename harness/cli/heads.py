@@ -37,6 +37,7 @@ def show(
 
     Example: coreheads heads show heads.json --sample coreheads_mini_refcocog:0 --out example.png
     """
+    from coreheads.cli.output import say
     from coreheads.errors import UserError
     from coreheads.files import write_bytes, write_errors
     from coreheads.heads.profile import HeadProfile
@@ -49,13 +50,13 @@ def show(
         check_output("--out", out, "a PNG picture", {"the head profile": file})
     profile = HeadProfile.load(file)
     if sample is None:
-        typer.echo(f"{origin(profile)}\n\n{ranking_table(profile, top)}\n\n{findings(profile, fraction)}")
+        say(*f"{origin(profile)}\n\n{ranking_table(profile, top)}\n\n{findings(profile, fraction)}".split("\n"))
         if out is not None:
             from coreheads.report.figures import head_map_png
 
             with write_errors(out):
                 write_bytes(out, head_map_png(profile, fraction))
-            typer.echo(f"\nFigure: {out}")
+            say("", f"Figure: {out}")
         return
     from coreheads.adapters.checkpoints.adapter import load_adapter
     from coreheads.config.parsing import set_values
@@ -85,7 +86,7 @@ def show(
     title = f"{Path(adapter.id).name} on {name}, record {task.record_id(doc)} (split {split})"
     with write_errors(out):
         write_bytes(out, attention.png(attention_map, query, title))
-    typer.echo(f"{title}\n{attention.describe(attention_map, query)}\nPicture: {out}")
+    say(title, attention.describe(attention_map, query), f"Picture: {out}")
 
 
 @app.command()
@@ -98,6 +99,7 @@ def compare(
 
     Example: coreheads heads compare heads-images.json heads-pages.json
     """
+    from coreheads.cli.output import say
     from coreheads.errors import UserError
     from coreheads.heads.profile import HeadProfile
     from coreheads.report.profile_text import caveats, comparison
@@ -110,7 +112,7 @@ def compare(
         )
     for name, profile, path in (("A", a, first), ("B", b, second)):
         tasks = ", ".join(profile.tasks) or "no task"
-        typer.echo(f"{name}  {path}: {profile.model['id']}, {profile.samples} samples of {tasks}")
-    typer.echo(f"\n{comparison(a, b, moved)}")
-    for number, note in enumerate(caveats(a, b)):
-        typer.echo(f"{'' if number else chr(10)}Note: {note}")
+        say(f"{name}  {path}: {profile.model['id']}, {profile.samples} samples of {tasks}")
+    say("", *comparison(a, b, moved).split("\n"))
+    notes = [f"Note: {note}" for note in caveats(a, b)]
+    say(*(["", *notes] if notes else []))

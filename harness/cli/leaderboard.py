@@ -23,6 +23,7 @@ def command(
 
     Example: coreheads leaderboard runs/a100 runs/h100 --out board
     """
+    from coreheads.cli.output import say
     from coreheads.files import write_errors
     from coreheads.leaderboard.build import write
     from coreheads.report.findings import left_out_sentence
@@ -32,9 +33,9 @@ def command(
     with write_errors(out):
         board = write(folders, out)
     for remark in board["remarks"]:
-        typer.echo(remark)
+        say(remark)
     for entry in board["left_out"][:SHOWN]:
-        typer.echo(f"Left out: {left_out_sentence(entry)}")
+        say(f"Left out: {left_out_sentence(entry)}")
     if len(board["left_out"]) > SHOWN:
-        typer.echo(f"Left out: {len(board['left_out']) - SHOWN} more, see left_out in {out / 'leaderboard.json'}")
-    typer.echo(f"{len(board['rows'])} rows of {len(folders)} run(s): {out / 'leaderboard.html'}")
+        say(f"Left out: {len(board['left_out']) - SHOWN} more, see left_out in {out / 'leaderboard.json'}")
+    say(f"{len(board['rows'])} rows of {len(folders)} run(s): {out / 'leaderboard.html'}")

@@ -47,12 +47,12 @@ def fetch(
 
 def _list() -> None:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     from coreheads.adapters.checkpoints import published
     from coreheads.adapters.checkpoints.installed import local_models, shape_columns
     from coreheads.adapters.families.registry import FAMILIES
+    from coreheads.text import for_rich
 
     # a narrow terminal wraps lines; a narrow table would leave figures out
     console = Console(width=max(WIDTH, Console().width), emoji=False)
@@ -66,7 +66,7 @@ def _list() -> None:
     console.print(known)
     here = _table("Here", "model_type", "where")
     for model in local_models():
-        here.add_row(*map(escape, (model.id, model.heads, model.context, model.model_type, model.location)))
+        here.add_row(*map(for_rich, (model.id, model.heads, model.context, model.model_type, model.location)))
     console.print(here)
     console.print("\nAny other checkpoint of these families: its hub id (needs the network) or its folder.")
 

@@ -56,6 +56,7 @@ def command(
     import shutil
     from contextlib import suppress
 
+    from coreheads.cli.output import say
     from coreheads.config.parsing import set_values
     from coreheads.errors import UserError
     from coreheads.files import write_errors
@@ -120,4 +121,5 @@ def command(
     with write_errors(out):
         profile.save(out)
     shutil.rmtree(partial, ignore_errors=True)
-    typer.echo(f"\n{origin(profile)}\n\n{findings(profile)}\n\nWritten: {out}. To see it: coreheads heads show {out}")
+    say(*f"\n{origin(profile)}\n\n{findings(profile)}\n".split("\n"))
+    say(f"Written: {out}. To see it: coreheads heads show {out}")

@@ -24,6 +24,7 @@ def command(
 
     Example: coreheads publish results/runs/embedded --to site
     """
+    from coreheads.cli.output import say
     from coreheads.files import write_errors
     from coreheads.leaderboard.publish import publish
     from coreheads.store.folder import RunFolder
@@ -32,7 +33,7 @@ def command(
     with write_errors(to):
         board = publish(folders, to, title, license, not no_responses, not no_pictures)
     for remark in board["remarks"]:
-        typer.echo(remark)
+        say(remark)
     if board["left_out"]:
-        typer.echo(f"Left out: {len(board['left_out'])} entries, listed on the page and in leaderboard.json")
-    typer.echo(f"{len(board['rows'])} rows of {len(board['runs'])} run(s): {to / 'index.html'}")
+        say(f"Left out: {len(board['left_out'])} entries, listed on the page and in leaderboard.json")
+    say(f"{len(board['rows'])} rows of {len(board['runs'])} run(s): {to / 'index.html'}")

@@ -37,6 +37,7 @@ def command(
 
     On real data: coreheads run single_gpu --data-root /data --dry-run
     """
+    from coreheads.cli.output import say
     from coreheads.config.schema import load_config
 
     folder = None if out is None else str(out)
@@ -56,7 +57,7 @@ def command(
         show({**finished.board}, Path(resolved.out))
     for name, reason in {**finished.failed, **finished.untimed}.items():
         what = "no score" if name in finished.failed else "no speed"
-        typer.echo(f"failed: {name}: {what}: {reason}", err=True)
+        say(f"failed: {name}: {what}: {reason}", err=True)
     if not finished.complete:
-        typer.echo("The same command tries again what failed.", err=True)
+        say("The same command tries again what failed.", err=True)
         raise typer.Exit(1)

@@ -72,42 +72,45 @@ def _list(tasks: Sequence[Task], data_root: Path | None) -> None:
 
 
 def _show(task: Task, data_root: Path | None, split: str, options: dict[str, Any]) -> None:
-    typer.echo(f"{task.name}: {task.summary}. Main score: {task.board_metric}. Splits: {', '.join(task.splits)}.")
+    from coreheads.cli.output import say
+
+    say(f"{task.name}: {task.summary}. Main score: {task.board_metric}. Splits: {', '.join(task.splits)}.")
     if task.no_regions:
-        typer.echo(f"No heads can be found on it: {task.no_regions}.")
+        say(f"No heads can be found on it: {task.no_regions}.")
     if task.options:
-        typer.echo("Options: " + ", ".join(f"{key}={value}" for key, value in task.settings(options).items()))
-    typer.echo(f"What split {split} reads:")
+        say("Options: " + ", ".join(f"{key}={value}" for key, value in task.settings(options).items()))
+    say(f"What split {split} reads:")
     for file in task.expected(data_root, split, options):
         count = file.count()
         there = f": {count} there" if count else ""
-        typer.echo(f"  {'there  ' if file.present else 'missing'}  {file.path}  ({file.what}{there})")
+        say(f"  {'there  ' if file.present else 'missing'}  {file.path}  ({file.what}{there})")
     if task.is_made:
-        typer.echo("What is missing is made on first use.")
+        say("What is missing is made on first use.")
     else:
-        typer.echo(f"Where to get it, licence and size: {task.folder / 'README.md'}")
+        say(f"Where to get it, licence and size: {task.folder / 'README.md'}")
 
 
 def _validate(task: Task, data_root: Path | None, split: str, limit: int | None, options: dict[str, Any]) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
+    from coreheads.cli.output import say
     from coreheads.report.terminal import wide_console
     from coreheads.tasks.validation import validate
+    from coreheads.text import for_rich
 
     findings = validate(task, split, limit, data_root, options)
     if findings.counts:
-        table = Table(title=task.name, title_justify="left")
+        table = Table(title=for_rich(task.name), title_justify="left")
         for column in ("finding", "what", "records", "first"):
             table.add_column(column, overflow="fold")  # a file's name is of no use when it is cut
         for (kind, text), count in findings.counts.most_common():
-            table.add_row(kind, escape(text), str(count), escape(findings.examples[kind, text]))
+            table.add_row(for_rich(kind), for_rich(text), str(count), for_rich(findings.examples[kind, text]))
         wide_console().print(table)
-    typer.echo(
+    say(
         f"{findings.checked} records of split {split} looked at, {findings.unscored} that would be counted as "
         f"unscored, {sum(findings.counts.values()) - findings.unscored} other findings."
     )
     if findings.without_regions and not task.no_regions:
-        typer.echo(f"{findings.without_regions} of them name no region that is shown: heads are not looked for there.")
+        say(f"{findings.without_regions} of them name no region that is shown: heads are not looked for there.")
     if findings.counts:
         raise typer.Exit(2 if findings.unscored == findings.checked else 1)

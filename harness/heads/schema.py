@@ -4,13 +4,13 @@ Checked by hand, because a profile is also read where nothing but torch, transfo
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NotRequired, TypedDict, cast, get_args
 
 from coreheads.contents import CheckpointFingerprint
 from coreheads.errors import UserError, brief
+from coreheads.text import json_text
 
 SCHEMA_VERSION = 1
 
@@ -122,11 +122,11 @@ def to_text(record: Mapping[str, Any]) -> str:
 def _render(value: Any, indent: str) -> str:
     inner = indent + " "
     if isinstance(value, Mapping) and value:
-        lines = [f"{inner}{json.dumps(str(k), ensure_ascii=False)}: {_render(v, inner)}" for k, v in value.items()]
+        lines = [f"{inner}{json_text(str(k))}: {_render(v, inner)}" for k, v in value.items()]
         return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
     if isinstance(value, list) and any(isinstance(part, list | Mapping) for part in value):
         return "[\n" + ",\n".join(inner + _render(part, inner) for part in value) + f"\n{indent}]"
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return json_text(value)
 
 
 def _check(profile: Mapping[str, Any]) -> None:

@@ -16,11 +16,12 @@ from coreheads.files import write_json, write_text
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.gaps import find_failed, find_gaps
 from coreheads.leaderboard.merge import Source, newest, read
+from coreheads.private import private_command_line
 from coreheads.report import example_files
 from coreheads.report.columns import condition_label
 from coreheads.store.board import SCHEMA_VERSION, Board, HeadsSummary, Leaders, LeftOut, Row, RunSummary, TopHeads
 from coreheads.store.folder import RunFolder
-from coreheads.text import TURNING
+from coreheads.text import TURNING, csv_cell
 
 
 def build(runs: Sequence[RunFolder]) -> Board:
@@ -90,7 +91,8 @@ def _tell_apart(rows: Sequence[Row]) -> None:
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """One line a row; an interval takes two columns (``_low``, ``_high``)."""
+    """One line a row; an interval takes two columns (``_low``, ``_high``). A text that a spreadsheet would take for a
+    formula has an apostrophe before it; numbers are numbers."""
     import pandas
 
     flat = []
@@ -102,7 +104,7 @@ def to_csv(rows: Sequence[Row]) -> str:
             elif name in ("params", "aggregates"):
                 line[name] = json.dumps(value)
             elif name != "cells":
-                line[name] = value
+                line[name] = csv_cell(value) if isinstance(value, str) else value
         flat.append(line)
     text: str = pandas.DataFrame(flat).to_csv(index=False)
     return text
@@ -112,6 +114,7 @@ def _about(source: Source) -> RunSummary:
     invocations = source.run.manifest["invocations"]
     return {
         **invocations[-1],
+        "command": private_command_line(invocations[-1]["command"]),  # an older version stored it as it was typed
         "name": source.label,
         "started": invocations[0]["started"],
         "processes": len(invocations),

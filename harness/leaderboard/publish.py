@@ -23,7 +23,7 @@ from coreheads.store.lock import locked
 from coreheads.store.provenance import History
 from coreheads.store.schema import SCHEMA_VERSION
 from coreheads.store.validation import checked
-from coreheads.text import file_name
+from coreheads.text import file_name, markdown
 
 STAGE = ".coreheads-publish-"
 LOCK = ".coreheads-publish"
@@ -39,7 +39,7 @@ pinned: false
 license: {license}
 ---
 
-# {title}
+# {heading}
 
 Accuracy against speedup of multimodal LLMs whose retrieval heads keep full attention: open `index.html`, or read
 `leaderboard.md`. `runs/` holds what every row was computed from, `history.json` when it was published. Made by
@@ -105,7 +105,8 @@ def publish(
                 )
             write_json(stage / HISTORY, history)
             if not (to / "README.md").exists():
-                write_text(stage / "README.md", README.format(title=_yaml(title), license=_yaml(license)))
+                words = {"title": _yaml(title), "license": _yaml(license), "heading": markdown(title)}
+                write_text(stage / "README.md", README.format(**words))
             _move(stage, to, names)
         finally:
             _recover(to)

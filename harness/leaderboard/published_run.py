@@ -11,9 +11,11 @@ from pathlib import Path
 from coreheads.files import matching, read_json, read_jsonl, write_json, write_text
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.redact import Shortener
+from coreheads.private import private_value
 from coreheads.report.example_files import FOLDER as EXAMPLES
 from coreheads.store.folder import RunFolder
 from coreheads.store.provenance import Manifest, Published
+from coreheads.text import json_text
 
 
 def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True) -> int:
@@ -29,7 +31,7 @@ def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True
         How many texts had a path in them that was shortened.
     """
     short = Shortener(_paths(run))
-    manifest = short.value(run.manifest)
+    manifest = short.value(private_value(run.manifest))
     for shown, own in zip(manifest["config"]["models"], run.config["models"], strict=True):
         shown["id"] = short.checkpoint(own["id"])
     published: Published = {
@@ -46,7 +48,7 @@ def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True
             lines = [short.value(record, keep=("response", "record_id", "name")) for record in read_jsonl(path)]
             if not responses:
                 lines = [line | {"response": ""} if "response" in line else line for line in lines]
-            text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+            text = "".join(json_text(line) + "\n" for line in lines)
             write_text(to / path.relative_to(run.path), text)
     for path in matching(run.path / "heads", "*.json"):
         profile = HeadProfile.load(path).to_dict()

@@ -1,4 +1,5 @@
-"""Taking a machine's own paths out of what is published: of every absolute path only the last part is kept."""
+"""Taking a machine's own paths, and what secrets an older version stored, out of what is published: of every absolute
+path only the last part is kept."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ import shlex
 from collections.abc import Collection, Iterable
 from pathlib import PureWindowsPath
 from typing import Any
+
+from coreheads.private import private_command_line, without_secrets
 
 _REST = r"[^\s'\"`,;:)\]}<>|]*"
 _PATH = re.compile(
@@ -41,7 +44,7 @@ class Shortener:
 
     def text(self, text: str) -> str:
         """A text with its paths shortened."""
-        short = text
+        short = without_secrets(text)
         for path in self._known:
             short = short.replace(path, _last(path))
         short = _PATH.sub(lambda match: _last(match.group()), short)
@@ -50,6 +53,9 @@ class Shortener:
 
     def command(self, text: str) -> str:
         """A command line, word by word, so that a path with blanks is one."""
+        shown = private_command_line(text)
+        self.changed += shown != text
+        text = shown
         try:
             words = shlex.split(text)
         except ValueError:

@@ -13,6 +13,7 @@ from coreheads.report.columns import SELECTIONS, condition_label, grouped, inter
 from coreheads.report.palette import KINDS, OTHER, SHAPES, by_model, kind
 from coreheads.report.pareto import pareto
 from coreheads.store.board import Row
+from coreheads.text import vega_title
 
 Point = dict[str, Any]
 """What Vega draws of a row, by field."""
@@ -41,7 +42,7 @@ def tradeoff(rows: Sequence[Row], models: Sequence[str] = ()) -> alt.LayerChart:
     ]
     across_title = "prefill speedup over the fastest dense kernel (x)"
     x = alt.X("x:Q", title=across_title, scale=alt.Scale(domain=width, nice=False, zero=False))
-    y = alt.Y("y:Q", title=f"score ({rows[0]['metric']})", scale=alt.Scale(domain=height, nice=False))
+    y = alt.Y("y:Q", title=vega_title(f"score ({rows[0]['metric']})"), scale=alt.Scale(domain=height, nice=False))
     kinds = list(dict.fromkeys(kind(row) for row in rows))
     coloured = _colour("model", by_model(list(models))) if models else _colour("kind", _of_kinds(kinds))
     tips = _tips(
@@ -104,7 +105,9 @@ def ablation(curves: Sequence[Row], dense: Row | None) -> alt.LayerChart:
             label = {"kind": kind_label(name), "what": condition_label(row), "heads": row["heads"]}
             points.append({**_height(row), "x": off, **label})
     x = alt.X("x:Q", title="% of heads switched off", scale=alt.Scale(domain=[0, 105 * widest], nice=False))
-    y = alt.Y("y:Q", title=f"score ({curves[0]['metric']})", scale=alt.Scale(domain=_heights(points), nice=False))
+    y = alt.Y(
+        "y:Q", title=vega_title(f"score ({curves[0]['metric']})"), scale=alt.Scale(domain=_heights(points), nice=False)
+    )
     coloured = _colour("kind", _of_kinds(names))
     dashes = _scale({kind_label(name): DASHES.get(name, [1, 0]) for name in names})
     base = alt.Chart(alt.InlineData(values=points))

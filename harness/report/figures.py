@@ -15,6 +15,7 @@ from coreheads.report import panels
 from coreheads.report.columns import condition_label, grouped
 from coreheads.report.head_map import layer_shares
 from coreheads.store.board import Board
+from coreheads.text import visible
 
 ACROSS = 3
 """Panels side by side."""
@@ -89,8 +90,17 @@ def png(spec: dict[str, Any], scale: float = 1.5) -> bytes:
     """The PNG file of a Vega-Lite specification; ``scale``: how many of its pixels one of the chart takes."""
     import vl_convert
 
-    drawn: bytes = vl_convert.vegalite_to_png(spec, scale=scale, config=CONFIG, allowed_base_urls=[])
+    drawn: bytes = vl_convert.vegalite_to_png(_drawable(spec), scale=scale, config=CONFIG, allowed_base_urls=[])
     return drawn
+
+
+def _drawable(value: Any) -> Any:
+    """The specification without characters that XML, in which it is drawn first, cannot hold."""
+    if isinstance(value, str):
+        return value if value.isprintable() else visible(value)
+    if isinstance(value, dict):
+        return {name: _drawable(part) for name, part in value.items()}
+    return [_drawable(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _grid(drawn: Sequence[panels.Panel], title: str, caption: str) -> bytes:

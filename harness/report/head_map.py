@@ -9,6 +9,7 @@ import numpy as np
 
 from coreheads.heads.profile import HeadProfile
 from coreheads.report import palette
+from coreheads.text import vega_title
 
 FAINT, FULL = f"{palette.HEADS}0a", palette.HEADS
 MARK = palette.KINDS["top"]
@@ -51,7 +52,7 @@ def head_map(profile: HeadProfile, selected: int) -> alt.LayerChart:
     tips = [
         alt.Tooltip("name:N", title="head"),
         alt.Tooltip("layer:O"),
-        alt.Tooltip("ram:Q", title="RAM" if profile.score == "ram" else profile.score),
+        alt.Tooltip("ram:Q", title="RAM" if profile.score == "ram" else vega_title(profile.score)),
         alt.Tooltip("interval:N", title="95 % interval"),
         alt.Tooltip("rank:Q", title=f"rank of {profile.count}"),
         alt.Tooltip("chosen:N", title="outlined"),
@@ -66,7 +67,7 @@ def head_map(profile: HeadProfile, selected: int) -> alt.LayerChart:
         )
     )
     cells = flat.mark_rect(stroke="currentColor", strokeOpacity=0.12, strokeWidth=0.5).encode(
-        x=x, y=y, color=alt.Color("ram:Q", scale=depth, title=meaning(profile)), tooltip=tips
+        x=x, y=y, color=alt.Color("ram:Q", scale=depth, title=vega_title(meaning(profile))), tooltip=tips
     )
     marks = (
         flat.transform_filter(f"datum.rank <= {int(selected)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from coreheads.report import findings
 from coreheads.report.columns import by_task, notes, table
 from coreheads.store.board import Board
-from coreheads.text import markdown
+from coreheads.text import markdown, markdown_code
 
 
 def to_markdown(board: Board) -> str:
@@ -27,8 +27,8 @@ def to_markdown(board: Board) -> str:
         parts += ["", *(f"- {markdown(note)}" for note in notes(rows))]
     made = [markdown(remark) for remark in board["remarks"]]
     for source in board["runs"]:
-        command = source["command"].replace("`", "")
-        made.append(f"{markdown(source['name'])}: `{command}` ({markdown(findings.made_by(source))})")
+        command = markdown_code(source["command"])
+        made.append(f"{markdown(source['name'])}: {command} ({markdown(findings.made_by(source))})")
     lists = {
         "Failed": [markdown(findings.failed_sentence(record)) for record in board["failed"]],
         "Left out": [markdown(findings.left_out_sentence(entry)) for entry in board["left_out"]],

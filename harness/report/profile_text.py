@@ -14,6 +14,7 @@ from coreheads.heads.profile import HeadProfile
 from coreheads.heads.ranking import SPLIT_HALF_TOP, jaccard, spearman
 from coreheads.heads.selections import head_count, top
 from coreheads.heads.types import Head, Heads, by_layer, head_name
+from coreheads.text import visible
 
 FRACTIONS = (0.025, 0.05, 0.1, 0.2)
 MOVERS_WITHIN = 0.2
@@ -32,19 +33,19 @@ def origin(profile: HeadProfile) -> str:
     model, made = profile.model, dict(profile.provenance)
     revision = f" at {model['revision']}" if model["revision"] else ""
     shape = f"{model['layers']} layers x {model['heads']} query heads = {profile.count}"
-    meaning = _RAM if profile.score == "ram" else profile.score
+    meaning = _RAM if profile.score == "ram" else visible(profile.score)
     rows = [
-        ("model", f"{model['id']}{revision} ({model['model_type']})"),
+        ("model", visible(f"{model['id']}{revision} ({model['model_type']})")),
         ("heads", f"{shape} ({model['kv_heads']} KV heads a layer)"),
         ("score", meaning + _NORMALIZED[profile.normalization]),
     ]
     for number, (name, task) in enumerate(profile.tasks.items()):
         skipped = ", ".join(f"{count} skipped: {reason}" for reason, count in task.get("skipped", {}).items())
         line = f"{name}: {task['n']} samples of split {task['split']}" + (f" ({skipped})" if skipped else "")
-        rows.append(("tasks" if number == 0 else "", line))
+        rows.append(("tasks" if number == 0 else "", visible(line)))
     facts = [str(made[key]) for key in ("date", "dtype", "attn_implementation", "device") if made.get(key)]
     if facts:
-        rows.append(("made", ", ".join(facts)))
+        rows.append(("made", visible(", ".join(facts))))
     return tabulate(rows, tablefmt="plain", disable_numparse=True)
 
 
@@ -57,7 +58,7 @@ def ranking_table(profile: HeadProfile, count: int) -> str:
         interval = f"{profile.ci_low[head]:.4f} to {profile.ci_high[head]:.4f}"
         value = f"{profile.mean[head]:.4f}"
         rows.append((rank, head_name(head), *head, value, interval, _percent(share), _percent(added)))
-    names = ("rank", "name", "layer", "head", profile.score.upper(), "95 % interval", "of the sum", "added up")
+    names = ("rank", "name", "layer", "head", visible(profile.score.upper()), "95 % interval", "of the sum", "added up")
     return _table(rows, names)
 
 
@@ -67,7 +68,7 @@ def findings(profile: HeadProfile, fraction: float = 0.05) -> str:
     layers = ", ".join(f"{layer} ({len(inside)})" for layer, inside in by_layer(chosen).items())
     lines = [
         f"The top {100 * fraction:g} % ({len(chosen)} head{'s' * (len(chosen) > 1)} of {profile.count}) hold "
-        f"{_percent(profile.share(chosen))} of all {profile.score.upper()}; "
+        f"{_percent(profile.share(chosen))} of all {visible(profile.score.upper())}; "
         f"spread evenly they would hold {_percent(len(chosen) / profile.count)}.",
         fill(f"Their layers, with the number of heads: {layers}; layers go from 0 to {profile.shape[0] - 1}.", 100),
     ]
@@ -147,7 +148,7 @@ def _task_table(profile: HeadProfile, fraction: float) -> str:
         shared = f"{len(top(scores, fraction) & chosen)} of {len(chosen)}"
         total = float(scores.sum())
         held = sum(float(scores[head]) for head in chosen) / total if total > 0 else 0.0
-        rows.append((name, task["n"], shared, _percent(held), _correlation(scores, profile.mean)))
+        rows.append((visible(name), task["n"], shared, _percent(held), _correlation(scores, profile.mean)))
     names = ("task", "samples", "its top among the top", "the top hold", "rank correlation")
     return _table(rows, names, align=("left", *["right"] * 4))
 

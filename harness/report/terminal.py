@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from coreheads.report.columns import condition_label, grouped, interval, number, whole
 from coreheads.report.findings import heads_sentences
 from coreheads.store.board import Board, Row
-from coreheads.text import no_command
+from coreheads.text import for_rich, no_command
 
 
 class _Plain:
@@ -30,8 +29,8 @@ class _Plain:
 
 
 def wide_console() -> Console:
-    """Standard output; as wide as tables need where nothing says how wide it is. Names must be escaped: what stands in
-    square brackets is taken for markup."""
+    """Standard output; as wide as tables need where nothing says how wide it is. Names and other foreign texts go
+    through ``for_rich``: what stands in square brackets is taken for markup."""
     plain = cast(TextIO, _Plain(sys.stdout))
     console = Console(file=plain, emoji=False)  # a name may hold :x: too
     return console if console.is_terminal else Console(file=plain, width=160, emoji=False)
@@ -44,12 +43,12 @@ def show(board: Board, out: Path, console: Console | None = None) -> None:
     console.print("[bold]1. Which heads look at what is asked about?[/bold]")
     for summary in board["heads"]:
         for sentence in heads_sentences(summary):
-            console.print(f"   {escape(sentence)}", highlight=False)
+            console.print(f"   {for_rich(sentence)}", highlight=False, soft_wrap=True)
     if not board["heads"]:
         console.print("   No heads were looked for in this run.")
     models = grouped(board["rows"], "run", "model")
     for (_, model), rows in models.items():
-        title = f" ({escape(model)})" if len(models) > 1 else ""
+        title = f" ({for_rich(model)})" if len(models) > 1 else ""
         ablate, hybrid = _story(rows, "ablate", 0.05), _story(rows, "hybrid", 0.1)
         if ablate:
             console.print(f"\n[bold]2. Do the answers depend on them?{title}[/bold] The score with heads switched off:")
@@ -66,8 +65,8 @@ def show(board: Board, out: Path, console: Console | None = None) -> None:
             "so about 1x, or less for the shortest, is what to expect there.",
             highlight=False,
         )
-    page = escape(str(out / "leaderboard.html"))
-    console.print(f"\nThe whole board, with intervals and pictures: {page}", highlight=False)
+    page = for_rich(str(out / "leaderboard.html"))
+    console.print(f"\nThe whole board, with intervals and pictures: {page}", highlight=False, soft_wrap=True)
 
 
 def _story(rows: list[Row], patch: str, fraction: float) -> list[Row]:
@@ -81,7 +80,7 @@ def _story(rows: list[Row], patch: str, fraction: float) -> list[Row]:
 def _scores(rows: list[Row], chosen: list[Row], speed: bool = False) -> Table:
     """Tasks down, conditions across; beside them tokens and speed where wanted."""
     conditions = list(dict.fromkeys(condition_label(row) for row in chosen))
-    table = Table("task", "tokens", "dense", *(escape(name.partition(": ")[2]) for name in conditions), box=None)
+    table = Table("task", "tokens", "dense", *(for_rich(name.partition(": ")[2]) for name in conditions), box=None)
     for column in table.columns[1:]:
         column.justify = "right"
     if speed:
@@ -96,7 +95,7 @@ def _scores(rows: list[Row], chosen: list[Row], speed: bool = False) -> Table:
             timed = next((row for row in by_condition.values() if row["prefill_speedup"] is not None), None)
             line.append(interval(timed["prefill_speedup"], timed["prefill_speedup_ci"]) if timed else "")
             line.append(number(timed["ceiling"]) if timed else "")
-        table.add_row(*(escape(text) for text in line))
+        table.add_row(*(for_rich(text) for text in line))
     return table
 
 

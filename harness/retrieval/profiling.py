@@ -19,6 +19,7 @@ from coreheads.heads.schema import NORMALIZATIONS, ModelIdentity, Normalization
 from coreheads.retrieval.fingerprint import records_hash
 from coreheads.retrieval.sample_scores import TaskScores, attention_implementation, score_task
 from coreheads.stats.bootstrap import RESAMPLES, bootstrap_means
+from coreheads.text import for_rich
 
 if TYPE_CHECKING:
     from coreheads.adapters.families.base import Adapter
@@ -146,11 +147,10 @@ def _shown(progress: bool | Shown) -> Shown:
 def _bar(task: str, total: int) -> Iterator[Callable[[], object]]:
     """A bar on stderr, where someone is looking; without a terminal, one line when it is done."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(file=sys.stderr)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
-        row = bar.add_task(escape(f"{task}: scoring heads"), total=total)
+        row = bar.add_task(for_rich(f"{task}: scoring heads"), total=total)
         yield lambda: bar.advance(row)

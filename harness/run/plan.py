@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from coreheads.config.cells import Cell, expand
@@ -24,7 +23,7 @@ from coreheads.store.aside import kept_as
 from coreheads.store.folder import RunFolder
 from coreheads.store.schema import TimingRecord
 from coreheads.tasks import registry
-from coreheads.text import duration, gib
+from coreheads.text import duration, for_rich, gib, visible
 from coreheads.timing.speedup import one_measurement
 
 _ANY_FAMILY = "qwen3_vl"
@@ -101,25 +100,27 @@ def show_plan(config: RunConfig, console: Console | None = None, fresh: bool = F
     elif (kept := kept_as(out)) is not None:
         lines.append(f"The run that is in {out} would be kept in {kept}")
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(visible(line), highlight=False, markup=False, soft_wrap=True)
     finished = run.cells() if run is not None else {}
     known = last_known(out, config.device, [m.name for m in config.models], config.evaluate.tasks)
     for model in config.models:
-        console.print(f"[bold]{escape(model.name)}[/bold] on {escape(config.device)}", highlight=False)
+        console.print(f"[bold]{for_rich(model.name)}[/bold] on {for_rich(config.device)}", highlight=False)
         if model.heads is not None:
-            console.print(f"  heads: {model.heads}", highlight=False, markup=False, soft_wrap=True)
+            console.print(visible(f"  heads: {model.heads}"), highlight=False, markup=False, soft_wrap=True)
         elif config.profile.tasks:
             settings = config.profile
             console.print(
-                f"  heads: found on {settings.samples} samples of the {settings.split} split of each of "
-                f"{', '.join(settings.tasks)}",
+                visible(
+                    f"  heads: found on {settings.samples} samples of the {settings.split} split of each of "
+                    f"{', '.join(settings.tasks)}"
+                ),
                 highlight=False,
                 markup=False,
             )
         console.print(_table([cell for cell in cells if cell.model == model.name], finished, known, config))
     time = _time(left_to_do(config, cells, run), known, out)
     for line in (*_summary(config, cells, finished), *time, *_memory(config, known)):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(visible(line), highlight=False, markup=False, soft_wrap=True)
 
 
 def _table(cells: Sequence[Cell], finished: Container[str], known: Costs, config: RunConfig) -> Table:
@@ -132,8 +133,8 @@ def _table(cells: Sequence[Cell], finished: Container[str], known: Costs, config
         first, left = group[0], [cell for cell in group if cell.name not in finished]
         rate = known.rate(Work("answer", first.model, first.task, first.patch))
         table.add_row(
-            escape(condition_label(first.to_json())),
-            escape(first.task),
+            for_rich(condition_label(first.to_json())),
+            for_rich(first.task),
             str(len(group)),
             "all" if first.limit is None else str(first.limit * len(group)),
             "yes" if first.timed and first.task in config.timed_tasks() else "",

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from coreheads.run.costs import Costs, Left, Work
-from coreheads.text import duration
+from coreheads.text import duration, for_rich
 
 EVERY_S = 30.0
 """Seconds between two lines of one step, where the output is a file or a pipe."""
@@ -47,7 +46,7 @@ class RunProgress:
     def say(self, text: str) -> None:
         """One line, with the time since the beginning."""
         minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
-        self._console.print(f"[dim]{minutes:d}:{seconds:02d}[/dim]  {escape(text)}", highlight=False, soft_wrap=True)
+        self._console.print(f"[dim]{minutes:d}:{seconds:02d}[/dim]  {for_rich(text)}", highlight=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """One line that is shown in any case."""
@@ -62,8 +61,8 @@ class RunProgress:
         self._step_started = time.monotonic()
         if self._console.is_terminal and not self._console.quiet:
             with self._bars() as bars:
-                row = bars.add_task(escape(name), total=max(total, 1), facts="")
-                self._show = lambda: bars.update(row, completed=self._done, facts=escape(self.facts(short=True)))
+                row = bars.add_task(for_rich(name), total=max(total, 1), facts="")
+                self._show = lambda: bars.update(row, completed=self._done, facts=for_rich(self.facts(short=True)))
                 yield
         else:
             self.say(f"{name} ({total:,} {unit})" if total else name)

@@ -23,12 +23,13 @@ from coreheads.files import (
     write_json,
     write_text,
 )
+from coreheads.private import private, private_value
 from coreheads.store.lock import LockOwner, locked
 from coreheads.store.provenance import MadeFrom, Manifest, StoredConfig
 from coreheads.store.samples import SampleFile
 from coreheads.store.schema import SCHEMA_VERSION, CellRecord, CellResult, FailureRecord, TimingRecord
 from coreheads.store.validation import checked
-from coreheads.text import file_name
+from coreheads.text import file_name, visible
 
 Record = TypeVar("Record", CellRecord, TimingRecord)
 
@@ -66,8 +67,8 @@ class RunFolder:
             return None
         run = cls.load(path)
         if run.has_results():
-            _same(path, run.config, config)
-        run.manifest["config"] = cast(StoredConfig, config)
+            _same(path, private_value(run.config), private_value(config))
+        run.manifest["config"] = cast(StoredConfig, private_value(config))
         return run
 
     @classmethod
@@ -98,7 +99,7 @@ class RunFolder:
                 if any(not entry.name.startswith((".", "run.")) for entry in path.iterdir()):
                     what = "a new folder or one of coreheads run"
                     raise UserError(f"{path}: is not empty and holds no run, expected {what}")
-                stored = cast(StoredConfig, config)
+                stored = cast(StoredConfig, private_value(config))
                 run = cls(path, {"schema_version": SCHEMA_VERSION, "config": stored, "invocations": []})
             run.died = died
             for name in ("cells.jsonl", "timings.jsonl"):  # what a killed process left half written
@@ -197,7 +198,8 @@ class RunFolder:
     def note_error(self, cell_name: str, text: str) -> None:
         """Keep an error's whole text as errors/<cell>.txt."""
         with write_errors(self.path):
-            write_text(self.path_of("errors", f"{file_name(cell_name)}.txt"), text)
+            lines = "\n".join(map(visible, private(text).split("\n")))
+            write_text(self.path_of("errors", f"{file_name(cell_name)}.txt"), lines)
 
     def _append(self, name: str, *records: object) -> None:
         if records:
@@ -228,7 +230,7 @@ class RunFolder:
 
 def _failures(cells: Iterable[Cell], reason: str) -> Iterator[FailureRecord]:
     for cell in cells:
-        yield {"schema_version": SCHEMA_VERSION, "name": cell.name, "cell": cell.to_json(), "failed": reason}
+        yield {"schema_version": SCHEMA_VERSION, "name": cell.name, "cell": cell.to_json(), "failed": private(reason)}
 
 
 def _same(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

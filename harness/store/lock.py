@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from coreheads import environment
 from coreheads.errors import UserError
 from coreheads.files import write_errors
+from coreheads.text import visible
 
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 _OWN_MACHINE_ONLY = {"nolock", "local_lock=flock", "local_lock=all", "localflock"}
@@ -39,7 +40,7 @@ class LockOwner:
     since: str = ""
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}"
+        return visible(f"process {self.pid} on {self.host[:200]}")
 
 
 @contextmanager
@@ -96,7 +97,8 @@ def _taken(lock: BaseFileLock, note: Path, marker: Path | None = None) -> BaseFi
         lock.acquire()
     except Timeout:
         owner = _read(note)
-        who = "another process" if owner is None else f"{owner} (since {owner.since})" if owner.since else str(owner)
+        since = f" (since {visible(owner.since[:40])})" if owner is not None and owner.since else ""
+        who = "another process" if owner is None else f"{owner}{since}"
         here = owner is not None and owner.host == platform.node()
         more = "" if marker is None or here else f"; if that process has died, delete {marker}"
         raise UserError(f"{note.parent}: {who} works in this folder now; wait, or give another one{more}") from None

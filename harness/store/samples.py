@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl, cut_half_line, read_jsonl, sync_file, write_errors
+from coreheads.private import private
 from coreheads.store.schema import SCHEMA_VERSION, By, SampleRecord, UnscoredRecord
 from coreheads.store.validation import checked
 
@@ -62,12 +63,12 @@ class SampleFile:
         line: UnscoredRecord = {
             "schema_version": SCHEMA_VERSION,
             "record_id": record_id,
-            "unscored": reason,
+            "unscored": private(reason),
             "by": by,
         }
-        if self._written.get(record_id) != reason:
+        if self._written.get(record_id) != line["unscored"]:
             self._append(line)
-            self._written[record_id] = reason
+            self._written[record_id] = line["unscored"]
         self._note(line)
 
     def sync(self) -> None:

@@ -15,6 +15,7 @@ from coreheads.cache import cache_folder as _own_folder
 from coreheads.errors import UserError, expected_one_of
 from coreheads.files import matching, write_json
 from coreheads.tasks.mini.sizes import BENCHMARKS, GENERATOR, SPLITS, Sizes
+from coreheads.text import visible
 
 MARKER = "mini.json"
 """Lies in every finished folder and says what made it."""
@@ -74,7 +75,10 @@ def _build(root: Path, missing: Sequence[str], sizes: Sizes) -> None:
     console = Console(stderr=True, emoji=False)
     if not console.is_terminal:
         console.print(
-            f"making mini data ({', '.join(missing)}) in {root}", soft_wrap=True, highlight=False, markup=False
+            visible(f"making mini data ({', '.join(missing)}) in {root}"),
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
         )
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         job = bar.add_task("making mini data", total=total)

@@ -17,6 +17,7 @@ from coreheads.tasks.reading.contents import Content
 from coreheads.tasks.reading.documents import Doc, read_doc, usable
 from coreheads.tasks.reading.fields import field, is_whole, json_line, label, words
 from coreheads.tasks.reading.sources import Source
+from coreheads.text import for_rich
 
 IMAGES = "mmlb_image"
 PICTURES = ("page_list", "ctxs", "image_list", "needle_image_list", "choices_image")
@@ -61,11 +62,10 @@ def _opened(path: Path) -> Any:
     """The file, with a bar on stderr while it is read where that takes long."""
     from rich import progress
     from rich.console import Console
-    from rich.markup import escape
 
     if path.stat().st_size < LARGE:
         return path.open("rb")
-    what = escape(f"reading {path.name}")
+    what = for_rich(f"reading {path.name}")
     return progress.open(path, "rb", description=what, console=Console(stderr=True), transient=True)
 
 

@@ -16,6 +16,7 @@ from coreheads import limits
 from coreheads.cache import build_once, cache_folder
 from coreheads.errors import UserError
 from coreheads.tasks.reading.sources import Source
+from coreheads.text import for_rich, visible
 
 _ENDING = re.compile(r"\.(?:tar(?:\.gz)?(?:\.part-\w+)?|tgz|zip)$")
 
@@ -52,21 +53,20 @@ def unpack_folder(source: Source) -> Path:
 
 def _unpack(files: Sequence[Path], folder: Path, name: str, source: Source) -> None:
     from rich.console import Console
-    from rich.markup import escape
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     folder.mkdir(parents=True, exist_ok=True)
     size = sum(file.stat().st_size for file in files)
     room = limits.ARCHIVE_FREE + limits.ARCHIVE_RATIO * size
-    print(f"unpacking {source.where(name)} into {folder}", file=sys.stderr)
+    print(visible(f"unpacking {source.where(name)} into {folder}"), file=sys.stderr)
     try:
         if files[0].suffix == ".zip":
             with zipfile.ZipFile(files[0]) as archive:
                 _extract_zip(archive, folder, room)
         elif _ENDING.search(files[0].name):
             with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-                job = bar.add_task(escape(f"unpacking {name}"), total=size)
+                job = bar.add_task(for_rich(f"unpacking {name}"), total=size)
                 stream: Any = _Joined(files, lambda count: bar.advance(job, count))
                 with tarfile.open(fileobj=stream, mode="r|*") as archive:
                     _extract_tar(archive, folder, room)

@@ -14,6 +14,7 @@ from coreheads import limits
 from coreheads.cache import build_once, cache_folder
 from coreheads.contents import file_hash, json_hash, stamp
 from coreheads.errors import UserError, one_line
+from coreheads.text import for_rich
 
 GROUP_BYTES = 128 << 20
 """A row group with a larger column is not read as a whole: the column is unpacked to an Arrow file once."""
@@ -156,7 +157,6 @@ def _unpacked(path: Path, column: str, key: str) -> Any:
     """
     import pyarrow
     from rich.console import Console
-    from rich.markup import escape
     from rich.progress import track
 
     def batches() -> Iterator[Any]:
@@ -170,7 +170,7 @@ def _unpacked(path: Path, column: str, key: str) -> Any:
     def build(folder: Path) -> None:
         with _parquet(path, packed=False) as file:
             schema, rows = pyarrow.schema([file.schema_arrow.field(column)]), file.metadata.num_rows
-        text = escape(f"unpacking {path.name} into the cache")
+        text = for_rich(f"unpacking {path.name} into the cache")
         with pyarrow.OSFile(str(folder / _ARROW), "wb") as stream, pyarrow.ipc.new_file(stream, schema) as copy:
             for batch in track(batches(), text, rows, console=Console(stderr=True), transient=True):
                 copy.write(batch)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -24,6 +23,7 @@ from coreheads.report.head_map import meaning
 from coreheads.report.panels import Panel, Profiles
 from coreheads.report.pareto import by_axis, pareto
 from coreheads.store.board import Board, HeadsSummary
+from coreheads.text import json_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 MODELS = 6
@@ -78,7 +78,7 @@ def page(board: Board, profiles: Profiles, examples: Sequence[tuple[Example, Pat
     }
     template = _environment().get_template("leaderboard.html")
     # base64 takes four bytes for three
-    room = (PAGE_BYTES - len(template.render(content, pictures=[]).encode())) * 3 // 4
+    room = (PAGE_BYTES - len(template.render(content, pictures=[]).encode("utf-8", "backslashreplace"))) * 3 // 4
     chosen = choose(examples, PICTURES_PER_MODEL, BYTES, max(0, room))
     pictures = [(example, base64.b64encode(path.read_bytes()).decode("ascii")) for example, path in chosen]
     return template.render(content, pictures=pictures)
@@ -152,7 +152,7 @@ def _spec(chart: alt.LayerChart) -> Markup:
 
 def inert(value: Any) -> Markup:
     """JSON that cannot end or start a tag, whatever text it holds."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    for char in "<>&\u2028\u2029":
+    text = json_text(value, separators=(",", ":"))
+    for char in "<>&":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return Markup(text)

@@ -14,15 +14,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from coreheads.adapters.checkpoints import fingerprint, hub
-from coreheads.adapters.checkpoints.embedded import EMBEDDED
+from coreheads.adapters.checkpoints import embedded, fingerprint, hub
 from coreheads.adapters.checkpoints.fingerprint import checkpoint_fingerprint
 from coreheads.contents import CheckpointFingerprint, changed_parts
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(EMBEDDED["tiny"], tmp_path / "checkpoint"))
+    return Path(shutil.copytree(embedded.folder("tiny"), tmp_path / "checkpoint"))
 
 
 def known(name: str | Path, revision: str | None = None) -> CheckpointFingerprint:

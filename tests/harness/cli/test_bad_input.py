@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hostile
 import mutations
 import pytest
 import small_run
@@ -34,6 +35,7 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
         captured = capsys.readouterr()
         lines = captured.err.strip().splitlines()
         assert "Traceback" not in captured.err + captured.out
+        assert not hostile.steering(captured.err) + hostile.steering(captured.out)
         assert status in (0, 1, 2)
         if status == 2:
             assert lines, "nothing is said"

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from coreheads.adapters.checkpoints import hub
-from coreheads.adapters.checkpoints.embedded import EMBEDDED, TINY
+from coreheads.adapters.checkpoints.embedded import TINY
+from coreheads.adapters.checkpoints.embedded import folder as folder_of
 from coreheads.cli import main
 from coreheads.doctor.model import examine_model
 
@@ -31,7 +32,7 @@ def test_the_embedded_model() -> None:
     assert found["family"][1] == "qwen3_vl (Qwen3VL), 6 layers x 16 heads, 8 KV heads, up to 16,384 tokens"
     # 2 (K and V) x 6 layers x 8 KV heads x 32 numbers x 2 bytes
     assert found["KV cache"][1].startswith("6 KiB a token")
-    weights = sum(path.stat().st_size for path in EMBEDDED[TINY].glob("*.safetensors"))
+    weights = sum(path.stat().st_size for path in folder_of(TINY).glob("*.safetensors"))
     million = float(found["weights"][1].split()[0])
     assert million * 1e6 * 2 == pytest.approx(weights, rel=0.02)
     assert found["can be loaded here"][1] == "yes: load_adapter('tiny', device='cpu', dtype='bfloat16')"
@@ -58,7 +59,7 @@ def test_too_large_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_checkpoint_that_lacks_files(tmp_path: Path) -> None:
     folder = tmp_path / "broken"
-    shutil.copytree(EMBEDDED[TINY], folder)
+    shutil.copytree(folder_of(TINY), folder)
     (folder / "model.safetensors").unlink()
     (folder / "tokenizer.json").unlink()
     found = said(str(folder), device="cpu")
@@ -75,7 +76,7 @@ def test_a_hub_that_answers_has_the_rest(monkeypatch: pytest.MonkeyPatch, tmp_pa
         True,
         "not on this machine; the hub has them, and they are downloaded when the model is loaded",
     )
-    shutil.copy(EMBEDDED[TINY] / "config.json", tmp_path)
+    shutil.copy(folder_of(TINY) / "config.json", tmp_path)
     monkeypatch.setattr(hub, "cached", lambda name, revision=None: tmp_path)
     found = said("somebody/something", device="cpu")
     assert found["weight files"][0]
@@ -87,7 +88,7 @@ def test_a_hub_that_answers_has_the_rest(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_damaged_checkpoints(tmp_path: Path) -> None:
     folder = tmp_path / "damaged"
-    shutil.copytree(EMBEDDED[TINY], folder)
+    shutil.copytree(folder_of(TINY), folder)
     (folder / "model.safetensors").write_bytes(b"12345")
     assert said(str(folder), device="cpu")["weight files"] == (False, "damaged: model.safetensors")
     config = json.loads((folder / "config.json").read_text())

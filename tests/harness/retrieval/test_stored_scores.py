@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from coreheads.adapters.checkpoints import embedded
 from coreheads.adapters.checkpoints.adapter import load_adapter
-from coreheads.adapters.checkpoints.embedded import EMBEDDED
 from coreheads.adapters.families.base import Adapter
 from coreheads.regions import Region
 from coreheads.retrieval.fingerprint import content_hash, record_hash
@@ -53,7 +53,7 @@ class Squares:
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     torch.set_num_threads(1)
-    return Path(shutil.copytree(EMBEDDED["tiny"], tmp_path / "checkpoint"))
+    return Path(shutil.copytree(embedded.folder("tiny"), tmp_path / "checkpoint"))
 
 
 def weights(folder: Path) -> None:

@@ -1,0 +1,13 @@
+"""How commands print what may hold foreign text: a terminal and a CI system see lines, and nothing that steers them."""
+
+from __future__ import annotations
+
+import typer
+
+from coreheads.text import visible
+
+
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines as :func:`coreheads.text.visible` shows them; what a line quotes cannot end it."""
+    for line in lines:
+        typer.echo(visible(line), err=err)
