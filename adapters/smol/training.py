@@ -86,7 +86,7 @@ def train(steps: int, batch: int, seed: int) -> Recogniser:
         margin = 0.3 * min(1.0, max(0.0, step / steps - 0.2) / 0.2)
         loss = loss_of(scores, index % words, margin) + F.softplus(blank + 2).mean()
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         if step % 50 == 0 or step == steps - 1:

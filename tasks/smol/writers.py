@@ -93,9 +93,9 @@ def write_mmlongbench(folder: Path, split: str, documents: Documents) -> None:
                     "page_list": paths,
                 }
             )
-    path = folder / split / "mmlb_data/documentQA/mmlongdoc_K8.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, "".join(f"{json.dumps(line)}\n" for line in lines))
+    asked = folder / split / "mmlb_data/documentQA/mmlongdoc_K8.jsonl"
+    asked.parent.mkdir(parents=True, exist_ok=True)
+    write_text(asked, "".join(f"{json.dumps(line)}\n" for line in lines))
 
 
 def write_mlvu(folder: Path, split: str, documents: Documents) -> None:
