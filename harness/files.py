@@ -14,6 +14,7 @@ from typing import Any
 
 from coreheads import limits
 from coreheads.errors import UserError
+from coreheads.opening import no_link, open_file
 
 TEMPORARY = ".*.tmp"
 """What the temporary names look like that a killed process may leave."""
@@ -68,9 +69,12 @@ def write_json(path: str | Path, value: Any) -> Path:
     return write_bytes(path, _encoded(value, indent=1))
 
 
-def read_json(path: str | Path) -> Any:
-    """The content of a JSON file; UserError for one that cannot be read or is none."""
-    return _parsed(_content(Path(path)), f"{path}: is", _distinct)
+def read_json(path: str | Path, most: int | None = None, within: Path | None = None) -> Any:
+    """The content of a JSON file; UserError for one that cannot be read or is none.
+
+    most: bytes that it may have, by default ``limits.JSON_BYTES``. within: as for :func:`opening.open_file`.
+    """
+    return _parsed(read_bytes(path, limits.JSON_BYTES if most is None else most, within), f"{path}: is", _distinct)
 
 
 def append_jsonl(path: str | Path, *records: Any, sync: bool = True) -> None:
@@ -84,7 +88,7 @@ def append_jsonl(path: str | Path, *records: Any, sync: bool = True) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists()
     try:
-        with path.open("ab", buffering=0) as stream:
+        with open(path, "ab", buffering=0, opener=no_link) as stream:
             before = stream.seek(0, os.SEEK_END)
             try:
                 written = stream.write(data)
@@ -105,7 +109,7 @@ def append_jsonl(path: str | Path, *records: Any, sync: bool = True) -> None:
 
 def sync_file(path: Path) -> None:
     """Have on disk what was written to the file."""
-    with path.open("rb+") as stream:
+    with open(path, "rb+", opener=no_link) as stream:
         try:
             os.fsync(stream.fileno())
         except OSError as error:
@@ -115,27 +119,45 @@ def sync_file(path: Path) -> None:
 
 def cut_half_line(path: Path) -> None:
     """Take off the half line at the end of a JSON-lines file that a killed process left."""
-    data = _content(path)
+    data = read_bytes(path, limits.LINES_BYTES)
     if data and not data.endswith(b"\n"):
-        with path.open("r+b") as stream:
+        with open(path, "r+b", opener=no_link) as stream:
             stream.truncate(data.rfind(b"\n") + 1)
 
 
-def read_jsonl(path: str | Path) -> Iterator[Any]:
-    """The records of a JSON-lines file; a last line cut off by a crash is left out."""
+def read_bytes(path: str | Path, most: int, within: Path | None = None) -> bytes:
+    """The content of a file; UserError where it cannot be read. most, within: as for :func:`opening.open_file`."""
+    try:
+        with open_file(Path(path), most, within) as stream:
+            return stream.read(most)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+
+
+def read_jsonl(path: str | Path, within: Path | None = None) -> Iterator[Any]:
+    """The records of a JSON-lines file, none where it is not there; a last line cut off by a crash is left out.
+
+    within: as for :func:`opening.open_file`.
+    """
     path = Path(path)
-    if not path.exists():
+    try:
+        stream = open_file(path, limits.LINES_BYTES, within)
+    except FileNotFoundError:
         return
-    lines = _content(path).split(b"\n")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            yield _parsed(line, f"{path}: line {number} is")
-        except UserError:
-            if number == len(lines):
-                return
-            raise
+    with stream:
+        number = 0
+        while line := stream.readline(limits.LINE_BYTES + 1):
+            number += 1
+            if len(line) > limits.LINE_BYTES:
+                raise UserError(f"{path}: line {number} has more than {limits.LINE_BYTES:,} bytes")
+            if not line.strip():
+                continue
+            try:
+                yield _parsed(line, f"{path}: line {number} is")
+            except UserError:
+                if not line.endswith(b"\n"):
+                    return
+                raise
 
 
 def is_hidden(name: str) -> bool:
@@ -164,18 +186,6 @@ def _encoded(value: Any, indent: int | None = None) -> bytes:
         return (json.dumps(value, indent=indent, allow_nan=False) + "\n").encode()
 
 
-def _content(path: Path) -> bytes:
-    try:
-        limits.check_file(path, limits.JSON_BYTES)
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder, expected a JSON file") from None
-    except (OSError, ValueError) as error:  # ValueError: a name with a null character
-        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-
-
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object whose names are there once: of two, one would be lost without a word."""
     merged = dict(pairs)
@@ -188,11 +198,24 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _parsed(data: bytes, where: str, make: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     """``where``: the message up to and with its verb."""
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=make)
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=make)
+        _check_depth(data, value)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{where} not JSON ({error})") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists without end
         raise UserError(f"{where} not JSON of use ({str(error).splitlines()[0]})") from None
+    return value
+
+
+def _check_depth(data: bytes, value: Any) -> None:
+    """ValueError for lists and objects in each other that would take whoever walks through them off the stack."""
+    if data.count(b"[") + data.count(b"{") <= limits.JSON_DEPTH:
+        return  # as most lines
+    level, depth = [value], 0
+    while level := [part for part in level if isinstance(part, list | dict)]:
+        depth += 1
+        limits.check(depth, limits.JSON_DEPTH, "lists and objects within each other")
+        level = [part for node in level for part in (node.values() if isinstance(node, dict) else node)]
 
 
 def _sync_folder(folder: Path) -> None:

@@ -16,6 +16,15 @@ CONFIG_VALUES = 100_000
 JSON_BYTES = 4 * GIB
 """Of a file of records or results; they are read as a whole."""
 
+STORED_BYTES = 64 * MIB
+"""Of a file of a run folder that is read as a whole: manifest.json, heads.json, an example."""
+
+LINES_BYTES, LINE_BYTES = GIB, 16 * MIB
+"""Of a file of JSON lines and of one of them: samples, cells, timings."""
+
+JSON_DEPTH = 100
+"""Lists and objects within each other."""
+
 PARQUET_BYTES = 8 * GIB
 """Of the columns of a parquet file that are read as a whole, unpacked."""
 

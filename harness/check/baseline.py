@@ -11,11 +11,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from coreheads import limits
 from coreheads.check.tolerances import Section, Tolerances
 from coreheads.config.cells import Cell
 from coreheads.errors import UserError, nearest
 from coreheads.files import read_json, write_text
-from coreheads.heads.profile import HeadProfile, Scores
+from coreheads.heads.profile import Scores
 from coreheads.heads.schema import to_text
 from coreheads.retrieval.fingerprint import records_hash
 from coreheads.stats.bootstrap import ratio_of_medians_ci
@@ -151,7 +152,7 @@ def abbreviated(response: str) -> str:
 
 def load_baseline(path: str | Path) -> Baseline:
     """A baseline file; UserError with one line a fault where it is none, or of another schema."""
-    data = read_json(path)
+    data = read_json(path, limits.LINES_BYTES)
     if not isinstance(data, dict) or not isinstance(data.get("cells"), dict):
         raise UserError(f"{path}: has no cells, expected a baseline made by coreheads check --update")
     if (version := data.get("schema_version")) != SCHEMA_VERSION:
@@ -185,9 +186,8 @@ def _speed(timing: TimingRecord) -> SpeedRecord:
 def _heads(run: RunFolder) -> dict[str, HeadsRecord]:
     records = {}
     for model in run.config["models"]:
-        path = run.heads_path(model["name"])
-        if path.exists():
-            profile = HeadProfile.load(path)
+        profile = run.profile(model["name"])
+        if profile is not None:
             hashes = [task["records_hash"] for task in profile.tasks.values()]
             records[model["name"]] = HeadsRecord(
                 mean=_matrix(profile.mean),

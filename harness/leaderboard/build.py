@@ -16,6 +16,7 @@ from coreheads.files import write_json, write_text
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.gaps import find_failed, find_gaps
 from coreheads.leaderboard.merge import Source, newest, read
+from coreheads.opening import inside
 from coreheads.report import example_files
 from coreheads.report.columns import condition_label
 from coreheads.store.board import SCHEMA_VERSION, Board, HeadsSummary, Leaders, LeftOut, Row, RunSummary, TopHeads
@@ -32,25 +33,29 @@ def build(runs: Sequence[RunFolder]) -> Board:
 
 
 def write(runs: Sequence[RunFolder], out: Path) -> Board:
-    """Write all forms of the board into ``out`` and return the content of leaderboard.json."""
+    """Write all forms of the board into ``out`` and return the content of leaderboard.json.
+
+    UserError where a link is in the place of a folder of it, as it may be where ``out`` is somebody else's run.
+    """
     from coreheads.report import figures
     from coreheads.report.html import page as html
     from coreheads.report.markdown import to_markdown
 
+    pictures = inside(out, "figures")
     sources, remarks = read(runs)
     board = _content(sources, remarks)
+    examples = [
+        (replace(example, model=source.models.get(example.model, example.model)), path)
+        for source in sources
+        for example, path in example_files.stored(source.run.path)
+    ]
     write_json(out / "leaderboard.json", board)
     # what is drawn and printed is what was stored: tuples are lists, as for a board that was loaded
     stored: Board = json.loads(json.dumps(board, ensure_ascii=False).translate(TURNING))
     write_text(out / "leaderboard.csv", to_csv(stored["rows"]))
     write_text(out / "leaderboard.md", to_markdown({**stored}))
     profiles = {(source.label, model): known for source in sources for model, known in source.profiles.items()}
-    figures.draw({**stored}, profiles, out / "figures")
-    examples = [
-        (replace(example, model=source.models.get(example.model, example.model)), path)
-        for source in sources
-        for example, path in example_files.stored(source.run.path)
-    ]
+    figures.draw({**stored}, profiles, pictures)
     write_text(out / "leaderboard.html", html.page({**stored}, profiles, examples))
     return stored
 
