@@ -13,6 +13,15 @@ CONFIG_BYTES = MIB
 CONFIG_VALUES = 100_000
 """Values in a configuration, aliases counted as what they stand for."""
 
+CELLS = 50_000
+"""Of a run: models x tasks x selections x fractions x draws; all of the paper's are 8,040."""
+
+NAMES = 1000
+"""Models of a run, tasks and kinds of cells that it names."""
+
+REPEATS = 10_000
+"""Of a timed prompt; what they are resampled from is held at once."""
+
 JSON_BYTES = 4 * GIB
 """Of a file of records or results; they are read as a whole."""
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # typing's own serves pydantic from Python 3.12 on
 
+from coreheads import limits
 from coreheads.heads.selections import KINDS
 from coreheads.text import file_name
 from coreheads.validation import expected
@@ -196,13 +197,13 @@ class CellRecord(_Named, CellResult):
 class Phases(TypedDict):
     """Seconds of every repeat, phase by phase; lists of one length."""
 
-    preprocess: list[Seconds]
+    preprocess: Annotated[list[Seconds], Field(max_length=limits.REPEATS)]
     """From media to the prompt's tensors."""
-    vision: list[Seconds]
+    vision: Annotated[list[Seconds], Field(max_length=limits.REPEATS)]
     """The vision tower."""
-    prefill: Annotated[list[Positive], Field(min_length=1)]
+    prefill: Annotated[list[Positive], Field(min_length=1, max_length=limits.REPEATS)]
     """The language model over the whole prompt."""
-    decode: Annotated[list[Positive], Field(min_length=1)]
+    decode: Annotated[list[Positive], Field(min_length=1, max_length=limits.REPEATS)]
     """Per answer token."""
 
 

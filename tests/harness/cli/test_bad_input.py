@@ -88,11 +88,14 @@ def test_changes_on_the_command_line(command: Command, text: str) -> None:
 BOMBS = {
     "aliases": "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
     + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)),
+    "merged": "a0: &a0 {x: 1}\n"
+    + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 12)),
     "itself": "models: &m [*m]",
     "deep": "[" * 100_000,
     "deep mapping": "".join(f"{' ' * n}a:\n" for n in range(2000)),
     "code": "models: !!python/object/apply:os.system ['touch hacked']",
     "number": f"seed: {'9' * 10_000}",
+    "hexadecimal number": f"seed: 0x{'f' * 9000}",
     "date": "seed: 2001-99-99",
     "binary": "out: !!binary /////w==",
     "set": "models: !!set {a, b}",

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import small_run
@@ -186,3 +187,22 @@ def test_long_lines_of_a_run(run: Path, monkeypatch: pytest.MonkeyPatch, capsys:
         stream.write(b" " * 300 + b"\n")
     assert main(["check", str(run), "--baseline", str(run.parent / "b.json"), "--update"]) == 2
     assert "has more than 200 bytes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {"selections": ["random"], "fractions": [0.1], "draws": 10**9},
+        {"selections": ["top"], "fractions": [n / 10**6 for n in range(1, 10**6)]},
+    ],
+    ids=["draws", "fractions"],
+)
+def test_a_manifest_that_asks_for_cells_without_end(
+    run: Path, tmp_path: Path, cells: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {"profile": {"tasks": ["a"]}, "evaluate": {"tasks": ["b"]}, "cells": [{"patch": "ablate", **cells}]}
+    small_run.change_manifest(RunFolder.load(run), config=config)
+    assert main(["leaderboard", str(run), "--out", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"{run}/manifest.json: config.cells: 1,0" in line
+    assert "expected at most 50,000" in line
