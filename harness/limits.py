@@ -22,6 +22,9 @@ NAMES = 1000
 REPEATS = 10_000
 """Of a timed prompt; what they are resampled from is held at once."""
 
+MODULES = 100_000
+"""Of a model; published ones have a few thousand."""
+
 JSON_BYTES = 4 * GIB
 """Of a file of records or results; they are read as a whole."""
 
@@ -64,7 +67,8 @@ ARCHIVE_FREE = GIB
 def check(value: float, most: float, what: str) -> None:
     """ValueError where there is more of ``what`` than may be."""
     if value > most:
-        raise ValueError(f"{value:,.0f} {what}, expected at most {most:,}")
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:,.0f}"  # no float holds every whole number
+        raise ValueError(f"{shown} {what}, expected at most {most:,}")
 
 
 def check_file(path: Path, most: int) -> None:
