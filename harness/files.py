@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,9 @@ from coreheads.opening import no_link, open_file
 
 TEMPORARY = ".*.tmp"
 """What the temporary names look like that a killed process may leave."""
+
+_NOT_FINITE = re.compile(rb"NaN|Infinity|[eE]\+?0*[1-9][0-9]{2}")
+"""How numbers that no float holds are written; texts may hold it, too."""
 
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
 
@@ -200,6 +205,8 @@ def _parsed(data: bytes, where: str, make: Callable[[list[tuple[str, Any]]], Any
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=make)
         _check_depth(data, value)
+        if _NOT_FINITE.search(data):
+            _check_finite(value, "")
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{where} not JSON ({error})") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists without end
@@ -216,6 +223,14 @@ def _check_depth(data: bytes, value: Any) -> None:
         depth += 1
         limits.check(depth, limits.JSON_DEPTH, "lists and objects within each other")
         level = [part for node in level for part in (node.values() if isinstance(node, dict) else node)]
+
+
+def _check_finite(value: Any, place: str) -> None:
+    """ValueError for what is no number in JSON, though Python reads it: it could not be written again."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{place.lstrip('.') or 'it'} is {value}, expected a finite number")
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ()):
+        _check_finite(part, f"{place}.{key}" if isinstance(value, dict) else f"{place}[{key}]")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -35,7 +35,7 @@ def file_name(text: str) -> str:
         return safe
     from hashlib import sha256
 
-    return f"{safe[:140]}-{sha256(text.encode()).hexdigest()[:8]}"
+    return f"{safe[:140]}-{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def duration(seconds: float) -> str:

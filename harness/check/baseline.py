@@ -155,7 +155,7 @@ def load_baseline(path: str | Path) -> Baseline:
     data = read_json(path, limits.LINES_BYTES)
     if not isinstance(data, dict) or not isinstance(data.get("cells"), dict):
         raise UserError(f"{path}: has no cells, expected a baseline made by coreheads check --update")
-    if (version := data.get("schema_version")) != SCHEMA_VERSION:
+    if (version := data.get("schema_version")) != SCHEMA_VERSION or isinstance(version, bool):
         raise UserError(
             f"{path}: schema_version is {version!r}, this version reads {SCHEMA_VERSION}; make the baseline anew with "
             "coreheads check RUN --update under another name and carry your tolerances over"

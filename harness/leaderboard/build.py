@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -51,7 +52,9 @@ def write(runs: Sequence[RunFolder], out: Path) -> Board:
     ]
     write_json(out / "leaderboard.json", board)
     # what is drawn and printed is what was stored: tuples are lists, as for a board that was loaded
-    stored: Board = json.loads(json.dumps(board, ensure_ascii=False).translate(TURNING))
+    text = json.dumps(board, ensure_ascii=False).translate(TURNING)
+    # half characters, which no file but one of JSON can hold, are shown as escapes
+    stored: Board = json.loads(re.sub("[\ud800-\udfff]", lambda half: rf"\\u{ord(half.group()):x}", text))
     write_text(out / "leaderboard.csv", to_csv(stored["rows"]))
     write_text(out / "leaderboard.md", to_markdown({**stored}))
     profiles = {(source.label, model): known for source in sources for model, known in source.profiles.items()}

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from coreheads import environment, limits
 from coreheads.config.cells import Cell
-from coreheads.errors import UserError
+from coreheads.errors import UserError, brief
 from coreheads.files import (
     append_jsonl,
     cut_half_line,
@@ -190,6 +190,7 @@ class RunFolder:
         about = path.stat() if path.exists() else None
         state = (about.st_size, about.st_mtime_ns) if about is not None else (0, 0)
         if name not in self._read or self._read[name][0] != state:
+            models = {model["name"] for model in self.config["models"]}
             last: dict[str, tuple[Record | None, FailureRecord | None]] = {}
             for number, line in enumerate(read_jsonl(path, self.path), 1):
                 where = f"{path}: line {number}"
@@ -199,6 +200,8 @@ class RunFolder:
                 else:
                     record = checked(kind, line, where, what)
                     last[record["name"]] = record, None
+                if (model := line["cell"]["model"]) not in models:
+                    raise UserError(f"{where}: cell.model is {brief(model)}, expected a model of manifest.json")
             records = {key: record for key, (record, _) in last.items() if record is not None}
             failures = {key: failure for key, (_, failure) in last.items() if failure is not None}
             self._read[name] = state, records, failures

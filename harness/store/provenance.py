@@ -67,9 +67,9 @@ class StoredConfig(TypedDict):
     """The run's folder."""
     data_root: NotRequired[Any]
     """The folder that holds benchmark data; null: the default."""
-    evaluate: NotRequired[Any]
+    evaluate: NotRequired[dict[str, Any] | None]
     """Tasks, split and limits."""
-    options: NotRequired[Any]
+    options: NotRequired[dict[str, Any] | None]
     """By task, its options."""
 
 
