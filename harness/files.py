@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +16,14 @@ from typing import Any
 
 from coreheads import limits
 from coreheads.errors import UserError, one_line
+from coreheads.opening import no_link, open_file
 from coreheads.text import json_text
 
 TEMPORARY = ".*.tmp"
 """What the temporary names look like that a killed process may leave."""
+
+_NOT_FINITE = re.compile(rb"NaN|Infinity|[eE]\+?0*[1-9][0-9]{2}")
+"""How numbers that no float holds are written; texts may hold it, too."""
 
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
 
@@ -69,9 +75,12 @@ def write_json(path: str | Path, value: Any) -> Path:
     return write_bytes(path, _encoded(value, indent=1))
 
 
-def read_json(path: str | Path) -> Any:
-    """The content of a JSON file; UserError for one that cannot be read or is none."""
-    return _parsed(whole_file(Path(path), limits.JSON_BYTES, "a JSON file"), f"{path}: is")
+def read_json(path: str | Path, most: int | None = None, within: Path | None = None) -> Any:
+    """The content of a JSON file; UserError for one that cannot be read or is none.
+
+    most: bytes that it may have, by default ``limits.JSON_BYTES``. within: as for :func:`opening.open_file`.
+    """
+    return _parsed(read_bytes(path, limits.JSON_BYTES if most is None else most, within), f"{path}: is")
 
 
 def append_jsonl(path: str | Path, *records: Any, sync: bool = True) -> None:
@@ -85,7 +94,7 @@ def append_jsonl(path: str | Path, *records: Any, sync: bool = True) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists()
     try:
-        with path.open("ab", buffering=0) as stream:
+        with open(path, "ab", buffering=0, opener=no_link) as stream:
             before = stream.seek(0, os.SEEK_END)
             try:
                 written = stream.write(data)
@@ -106,7 +115,7 @@ def append_jsonl(path: str | Path, *records: Any, sync: bool = True) -> None:
 
 def sync_file(path: Path) -> None:
     """Have on disk what was written to the file."""
-    with path.open("rb+") as stream:
+    with open(path, "rb+", opener=no_link) as stream:
         try:
             os.fsync(stream.fileno())
         except OSError as error:
@@ -116,9 +125,9 @@ def sync_file(path: Path) -> None:
 
 def cut_half_line(path: Path) -> None:
     """Take off the half line at the end of a JSON-lines file that a killed process left."""
-    data = whole_file(path, limits.JSON_BYTES, "JSON lines")
+    data = read_bytes(path, limits.LINES_BYTES)
     if data and not data.endswith(b"\n"):
-        with path.open("r+b") as stream:
+        with open(path, "r+b", opener=no_link) as stream:
             stream.truncate(data.rfind(b"\n") + 1)
 
 
@@ -126,21 +135,39 @@ class _NotJson(UserError):
     """What ends too early, or was never JSON."""
 
 
-def read_jsonl(path: str | Path) -> Iterator[Any]:
-    """The records of a JSON-lines file; a last line cut off by a crash is left out."""
+def read_bytes(path: str | Path, most: int, within: Path | None = None) -> bytes:
+    """The content of a file; UserError where it cannot be read. most, within: as for :func:`opening.open_file`."""
+    try:
+        with open_file(Path(path), most, within) as stream:
+            return stream.read(most)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+
+
+def read_jsonl(path: str | Path, within: Path | None = None) -> Iterator[Any]:
+    """The records of a JSON-lines file, none where it is not there; a last line cut off by a crash is left out.
+
+    within: as for :func:`opening.open_file`.
+    """
     path = Path(path)
-    if not path.exists():
+    try:
+        stream = open_file(path, limits.LINES_BYTES, within)
+    except FileNotFoundError:
         return
-    lines = whole_file(path, limits.JSON_BYTES, "JSON lines").split(b"\n")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            yield _parsed(line, f"{path}: line {number} is")
-        except _NotJson:
-            if number == len(lines):
-                return
-            raise
+    with stream:
+        number = 0
+        while line := stream.readline(limits.LINE_BYTES + 1):
+            number += 1
+            if len(line) > limits.LINE_BYTES:
+                raise UserError(f"{path}: line {number} has more than {limits.LINE_BYTES:,} bytes")
+            if not line.strip():
+                continue
+            try:
+                yield _parsed(line, f"{path}: line {number} is")
+            except _NotJson:
+                if not line.endswith(b"\n"):
+                    return
+                raise
 
 
 def is_hidden(name: str) -> bool:
@@ -212,11 +239,34 @@ def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _parsed(data: bytes, where: str) -> Any:
     """``where``: the message up to and with its verb."""
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=distinct)
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=distinct)
+        _check_depth(data, value)
+        if _NOT_FINITE.search(data):
+            _check_finite(value, "")
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise _NotJson(f"{where} not JSON ({error})") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists without end
         raise UserError(f"{where} not JSON of use ({str(error).splitlines()[0]})") from None
+    return value
+
+
+def _check_depth(data: bytes, value: Any) -> None:
+    """ValueError for lists and objects in each other that would take whoever walks through them off the stack."""
+    if data.count(b"[") + data.count(b"{") <= limits.JSON_DEPTH:
+        return  # as most lines
+    level, depth = [value], 0
+    while level := [part for part in level if isinstance(part, list | dict)]:
+        depth += 1
+        limits.check(depth, limits.JSON_DEPTH, "lists and objects within each other")
+        level = [part for node in level for part in (node.values() if isinstance(node, dict) else node)]
+
+
+def _check_finite(value: Any, place: str) -> None:
+    """ValueError for what is no number in JSON, though Python reads it: it could not be written again."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{place.lstrip('.') or 'it'} is {value}, expected a finite number")
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ()):
+        _check_finite(part, f"{place}.{key}" if isinstance(value, dict) else f"{place}[{key}]")
 
 
 def _sync_folder(folder: Path) -> None:

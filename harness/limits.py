@@ -15,12 +15,33 @@ CONFIG_BYTES = MIB
 CONFIG_VALUES = 100_000
 """Values in a configuration, aliases counted as what they stand for."""
 
+CELLS = 50_000
+"""Of a run: models x tasks x selections x fractions x draws; all of the paper's are 8,040."""
+
+NAMES = 1000
+"""Models of a run, tasks and kinds of cells that it names."""
+
+REPEATS = 10_000
+"""Of a timed prompt; what they are resampled from is held at once."""
+
+MODULES = 100_000
+"""Of a model; published ones have a few thousand."""
+
 JSON_BYTES = 4 * GIB
 """Of a file of records or results; they are read as a whole."""
 
 PARQUET_FILE_BYTES = 1024 * GIB
 PARQUET_BYTES = 2 * GIB
 """Of the columns of a parquet file that are read as a whole, unpacked and without dictionaries."""
+
+STORED_BYTES = 64 * MIB
+"""Of a file of a run folder that is read as a whole: manifest.json, heads.json, an example."""
+
+LINES_BYTES, LINE_BYTES = GIB, 16 * MIB
+"""Of a file of JSON lines and of one of them: samples, cells, timings."""
+
+JSON_DEPTH = 100
+"""Lists and objects within each other."""
 
 PICTURE_BYTES = 512 * MIB
 PICTURE_PIXELS = 89_478_485
@@ -50,7 +71,8 @@ ARCHIVE_FREE = GIB
 def check(value: float, most: float, what: str) -> None:
     """ValueError where there is more of ``what`` than may be."""
     if value > most:
-        raise ValueError(f"{value:,.0f} {what}, expected at most {most:,}")
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:,.0f}"  # no float holds every whole number
+        raise ValueError(f"{shown} {what}, expected at most {most:,}")
 
 
 def check_file(path: Path, most: int) -> None:

@@ -41,7 +41,9 @@ def expected(what: str) -> PydanticCustomError:
 
 def _text(fault: ErrorDetails, kind: type, what: str) -> str:
     field = ".".join(str(part) for part in fault["loc"])
-    text = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    text = fault["msg"]
+    for start in ("Value error, ", "Input should be ", "List should have ", "Tuple should have "):
+        text = text.removeprefix(start)
     if fault["type"] == "missing":
         return f"{field} is missing{f', expected {what}' if what else ''}"
     if fault["type"] == "extra_forbidden":

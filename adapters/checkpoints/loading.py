@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from coreheads import limits
 from coreheads.adapters.checkpoints import hub
 from coreheads.adapters.generation.memory import is_out_of_memory
 from coreheads.adapters.value_checks import one_of
 from coreheads.errors import OutOfMemory, UserError, one_line
+from coreheads.files import read_json
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 
@@ -78,10 +81,21 @@ def config(name: str, location: str, **source: Any) -> Any:
     """The checkpoint's configuration; ``source`` as ``from_pretrained`` takes it (revision, local_files_only, ...)."""
     from transformers import AutoConfig
 
+    path = Path(location) / "config.json"
     try:
+        if path.is_file():  # lists of so many layers are made of it
+            _check_layers(read_json(path, limits.STORED_BYTES))
         return AutoConfig.from_pretrained(location, **source)
     except Exception as error:  # configurations are checked by several libraries, each with errors of its own
         raise UserError(f"{name}: its configuration cannot be loaded ({one_line(error)})") from error
+
+
+def _check_layers(node: Any) -> None:
+    """ValueError for more layers than any model has; each is a module at least."""
+    for name, value in node.items() if isinstance(node, dict) else ():
+        if isinstance(value, int) and re.search("layers|depth", name):
+            limits.check(value, limits.MODULES, name)
+        _check_layers(value)
 
 
 def model_and_processor(

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
+from coreheads import limits
 from coreheads.check.tolerances import Section, Tolerances
 from coreheads.errors import UserError, nearest
 from coreheads.files import read_json, write_text
@@ -129,10 +130,10 @@ def abbreviated(response: str) -> str:
 
 def load_baseline(path: str | Path) -> Baseline:
     """A baseline file; UserError with one line a fault where it is none, or of another schema."""
-    data = read_json(path)
+    data = read_json(path, limits.LINES_BYTES)
     if not isinstance(data, dict) or not isinstance(data.get("cells"), dict):
         raise UserError(f"{path}: has no cells, expected a baseline made by coreheads check --update")
-    if (version := data.get("schema_version")) != SCHEMA_VERSION:
+    if (version := data.get("schema_version")) != SCHEMA_VERSION or isinstance(version, bool):
         raise UserError(
             f"{path}: schema_version is {version!r}, this version reads {SCHEMA_VERSION}; make the baseline anew with "
             "coreheads check RUN --update under another name and carry your tolerances over"

@@ -9,7 +9,7 @@ from coreheads.check.settings import settings_of
 from coreheads.check.tolerances import Tolerances
 from coreheads.config.cells import Cell
 from coreheads.errors import UserError
-from coreheads.heads.profile import HeadProfile, Scores
+from coreheads.heads.profile import Scores
 from coreheads.heads.types import head_name
 from coreheads.private import private_command_line
 from coreheads.retrieval.fingerprint import records_hash
@@ -91,9 +91,8 @@ def _speed(timing: TimingRecord) -> SpeedRecord:
 def _heads(run: RunFolder) -> dict[str, HeadsRecord]:
     records = {}
     for model in run.config["models"]:
-        path = run.heads_path(model["name"])
-        if path.exists():
-            profile = HeadProfile.load(path)
+        profile = run.profile(model["name"])
+        if profile is not None:
             hashes = [task["records_hash"] for task in profile.tasks.values()]
             records[model["name"]] = HeadsRecord(
                 mean=_matrix(profile.mean),

@@ -51,7 +51,25 @@ def parsed(text: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which takes a key only once."""
+    """PyYAML's safe loader, which takes a key only once, and stops at so many values that it would take minutes."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._values = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._count(1)
+        return super().compose_node(parent, index)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put what ``<<`` names into the mapping: an alias counts as what it stands for, each time."""
+        before = len(node.value)
+        super().flatten_mapping(node)
+        self._count(len(node.value) - before)
+
+    def _count(self, more: int) -> None:
+        self._values += more
+        limits.check(self._values, limits.CONFIG_VALUES, "values or more")
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -74,6 +92,8 @@ def _check(value: Any, path: str, counter: Iterator[int]) -> None:
         raise ValueError(f"{path or 'the value'} is {value[:80]!r}, expected text without null characters")
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{path or 'the value'} is {value}, expected a finite number")
+    elif isinstance(value, int) and value.bit_length() > 1023:  # which Python would not even write
+        raise ValueError(f"{path or 'the value'} is a number of {value.bit_length():,} bits, expected one of use")
     elif not isinstance(value, str | bool | int | float | None):
         raise ValueError(f"{path or 'the value'} is a {type(value).__name__}, expected a text, a number or a list")
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from coreheads import limits
 from coreheads.config.parsing import load_yaml, set_values
 from coreheads.errors import UserError, brief, nearest
 from coreheads.files import matching
@@ -22,9 +23,14 @@ def _number(value: Any) -> Any:
 
 
 Whole = Annotated[int, BeforeValidator(_number)]
-Count = Annotated[Whole, Field(ge=1)]
+Count = Annotated[Whole, Field(ge=1, le=10**9)]
+Repeats = Annotated[Whole, Field(ge=1, le=limits.REPEATS)]
 Fraction = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1)]
-Names = Annotated[tuple[str, ...], Field(min_length=1)]
+Names = Annotated[tuple[str, ...], Field(max_length=limits.NAMES)]
+
+
+class TooManyCells(ValueError):
+    """A configuration asks for more cells than can be made."""
 
 
 class _Section(BaseModel):
@@ -58,14 +64,14 @@ class ModelConfig(_Section):
 
 
 class ProfileConfig(_Section):
-    tasks: tuple[str, ...] = ()
+    tasks: Names = ()
     samples: Count = 64
     split: str = "profile"
     normalization: Literal["vision", "lift"] | None = None
 
 
 class EvaluateConfig(_Section):
-    tasks: Names
+    tasks: Annotated[Names, Field(min_length=1)]
     limit: Count | None = None
     """Samples a task; null is all of them."""
     split: str = "test"
@@ -80,7 +86,7 @@ class CellConfig(_Section):
     """Cells are the product of selections, fractions and (for random ones) draws, on every task."""
 
     patch: str = "none"
-    tasks: tuple[str, ...] = ()
+    tasks: Names = ()
     """On which of the evaluated tasks; none named is all."""
     params: dict[str, Any] = {}
     """What the patch takes besides the heads: mode of ``ablate``; sink and window of ``hybrid``."""
@@ -114,17 +120,17 @@ class CellConfig(_Section):
 
 
 class TimingConfig(_Section):
-    tasks: tuple[str, ...] | Literal["all"] = "all"
+    tasks: Names | Literal["all"] = "all"
     """Which of the evaluated tasks are timed; an empty list times nothing."""
-    repeats: Whole = Field(default=10, ge=10)
-    warmup: Count = 1
-    decode_tokens: Count = 8
+    repeats: Annotated[Repeats, Field(ge=10)] = 10
+    warmup: Repeats = 1
+    decode_tokens: Annotated[Count, Field(le=10**6)] = 8
     """Tokens that every timed run decodes after the first, whatever the answer."""
 
 
 class RunConfig(_Section):
     schema_version: Annotated[Literal[1], BeforeValidator(_number)] = 1
-    models: Annotated[tuple[ModelConfig, ...], Field(min_length=1)]
+    models: Annotated[tuple[ModelConfig, ...], Field(min_length=1, max_length=limits.NAMES)]
     device: str = "cpu"
     data_root: str | None = None
     """The folder that holds benchmark data, <data_root>/<benchmark>; null is each task's own place: the hub, or for
@@ -133,11 +139,11 @@ class RunConfig(_Section):
     """Options of tasks, by their names: {coreheads_mmlongbench_doc: {dpi: 72}}."""
     profile: ProfileConfig = ProfileConfig()
     evaluate: EvaluateConfig
-    cells: tuple[CellConfig, ...] = ()
+    cells: Annotated[tuple[CellConfig, ...], Field(max_length=limits.NAMES)] = ()
     timing: TimingConfig = TimingConfig()
     with_limit: dict[str, Any] = {}
     """What the command line's --limit changes besides the limit, by dotted path: a short run needs less of all."""
-    seed: Whole = Field(default=0, ge=0)
+    seed: Annotated[Whole, Field(ge=0, le=10**15)] = 0
     out: str = "results/runs/run"
 
     @field_validator("models")
@@ -154,14 +160,30 @@ class RunConfig(_Section):
             raise ValueError("profile.tasks is empty and a model has no heads file: nothing to select heads from")
         if self.profile.tasks and self.profile.split == self.evaluate.split:
             raise ValueError("profile.split and evaluate.split are the same: heads are found on one, judged on another")
+        if (count := self.cell_count()) > limits.CELLS:
+            how = "models x tasks x selections x fractions x draws"
+            raise TooManyCells(f"cells: {count:,} are asked for ({how}), expected at most {limits.CELLS:,}")
         named = {f"cells.{index}.tasks": group.tasks for index, group in enumerate(self.cells)}
         named["timing.tasks"] = self.timed_tasks()
+        known = set(self.evaluate.tasks)
         for field, tasks in named.items():
             for task in tasks:
-                if task not in self.evaluate.tasks:
+                if task not in known:
                     near = nearest(task, self.evaluate.tasks)
                     raise ValueError(f"{field} names {task!r}, which evaluate.tasks does not{near}")
         return self
+
+    def cell_count(self) -> int:
+        """How many cells it asks for, at most; counted without making them."""
+        conditions = 0
+        for group in self.cells:
+            draws = group.draws or self.evaluate.draws
+            sizes = (
+                (len(group.fractions) if kind in SIZED else 1) * (draws if kind in SEEDED else 1)
+                for kind in group.selections
+            )
+            conditions += len(group.tasks or self.evaluate.tasks) * sum(sizes)
+        return len(self.models) * (len(self.evaluate.tasks) + conditions)
 
     def timed_tasks(self) -> tuple[str, ...]:
         return self.evaluate.tasks if self.timing.tasks == "all" else self.timing.tasks

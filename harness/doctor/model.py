@@ -13,6 +13,7 @@ import torch
 
 from coreheads.adapters.checkpoints import hub, loading, location, published
 from coreheads.adapters.families.registry import family
+from coreheads.doctor import template
 from coreheads.doctor.environment import Check
 from coreheads.doctor.memory import cache_bytes, empty_model, weight_bytes
 from coreheads.errors import UserError, one_line
@@ -119,5 +120,8 @@ def _processor(folder: Path, whole: bool) -> Check:
             processor = AutoProcessor.from_pretrained(folder)
     except Exception as error:  # a broken processor is a finding, whatever it raises
         return Check("processor", not whole, one_line(error) if whole else f"not there; {_LATER}")
-    template = "" if processor.chat_template else ", without a chat template"
-    return Check("processor", not template, f"{type(processor).__name__}{template}")
+    name = type(processor).__name__
+    if not processor.chat_template:
+        return Check("processor", False, f"{name}, without a chat template")
+    wrong = template.problem(processor.chat_template)
+    return Check("processor", not wrong, f"{name}, whose chat template {wrong}" if wrong else name)

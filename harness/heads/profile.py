@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coreheads import limits
 from coreheads.contents import changed_parts
 from coreheads.errors import UserError
 from coreheads.files import read_json, write_text
@@ -61,11 +62,12 @@ class HeadProfile:
         schema.check(self.to_dict(), self.source)
 
     @classmethod
-    def load(cls, path: str | Path) -> HeadProfile:
+    def load(cls, path: str | Path, within: Path | None = None) -> HeadProfile:
         """Read heads.json.
 
         Args:
             path: The file.
+            within: The run folder that it lies in: no link is followed below it.
 
         Returns:
             The profile, with the path as its ``source``.
@@ -73,7 +75,7 @@ class HeadProfile:
         Raises:
             UserError: Naming the file and the field, for anything that is missing or malformed.
         """
-        return cls.from_dict(read_json(path), str(path))
+        return cls.from_dict(read_json(path, limits.STORED_BYTES, within), str(path))
 
     @classmethod
     def from_dict(cls, data: Any, source: str = "head profile") -> HeadProfile:

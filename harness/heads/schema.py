@@ -4,7 +4,6 @@ Checked by hand, because a profile is also read where nothing but torch, transfo
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NotRequired, TypedDict, cast, get_args
 
@@ -96,12 +95,14 @@ class ProfileRecord(TypedDict):
 
 
 _OBJECT, _TEXT = "a JSON object", "a text"
-_NUMBER, _COUNT = "a finite number", "a whole number of at least 1"
+_NUMBER, _COUNT = "a finite number of at most 1e100 in size", "a whole number of at least 1 and at most 1e15"
+_MOST = 1e100
+"""In size, of a score: sums of it and their squares are numbers, too."""
 _KINDS: dict[str, Callable[[Any], bool]] = {
     _OBJECT: lambda value: isinstance(value, Mapping),
     _TEXT: lambda value: isinstance(value, str) and value != "",
-    _NUMBER: lambda value: isinstance(value, int | float) and abs(value) <= sys.float_info.max,
-    _COUNT: lambda value: isinstance(value, int) and value >= 1,
+    _NUMBER: lambda value: isinstance(value, int | float) and abs(value) <= _MOST,
+    _COUNT: lambda value: isinstance(value, int) and 1 <= value <= 10**15,
 }
 
 

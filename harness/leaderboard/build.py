@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from coreheads.files import write_json, write_text
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.gaps import find_failed, find_gaps
 from coreheads.leaderboard.merge import Source, newest, read
+from coreheads.opening import inside
 from coreheads.private import private_command_line
 from coreheads.report import example_files
 from coreheads.report.columns import condition_label
@@ -33,25 +35,31 @@ def build(runs: Sequence[RunFolder]) -> Board:
 
 
 def write(runs: Sequence[RunFolder], out: Path) -> Board:
-    """Write all forms of the board into ``out`` and return the content of leaderboard.json."""
+    """Write all forms of the board into ``out`` and return the content of leaderboard.json.
+
+    UserError where a link is in the place of a folder of it, as it may be where ``out`` is somebody else's run.
+    """
     from coreheads.report import figures
     from coreheads.report.html import page as html
     from coreheads.report.markdown import to_markdown
 
+    pictures = inside(out, "figures")
     sources, remarks = read(runs)
     board = _content(sources, remarks)
-    write_json(out / "leaderboard.json", board)
-    # what is drawn and printed is what was stored: tuples are lists, as for a board that was loaded
-    stored: Board = json.loads(json.dumps(board, ensure_ascii=False).translate(TURNING))
-    write_text(out / "leaderboard.csv", to_csv(stored["rows"]))
-    write_text(out / "leaderboard.md", to_markdown({**stored}))
-    profiles = {(source.label, model): known for source in sources for model, known in source.profiles.items()}
-    figures.draw({**stored}, profiles, out / "figures")
     examples = [
         (replace(example, model=source.models.get(example.model, example.model)), path)
         for source in sources
         for example, path in example_files.stored(source.run.path)
     ]
+    write_json(out / "leaderboard.json", board)
+    # what is drawn and printed is what was stored: tuples are lists, as for a board that was loaded
+    text = json.dumps(board, ensure_ascii=False).translate(TURNING)
+    # half characters, which no file but one of JSON can hold, are shown as escapes
+    stored: Board = json.loads(re.sub("[\ud800-\udfff]", lambda half: rf"\\u{ord(half.group()):x}", text))
+    write_text(out / "leaderboard.csv", to_csv(stored["rows"]))
+    write_text(out / "leaderboard.md", to_markdown({**stored}))
+    profiles = {(source.label, model): known for source in sources for model, known in source.profiles.items()}
+    figures.draw({**stored}, profiles, pictures)
     write_text(out / "leaderboard.html", html.page({**stored}, profiles, examples))
     return stored
 

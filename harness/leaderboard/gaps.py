@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from pydantic import ValidationError
 
 from coreheads.config.cells import expand
-from coreheads.config.schema import RunConfig
+from coreheads.config.schema import RunConfig, TooManyCells
+from coreheads.errors import UserError
 from coreheads.report.columns import condition_label
 from coreheads.store.board import FailedCell, Row
 from coreheads.store.folder import RunFolder
@@ -56,7 +57,10 @@ def _cells(run: RunFolder) -> Iterator[Gap]:
             yield label(record["cell"]), NOTHING_SCORED
     try:
         config = RunConfig.model_validate(run.config)
-    except ValidationError:
+    except ValidationError as error:
+        for fault in error.errors():
+            if isinstance(reason := fault.get("ctx", {}).get("error"), TooManyCells):
+                raise UserError(f"{run.path / 'manifest.json'}: config.{reason}") from None
         return  # written by another version: what it asked for cannot be told
     for cell in expand(config):
         if cell.name not in finished and cell.name not in lost:

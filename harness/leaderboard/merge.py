@@ -42,8 +42,8 @@ def read(runs: Sequence[RunFolder]) -> tuple[list[Source], list[str]]:
         for row in source.rows:
             row["run"], row["model"] = source.label, source.models[row["model"]]
         for name, shown in source.models.items():
-            if (path := source.run.heads_path(name)).exists():
-                source.profiles[shown] = HeadProfile.load(path)
+            if (profile := source.run.profile(name)) is not None:
+                source.profiles[shown] = profile
     return sources, remarks
 
 
@@ -66,10 +66,9 @@ def labels(runs: Sequence[RunFolder]) -> list[str]:
 
 def identity(run: RunFolder, model: StoredModel) -> tuple[str, str | None]:
     """(id, revision) of a model of the configuration; the revision as its own head profile knows it, if at all."""
-    path = run.heads_path(model["name"])
-    if model.get("heads") is None and path.exists():
-        known = HeadProfile.load(path).model
-        return str(known["id"]), known["revision"] or model.get("revision")
+    profile = run.profile(model["name"]) if model.get("heads") is None else None
+    if profile is not None:
+        return profile.model["id"], profile.model["revision"] or model.get("revision")
     return str(model["id"]), model.get("revision")
 
 

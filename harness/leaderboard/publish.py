@@ -11,12 +11,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from coreheads import environment
+from coreheads import environment, limits
 from coreheads.errors import UserError
 from coreheads.files import matching, read_json, write_json, write_text
 from coreheads.leaderboard import build as leaderboard
 from coreheads.leaderboard import published_run
 from coreheads.leaderboard.redact import Shortener
+from coreheads.opening import inside
 from coreheads.store.board import Board
 from coreheads.store.folder import RunFolder
 from coreheads.store.lock import locked
@@ -69,8 +70,8 @@ def publish(
         The merged board.
 
     Raises:
-        UserError: The folder holds something else or another process publishes into it, a run has no finished cell, or
-            is one of the folder itself.
+        UserError: The folder holds something else, links in the places of what is published, or another process
+            publishes into it; a run has no finished cell, or is one of the folder itself.
     """
     for run in runs:
         if run.path.resolve().is_relative_to(to.resolve()):
@@ -81,7 +82,7 @@ def publish(
     with locked(to, LOCK):
         _recover(to)
         history = _history(to)
-        there = {path.name: RunFolder.load(path) for path in matching(to / "runs", "*") if path.is_dir()}
+        there = {path.name: RunFolder.load(path) for path in _published(to) if path.is_dir()}
         stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=to))
         try:
             names = _labels(runs, there)
@@ -114,16 +115,31 @@ def publish(
 
 
 def _history(to: Path) -> History:
-    """The folder's history, a new one where the folder is new or empty. UserError where it holds something else."""
+    """The folder's history, a new one where the folder is new or empty. UserError where it holds something else, or
+    a link in a place that is written to or moved from."""
     if to.exists() and not to.is_dir():
         raise UserError(f"{to}: is a file, expected a folder")
-    path = to / HISTORY
+    path = inside(to, HISTORY)
+    _published(to)
+    inside(to, "figures")
+    for stage in _stages(to):
+        inside(to, stage.name, "old")
     if path.exists():
-        return checked(History, read_json(path), str(path), "a history", "publish")
+        return checked(History, read_json(path, limits.STORED_BYTES, to), str(path), "a history", "publish")
     others = sorted(entry.name for entry in to.iterdir() if not entry.name.startswith(".")) if to.exists() else []
     if others:
         raise UserError(f"{to}: holds {others[0]} and no {HISTORY}, expected an empty folder or a published one")
     return {"schema_version": SCHEMA_VERSION, "publications": []}
+
+
+def _published(to: Path) -> list[Path]:
+    """What lies in runs/; UserError for a link in a run's place: it would be read, moved or replaced elsewhere."""
+    return [inside(to, "runs", path.name) for path in matching(inside(to, "runs"), "*")]
+
+
+def _stages(to: Path) -> list[Path]:
+    """What interrupted publications have left."""
+    return [path for path in to.glob(f"{STAGE}*") if path.is_dir() or path.is_symlink()]
 
 
 def _labels(runs: Sequence[RunFolder], there: dict[str, RunFolder]) -> list[str]:
@@ -153,7 +169,7 @@ def _move(stage: Path, to: Path, names: Sequence[str]) -> None:
     for name in drawn:
         os.replace(stage / "figures" / name, to / "figures" / name)
     for path in matching(to / "figures", "*.png"):
-        if path.name not in drawn and re.fullmatch(r"(heads|ablation|speed)-\d+\.png", path.name):
+        if path.is_file() and path.name not in drawn and re.fullmatch(r"(heads|ablation|speed)-\d+\.png", path.name):
             path.unlink()
     for name in ("README.md", HISTORY, "leaderboard.json", "leaderboard.csv", "leaderboard.md"):
         if (stage / name).exists():
@@ -163,8 +179,8 @@ def _move(stage: Path, to: Path, names: Sequence[str]) -> None:
 
 def _recover(to: Path) -> None:
     """Bring back the runs that an interrupted publication had set aside, and remove what it had made."""
-    for stage in to.glob(f"{STAGE}*"):
-        for old in matching(stage / "old", "*"):
+    for stage in _stages(to):
+        for old in matching(inside(to, stage.name, "old"), "*"):
             if not (to / "runs" / old.name).exists():
                 os.replace(old, to / "runs" / old.name)
         shutil.rmtree(stage, ignore_errors=True)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from coreheads.files import matching, read_json, read_jsonl, write_json, write_text
+from coreheads import limits
+from coreheads.files import matching, read_json, read_jsonl, write_bytes, write_json, write_text
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.redact import Shortener
 from coreheads.private import private_value
 from coreheads.report.example_files import FOLDER as EXAMPLES
+from coreheads.report.example_files import picture
 from coreheads.store.folder import RunFolder
 from coreheads.store.provenance import Manifest, Published
 from coreheads.text import json_text
@@ -45,21 +46,23 @@ def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True
     run.timings()
     for path in (run.path / "cells.jsonl", run.path / "timings.jsonl", *(run.samples(name).path for name in cells)):
         if path.exists():
-            lines = [short.value(record, keep=("response", "record_id", "name")) for record in read_jsonl(path)]
+            lines = [
+                short.value(record, keep=("response", "record_id", "name")) for record in read_jsonl(path, run.path)
+            ]
             if not responses:
                 lines = [line | {"response": ""} if "response" in line else line for line in lines]
             text = "".join(json_text(line) + "\n" for line in lines)
             write_text(to / path.relative_to(run.path), text)
-    for path in matching(run.path / "heads", "*.json"):
-        profile = HeadProfile.load(path).to_dict()
+    for path in matching(run.path_of("heads"), "*.json"):
+        profile = HeadProfile.load(path, run.path).to_dict()
         model = profile["model"] | {"id": short.checkpoint(profile["model"]["id"])}
         HeadProfile.from_dict(short.value(profile) | {"model": model}, str(path)).save(to / "heads" / path.name)
     if pictures:
-        for path in matching(run.path / EXAMPLES, "*.json"):
-            write_json(to / EXAMPLES / path.name, short.value(read_json(path)))
-        for path in matching(run.path / EXAMPLES, "*.jpg"):
-            (to / EXAMPLES).mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, to / EXAMPLES / path.name)
+        examples = run.path_of(*EXAMPLES.parts)
+        for path in matching(examples, "*.json"):
+            write_json(to / EXAMPLES / path.name, short.value(read_json(path, limits.STORED_BYTES, run.path)))
+        for path in matching(examples, "*.jpg"):
+            write_bytes(to / EXAMPLES / path.name, picture(path))
     return short.changed
 
 

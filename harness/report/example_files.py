@@ -9,7 +9,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from coreheads.files import matching, read_json, write_bytes, write_json
+from coreheads import limits
+from coreheads.files import matching, read_bytes, read_json, write_bytes, write_json
+from coreheads.opening import inside
 from coreheads.text import file_name
 from coreheads.validation import validating
 
@@ -44,14 +46,20 @@ def store(run: Path, example: Example, image: bytes) -> Path:
 
 
 def stored(run: Path) -> list[tuple[Example, Path]]:
-    """The examples of a run with their pictures, in their order. UserError for a description that is none."""
+    """The examples of a run with their pictures, in their order. UserError for a description that is none, and for
+    links in a file's place."""
     examples = []
-    for path in matching(run / FOLDER, "*.json"):
+    for path in matching(inside(run, *FOLDER.parts), "*.json"):
         with validating(Example, path, most=1, what="a file written by coreheads run"):
-            example = TypeAdapter(Example).validate_python(read_json(path))
-        if (picture := path.with_suffix(".jpg")).is_file():
+            example = TypeAdapter(Example).validate_python(read_json(path, limits.STORED_BYTES, run))
+        if (picture := inside(run, *FOLDER.parts, f"{path.stem}.jpg")).is_file():
             examples.append((example, picture))
     return sorted(examples, key=lambda pair: pair[0].place)
+
+
+def picture(path: Path) -> bytes:
+    """The content of a picture that :func:`stored` found."""
+    return read_bytes(path, limits.STORED_BYTES, path.parents[len(FOLDER.parts)])
 
 
 def choose(

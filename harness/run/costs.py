@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coreheads import environment
+from coreheads import environment, limits
 from coreheads.errors import UserError
 from coreheads.files import matching, read_json, write_json
 from coreheads.store.provenance import CostsRecord
@@ -102,7 +102,8 @@ class Costs:
     def load(cls, folder: Path) -> Costs | None:
         """A run folder's; None where it has none of use: they are a convenience, and stop nothing."""
         try:
-            stored = checked(CostsRecord, read_json(folder / FILE), str(folder / FILE), "costs")
+            path = folder / FILE
+            stored = checked(CostsRecord, read_json(path, limits.STORED_BYTES, folder), str(path), "costs")
         except UserError:
             return None
         costs = cls(stored["machine"], {}, stored["peak_bytes"], folder)

@@ -112,8 +112,8 @@ class ModelRun:
     def _profile(self, adapter: Adapter) -> HeadProfile | None:
         """The model's head profile: as stored in the run, as given, or measured now."""
         path, settings = self.folder.heads_path(self.model.name), self.config.profile
-        if path.exists():
-            profile = HeadProfile.load(path)
+        profile = self.folder.profile(self.model.name)
+        if profile is not None:
             profile.check_model(adapter.describe())
         elif self.model.heads is not None:
             profile = HeadProfile.load(self.model.heads)

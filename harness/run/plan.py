@@ -45,11 +45,14 @@ def left_to_do(
     """What is left, in the order in which it is done, with its units. again: finished cells that are asked again."""
     finished = folder.cells() if folder is not None else {}
     timings = folder.timings() if folder is not None else {}
+    by_task: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+    for cell in cells:
+        by_task[cell.model, cell.task].append(cell)
     left: dict[Work, float | None] = {}
     for model in config.models:
         own: dict[Work, float | None] = {}
         for task in config.evaluate.tasks:
-            task_cells = [cell for cell in cells if (cell.model, cell.task) == (model.name, task)]
+            task_cells = by_task[model.name, task]
             for cell in task_cells:
                 if cell.name not in finished or cell.name in again:
                     own[Work("answer", model.name, task, cell.patch, cell.name)] = cell.limit

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from coreheads import environment
+from coreheads import environment, limits
 from coreheads.config.cells import Cell
-from coreheads.errors import UserError
+from coreheads.errors import UserError, brief
 from coreheads.files import (
     append_jsonl,
     cut_half_line,
@@ -23,6 +23,8 @@ from coreheads.files import (
     write_json,
     write_text,
 )
+from coreheads.heads.profile import HeadProfile
+from coreheads.opening import inside
 from coreheads.private import private, private_value
 from coreheads.store.lock import LockOwner, locked
 from coreheads.store.provenance import MadeFrom, Manifest, StoredConfig
@@ -53,7 +55,7 @@ class RunFolder:
             raise UserError(f"{path}: no such folder, expected a run folder written by coreheads run")
         run = cls(path, None)  # type: ignore[arg-type]  # until it is read
         name = run.path_of("manifest.json")
-        run.manifest = checked(Manifest, read_json(name), str(name), "a manifest")
+        run.manifest = checked(Manifest, read_json(name, limits.STORED_BYTES, path), str(name), "a manifest")
         return run
 
     @classmethod
@@ -131,15 +133,8 @@ class RunFolder:
             write_json(self.path_of("manifest.json"), self.manifest)
 
     def path_of(self, *names: str) -> Path:
-        """A file of the run; UserError where a link leads out of the folder."""
-        path = self.path.joinpath(*names)
-        try:
-            inside = path.resolve().is_relative_to(self.path.resolve())
-        except (OSError, RuntimeError, ValueError):  # links in a circle, names too long
-            inside = False
-        if not inside:
-            raise UserError(f"{path}: leads out of the run folder, expected a file in it")
-        return path
+        """A file of the run; UserError where it is a link, or a link leads to it."""
+        return inside(self.path, *names)
 
     @property
     def config(self) -> StoredConfig:
@@ -147,6 +142,11 @@ class RunFolder:
 
     def heads_path(self, model: str) -> Path:
         return self.path_of("heads", f"{file_name(model)}.json")
+
+    def profile(self, model: str) -> HeadProfile | None:
+        """The heads that the run found of a model, or was given; None where it has none."""
+        path = self.heads_path(model)
+        return HeadProfile.load(path, self.path) if path.exists() else None
 
     def samples(self, cell_name: str, whole: bool = True) -> SampleFile:
         """A cell's samples; UserError for a name that is no file name, or where they are not as written.
@@ -212,8 +212,9 @@ class RunFolder:
         about = path.stat() if path.exists() else None
         state = (about.st_size, about.st_mtime_ns) if about is not None else (0, 0)
         if name not in self._read or self._read[name][0] != state:
+            models = {model["name"] for model in self.config["models"]}
             last: dict[str, tuple[Record | None, FailureRecord | None]] = {}
-            for number, line in enumerate(read_jsonl(path), 1):
+            for number, line in enumerate(read_jsonl(path, self.path), 1):
                 where = f"{path}: line {number}"
                 if isinstance(line, dict) and "failed" in line:
                     failure = checked(FailureRecord, line, where, what)
@@ -221,6 +222,8 @@ class RunFolder:
                 else:
                     record = checked(kind, line, where, what)
                     last[record["name"]] = record, None
+                if (model := line["cell"]["model"]) not in models:
+                    raise UserError(f"{where}: cell.model is {brief(model)}, expected a model of manifest.json")
             records = {key: record for key, (record, _) in last.items() if record is not None}
             failures = {key: failure for key, (_, failure) in last.items() if failure is not None}
             self._read[name] = state, records, failures

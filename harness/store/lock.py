@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from coreheads import environment
 from coreheads.errors import UserError
 from coreheads.files import write_errors
+from coreheads.opening import no_link
 from coreheads.text import visible
 
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -59,13 +60,13 @@ def locked(folder: Path, name: str = "run") -> Iterator[LockOwner | None]:
     """
     lock, marker, note = (folder / f"{name}.{kind}" for kind in ("lock", "pid", "owner"))
     for path in (lock, marker, note):
-        if path.is_symlink():
-            raise UserError(f"{path}: is a link, expected a file of the run")
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise UserError(f"{path}: is a link or no file, expected a file of the run")
     with write_errors(folder):
         held = _acquired(lock, marker, note)
     try:
         died = _read(note)
-        with write_errors(note), open(note, "w", encoding="utf-8", opener=_no_link) as stream:
+        with write_errors(note), open(note, "w", encoding="utf-8", opener=no_link) as stream:
             stream.write(json.dumps(asdict(LockOwner(os.getpid(), platform.node(), environment.now()))) + "\n")
         try:
             yield died
@@ -74,11 +75,6 @@ def locked(folder: Path, name: str = "run") -> Iterator[LockOwner | None]:
                 note.unlink()
     finally:
         held.release()
-
-
-def _no_link(path: str, flags: int) -> int:
-    """Open a file that is no link: one may have been put there since it was looked at."""
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _acquired(lock: Path, marker: Path, note: Path) -> BaseFileLock:

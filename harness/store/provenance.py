@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from coreheads import limits
 from coreheads.store.schema import Count, Positive, Seconds, Versioned, known_fields
 
 
@@ -58,7 +59,7 @@ class StoredModel(TypedDict):
 class StoredConfig(TypedDict):
     """The configuration as resolved: a :class:`coreheads.config.schema.RunConfig` as JSON; what is read of it here."""
 
-    models: Annotated[list[StoredModel], Field(min_length=1)]
+    models: Annotated[list[StoredModel], Field(min_length=1, max_length=limits.NAMES)]
     """At least one."""
     device: NotRequired[str]
     """As asked for: cpu, cuda:0."""
@@ -66,9 +67,9 @@ class StoredConfig(TypedDict):
     """The run's folder."""
     data_root: NotRequired[Any]
     """The folder that holds benchmark data; null: the default."""
-    evaluate: NotRequired[Any]
+    evaluate: NotRequired[dict[str, Any] | None]
     """Tasks, split and limits."""
-    options: NotRequired[Any]
+    options: NotRequired[dict[str, Any] | None]
     """By task, its options."""
 
 

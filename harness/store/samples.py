@@ -32,7 +32,7 @@ class SampleFile:
         self.refused: dict[str, str] = {}
         self._whole = False
         self._synced = True
-        for number, line in enumerate(read_jsonl(path), 1):
+        for number, line in enumerate(read_jsonl(path, within=path.parents[1]), 1):
             kind: type[Any] = UnscoredRecord if isinstance(line, dict) and "unscored" in line else SampleRecord
             self._note(checked(kind, line, f"{path}: line {number}", "a sample"))
         self._written = dict(self.unscored)

@@ -10,24 +10,11 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # typing's own serves pydantic from Python 3.12 on
 
-from coreheads.heads.selections import KINDS
-from coreheads.text import file_name
+from coreheads import limits
+from coreheads.store.fields import as_often, is_file_name, is_selection, one_length, sized
 from coreheads.validation import expected
 
 SCHEMA_VERSION = 1
-
-
-def _is_file_name(name: Any) -> Any:
-    """A name that stays in its folder: what ``file_name`` makes."""
-    if not isinstance(name, str) or file_name(name) != name:
-        raise expected("a cell's name: letters, digits and _.=+- only")
-    return name
-
-
-def _is_selection(kind: str) -> str:
-    if kind not in KINDS:
-        raise expected(f"null or {', '.join(KINDS)}")
-    return kind
 
 
 def _are_plain(params: Any) -> Any:
@@ -36,17 +23,11 @@ def _are_plain(params: Any) -> Any:
     return params
 
 
-def _one_length(phases: Any) -> Any:
-    if len({len(phases[name]) for name in ("preprocess", "vision", "prefill", "decode")}) > 1:
-        raise expected("lists of one length: phases were repeated equally often")
-    return phases
-
-
 Count = Annotated[int, Field(ge=0, le=10**15)]
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
 Positive = Annotated[float, Field(ge=1e-12, le=1e9)]
 Value = Annotated[float, Field(ge=-1e9, le=1e9)]
-Name = Annotated[str, BeforeValidator(_is_file_name)]
+Name = Annotated[str, BeforeValidator(is_file_name)]
 Plain = str | int | float | bool | None
 Pair = Annotated[list[Count], Field(min_length=2, max_length=2)]
 """A head as [layer, query head], both from 0."""
@@ -77,9 +58,9 @@ class Condition(TypedDict):
     """A registered task."""
     patch: str
     """A registered patch; ``none`` for the dense model."""
-    selection: Annotated[str, AfterValidator(_is_selection)] | None
+    selection: Annotated[str, AfterValidator(is_selection)] | None
     """The rule that picked the heads; null for the dense model."""
-    fraction: float | None
+    fraction: Annotated[float, Field(gt=0, le=1)] | None
     """Of all heads of the language model, in (0, 1]; null where the selection has no size."""
 
 
@@ -139,7 +120,7 @@ class UnscoredRecord(Versioned):
 class _Named(Versioned):
     name: Name
     """The cell's name, which is its file's name, too."""
-    cell: StoredCell
+    cell: Annotated[StoredCell, AfterValidator(sized)]
     """What it is."""
 
 
@@ -196,13 +177,13 @@ class CellRecord(_Named, CellResult):
 class Phases(TypedDict):
     """Seconds of every repeat, phase by phase; lists of one length."""
 
-    preprocess: list[Seconds]
+    preprocess: Annotated[list[Seconds], Field(max_length=limits.REPEATS)]
     """From media to the prompt's tensors."""
-    vision: list[Seconds]
+    vision: Annotated[list[Seconds], Field(max_length=limits.REPEATS)]
     """The vision tower."""
-    prefill: Annotated[list[Positive], Field(min_length=1)]
+    prefill: Annotated[list[Positive], Field(min_length=1, max_length=limits.REPEATS)]
     """The language model over the whole prompt."""
-    decode: Annotated[list[Positive], Field(min_length=1)]
+    decode: Annotated[list[Positive], Field(min_length=1, max_length=limits.REPEATS)]
     """Per answer token."""
 
 
@@ -210,11 +191,11 @@ class Phases(TypedDict):
 class Times(TypedDict):
     """Interleaved times of one cell."""
 
-    dense: Annotated[Phases, AfterValidator(_one_length)]
+    dense: Annotated[Phases, AfterValidator(one_length)]
     """The dense model's; the very same for all cells of one measurement."""
-    patched: Annotated[Phases, AfterValidator(_one_length)]
+    patched: Annotated[Phases, AfterValidator(one_length)]
     """The patched model's."""
-    ceiling: NotRequired[Annotated[Phases, AfterValidator(_one_length)] | None]
+    ceiling: NotRequired[Annotated[Phases, AfterValidator(one_length)] | None]
     """With the other heads' attention left out; missing where the patch does not know what that is."""
 
 
@@ -241,5 +222,5 @@ class TimingRecord(_Named):
     """KV bytes kept over dense at ``prompt_tokens``; null where the patch keeps all or does not say."""
     peak_memory_ratio: Value | None
     """Peak memory over dense; null where the device does not count it."""
-    times: Times
+    times: Annotated[Times, AfterValidator(as_often)]
     """Every repeat's seconds."""

@@ -32,6 +32,9 @@ ODD: list[Any] = [
 ]
 """What may stand where something else was expected."""
 
+STORED = [*ODD, 10**400, 10**12, 2**63, 1.7e308, -1.7e308, 5e-324, [True], {"a": [1, {"b": 2}]}, ["a"] * 20_000, "run"]
+"""The same in the files of a run: numbers that are finite alone and not as a sum, that no float holds, many of one."""
+
 
 @st.composite
 def mutated_bytes(draw: st.DrawFn, data: bytes) -> bytes:
@@ -55,20 +58,22 @@ def mutated_bytes(draw: st.DrawFn, data: bytes) -> bytes:
 
 
 @st.composite
-def mutated_tree(draw: st.DrawFn, tree: Any, most: int = 2) -> Any:
+def mutated_tree(draw: st.DrawFn, tree: Any, most: int = 2, values: list[Any] = ODD) -> Any:
     """Up to ``most`` values of a tree of mappings and lists replaced, removed or added."""
     tree = copy.deepcopy(tree)
     for _ in range(draw(st.integers(1, most))):
-        places = list(_places(tree))
+        places = list(all_places(tree))
         if not places:
-            return draw(st.sampled_from(ODD))
+            return draw(st.sampled_from(values))
         node, key = places[draw(st.integers(0, len(places) - 1))]
-        kind = draw(st.sampled_from(["replace", "replace", "replace", "remove", "add", "number"]))
-        odd = copy.deepcopy(draw(st.sampled_from(ODD)))
+        kind = draw(st.sampled_from(["replace", "replace", "replace", "remove", "add", "number", "wrap"]))
+        odd = copy.deepcopy(draw(st.sampled_from(values)))
         if kind == "replace":
             node[key] = odd
         elif kind == "number":
             node[key] = draw(st.one_of(st.integers(), st.floats()))
+        elif kind == "wrap":
+            node[key] = [node[key]]
         elif kind == "remove":
             del node[key]
         elif isinstance(node, dict):
@@ -101,12 +106,12 @@ def _is_key(data: bytes, place: int) -> bool:
     return before.count(b'"') % 2 == 0
 
 
-def _places(node: Any) -> Any:
+def all_places(node: Any) -> Any:
     """Every (mapping or list, key) of a tree."""
     for key, part in list(node.items()) if isinstance(node, dict) else list(enumerate(node)):
         yield node, key
         if isinstance(part, dict | list):
-            yield from _places(part)
+            yield from all_places(part)
 
 
 def json_bytes(tree: Any) -> bytes:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from coreheads.report import columns, findings, palette, panels
 from coreheads.report.columns import COLUMNS, SELECTIONS, by_task, kind_label
-from coreheads.report.example_files import BYTES, Example, choose
+from coreheads.report.example_files import BYTES, Example, choose, picture
 from coreheads.report.head_map import meaning
 from coreheads.report.panels import Panel, Profiles
 from coreheads.report.pareto import by_axis, pareto
@@ -80,7 +80,7 @@ def page(board: Board, profiles: Profiles, examples: Sequence[tuple[Example, Pat
     # base64 takes four bytes for three
     room = (PAGE_BYTES - len(template.render(content, pictures=[]).encode("utf-8", "backslashreplace"))) * 3 // 4
     chosen = choose(examples, PICTURES_PER_MODEL, BYTES, max(0, room))
-    pictures = [(example, base64.b64encode(path.read_bytes()).decode("ascii")) for example, path in chosen]
+    pictures = [(example, base64.b64encode(picture(path)).decode("ascii")) for example, path in chosen]
     return template.render(content, pictures=pictures)
 
 

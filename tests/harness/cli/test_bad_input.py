@@ -90,11 +90,14 @@ def test_changes_on_the_command_line(command: Command, text: str) -> None:
 BOMBS = {
     "aliases": "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
     + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)),
+    "merged": "a0: &a0 {x: 1}\n"
+    + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 12)),
     "itself": "models: &m [*m]",
     "deep": "[" * 100_000,
     "deep mapping": "".join(f"{' ' * n}a:\n" for n in range(2000)),
     "code": "models: !!python/object/apply:os.system ['touch hacked']",
     "number": f"seed: {'9' * 10_000}",
+    "hexadecimal number": f"seed: 0x{'f' * 9000}",
     "date": "seed: 2001-99-99",
     "binary": "out: !!binary /////w==",
     "set": "models: !!set {a, b}",
@@ -168,10 +171,11 @@ def test_run_folders(command: Command, run: Path, tmp_path: Path, data: st.DataO
     elif name.endswith(".jsonl"):
         lines = list(read_jsonl(path))
         place = data.draw(st.integers(0, len(lines) - 1))
-        lines[place] = data.draw(mutations.mutated_tree(lines[place]))
+        lines[place] = data.draw(mutations.mutated_tree(lines[place], values=mutations.STORED))
         path.write_bytes(b"\n".join(map(mutations.json_bytes, lines)) + b"\n")
     else:
-        path.write_bytes(mutations.json_bytes(data.draw(mutations.mutated_tree(read_json(path)))))
+        tree = data.draw(mutations.mutated_tree(read_json(path), values=mutations.STORED))
+        path.write_bytes(mutations.json_bytes(tree))
     before = content(folder)
     status, _ = command("check", str(folder), "--baseline", str(tmp_path / "baseline.json"), "--update")
     assert status in (0, 2)
@@ -225,10 +229,37 @@ def test_boards_of_broken_run_folders(command: Command, run: Path, tmp_path: Pat
     path = folder / data.draw(st.sampled_from(["manifest.json", "cells.jsonl", "timings.jsonl"]))
     lines = list(read_jsonl(path)) if path.suffix == ".jsonl" else [read_json(path)]
     place = data.draw(st.integers(0, len(lines) - 1))
-    lines[place] = data.draw(mutations.mutated_tree(lines[place], most=1))
+    lines[place] = data.draw(mutations.mutated_tree(lines[place], most=1, values=mutations.STORED))
     path.write_bytes(b"\n".join(map(mutations.json_bytes, lines)) + b"\n")
-    status, _ = command("leaderboard", str(folder), "--out", str(tmp_path / "board"))
-    assert status in (0, 2)
+    for line in (("leaderboard", str(folder), "--out", "board"), ("publish", str(folder), "--to", "site")):
+        status, _ = command(*(str(tmp_path / part) if part in ("board", "site") else part for part in line))
+        assert status in (0, 2)
+
+
+def every(tree: Any, value: Any) -> Iterator[Any]:
+    """The tree with one value replaced, in turn each but the later ones of a list."""
+    for node, key in list(mutations.all_places(tree)):
+        if not (isinstance(node, list) and key > 0):
+            old, node[key] = node[key], value
+            yield tree
+            node[key] = old
+
+
+@pytest.mark.parametrize("value", [[1], {"a": 1}, "\ud800", 10**400, 1.7e308, float("inf"), True], ids=ascii)
+def test_each_value_of_a_run_folder(command: Command, run: Path, tmp_path: Path, value: Any) -> None:
+    """The first cell with a fraction, the first timing, the manifest and the heads; what would have been found: lists
+    for ``published`` and ``config.evaluate``, an infinity anywhere, half characters in names, a model that the manifest
+    lacks, heads whose sum no float holds."""
+    baseline = str(tmp_path / "baseline.json")
+    for name in ("manifest.json", "cells.jsonl", "timings.jsonl", "heads/made-up.json"):
+        path = run / name
+        whole = path.read_bytes()
+        lines = list(read_jsonl(path)) if path.suffix == ".jsonl" else [read_json(path)]
+        for tree in every(lines[len(lines) > 1], value):
+            lines[len(lines) > 1] = tree
+            path.write_bytes(b"\n".join(map(mutations.json_bytes, lines)) + b"\n")
+            assert command("check", str(run), "--baseline", baseline, "--update")[0] in (0, 2)
+        path.write_bytes(whole)
 
 
 @pytest.fixture

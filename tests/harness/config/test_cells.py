@@ -111,3 +111,19 @@ def test_foreign_sample_files_are_refused(tmp_path: Path, line: object) -> None:
     append_jsonl(tmp_path / "samples.jsonl", line)
     with pytest.raises(UserError, match=r"samples\.jsonl"):
         SampleFile(tmp_path / "samples.jsonl")
+
+
+def test_cells_are_counted_before_they_are_made() -> None:
+    for selections in (["random"], ["top", "random"], ["none"], ["top", "none", "layer_matched"]):
+        config = make(patch="hybrid", selections=selections, fractions=[0.1, 0.2] if selections != ["none"] else [])
+        assert config.cell_count() == len(expand(config))
+    config = make(patch="hybrid", selections=["none"], tasks=["b"])
+    assert config.cell_count() == len(expand(config)) == 3
+    for change in ({"draws": 10**9}, {"fractions": [1 / n for n in range(1, 30_000)]}):
+        with pytest.raises(ValueError, match=r"cells: .* are asked for .*, expected at most 50,000"):
+            make(**{"patch": "hybrid", "selections": ["random"], "fractions": [0.1], **change})
+
+
+def test_a_full_expansion_ends() -> None:
+    config = make(patch="hybrid", selections=["top"], fractions=[n / 25_000 for n in range(1, 24_990)])
+    assert len(expand(config)) == config.cell_count()

@@ -154,6 +154,13 @@ def test_a_model_is_named_by_its_id_or_the_last_part_of_its_path(tmp_path: Path)
         ("timing.warmup=true", "timing.warmup is True, expected a number"),
         ("timing.decode_tokens=true", "timing.decode_tokens is True, expected a number"),
         ("seed=no", "seed is False, expected a number"),
+        ("evaluate.draws=10000000000", "evaluate.draws is"),
+        ("evaluate.limit=1000000000000", "evaluate.limit is 1000000000000, expected less than or equal to 1000000000"),
+        ("evaluate.draw_limit=1000000000000", "evaluate.draw_limit is"),
+        ("profile.samples=1000000000000", "profile.samples is"),
+        ("timing.repeats=1000000000", "timing.repeats is 1000000000, expected less than or equal to 10000"),
+        ("timing.warmup=1000000000", "timing.warmup is"),
+        ("timing.decode_tokens=1000000000", "timing.decode_tokens is"),
         ("schema_version=true", "schema_version is True, expected a number"),
     ],
 )

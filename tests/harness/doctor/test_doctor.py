@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from coreheads import limits
 from coreheads.adapters.checkpoints import hub
 from coreheads.adapters.checkpoints.embedded import TINY
 from coreheads.adapters.checkpoints.embedded import folder as folder_of
 from coreheads.cli import main
+from coreheads.doctor import template
 from coreheads.doctor.model import examine_model
 
 
@@ -141,3 +143,54 @@ def test_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert "64 x 64 x 8" in text
     assert "262,144" in text
     assert "llava_onevision" in text
+
+
+def changed(folder: Path, **text: Any) -> Path:
+    """The embedded model with another configuration of its language model."""
+    shutil.copytree(folder_of(TINY), folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"] |= text
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("layers", [100_000, 10**12, 10**400], ids=["many", "more", "most"])
+def test_a_model_of_layers_without_end(tmp_path: Path, layers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MODULES", 2000 if layers <= 100_000 else limits.MODULES)
+    found = said(str(changed(tmp_path / "deep", num_hidden_layers=layers)), device="cpu")
+    assert "expected at most" in found["model"][1]
+    assert not found["can be loaded here"][0]
+
+
+def test_a_model_of_too_many_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MODULES", 500)
+    found = said(str(changed(tmp_path / "deep", num_hidden_layers=400)), device="cpu")
+    assert "501 modules or more, expected at most 500" in found["model"][1]
+    monkeypatch.setattr(limits, "MODULES", 100_000)
+
+
+TEMPLATES = {
+    "{{ 'a' * 10000000000 }}": template.TOO_LARGE,
+    "{{ '%9999999999d' | format(1) }}": template.TOO_LARGE,
+    "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}": template.TOO_SLOW,
+    "{% set n = namespace(s='aaaaaaaa') %}{% for a in range(99) %}{% set n.s = n.s + n.s %}{% endfor %}": (
+        template.TOO_LARGE
+    ),
+    "{{ messages[0].content[1].text }}": "",
+    "{{ raise_exception('only texts') }}": "",
+    "{% if": "",
+}
+
+
+@pytest.mark.parametrize("text", TEMPLATES)
+def test_chat_templates_that_do_not_end(text: str) -> None:
+    assert template.problem({"default": "x", "other": text}) == TEMPLATES[text]
+
+
+def test_a_chat_template_that_does_not_end_is_a_finding(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "hostile")
+    (folder / "chat_template.jinja").write_text("{{ 'a' * 10000000000 }}")
+    assert said(str(folder), device="cpu")["processor"] == (
+        False,
+        f"Qwen3VLProcessor, whose chat template {template.TOO_LARGE}",
+    )

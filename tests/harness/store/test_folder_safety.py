@@ -13,10 +13,16 @@ import small_run
 from coreheads.cli import main
 from coreheads.config.cells import Cell
 from coreheads.errors import UserError
-from coreheads.files import append_jsonl, read_json, read_jsonl, write_json
+from coreheads.files import append_jsonl, read_json, read_jsonl
 from coreheads.store.folder import RunFolder
 
 CELL = Cell("m", "t").to_json()
+TIMES = small_run.timing(Cell("m", "t"), 2.0)["times"]
+FEWER = {name: values[:5] for name, values in TIMES["patched"].items()}
+MANY = {name: values * 10_000 for name, values in TIMES["dense"].items()}
+DEEP: Any = 1
+for _ in range(300):
+    DEEP = [DEEP]
 OUTSIDE = ["../../secret", "/etc/passwd", "..", ".", "", "a/b", "a\\b", "a\0b", "x" * 300, "ä", "-", ".hidden", 7, None]
 
 
@@ -101,8 +107,17 @@ def change(path: Path, number: int, edit: Callable[[dict[str, Any]], object]) ->
         ("cells.jsonl", "cell", CELL | {"selection": "topp"}, "cell.selection is 'topp'"),
         ("cells.jsonl", "cell", CELL | {"heads": [[1]]}, "cell.heads"),
         ("cells.jsonl", "cell", CELL | {"more": 1}, "cell.more is not a known field (did you mean 'model'?)"),
+        ("cells.jsonl", "cell", CELL | {"model": "m"}, "cell.model is 'm', expected a model of manifest.json"),
+        ("cells.jsonl", "cell", CELL | {"selection": "top"}, "expected a cell with a fraction, which selection top"),
+        ("cells.jsonl", "cell", CELL | {"selection": "top", "fraction": 1.7e308}, "cell.fraction is 1.7e+308"),
+        ("cells.jsonl", "extra", {"a": [float("inf")]}, "extra.a[0] is inf, expected a finite number"),
+        ("cells.jsonl", "extra", DEEP, "101 lists and objects within each other, expected at most 100"),
+        ("cells.jsonl", "schema_version", True, "schema_version is True"),
         ("cells.jsonl", "schema_version", 2, "schema_version is 2"),
         ("timings.jsonl", "times", {"dense": {}}, "times.dense"),
+        ("timings.jsonl", "times", {**TIMES, "patched": FEWER}, "expected dense, patched and ceiling repeated equally"),
+        ("timings.jsonl", "times", {**TIMES, "ceiling": FEWER}, "expected dense, patched and ceiling repeated equally"),
+        ("timings.jsonl", "times", {**TIMES, "dense": MANY}, "expected at most 10000 items"),
         ("timings.jsonl", "repeats", 1.5, "repeats is 1.5"),
         ("timings.jsonl", "device", None, "device is None"),
     ],
@@ -121,8 +136,18 @@ def test_fields_that_are_not_as_written(
 
 def test_a_manifest_that_is_not_as_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = read_json(folder / "manifest.json")
-    for broken in ([], {}, whole | {"invocations": [{}]}, whole | {"config": {"models": "x"}}, whole | {"config": 3}):
-        write_json(folder / "manifest.json", broken)
+    config, (start,) = whole["config"], whole["invocations"]
+    cores = start | {"machine": start["machine"] | {"cores": float("inf")}}
+    for broken in (
+        *([], {}, whole | {"invocations": [{}]}, whole | {"config": {"models": "x"}}, whole | {"config": 3}),
+        *(whole | {"published": value} for value in ([1], "x", 1, {})),
+        *(whole | {"config": config | {"evaluate": value}} for value in ([1], "x", 1)),
+        *(whole | {"config": config | {"options": value}} for value in ([1], "x", 1)),
+        *(whole | {"config": config | {"more": value}} for value in (DEEP, float("inf"))),
+        whole | {"invocations": [cores]},
+        whole | {"config": config | {"models": config["models"] * 1001}},
+    ):
+        (folder / "manifest.json").write_text(json.dumps(broken))
         for command in commands(folder):
             assert main(command) == 2
             assert "manifest.json" in capsys.readouterr().err

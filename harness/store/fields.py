@@ -1,0 +1,44 @@
+"""What a stored field must be beyond its type: pydantic's validators, each of which returns the value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coreheads.heads.selections import KINDS, SIZED
+from coreheads.text import file_name
+from coreheads.validation import expected
+
+
+def is_file_name(name: Any) -> Any:
+    """A name that stays in its folder: what ``file_name`` makes."""
+    if not isinstance(name, str) or file_name(name) != name:
+        raise expected("a cell's name: letters, digits and _.=+- only")
+    return name
+
+
+def is_selection(kind: str) -> str:
+    """A rule that picks heads."""
+    if kind not in KINDS:
+        raise expected(f"null or {', '.join(KINDS)}")
+    return kind
+
+
+def one_length(phases: Any) -> Any:
+    """Phases of one variant, repeated equally often."""
+    if len({len(phases[name]) for name in ("preprocess", "vision", "prefill", "decode")}) > 1:
+        raise expected("lists of one length: phases were repeated equally often")
+    return phases
+
+
+def as_often(times: Any) -> Any:
+    """Variants that were measured in turns."""
+    if len({len(phases["prefill"]) for phases in times.values() if phases is not None}) > 1:
+        raise expected("dense, patched and ceiling repeated equally often: they were measured in turns")
+    return times
+
+
+def sized(cell: Any) -> Any:
+    """A cell that has a fraction where its selection takes one."""
+    if cell["selection"] in SIZED and cell["fraction"] is None:
+        raise expected(f"a cell with a fraction, which selection {cell['selection']} needs")
+    return cell
