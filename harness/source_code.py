@@ -26,17 +26,17 @@ def code_hash(
         without: Those among them of which it does not.
         more: What else is to count.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, bytes] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
         path = _file(name)
         if path is not None and name not in found:
-            found[name] = path
-            waiting += [target for target in _imported(path) if _in(target, rooms) and not _in(target, without)]
+            found[name] = path.read_bytes()
+            waiting += [target for target in _imported(found[name]) if _in(target, rooms) and not _in(target, without)]
     content = hashlib.sha256()
     for name in sorted(found):
-        content.update(f"\0{name}\0".encode() + found[name].read_bytes().replace(b"\r\n", b"\n"))
+        content.update(f"\0{name}\0".encode() + found[name].replace(b"\r\n", b"\n"))
     for part in more:
         content.update(b"\0" + part)
     return content.hexdigest()
@@ -46,9 +46,14 @@ def _in(module: str, rooms: Sequence[str]) -> bool:
     return any(f"{module}.".startswith(f"{room}.") for room in rooms)
 
 
-def _imported(path: Path) -> Iterator[str]:
-    """Names that an import may mean: of ``from a import b`` both ``a`` and ``a.b``."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
+@cache
+def _imported(source: bytes) -> tuple[str, ...]:
+    """Names that the imports of a module may mean: of ``from a import b`` both ``a`` and ``a.b``."""
+    return tuple(_names(source))
+
+
+def _names(source: bytes) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
