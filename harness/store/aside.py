@@ -15,11 +15,12 @@ from coreheads.store.lock import locked
 def kept_as(path: Path) -> Path | None:
     """The name that ``set_aside`` would give a run's folder: the first free one of <path>.before-1, -2 ...
 
-    None where the folder holds no run.
+    Of a link to a folder, beside that folder: runs stay on the disk that the link leads to. None where the folder holds
+    no run.
     """
     if not (path / "manifest.json").exists():
         return None
-    names = (Path(f"{os.path.abspath(path)}.before-{number}") for number in count(1))
+    names = (Path(f"{path.resolve()}.before-{number}") for number in count(1))
     return next(name for name in names if not os.path.lexists(name))
 
 
@@ -45,7 +46,9 @@ def set_aside(path: Path, needed: Iterable[str | None] = ()) -> Path | None:
         raise UserError(f"{path}: --fresh would move {what} away with it; give another --out")
     with locked(path):
         try:
-            os.rename(os.path.abspath(path), target)
+            os.rename(folder := path.resolve(), target)
+            if path.is_symlink():
+                folder.mkdir()  # which the link leads to
         except OSError as error:
             raise UserError(f"{path}: cannot be moved to {target} ({error.strerror}); give another --out") from None
         for name in ("run.owner", "run.pid"):  # this process's, which are looked for under the old name

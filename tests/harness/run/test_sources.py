@@ -244,6 +244,19 @@ def test_fresh_begins_anew_and_keeps_what_was_there(home: Path, capsys: pytest.C
     assert again(home, "--dry-run", "--out", str(home / "other")) == 0
 
 
+def test_fresh_stays_on_the_disk_that_a_link_leads_to(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "disk").mkdir()
+    (home / "run").rename(home / "disk/run")
+    (home / "run").symlink_to(home / "disk/run")
+    stored = contents(home / "disk/run")
+    assert again(home, "--fresh") == 0
+    assert str(home / "disk/run.before-1") in capsys.readouterr().err
+    assert (home / "run").is_symlink()
+    assert contents(home / "disk/run.before-1") == stored
+    assert len(read_json(home / "disk/run/manifest.json")["invocations"]) == 1
+    assert not list(home.glob("run.before-*"))
+
+
 def test_fresh_moves_nothing_that_is_needed(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
