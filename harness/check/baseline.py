@@ -17,6 +17,7 @@ from coreheads.files import read_json, write_text
 from coreheads.heads.schema import to_text
 from coreheads.heads.selections import explicit
 from coreheads.heads.types import Heads
+from coreheads.store.provenance import MadeFrom
 from coreheads.validation import validating
 
 SCHEMA_VERSION = 2
@@ -114,6 +115,8 @@ class Baseline(Section):
     tolerances: Tolerances = Tolerances()
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     """Of the run's configuration, what changes a score, by dotted path; empty in baselines of older versions."""
+    made_from: MadeFrom | None = None
+    """What its checkpoints and records held, null where the run does not say it."""
     heads: dict[str, HeadsRecord] = Field(default_factory=dict)
     """By model."""
     cells: Annotated[dict[str, CellRecord], Field(min_length=1)]

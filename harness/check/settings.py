@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from coreheads.check.findings import Finding
 from coreheads.check.heads import explained
+from coreheads.store.made_from import other_records
 
 if TYPE_CHECKING:
     from coreheads.check.baseline import Baseline, CellRecord
@@ -44,7 +45,7 @@ def compare_settings(now: Baseline, before: Baseline, damaged: Container[str] = 
     """(one finding that names what the run was asked otherwise, or none where all that both know is the same; whether
     the configuration says so, not only heads that were picked otherwise). damaged: cells whose records are not all
     there."""
-    configured = list(_configured(now.settings, before.settings))
+    configured = [*_configured(now.settings, before.settings), *_other_contents(now, before)]
     cells = _cells(now, before, damaged)
     # limits, seeds and records follow from a configuration that differs
     differences = [*configured, *(text for what, text in cells if what == "patched heads" or not configured)]
@@ -66,6 +67,12 @@ def _configured(now: Mapping[str, JsonValue], before: Mapping[str, JsonValue]) -
         for path, (one, other) in pairs.items():
             if one != other and not _beyond(path, one, other):
                 yield f"{path} is {_brief(one)}, in the baseline {_brief(other)}"
+
+
+def _other_contents(now: Baseline, before: Baseline) -> Iterator[str]:
+    """Records that hold something else under the same ids. Other weights and other code are what a gate judges."""
+    for task in before.made_from["tasks"] if before.made_from is not None else ():
+        yield from other_records(now.made_from, before.made_from, task)
 
 
 def _beyond(path: str, one: JsonValue, other: JsonValue) -> bool:

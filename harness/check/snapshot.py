@@ -72,6 +72,7 @@ def snapshot(run: RunFolder, tolerances: Tolerances | None = None, whole: bool =
         versions=session["versions"],
         tolerances=tolerances or Tolerances(),
         settings=settings_of(run.config),
+        made_from=run.manifest.get("made_from"),
         heads=_heads(run),
         cells=cells,
     )

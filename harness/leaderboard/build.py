@@ -65,7 +65,7 @@ def write(runs: Sequence[RunFolder], out: Path) -> Board:
 
 
 def _content(sources: Sequence[Source], remarks: list[str]) -> Board:
-    rows, older = newest(sources)
+    rows, older, other = newest(sources)
     failed = [failure for source in sources for failure in find_failed(source.run, source.label)]
     if not rows and not failed:
         folders = ", ".join(str(source.run.path) for source in sources)
@@ -81,7 +81,7 @@ def _content(sources: Sequence[Source], remarks: list[str]) -> Board:
         "rows": rows,
         "failed": failed,
         "left_out": gaps + older,
-        "remarks": remarks,
+        "remarks": remarks + other,
         "runs": [_about(source) for source in sources],
         "heads": [summary for source in sources for summary in _heads(source)],
     }

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coreheads.config.cells import Cell
+from coreheads.contents import changed_parts, json_hash
 from coreheads.errors import UserError
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.gaps import label
 from coreheads.leaderboard.rows import build_rows
 from coreheads.store.board import LeftOut, Row
 from coreheads.store.folder import RunFolder
+from coreheads.store.made_from import checkpoint, other_records
 from coreheads.store.provenance import StoredModel
 
 
@@ -64,12 +66,37 @@ def labels(runs: Sequence[RunFolder]) -> list[str]:
         depth = [count + (names.count(name) > 1) for count, name in zip(depth, names, strict=True)]
 
 
-def identity(run: RunFolder, model: StoredModel) -> tuple[str, str | None]:
-    """(id, revision) of a model of the configuration; the revision as its own head profile knows it, if at all."""
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a name of the configuration stands for."""
+
+    id: str
+    revision: str | None
+    """As its own head profile knows it, if at all."""
+    contents: tuple[tuple[str, str], ...]
+    """Fingerprints of its parts, as far as they are known."""
+
+    def differs(self, other: Checkpoint) -> bool:
+        """Whether they cannot be one: by contents; where one does not know its weights by name, where an unknown
+        revision may be any."""
+        one, two = dict(self.contents), dict(other.contents)
+        if "weights" in one and "weights" in two:
+            return bool(changed_parts(one, two))
+        return self.id != other.id or (self.revision != other.revision and None not in (self.revision, other.revision))
+
+    def text(self, contents: bool) -> str:
+        """Its id and revision; contents: and the beginning of a hash of what it holds, where that is known."""
+        known = [self.revision, f"contents {json_hash(self.contents)[:8]}" if contents and self.contents else None]
+        return ", ".join([self.id, *(part for part in known if part)])
+
+
+def identity(run: RunFolder, model: StoredModel) -> Checkpoint:
+    """The checkpoint of a model of the configuration."""
     profile = run.profile(model["name"]) if model.get("heads") is None else None
+    contents = tuple(checkpoint(run.manifest.get("made_from"), model["name"]).items())
     if profile is not None:
-        return profile.model["id"], profile.model["revision"] or model.get("revision")
-    return str(model["id"]), model.get("revision")
+        return Checkpoint(profile.model["id"], profile.model["revision"] or model.get("revision"), contents)
+    return Checkpoint(str(model["id"]), model.get("revision"), contents)
 
 
 def _model_names(runs: Sequence[RunFolder]) -> tuple[list[dict[str, str]], list[str]]:
@@ -79,26 +106,45 @@ def _model_names(runs: Sequence[RunFolder]) -> tuple[list[dict[str, str]], list[
     remarks = []
     for name in dict.fromkeys(name for models in known for name in models):
         meant = list(dict.fromkeys(models[name] for models in known if name in models))
-        if all(_same(one, other) for one, other in itertools.combinations(meant, 2)):
+        if not any(one.differs(other) for one, other in itertools.combinations(meant, 2)):
             continue
-        full = {(id, revision): f"{name} ({id}{f', {revision}' if revision else ''})" for id, revision in meant}
+        alike = len({one.text(contents=False) for one in meant}) < len(meant)
+        full = {one: f"{name} ({one.text(contents=alike)})" for one in meant}
         for models, names in zip(known, shown, strict=True):
             if name in models:
                 names[name] = full[models[name]]
-        remarks.append(f"Runs call different checkpoints {name}; they are told apart as {' and '.join(full.values())}.")
+        called = " and ".join(dict.fromkeys(full.values()))
+        remarks.append(f"Runs call different checkpoints {name}; they are told apart as {called}.")
     return shown, remarks
 
 
-def _same(one: tuple[str, str | None], other: tuple[str, str | None]) -> bool:
-    """Whether two checkpoints may be one: an unknown revision may be any."""
-    return one[0] == other[0] and (one[1] == other[1] or None in (one[1], other[1]))
+def _record_sets(sources: Sequence[Source]) -> tuple[dict[tuple[str, str], int], list[str]]:
+    """(for each run's label and task a number, the same where they may have asked the same records; remarks)."""
+    numbers: dict[tuple[str, str], int] = {}
+    remarks = []
+    for task in dict.fromkeys(row["task"] for source in sources for row in source.rows):
+        kinds: list[Source] = []
+        for source in sources:
+            own, texts = source.run.manifest.get("made_from"), []
+            for number, first in enumerate(kinds):
+                texts = other_records(own, first.run.manifest.get("made_from"), task)
+                if not texts:
+                    numbers[source.label, task] = number
+                    break
+            else:
+                numbers[source.label, task] = len(kinds)
+                kinds.append(source)
+                if texts:
+                    remarks.append(f"Runs {kinds[-2].label} and {source.label} were asked differently: {texts[0]}.")
+    return numbers, remarks
 
 
-def newest(sources: Sequence[Source]) -> tuple[list[Row], list[LeftOut]]:
-    """(the rows that count, entries for the others): where two runs hold one cell of one device, the newer row counts.
-    A run's dense row stays beside any row that refers to it."""
+def newest(sources: Sequence[Source]) -> tuple[list[Row], list[LeftOut], list[str]]:
+    """(the rows that count, entries for the others, remarks): where two runs hold one cell of one device, the newer row
+    counts. A run's dense row stays beside any row that refers to it."""
     latest: dict[str, Source] = {}
-    keys = {source.label: _keys(source) for source in sources}
+    sets, remarks = _record_sets(sources)
+    keys = {source.label: _keys(source, sets) for source in sources}
     for source in sorted(sources, key=lambda source: source.run.manifest["invocations"][-1]["started"]):
         latest |= dict.fromkeys(keys[source.label], source)
     rows: list[Row] = []
@@ -113,12 +159,12 @@ def newest(sources: Sequence[Source]) -> tuple[list[Row], list[LeftOut]]:
             else:
                 why = f"run {latest[key].label} is newer and has it"
                 older.append({"run": source.label, "what": label(row), "reason": why})
-    return rows, older
+    return rows, older, remarks
 
 
-def _keys(source: Source) -> list[str]:
-    """For each row what makes it the same cell as another run's: model, task, condition, device, and every setting
-    that changes a score."""
+def _keys(source: Source, sets: Mapping[tuple[str, str], int]) -> list[str]:
+    """For each row what makes it the same cell as another run's: model, task, condition, device, records, and every
+    setting that changes a score. sets: by label and task, which records were asked."""
     config, stored = source.run.config, source.run.cells()
     settings = {
         source.models[model["name"]]: [model.get(name) for name in ("dtype", "attn_implementation", "settings")]
@@ -130,6 +176,7 @@ def _keys(source: Source) -> list[str]:
             [
                 row["model"],
                 row["task"],
+                sets[source.label, row["task"]],
                 Cell.from_json(stored[row["cells"][0]]["cell"]).condition[1:],
                 [row["device"], row["metric"], row["variant"], row["limit"]],
                 # a speed is never replaced by a row without one, nor heads by others of the same rule

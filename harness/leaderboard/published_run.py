@@ -32,7 +32,7 @@ def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True
         How many texts had a path in them that was shortened.
     """
     short = Shortener(_paths(run))
-    manifest = short.value(private_value(run.manifest))
+    manifest = short.value(private_value(run.manifest), keep=("made_from",))  # hashes, by records' ids
     for shown, own in zip(manifest["config"]["models"], run.config["models"], strict=True):
         shown["id"] = short.checkpoint(own["id"])
     published: Published = {

@@ -110,7 +110,7 @@ class TaskSources(TypedDict):
     code: str
     """SHA-256 (hex) of our own that asks the questions and scores the answers, see ``coreheads.tasks.code``."""
     records: dict[str, dict[str, str | None]]
-    """By split, of every record of the run what it shows, asks and expects, see ``coreheads.tasks.reading.contents``;
+    """By split, of every record of the run what it says and what it shows, see ``coreheads.tasks.reading.contents``;
     null for one that could not be used."""
 
 

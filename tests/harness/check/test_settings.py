@@ -214,3 +214,21 @@ def test_any_change_of_a_setting_is_named(changes: dict[str, Any]) -> None:
     changed = [path for path in changes if now.settings[path] != before.settings[path]]
     assert bool(found) == bool(changed)
     assert all(path in found[0].text for path in sorted(changed)[:4])
+
+
+def with_record(run: RunFolder, content: str) -> RunFolder:
+    """The run as if a record of it had held this."""
+    manifest = read_json(run.path / "manifest.json")
+    tasks = {"long_task": {"code": content, "records": {"test": {"r1": content, "r2": "same", "r3": None}}}}
+    write_json(run.path / "manifest.json", manifest | {"made_from": {"models": {}, "tasks": tasks}})
+    return RunFolder.load(run.path)
+
+
+def test_other_records_under_the_same_ids(run: RunFolder, baseline: Baseline, tmp_path: Path) -> None:
+    assert not check(with_record(run, "a"), baseline).failed  # the baseline does not say what its records held
+    path = tmp_path / "with.json"
+    assert main(["check", str(run.path), "--baseline", str(path), "--update"]) == 0
+    known = load_baseline(path)
+    assert not check(with_record(run, "a"), known).failed
+    finding = only(with_record(run, "b"), known)
+    assert "1 of 3 records of task long_task, split test (asked, expected or shown), such as r1" in finding.text
