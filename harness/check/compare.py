@@ -10,7 +10,7 @@ from coreheads.check.baseline import Baseline, load_baseline, save_baseline
 from coreheads.check.findings import Finding, Report
 from coreheads.check.heads import compare_heads
 from coreheads.check.integrity import contradictions
-from coreheads.check.settings import compare_settings
+from coreheads.check.settings import compare_settings, not_asked
 from coreheads.check.snapshot import snapshot
 from coreheads.check.speed import compare_speed, too_wide
 from coreheads.errors import UserError
@@ -29,7 +29,7 @@ def check(run: RunFolder, baseline: Baseline) -> Report:
         if name in baseline.cells and baseline.cells[name].samples.keys() - cell.samples.keys()
     }
     wrong = [finding for finding in contradictions(run) if finding.name in baseline.cells]
-    return compare(now, baseline, reasons, unscored, wrong)
+    return compare(now, baseline, reasons, unscored, wrong, not_asked(run, baseline))
 
 
 def compare(
@@ -38,6 +38,7 @@ def compare(
     reasons: dict[str, str] | None = None,
     unscored: dict[str, dict[str, str]] | None = None,
     wrong: Sequence[Finding] = (),
+    missing: Sequence[str] = (),
 ) -> Report:
     """All comparisons, regressions first; what the run has beyond the baseline is not judged. ``before`` says what is
     tolerated. A run of other settings gets one line that says so; heads that were picked otherwise may follow from a
@@ -49,10 +50,11 @@ def compare(
         reasons: why cells of the run failed, by name.
         unscored: by cell and record, why a sample of the run has no score.
         wrong: what contradicts itself in the run.
+        missing: what the run was not asked for, in words.
     """
     ranking = list(compare_heads(now.heads, before))
     damaged = {finding.name for finding in wrong if finding.kind == "damaged"}
-    settings, configured = compare_settings(now, before, damaged)
+    settings, configured = compare_settings(now, before, damaged, missing)
     if settings:
         causes = [] if configured else [finding for finding in ranking if not finding.ok]
         return Report((*settings, *causes), ())

@@ -4,13 +4,15 @@ or settings make other scores, and none of them is a regression."""
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
 from coreheads.check.findings import Finding
 from coreheads.check.heads import explained
+from coreheads.leaderboard.gaps import asked_for
+from coreheads.store.folder import RunFolder
 from coreheads.store.made_from import other_records
 
 if TYPE_CHECKING:
@@ -41,11 +43,25 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, JsonValue]:
     return found
 
 
-def compare_settings(now: Baseline, before: Baseline, damaged: Container[str] = ()) -> tuple[list[Finding], bool]:
+def not_asked(run: RunFolder, before: Baseline) -> list[str]:
+    """What the baseline judges and the run's configuration does not ask for, in words."""
+    asked = {cell.name: cell for cell in asked_for(run) or ()}
+    if not run.cells().keys() <= asked.keys():
+        return []  # of another version: what it was asked for cannot be told
+    cells = [name for name in before.cells if name not in asked]
+    speeds = [name for name, cell in before.cells.items() if cell.speed and name in asked and not asked[name].timed]
+    texts = (("answers", cells), ("speeds", speeds))
+    return [f"not asked for were {what} of {len(names)} cells, as {names[0]}" for what, names in texts if names]
+
+
+def compare_settings(
+    now: Baseline, before: Baseline, damaged: Container[str] = (), missing: Sequence[str] = ()
+) -> tuple[list[Finding], bool]:
     """(one finding that names what the run was asked otherwise, or none where all that both know is the same; whether
     the configuration says so, not only heads that were picked otherwise). damaged: cells whose records are not all
-    there."""
+    there. missing: see ``not_asked``."""
     configured = [*_configured(now.settings, before.settings), *_other_contents(now, before)]
+    configured = configured or list(missing)  # which follows from other tasks or draws
     cells = _cells(now, before, damaged)
     # limits, seeds and records follow from a configuration that differs
     differences = [*configured, *(text for what, text in cells if what == "patched heads" or not configured)]

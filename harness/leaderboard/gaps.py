@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from pydantic import ValidationError
 
-from coreheads.config.cells import expand
+from coreheads.config.cells import Cell, expand
 from coreheads.config.schema import RunConfig, TooManyCells
 from coreheads.errors import UserError
 from coreheads.report.columns import condition_label
@@ -48,6 +49,19 @@ def find_gaps(run: RunFolder, rows: Iterable[Row]) -> list[Gap]:
     return [(_times(missing, count), reason) for (missing, reason), count in counts.items()]
 
 
+def asked_for(run: RunFolder) -> list[Cell] | None:
+    """The cells of a run's configuration, ``timed`` where it times them; None where another version wrote it, so that
+    this cannot be told."""
+    try:
+        config = RunConfig.model_validate(run.config)
+    except ValidationError as error:
+        for fault in error.errors():
+            if isinstance(reason := fault.get("ctx", {}).get("error"), TooManyCells):
+                raise UserError(f"{run.path / 'manifest.json'}: config.{reason}") from None
+        return None
+    return [replace(cell, timed=cell.timed and cell.task in config.timed_tasks()) for cell in expand(config)]
+
+
 def _cells(run: RunFolder) -> Iterator[Gap]:
     finished, lost, timings = run.cells(), run.failures(), run.timings()
     for failure in lost.values():
@@ -55,17 +69,10 @@ def _cells(run: RunFolder) -> Iterator[Gap]:
     for record in finished.values():
         if not record["n"]:
             yield label(record["cell"]), NOTHING_SCORED
-    try:
-        config = RunConfig.model_validate(run.config)
-    except ValidationError as error:
-        for fault in error.errors():
-            if isinstance(reason := fault.get("ctx", {}).get("error"), TooManyCells):
-                raise UserError(f"{run.path / 'manifest.json'}: config.{reason}") from None
-        return  # written by another version: what it asked for cannot be told
-    for cell in expand(config):
+    for cell in asked_for(run) or ():
         if cell.name not in finished and cell.name not in lost:
             yield label(cell.to_json()), UNFINISHED
-        elif cell.timed and cell.task in config.timed_tasks() and cell.name in finished and cell.name not in timings:
+        elif cell.timed and cell.name in finished and cell.name not in timings:
             yield label(cell.to_json()), UNTIMED
 
 
