@@ -6,7 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-_PIECE = re.compile(r"(?P<start>.*?)(?P<number>\d{4,})-of-(?P<total>\d{4,})(?P<end>.*)", re.DOTALL)
+_PIECE = re.compile(
+    r"(?=.*(?:\d{4}-of-\d{4}|\d-of-\d+\S*\.(?:parquet|jsonl?)(?:\.|$)))"  # part-1-of-2.pdf may be a document of its own
+    r"(?P<start>.*?)(?P<number>\d+)-of-(?P<total>\d+)(?P<end>.*)",
+    re.DOTALL,
+)
 
 CUT_OFF = (".incomplete", ".part", ".partial", ".crdownload", ".download", ".aria2", ".tmp")
 """How names end that a download has while it is not finished."""

@@ -13,6 +13,7 @@ from trees import FAMILY, whole
 from coreheads.cli import main
 from coreheads.errors import BadSample, UserError
 from coreheads.tasks import registry
+from coreheads.tasks.reading.pieces import fault
 
 UNUSABLE = [
     ("coreheads_refcocog", remove("refcocog/data/test*"), r"data/test-\*.parquet: not there, expected regions"),
@@ -101,6 +102,13 @@ def test_pieces_of_a_set_are_all_there_once(
     assert len(str(caught.value).splitlines()) == 1
     assert main(["tasks", "coreheads_refcocog", "--data-root", str(tmp_path)]) == 0
     assert re.search(r"missing .*test-\*.parquet", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("end", [".parquet", "-ab12.parquet", ".json", ".jsonl", ".jsonl.gz"])
+def test_numbers_without_zeros_before_them(end: str) -> None:
+    assert fault([f"data/test-0-of-2{end}"]) == f"data/test-1-of-2{end}: not there, expected all 2 pieces of the set"
+    assert fault([f"data/test-{number}-of-11{end}" for number in range(11)]) == ""
+    assert fault(["report 1-of-2.pdf", "talk-3-of-4.mp4"]) == ""  # documents of their own
 
 
 @pytest.mark.parametrize("names", [["0-of-2", "1-of-2"], ["1-of-2", "2-of-2"], ["0-of-2-a", "1-of-2-b"], ["a", "b"]])
