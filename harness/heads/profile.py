@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from coreheads.contents import changed_parts
 from coreheads.errors import UserError
 from coreheads.files import read_json, write_text
 from coreheads.heads import schema, selections
-from coreheads.heads.ranking import order
+from coreheads.heads.ranking import ClearTop, clear_top, order
 from coreheads.heads.schema import ModelIdentity, Normalization, ProfileRecord, Provenance, TaskRecord
 from coreheads.heads.types import Head, Heads
 
@@ -40,6 +40,8 @@ class HeadProfile:
         split_half: Rank correlation of the leading heads between random halves of the samples, -1 to 1; None where
             there is none.
         provenance: Versions, seed, device and command that it was made with.
+        split_half_shared: At place k - 1, the share of the top k heads that random halves of the samples have in
+            common; None where there is none, as in older files.
         source: The file it was loaded from, for error messages.
     """
 
@@ -52,6 +54,7 @@ class HeadProfile:
     normalization: Normalization | None = None
     split_half: float | None = None
     provenance: Provenance = field(default_factory=Provenance)
+    split_half_shared: Sequence[float] | None = None
     source: str = "head profile"
 
     def __post_init__(self) -> None:
@@ -93,7 +96,7 @@ class HeadProfile:
 
     def to_dict(self) -> ProfileRecord:
         """As in heads.json: plain JSON values."""
-        return {
+        record: ProfileRecord = {
             "schema_version": schema.SCHEMA_VERSION,
             "model": self.model.copy(),
             "score": self.score,
@@ -105,6 +108,9 @@ class HeadProfile:
             "ci_high": self.ci_high.tolist(),
             "tasks": {name: task.copy() for name, task in self.tasks.items()},
         }
+        if self.split_half_shared is not None:
+            record["split_half_shared"] = list(self.split_half_shared)
+        return record
 
     def save(self, path: str | Path) -> Path:
         """Write heads.json at once, or not at all; numbers are kept to the last digit.
@@ -187,6 +193,15 @@ class HeadProfile:
     def ranking(self) -> list[Head]:
         """All (layer, head) pairs, highest score first."""
         return [(int(index) // self.shape[1], int(index) % self.shape[1]) for index in order(self.mean)]
+
+    def clear_top(self) -> ClearTop | None:
+        """The leading heads that stand clear of the rest (``ranking.clear_top``); None too where one sample is all."""
+        alone = any(task["n"] < 2 for task in self.tasks.values())  # whose interval has no width
+        return None if alone else clear_top(self.mean, self.ci_low, self.ci_high, self.split_half_shared)
+
+    def shared(self, count: int) -> float | None:
+        """What share of the ``count`` highest heads two random halves of the samples have in common, where known."""
+        return None if self.split_half_shared is None else self.split_half_shared[count - 1]
 
     def share(self, heads: Heads) -> float:
         """What part of the sum of all heads' scores these heads hold.

@@ -92,6 +92,9 @@ class ProfileRecord(TypedDict):
     """Lower end of the 95 % interval of ``mean``."""
     ci_high: Matrix
     tasks: dict[str, TaskRecord]
+    split_half_shared: NotRequired[list[float]]
+    """At place k - 1, the share of its top k heads that a half of the samples has in common with the other, 0 to 1;
+    older files have none, nor has a profile of too few samples."""
 
 
 _OBJECT, _TEXT = "a JSON object", "a text"
@@ -157,6 +160,13 @@ def _check(profile: Mapping[str, Any]) -> None:
     half = _field(profile, "split_half")
     if half is not None and not -1 <= _field(profile, "split_half", _NUMBER) <= 1:
         raise ValueError(f"split_half is {half}, expected null or a correlation between -1 and 1")
+    if "split_half_shared" in profile:
+        shares, most = profile["split_half_shared"], shape[0] * shape[1]
+        if not isinstance(shares, list) or len(shares) != most:
+            raise ValueError(f"split_half_shared is {_short(shares)}, expected {most} numbers (one a head)")
+        for place, share in enumerate(shares):
+            if not 0 <= _checked(share, f"split_half_shared[{place}]", _NUMBER) <= 1:
+                raise ValueError(f"split_half_shared[{place}] is {share}, expected a share between 0 and 1")
     _field(profile, "provenance", _OBJECT)
     for name, task in _field(profile, "tasks", _OBJECT).items():
         _checked(task, f"tasks.{name}", _OBJECT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections import defaultdict
@@ -21,7 +20,7 @@ from coreheads.opening import inside
 from coreheads.private import private_command_line
 from coreheads.report import example_files
 from coreheads.report.columns import condition_label
-from coreheads.store.board import SCHEMA_VERSION, Board, HeadsSummary, Leaders, LeftOut, Row, RunSummary, TopHeads
+from coreheads.store.board import SCHEMA_VERSION, Board, HeadsSummary, LeftOut, Row, RunSummary, TopHeads
 from coreheads.store.folder import RunFolder
 from coreheads.text import TURNING, csv_cell
 
@@ -143,7 +142,7 @@ def _heads(source: Source) -> list[HeadsSummary]:
             "samples": profile.samples,
             "tasks": list(profile.tasks),
             "split_half": profile.split_half,
-            "leaders": _leaders(profile),
+            "clear": profile.clear_top(),
             "top": [_top(profile, fraction) for fraction in shown or [0.05]],
         }
         for model, profile in source.profiles.items()
@@ -158,14 +157,5 @@ def _top(profile: HeadProfile, fraction: float) -> TopHeads:
         "share": profile.share(chosen),
         "layers": sorted({layer for layer, _ in chosen}),
         "heads": [list(head) for head in sorted(chosen)],
+        "shared": profile.shared(len(chosen)),
     }
-
-
-def _leaders(profile: HeadProfile) -> Leaders | None:
-    """None where there are too few heads or they have no mass."""
-    ranked = [float(profile.mean[head]) for head in profile.ranking()[:20]]
-    gaps = [before / after for before, after in itertools.pairwise(ranked) if after > 0]
-    if not gaps:
-        return None
-    count = 1 + gaps.index(max(gaps))
-    return {"count": count, "least": ranked[count - 1], "next": ranked[count]}

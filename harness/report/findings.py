@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from coreheads.heads.ranking import CLEAR_WITHIN, SPLIT_HALF_TOP, ClearTop
 from coreheads.report.columns import by_task, condition_label, grouped, whole
 from coreheads.store.board import FailedCell, HeadsSummary, LeftOut, Row, RunSummary
 
@@ -59,25 +60,68 @@ def dependence(rows: Iterable[Row]) -> list[str]:
 
 def heads_sentences(summary: HeadsSummary) -> list[str]:
     """What a model's head profile says, in words."""
+    model, total = summary["model"], summary["count"]
     sentences = []
     for entry in summary["top"]:
         layers = ", ".join(str(layer) for layer in entry["layers"])
+        common = in_common(entry["count"], entry.get("shared"), total)
         sentences.append(
-            f"{summary['model']}: the top {100 * entry['fraction']:g} % ({entry['count']} of {summary['count']} heads) "
-            f"hold {100 * entry['share']:.0f} % of all retrieval attention mass (RAM); they are in layer {layers}."
+            f"{model}: the top {100 * entry['fraction']:g} % ({entry['count']} of {total} heads) hold "
+            f"{100 * entry['share']:.0f} % of all retrieval attention mass (RAM); they are in layer {layers}"
+            f"{common and f'; {common}'}."
         )
     if summary["split_half"] is not None:
         sentences.append(
-            f"{summary['model']}: halves of the {summary['samples']} profiling samples agree on the leading heads' "
-            f"order with a rank correlation of {summary['split_half']:.2f}."
+            f"{model}: halves of the {summary['samples']} profiling samples agree on the order of the first "
+            f"{min(SPLIT_HALF_TOP, total)} heads with a rank correlation of {summary['split_half']:.2f}."
         )
-    leaders = summary["leaders"]
-    if leaders and leaders["next"] < leaders["least"] / 10:
-        sentences.append(
-            f"{summary['model']}: the first {leaders['count']} heads have a RAM of {leaders['least']:.2f} or more, the "
-            f"next one {leaders['next']:.3f}: behind the first {leaders['count']} the order is close to chance, and "
-            "a rank correlation that counts 20 heads measures mostly that."
-        )
+    if "clear" in summary:
+        asked = [(entry["fraction"], entry["count"], entry.get("shared")) for entry in summary["top"]]
+        sentences += [f"{model}: {sentence}" for sentence in clear_sentences(summary["clear"], asked, total)]
+    return sentences
+
+
+def in_common(count: int, shared: float | None, total: int) -> str:
+    """How many of the ``count`` top heads halves of the samples share, and how many rankings by lot would."""
+    if shared is None:
+        return ""
+    return (
+        f"two halves of the samples have {shared * count:.1f} of these {count} in common "
+        f"(by lot {count * count / total:.1f})"
+    )
+
+
+def clear_sentences(
+    clear: ClearTop | None, asked: Iterable[tuple[float, int, float | None]], total: int, score: str = "RAM"
+) -> list[str]:
+    """Which top heads stand clear of the rest, and which of the asked fractions reach beyond them.
+
+    asked: (fraction, heads, share of them that halves have in common). All heads are no choice and not named.
+    """
+    if clear is None:
+        return [
+            f"no top k within the first {100 * CLEAR_WITHIN:g} % of heads stands clear of the rest: before every cut "
+            f"there is a head whose 95 % interval of {score} meets that of one behind it, and another sample may "
+            "choose other heads in part."
+        ]
+    count = clear["count"]
+    common = in_common(count, clear["shared"], total)
+    subject, every = (f"{count} heads stand", "every") if count > 1 else ("head stands", "its")
+    sentences = [
+        f"the first {subject} clear of the rest: {score} of at least {clear['low']:.3f} at the lower end of {every} "
+        f"95 % interval, of at most {clear['high']:.3f} at the upper end of any other head's{common and f'; {common}'}."
+    ]
+    beyond = []
+    for fraction, heads, shared in asked:
+        if count < heads < total:
+            behind, words = heads - count, ""
+            if shared is not None:
+                both, lot = max(0.0, shared * heads - count), behind * behind / (total - count)
+                words = f" ({both:.1f} in common, by lot {lot:.1f})"
+            beyond.append(f"{behind} of {heads} in the top {100 * fraction:g} %{words}")
+    if beyond:
+        those = f"the first {count}" if count > 1 else "it"
+        sentences.append(f"behind {those} another sample may choose other heads in part: {', '.join(beyond)}.")
     return sentences
 
 
@@ -107,6 +151,8 @@ READING = (
     ("random", "is the control: as many heads drawn by lot, from anywhere (by chance with top heads among them) or "
      "from the other heads of the same layers; several draws are averaged, the interval knows of draws and samples."),
     ("change and p", "compare with the dense model on the same samples; p is corrected for the number of rows."),
+    ("Clear of the rest", "are the first heads whose intervals all lie above those of all others: another sample would "
+     "find the same ones, in whatever order (equal heads have none, and their rank correlation says nothing)."),
     ("Speed", "is measured with dense and hybrid taking turns in one process, against the fastest dense kernel found. "
      "Tokens stand beside it because attention grows with their square: below about a thousand tokens it is a small "
      "part of the work, there is nothing to save, and the honest speedup is about 1x or less."),

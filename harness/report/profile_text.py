@@ -14,6 +14,7 @@ from coreheads.heads.profile import HeadProfile
 from coreheads.heads.ranking import SPLIT_HALF_TOP, jaccard, spearman
 from coreheads.heads.selections import head_count, top
 from coreheads.heads.types import Head, Heads, by_layer, head_name
+from coreheads.report.findings import clear_sentences, in_common
 from coreheads.text import visible
 
 FRACTIONS = (0.025, 0.05, 0.1, 0.2)
@@ -72,6 +73,9 @@ def findings(profile: HeadProfile, fraction: float = 0.05) -> str:
         f"spread evenly they would hold {_percent(len(chosen) / profile.count)}.",
         fill(f"Their layers, with the number of heads: {layers}; layers go from 0 to {profile.shape[0] - 1}.", 100),
     ]
+    shared = profile.shared(len(chosen))
+    if common := in_common(len(chosen), shared, profile.count):
+        lines.append(f"T{common[1:]}.")
     if profile.split_half is None:
         lines.append("Split-half agreement: not measured (too few samples).")
     else:
@@ -80,6 +84,9 @@ def findings(profile: HeadProfile, fraction: float = 0.05) -> str:
             f"{min(SPLIT_HALF_TOP, profile.count)} heads between random halves\n"
             "of the samples (1 is perfect, 0 is chance)."
         )
+    asked = [(fraction, len(chosen), shared)]
+    said = clear_sentences(profile.clear_top(), asked, profile.count, visible(profile.score.upper()))
+    lines += [fill(sentence[0].upper() + sentence[1:], 100) for sentence in said]
     if len(profile.tasks) > 1:
         lines += ["", "Does each task find the same heads?", _task_table(profile, fraction)]
     return "\n".join(lines)

@@ -122,6 +122,7 @@ def build_profile(
         score=score,
         normalization=normalization,
         split_half=ranking.split_half_correlation(groups, seed=seed),
+        split_half_shared=ranking.split_half_shared(groups, seed=seed),
         provenance={
             "versions": environment.versions(),
             "seed": seed,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NotRequired
 
 from typing_extensions import TypedDict
 
+from coreheads.heads.ranking import ClearTop
 from coreheads.store.provenance import Invocation
 from coreheads.store.schema import Condition, Plain
 
@@ -150,17 +152,9 @@ class TopHeads(TypedDict):
     """Layers that hold any, ascending."""
     heads: list[list[int]]
     """[layer, head] pairs, ascending."""
-
-
-class Leaders(TypedDict):
-    """The heads before the widest gap, as a ratio, among the first 20 of the ranking."""
-
-    count: int
-    """How many there are."""
-    least: float
-    """RAM of the last of them."""
-    next: float
-    """RAM of the head behind them."""
+    shared: NotRequired[float | None]
+    """Which share of them random halves of the profiling samples have in common, 0 to 1; null where the profile does
+    not say, as older boards."""
 
 
 class HeadsSummary(TypedDict):
@@ -180,8 +174,8 @@ class HeadsSummary(TypedDict):
     """What the heads were found on."""
     split_half: float | None
     """Rank correlation of the leading heads between halves of the samples; null for too few."""
-    leaders: Leaders | None
-    """Null where there are too few heads or they have no mass."""
+    clear: NotRequired[ClearTop | None]
+    """The top heads that another sample would find, too; null where no cut is clear. Older boards do not have it."""
     top: list[TopHeads]
     """One a fraction that the run's cells use."""
 

@@ -57,8 +57,8 @@ def board(rows: list[dict[str, Any]], profiles: Mapping[str, HeadProfile] | None
         chosen = profile.top(0.05)
         layers = sorted({layer for layer, _ in chosen})
         top = {"fraction": 0.05, "count": len(chosen), "share": profile.share(chosen), "layers": layers}
-        summary = {"run": "run", "model": model, "id": model, "count": profile.count, "samples": 10, "leaders": None}
-        heads.append(summary | {"split_half": 0.9, "top": [top], "tasks": []})
+        summary = {"run": "run", "model": model, "id": model, "count": profile.count, "samples": 10}
+        heads.append(summary | {"split_half": 0.9, "top": [top], "tasks": [], "clear": None})
     return {
         "schema_version": 1,
         "rows": rows,

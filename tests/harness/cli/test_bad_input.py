@@ -123,6 +123,7 @@ def test_configurations_made_to_hurt(command: Command, tmp_path: Path, name: str
 
 
 HEADS = small_run.profile().to_dict()
+HEADS["split_half_shared"] = [0.5] * 8
 HEADS["model"]["fingerprint"] = {"weights": "ab", "settings": "cd", "processor": "ef"}
 
 

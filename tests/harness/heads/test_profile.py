@@ -31,14 +31,21 @@ def test_importing_profiles_loads_no_torch() -> None:
     arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 6)), elements=st.floats(-1e6, 1e6)),
     st.sampled_from([None, "vision", "lift"]),
     st.none() | st.floats(-1, 1),
+    st.none() | st.floats(0, 1),
 )
 def test_saving_and_loading_keeps_every_digit(
-    tmp_path_factory: pytest.TempPathFactory, mean: np.ndarray, normalization: str | None, half: float | None
+    tmp_path_factory: pytest.TempPathFactory,
+    mean: np.ndarray,
+    normalization: str | None,
+    half: float | None,
+    share: float | None,
 ) -> None:
-    profile = make_profile(mean, normalization=normalization, split_half=half)
+    shares = None if share is None else [share] * mean.size
+    profile = make_profile(mean, normalization=normalization, split_half=half, split_half_shared=shares)
     path = profile.save(tmp_path_factory.mktemp("profile") / "heads.json")
     again = HeadProfile.load(path)
     assert again.to_dict() == profile.to_dict()
+    assert ("split_half_shared" in json.loads(path.read_text())) == (shares is not None)
     assert again.source == str(path)
 
 
@@ -58,6 +65,28 @@ def test_selections_of_a_profile() -> None:
     assert profile.layer_matched(top, seed=1) == profile.layer_matched(top, seed=1)
     with pytest.raises(UserError, match="fraction is 2"):
         profile.top(2)
+
+
+def test_the_clear_top_of_a_profile_and_what_halves_share(tmp_path: Path) -> None:
+    mean = np.array([[0.9, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.1]])
+    shares = [0.9, *[0.5] * 7]
+    profile = HeadProfile.load(make_profile(mean, split_half_shared=shares).save(tmp_path / "heads.json"))
+    assert profile.clear_top() == {"count": 1, "low": 0.9 - 0.01, "high": 0.1 + 0.01, "shared": 0.9}
+    assert [profile.shared(1), profile.shared(8)] == [0.9, 0.5]
+    older = make_profile(mean)
+    assert older.clear_top() == {"count": 1, "low": 0.9 - 0.01, "high": 0.1 + 0.01, "shared": None}
+    assert older.shared(1) is None
+    alone = {"split": "profile", "n": 1, "records_hash": "a", "mean": mean.tolist()}
+    assert make_profile(mean, tasks={"one": alone}).clear_top() is None
+
+
+def test_the_committed_profile_of_the_embedded_model() -> None:
+    """Four core heads by design, noise behind them; written before halves were compared by what they share."""
+    profile = HeadProfile.load(Path(__file__).parents[3] / "results" / "embedded" / "heads.json")
+    clear = profile.clear_top()
+    assert clear is not None
+    assert clear["count"] == 4
+    assert clear["low"] > 0.9 > 0.1 > clear["high"]
 
 
 def test_share() -> None:
@@ -132,6 +161,11 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("split_half", REMOVED, "field split_half is missing"),
     ("split_half", "high", "split_half is 'high', expected a finite number"),
     ("split_half", 1.5, "split_half is 1.5, expected null or a correlation"),
+    ("split_half_shared", None, "split_half_shared is None, expected 8 numbers"),
+    ("split_half_shared", [1.0] * 7, "split_half_shared is a list of 7, expected 8 numbers"),
+    ("split_half_shared.3", "all", r"split_half_shared\[3\] is 'all', expected a finite number"),
+    ("split_half_shared.3", float("nan"), r"split_half_shared\[3\] is nan, expected a finite number"),
+    ("split_half_shared.3", 1.5, r"split_half_shared\[3\] is 1.5, expected a share"),
     ("provenance", 3, "provenance is 3, expected a JSON object"),
     ("tasks", [], "tasks is a list of 0, expected a JSON object"),
     ("tasks.task_0", 1, "tasks.task_0 is 1, expected a JSON object"),
@@ -146,7 +180,8 @@ BROKEN: list[tuple[str, Any, str]] = [
 
 @pytest.mark.parametrize(("place", "value", "message"), BROKEN, ids=[f"{place}={value}" for place, value, _ in BROKEN])
 def test_a_broken_file_is_named_with_its_field(tmp_path: Path, place: str, value: Any, message: str) -> None:
-    data = copy.deepcopy(make_profile(np.arange(8).reshape(2, 4), kv_heads=2).to_dict())
+    good = make_profile(np.arange(8).reshape(2, 4), kv_heads=2, split_half_shared=[0.5] * 8)
+    data = copy.deepcopy(good.to_dict())
     *path, last = [int(part) if part.isdigit() else part for part in place.split(".")]
     inner: Any = data
     for part in path:

@@ -163,6 +163,16 @@ def test_figures_are_written(board: Path) -> None:
     ]
 
 
+def test_the_board_says_which_top_heads_stand_clear(board: Path) -> None:
+    (summary,) = json.loads((board / "leaderboard.json").read_text())["heads"]
+    assert summary["clear"] == {"count": 1, "low": 0.9, "high": 0.8, "shared": None}
+    assert {entry["shared"] for entry in summary["top"]} == {None}
+    for name in ("leaderboard.md", "leaderboard.html"):
+        text = (board / name).read_text()
+        assert "the first head stands clear of the rest: RAM of at least 0.900" in text
+        assert "behind it another sample may choose other heads in part: 1 of 2 in the top 25 %" in text
+
+
 def test_the_board_says_why_short_prompts_are_not_faster(board: Path) -> None:
     for name in ("leaderboard.md", "leaderboard.html"):
         text = (board / name).read_text()

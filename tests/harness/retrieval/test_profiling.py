@@ -135,6 +135,9 @@ def test_a_profile_is_the_mean_over_tasks_of_their_means(monkeypatch: pytest.Mon
     np.testing.assert_allclose(profile.tasks["few"]["mean"], np.mean(values[10:], axis=0), rtol=1e-6)
     assert profile.split_half is not None
     assert profile.split_half > 0.95
+    # scores that are apart by ten times their noise: halves agree at every cut
+    assert profile.split_half_shared == [1.0] * (LAYERS * HEADS)
+    assert profile.clear_top() is not None
     made = profile.provenance
     assert (made["dtype"], made["attn_implementation"], made["command"], made["seed"]) == (
         "float32",
@@ -151,6 +154,7 @@ def test_the_same_seed_gives_the_same_profile() -> None:
     first, again = (build_profile(Adapter(), scored, seed=3) for _ in range(2))
     np.testing.assert_array_equal(first.ci_low, again.ci_low)
     assert first.split_half == again.split_half
+    assert first.split_half_shared == again.split_half_shared
     assert (build_profile(Adapter(), scored, seed=4).ci_low != first.ci_low).any()
 
 

@@ -1,0 +1,85 @@
+"""What a board says of its head profiles, also of one that an older version wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from profile_samples import make_profile
+
+from coreheads.heads.profile import HeadProfile
+from coreheads.report.findings import heads_sentences
+from coreheads.report.markdown import to_markdown
+from coreheads.store.board import HeadsSummary
+
+ROOT = Path(__file__).parents[3]
+
+
+def summary(profile: HeadProfile, *fractions: float) -> HeadsSummary:
+    return {
+        "run": "run",
+        "model": "m",
+        "id": "m",
+        "count": profile.count,
+        "samples": 10,
+        "tasks": [],
+        "split_half": 0.4,
+        "clear": profile.clear_top(),
+        "top": [
+            {
+                "fraction": fraction,
+                "count": len(profile.top(fraction)),
+                "share": 0.5,
+                "layers": [0],
+                "heads": [],
+                "shared": profile.shared(len(profile.top(fraction))),
+            }
+            for fraction in fractions
+        ],
+    }
+
+
+def four_of_forty(shares: list[float] | None = None) -> HeadProfile:
+    mean = np.full((4, 10), 0.01)
+    mean[1, :4] = 0.9
+    return make_profile(mean, split_half_shared=shares)
+
+
+def test_fractions_behind_the_clear_cut_are_named() -> None:
+    shares = [0.5, 0.5, 0.75, 1.0, *[0.7] * 35, 1.0]
+    said = heads_sentences(summary(four_of_forty(shares), 0.05, 0.1, 0.25, 1.0))
+    assert said[0].endswith("layer 0; two halves of the samples have 1.0 of these 2 in common (by lot 0.1).")
+    assert said[4].endswith("the order of the first 20 heads with a rank correlation of 0.40.")
+    assert said[5:] == [
+        "m: the first 4 heads stand clear of the rest: RAM of at least 0.890 at the lower end of every 95 % interval, "
+        "of at most 0.020 at the upper end of any other head's; two halves of the samples have 4.0 of these 4 in "
+        "common (by lot 0.4).",
+        "m: behind the first 4 another sample may choose other heads in part: 6 of 10 in the top 25 % (3.0 in common, "
+        "by lot 1.0).",
+    ]
+
+
+def test_one_head_no_head_and_unknown_shares() -> None:
+    said = heads_sentences(summary(four_of_forty(), 0.1, 0.25))
+    assert said[-1] == "m: behind the first 4 another sample may choose other heads in part: 6 of 10 in the top 25 %."
+    assert not any("in common" in sentence for sentence in said)
+    assert len(heads_sentences(summary(four_of_forty(), 0.1))) == 3
+    one = np.full((4, 10), 0.01)
+    one[0, 0] = 0.9
+    assert "m: the first head stands clear of the rest: RAM of at least 0.890 at the lower end of its 95 %" in "".join(
+        heads_sentences(summary(make_profile(one), 0.05))
+    )
+    said = heads_sentences(summary(make_profile(np.full((4, 10), 0.1)), 0.05))
+    assert said[-1].startswith("m: no top k within the first 20 % of heads stands clear of the rest")
+
+
+def test_a_board_of_an_older_version_is_read() -> None:
+    board = json.loads((ROOT / "results" / "embedded" / "leaderboard.json").read_text())
+    for of_model in board["heads"]:
+        of_model.pop("clear", None)
+        for entry in of_model["top"]:
+            entry.pop("shared", None)
+    text = to_markdown(board)
+    assert "of all retrieval attention mass" in text
+    assert "in common" not in text
