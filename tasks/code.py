@@ -9,7 +9,12 @@ from coreheads.source_code import code_hash
 from coreheads.tasks.task import Task
 
 _ROOMS = ("coreheads.media", "coreheads.regions", "coreheads.tasks")
-_ELSEWHERE = ("coreheads.tasks.catalogue", "coreheads.tasks.mini.data", "coreheads.tasks.reading")
+_ELSEWHERE = (
+    "coreheads.tasks.catalogue",
+    "coreheads.tasks.mini.data",
+    "coreheads.tasks.smol.data",
+    "coreheads.tasks.reading",
+)
 """Entries of other tasks; how mini data is made and files are read, which is seen in the records."""
 
 

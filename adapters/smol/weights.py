@@ -80,10 +80,10 @@ def state_dict(metadata: Mapping[str, Value], tensors: Mapping[str, Array]) -> d
 
 
 def digest(weights: Mapping[str, Array]) -> str:
-    """SHA-256 (hex) over names and float32 bytes, in the order of the names."""
+    """SHA-256 (hex) over names, as ``LlamaForCausalLM`` has them, and float32 bytes, in the order of the names."""
     whole = hashlib.sha256()
     for name in sorted(weights):
-        whole.update(name.encode())
+        whole.update(f"model.{name}".encode())
         whole.update(np.ascontiguousarray(weights[name]).tobytes())
     return whole.hexdigest()
 

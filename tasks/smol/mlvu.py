@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.tasks.mlvu import data, task
-from coreheads.tasks.mlvu.data import regions
+from coreheads.tasks.mlvu.data import media, regions
 from coreheads.tasks.mlvu.task import aggregate, details
 from coreheads.tasks.reading.documents import Doc, Messages, text, user_turn, video
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.smol.prompts import numbered, prompt, query, said, within
 
-__all__ = ["aggregate", "details", "query", "regions"]
+__all__ = ["aggregate", "details", "media", "query", "regions"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:

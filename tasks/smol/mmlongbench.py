@@ -7,6 +7,7 @@ from typing import Any
 
 from coreheads.media.images import decode
 from coreheads.tasks.mmlongbench import data
+from coreheads.tasks.mmlongbench.data import media
 from coreheads.tasks.mmlongbench.scoring import score
 from coreheads.tasks.mmlongbench.subtasks import SUBTASKS
 from coreheads.tasks.mmlongbench.task import regions
@@ -14,7 +15,7 @@ from coreheads.tasks.reading.documents import Doc, Messages, fields_of, image, t
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.smol.prompts import numbered, prompt, query, said, within
 
-__all__ = ["query", "regions"]
+__all__ = ["media", "query", "regions"]
 
 SUBTASK, LENGTH = "mmlongdoc", 8
 

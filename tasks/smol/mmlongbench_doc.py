@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.tasks.mmlongbench_doc import data
-from coreheads.tasks.mmlongbench_doc.data import regions
+from coreheads.tasks.mmlongbench_doc.data import media, regions
 from coreheads.tasks.mmlongbench_doc.scoring import score_answer
 from coreheads.tasks.mmlongbench_doc.task import aggregate
 from coreheads.tasks.reading.documents import Doc, Messages, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
 from coreheads.tasks.smol.prompts import numbered, prompt, query, said, within
 
-__all__ = ["aggregate", "query", "regions"]
+__all__ = ["aggregate", "media", "query", "regions"]
 
 
 def expected(split: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:

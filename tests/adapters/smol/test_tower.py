@@ -55,7 +55,7 @@ def test_every_word_is_its_own_embedding(font: str) -> None:
         wrong += [word for number, word in enumerate(shown) if int(nearest[number]) != first + number]
         own = embeddings[first : first + len(shown)]
         least = min(least, float(torch.cosine_similarity(features, own).quantile(0.05)))
-    assert len(wrong) <= len(listed) // 500, wrong
+    assert len(wrong) <= 5, wrong
     assert least > 0.99
 
 
@@ -75,12 +75,14 @@ def test_a_cell_is_read_from_its_own_pixels_only() -> None:
     assert same.sum() == 143
 
 
-@pytest.mark.parametrize(
-    ("noise", "shift", "least"), [(0.0, 0, 0.999), (0.05, 1, 0.99), (0.1, 2, 0.98), (0.2, 0, 0.98)]
-)
-def test_noise_shifts_and_fonts_are_borne(noise: float, shift: int, least: float) -> None:
+BORNE = [(0.0, 0, 0.999, 0.985), (0.05, 1, 0.998, 0.96), (0.1, 2, 0.99, 0.83), (0.2, 0, 0.89, 0.6)]
+"""(noise, shift, least share of words that come first, least share that are alone above 0), as the card has them."""
+
+
+@pytest.mark.parametrize(("noise", "shift", "least", "least_alone"), BORNE)
+def test_noise_shifts_and_fonts_are_borne(noise: float, shift: int, least: float, least_alone: float) -> None:
     model = Recogniser.load()
     for font in FONTS[:3]:
         first, alone = measured(model, noise, shift, font)
         assert first >= least, font
-        assert alone >= least - 0.03, font
+        assert alone >= least_alone, font

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,10 +86,12 @@ def test_a_question_of_another_world_is_no_question() -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_right_answer_is_right_and_another_is_not(name: str, tmp_path: object) -> None:
+def test_a_right_answer_is_right_and_another_is_not(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "DOCUMENTS", {"profile": 1, "test": 2})
     task = registry.get(name)
-    docs = task.records("test")
-    assert len(docs) == 12 * data.DOCUMENTS["test"]
+    data.write(tmp_path / task.benchmark, task.benchmark)
+    docs = task.records("test", data_root=tmp_path)
+    assert len(docs) == 24
     assert len({task.record_id(doc) for doc in docs}) == len(docs)
     for doc, other in zip(docs[:12], docs[12:24], strict=True):
         right = task.doc_scores(doc, task.target(doc))
@@ -106,3 +109,19 @@ def test_another_seed_gives_other_documents() -> None:
     one, other = (data.document("doc_450", "test", 0, seed) for seed in (0, 1))
     assert one != other
     assert one == data.document("doc_450", "test", 0)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("doc_450", "*.pdf"), ("docqa", "*.png"), ("slides", "*.mp4")])
+def test_what_a_record_shows_is_in_its_fingerprint(
+    name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "DOCUMENTS", {"profile": 1, "test": 1})
+    data.write(tmp_path / name, name)
+    task = registry.get(f"coreheads_smol_{name}")
+    before = task.fingerprint(task.records("test", data_root=tmp_path))
+    assert before == task.fingerprint(task.records("test", data_root=tmp_path))
+    shown = min((tmp_path / name / "test").rglob(kind))
+    whole = bytearray(shown.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    shown.write_bytes(whole)
+    assert task.fingerprint(task.records("test", data_root=tmp_path)) != before
