@@ -26,6 +26,7 @@ from coreheads.run.progress import RunProgress
 from coreheads.run.sources import note_model
 from coreheads.store.board import Board
 from coreheads.store.folder import RunFolder
+from coreheads.store.made_from import check_heads
 
 if TYPE_CHECKING:
     from coreheads.adapters.families.base import Adapter
@@ -86,6 +87,7 @@ class ModelRun:
             for task in self.config.evaluate.tasks:
                 task_cells = [cell for cell in self.cells if cell.task == task]
                 patches = {cell.name: _patch(cell, profile, adapter) for cell in task_cells}
+                check_heads(self.folder, self.model.name, {name: heads for name, (heads, _) in patches.items()})
                 self._evaluate(task_cells, patches, evaluator)
                 self._note_costs(adapter)  # a measurement counts memory anew
                 self._time(task_cells, patches, evaluator)

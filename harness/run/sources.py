@@ -112,11 +112,12 @@ def checked(
         What the manifest is to say.
 
     Raises:
-        UserError: Something that is stored depends on what has changed; one line names it.
+        UserError: Something that is stored depends on what has changed, or is not whole; one line names it.
     """
     now, before = made_from(config, cells, fetch), folder.manifest.get("made_from")
     if not folder.has_results():
         return now
+    stored = _Stored(config, cells, folder)
     for line in _versions(folder):
         say(line)
     if before is None:
@@ -124,7 +125,6 @@ def checked(
         say(f"{folder.path}: was begun by an older version and {unknown}")
         return now
     if now != before:
-        stored = _Stored(config, cells, folder)
         _refuse(folder, [*_changed_models(config, before, now, stored), *_changed_tasks(config, before, now, stored)])
         for line in _unknown(before, now, folder):
             say(line)

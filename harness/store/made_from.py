@@ -1,8 +1,11 @@
-"""What two runs were made from, as far as both say it: whether a name stands for the same in both."""
+"""Whether a name stands for the same in two runs, as far as both say it, and in one run as it goes on."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from coreheads.errors import UserError
+from coreheads.store.folder import RunFolder
 from coreheads.store.provenance import MadeFrom, ModelSources
 from coreheads.tasks import registry
 from coreheads.tasks.reading.contents import SAID
@@ -38,6 +41,18 @@ def other_records(one: MadeFrom | None, other: MadeFrom | None, task: str) -> li
                 f"{len(changed)} of {both} records of task {task}, split {split} ({what}), such as {min(changed)}"
             )
     return texts
+
+
+def check_heads(folder: RunFolder, model: str, picked: Mapping[str, list[list[int]]]) -> None:
+    """UserError where a finished cell had other heads than are picked for it now (by cell): the run's own profile is
+    not the one that it was answered with."""
+    finished = folder.cells()
+    other = [name for name, heads in picked.items() if name in finished and finished[name]["heads"] != heads]
+    if other:
+        raise UserError(
+            f"{folder.heads_path(model)}: picks other heads than {len(other)} finished cells were answered with, such "
+            f"as {other[0]}; put the file back, give --fresh to begin anew, or another --out"
+        )
 
 
 def _is_made(task: str) -> bool:

@@ -187,3 +187,24 @@ def test_full_disks_and_closed_folders_are_one_line(tmp_path: Path) -> None:
         assert "cells.jsonl" in str(caught.value)
     with pytest.raises(OSError, match="Input/output"), write_errors(tmp_path):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_heads_of_the_run_are_those_of_its_cells(
+    small_model: Path, small_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = small_run.config(small_model, small_data, tmp_path / "run")
+    content["cells"], content["timing"], content["profile"]["samples"] = content["cells"][:1], {"tasks": []}, 2
+    content["evaluate"]["limit"] = 2
+    config = str(small_run.write_config(tmp_path / "config.yaml", content))
+    assert main(["run", config, "--quiet"]) == 0
+    cells, found = tmp_path / "run/cells.jsonl", tmp_path / "run/heads/small.json"
+    lines = cells.read_text().splitlines(keepends=True)
+    cells.write_text("".join(lines[:-1]))
+    about = read_json(found)
+    other = {name: [row[::-1] for row in about[name]] for name in ("mean", "ci_low", "ci_high")}
+    found.write_text(json.dumps(about | other))
+    capsys.readouterr()
+    assert main(["run", config, "--quiet"]) == 2
+    assert f"{found}: picks other heads than 1 finished cells were answered with" in capsys.readouterr().err
+    found.write_text(json.dumps(about))
+    assert main(["run", config, "--quiet"]) == 0

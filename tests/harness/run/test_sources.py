@@ -217,6 +217,19 @@ def test_code_of_other_tasks_and_models_does_not_count(
     assert again(home, "--dry-run") == 0
 
 
+def test_a_file_that_is_not_whole_is_said_before_anything_is_done(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = next((home / "run/samples").glob("small__*"))
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    (home / "run/leaderboard.json").unlink()
+    stored = contents(home / "run")
+    for arguments in ([], ["--dry-run"]):
+        assert again(home, *arguments) == 2
+        assert "has 1 sample, cells.jsonl says that there are 2" in capsys.readouterr().err
+    assert contents(home / "run") == stored
+
+
 def test_what_only_looks_changed_goes_on(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in [*(home / "model").iterdir(), *(home / "data").rglob("*"), home / "heads.json"]:
         os.utime(path)
