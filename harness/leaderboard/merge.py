@@ -13,6 +13,7 @@ from coreheads.errors import UserError
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.gaps import label
 from coreheads.leaderboard.rows import build_rows
+from coreheads.private import without_home
 from coreheads.store.board import LeftOut, Row
 from coreheads.store.folder import RunFolder
 from coreheads.store.provenance import StoredModel
@@ -68,8 +69,8 @@ def identity(run: RunFolder, model: StoredModel) -> tuple[str, str | None]:
     """(id, revision) of a model of the configuration; the revision as its own head profile knows it, if at all."""
     profile = run.profile(model["name"]) if model.get("heads") is None else None
     if profile is not None:
-        return profile.model["id"], profile.model["revision"] or model.get("revision")
-    return str(model["id"]), model.get("revision")
+        return without_home(profile.model["id"]), profile.model["revision"] or model.get("revision")
+    return without_home(model["id"]), model.get("revision")
 
 
 def _model_names(runs: Sequence[RunFolder]) -> tuple[list[dict[str, str]], list[str]]:
