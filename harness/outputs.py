@@ -17,6 +17,10 @@ _WRITTEN = {
     "a file of coreheads bench": rb'\{\s*("schema_version": \d+,\s*"rows"|"command"): ',
     "a head profile": rb'\{\s*"schema_version": \d+,\s*"model": ',
     "a PNG picture": rb"\x89PNG\r\n",
+    "a board's leaderboard.json": rb'\{\s*"schema_version": \d+,\s*"rows": ',
+    "a board's leaderboard.csv": rb'model,task,|(?:"")?\s*$',
+    "a board's leaderboard.md": rb"# Leaderboard: ",
+    "a board's leaderboard.html": rb"\s*<!doctype html>[^\0]*<title>coreheads: ",
 }
 
 
@@ -42,6 +46,15 @@ def check_output(option: str, path: Path, what: str, others: Mapping[str, Path])
         head = stream.read(HEAD)
     if head and not re.match(_WRITTEN[what], head):
         raise UserError(f"{option} is {path}, which is there and is something else, expected a new file or {what}")
+
+
+def check_board(option: str, folder: Path) -> None:
+    """UserError where one of a board's files in the folder is not to be written."""
+    for kind in ("json", "csv", "md", "html"):
+        check_output(option, folder / f"leaderboard.{kind}", f"a board's leaderboard.{kind}", {})
+    for path in folder.glob("figures/*-*.png"):
+        if re.fullmatch(r"(heads|ablation|speed)-\d+\.png", path.name):
+            check_output(option, path, "a PNG picture", {})
 
 
 def same_file(one: Path, other: Path) -> bool:

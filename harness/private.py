@@ -29,8 +29,8 @@ _PATTERNS = [
     for pattern, shown in (
         (r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", rf"\1 {HIDDEN}"),
         (rf"({_ASSIGNED}|{_IN_A_MAPPING}|{_QUOTED}|[?&](?:key|code|awsaccesskeyid)=){_VALUE}", rf"\1{HIDDEN}"),
-        # user:password@ of an address
-        (r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#'\"]+@", rf"\1{HIDDEN}@"),
+        # user:password@ of an address, also of one that was taken for a path
+        (r"(\b(?:[a-z][a-z0-9+.-]{0,20}://|(?:https?|ftp|ssh|s3|gs):/))[^\s/?#'\"]+@", rf"\1{HIDDEN}@"),
     )
 ]
 _TOKEN = re.compile(
@@ -51,7 +51,11 @@ def without_secrets(text: str) -> str:
 
 def private(text: str) -> str:
     """A text without secrets and with ``~`` in place of the home folder."""
-    text = without_secrets(text)
+    return without_home(without_secrets(text))
+
+
+def without_home(text: str) -> str:
+    """A text with ``~`` in place of the home folder, such as a path that can still be opened."""
     for home in dict.fromkeys((str(Path.home()), str(Path.home().resolve()))):
         if len(Path(home).parts) > 1:
             text = re.sub(rf"(?<![\w.~-]){re.escape(home)}(?![\w.-])", "~", text)

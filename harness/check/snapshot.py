@@ -11,7 +11,7 @@ from coreheads.config.cells import Cell
 from coreheads.errors import UserError
 from coreheads.heads.profile import Scores
 from coreheads.heads.types import head_name
-from coreheads.private import private_command_line
+from coreheads.private import private_command_line, private_value
 from coreheads.retrieval.fingerprint import records_hash
 from coreheads.stats.bootstrap import ratio_of_medians_ci
 from coreheads.store.folder import RunFolder
@@ -71,7 +71,7 @@ def snapshot(run: RunFolder, tolerances: Tolerances | None = None, whole: bool =
         made_by=private_command_line(session["command"]),
         versions=session["versions"],
         tolerances=tolerances or Tolerances(),
-        settings=settings_of(run.config),
+        settings=settings_of(private_value(run.config)),
         made_from=run.manifest.get("made_from"),
         heads=_heads(run),
         cells=cells,

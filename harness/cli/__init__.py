@@ -134,8 +134,9 @@ def _warnings_in_one_line() -> Iterator[None]:
 
 
 def _shown(line: str) -> str:
-    """A message as a terminal can show it: what input it quotes may hold anything."""
+    """A message as a terminal can show it: what input it quotes may hold anything, and terminals are kept as logs."""
+    from coreheads.private import without_secrets
     from coreheads.text import visible
 
-    line = visible(line)
+    line = visible(without_secrets(line))
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -48,13 +46,12 @@ def command(
             report, notes = renew(folder, baseline)
     else:
         report = check(folder, load_baseline(baseline))
-    with _quoted(github or os.environ.get("GITHUB_ACTIONS") == "true"):
-        if report is not None:
-            show(report)
-        if update and report is not None:
-            say("That is what the new baseline changes: look at it before you commit the file.")
-        for line in [*notes, f"Written: {baseline}, made from {run}"] if update else []:
-            say(line)
+    if report is not None:
+        show(report)
+    if update and report is not None:
+        say("That is what the new baseline changes: look at it before you commit the file.")
+    for line in [*notes, f"Written: {baseline}, made from {run}"] if update else []:
+        say(line)
     if report is None:
         say("There was no baseline before: nothing was compared, and no report is written")
         return
@@ -74,18 +71,3 @@ def command(
             say("GITHUB_STEP_SUMMARY is not set: no summary of the step was written", err=True)
     if report.failed and not update:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _quoted(active: bool) -> Iterator[None]:
-    """In GitHub Actions: none of what is printed within, such as a model's answers, is a command to the workflow."""
-    import secrets
-
-    token = secrets.token_hex(16)
-    if active:
-        typer.echo(f"::stop-commands::{token}")
-    try:
-        yield
-    finally:
-        if active:
-            typer.echo(f"::{token}::")

@@ -26,9 +26,11 @@ def command(
     from coreheads.cli.output import say
     from coreheads.files import write_errors
     from coreheads.leaderboard.build import write
+    from coreheads.outputs import check_board
     from coreheads.report.findings import left_out_sentence
     from coreheads.store.folder import RunFolder
 
+    check_board("--out", out)
     folders = [RunFolder.load(run) for run in runs]
     with write_errors(out):
         board = write(folders, out)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from coreheads.private import without_secrets
 from coreheads.text import visible
 
 
 def say(*lines: str, err: bool = False) -> None:
-    """Print lines as :func:`coreheads.text.visible` shows them; what a line quotes cannot end it."""
+    """Print lines without secrets, as :func:`coreheads.text.visible` shows them; what a line quotes cannot end it."""
     for line in lines:
-        typer.echo(visible(line), err=err)
+        typer.echo(visible(without_secrets(line)), err=err)

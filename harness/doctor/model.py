@@ -11,9 +11,8 @@ from typing import Any
 import psutil
 import torch
 
-from coreheads.adapters.checkpoints import hub, loading, location, published
+from coreheads.adapters.checkpoints import hub, loading, location, published, template
 from coreheads.adapters.families.registry import family
-from coreheads.doctor import template
 from coreheads.doctor.environment import Check
 from coreheads.doctor.memory import cache_bytes, empty_model, weight_bytes
 from coreheads.errors import UserError, one_line

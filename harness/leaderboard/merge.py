@@ -14,6 +14,7 @@ from coreheads.errors import UserError
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.gaps import label
 from coreheads.leaderboard.rows import build_rows
+from coreheads.private import without_home
 from coreheads.store.board import LeftOut, Row
 from coreheads.store.folder import RunFolder
 from coreheads.store.made_from import checkpoint, other_records
@@ -95,8 +96,9 @@ def identity(run: RunFolder, model: StoredModel) -> Checkpoint:
     profile = run.profile(model["name"]) if model.get("heads") is None else None
     contents = tuple(checkpoint(run.manifest.get("made_from"), model["name"]).items())
     if profile is not None:
-        return Checkpoint(profile.model["id"], profile.model["revision"] or model.get("revision"), contents)
-    return Checkpoint(str(model["id"]), model.get("revision"), contents)
+        name, revision = without_home(profile.model["id"]), profile.model["revision"] or model.get("revision")
+        return Checkpoint(name, revision, contents)
+    return Checkpoint(without_home(str(model["id"])), model.get("revision"), contents)
 
 
 def _model_names(runs: Sequence[RunFolder]) -> tuple[list[dict[str, str]], list[str]]:

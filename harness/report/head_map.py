@@ -13,6 +13,8 @@ from coreheads.text import vega_title
 
 FAINT, FULL = f"{palette.HEADS}0a", palette.HEADS
 MARK = palette.KINDS["top"]
+LEAST = 1e-300
+"""Below this a difference is none: Vega divides by it."""
 MEANING = {
     None: "RAM: share of a question word's attention that falls on the target",
     "vision": "RAM: share of the attention to pictures that falls on the target",
@@ -45,9 +47,11 @@ def head_map(profile: HeadProfile, selected: int) -> alt.LayerChart:
     grid: dict[str, Any] = {"labelOverlap": True, "labelSeparation": 4, "ticks": False, "domain": False}
     x = alt.X("head:O", title="query head", axis=alt.Axis(labelAngle=0, **grid))
     y = alt.Y("layer:O", title="layer", axis=alt.Axis(**grid))
-    lowest, highest = float(profile.mean.min()), float(profile.mean.max())
+    lowest, highest = (value if abs(value) > LEAST else 0.0 for value in (profile.mean.min(), profile.mean.max()))
     depth = alt.Scale(
-        domain=[min(0.0, lowest), highest if highest > lowest else lowest + 1], range=[FAINT, FULL], interpolate="rgb"
+        domain=[min(0.0, float(lowest)), float(highest if highest > lowest else lowest + 1)],
+        range=[FAINT, FULL],
+        interpolate="rgb",
     )
     tips = [
         alt.Tooltip("name:N", title="head"),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TextIO, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -12,28 +10,14 @@ from rich.table import Table
 from coreheads.report.columns import condition_label, grouped, interval, number, whole
 from coreheads.report.findings import heads_sentences
 from coreheads.store.board import Board, Row
-from coreheads.text import for_rich, no_command
-
-
-class _Plain:
-    """Standard output, in which a table's folded text, too, gives no commands to a workflow."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        return self._stream.write(no_command(text))
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._stream, name)
+from coreheads.text import for_rich
 
 
 def wide_console() -> Console:
     """Standard output; as wide as tables need where nothing says how wide it is. Names and other foreign texts go
     through ``for_rich``: what stands in square brackets is taken for markup."""
-    plain = cast(TextIO, _Plain(sys.stdout))
-    console = Console(file=plain, emoji=False)  # a name may hold :x: too
-    return console if console.is_terminal else Console(file=plain, width=160, emoji=False)
+    console = Console(emoji=False)  # a name may hold :x: too
+    return console if console.is_terminal else Console(width=160, emoji=False)
 
 
 def show(board: Board, out: Path, console: Console | None = None) -> None:

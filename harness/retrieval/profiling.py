@@ -16,6 +16,7 @@ from coreheads.errors import UserError
 from coreheads.heads import ranking
 from coreheads.heads.profile import HeadProfile
 from coreheads.heads.schema import NORMALIZATIONS, ModelIdentity, Normalization
+from coreheads.private import without_home
 from coreheads.retrieval.fingerprint import records_hash
 from coreheads.retrieval.sample_scores import TaskScores, attention_implementation, score_task
 from coreheads.stats.bootstrap import RESAMPLES, bootstrap_means
@@ -104,8 +105,9 @@ def build_profile(
     groups = [task.values.reshape(len(task.values), -1).astype(np.float64) for task in scored]
     means = [group.mean(axis=0) for group in groups]
     low, high = bootstrap_means(groups, seed)
+    described = adapter.describe()
     return HeadProfile(
-        model=cast(ModelIdentity, dict(adapter.describe())),
+        model=cast(ModelIdentity, described | {"id": without_home(described["id"])}),
         mean=np.mean(means, axis=0).reshape(shape),
         ci_low=low.reshape(shape),
         ci_high=high.reshape(shape),

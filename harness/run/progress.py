@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from coreheads.private import without_secrets
 from coreheads.run.costs import Costs, Left, Work
-from coreheads.text import duration, for_rich
+from coreheads.text import duration, for_rich, visible
 
 EVERY_S = 30.0
 """Seconds between two lines of one step, where the output is a file or a pipe."""
@@ -46,11 +47,12 @@ class RunProgress:
     def say(self, text: str) -> None:
         """One line, with the time since the beginning."""
         minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
-        self._console.print(f"[dim]{minutes:d}:{seconds:02d}[/dim]  {for_rich(text)}", highlight=False, soft_wrap=True)
+        shown = for_rich(without_secrets(text))
+        self._console.print(f"[dim]{minutes:d}:{seconds:02d}[/dim]  {shown}", highlight=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """One line that is shown in any case."""
-        print(text, file=sys.stderr)
+        print(visible(without_secrets(text)), file=sys.stderr)
 
     @contextmanager
     def step(self, phase: str, title: str, total: int, unit: str = "samples") -> Iterator[None]:

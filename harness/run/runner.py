@@ -20,6 +20,7 @@ from coreheads.run.progress import RunProgress
 from coreheads.store.aside import set_aside
 from coreheads.store.folder import RunFolder
 from coreheads.store.provenance import MadeFrom
+from coreheads.text import visible
 
 
 def run(config: RunConfig, shown: bool = True, fresh: bool = False) -> Finished:
@@ -39,7 +40,7 @@ def run(config: RunConfig, shown: bool = True, fresh: bool = False) -> Finished:
     if fresh:
         kept = set_aside(out, needed_paths(config))
         if kept is not None:
-            print(f"The run that was in {out} is kept in {kept}", file=sys.stderr)
+            print(visible(f"The run that was in {out} is kept in {kept}"), file=sys.stderr)
     progress = RunProgress(shown, costs.of_run(out, config.device))
 
     def made_from(folder: RunFolder) -> MadeFrom:

@@ -216,6 +216,9 @@ class RunFolder:
             last: dict[str, tuple[Record | None, FailureRecord | None]] = {}
             for number, line in enumerate(read_jsonl(path, self.path), 1):
                 where = f"{path}: line {number}"
+                for key in ("failed", "unscored_example"):  # an older version stored them as they were
+                    if isinstance(line, dict) and isinstance(line.get(key), str):
+                        line[key] = private(line[key])
                 if isinstance(line, dict) and "failed" in line:
                     failure = checked(FailureRecord, line, where, what)
                     last[failure["name"]] = None, failure

@@ -87,9 +87,9 @@ class SampleFile:
         self.refused.pop(record_id, None)
         if "unscored" in line:
             refused = cast(UnscoredRecord, line)
-            self.unscored[record_id] = refused["unscored"]
+            self.unscored[record_id] = private(refused["unscored"])  # an older version stored it as it was
             if refused.get("by") == "model":
-                self.refused[record_id] = refused["unscored"]
+                self.refused[record_id] = self.unscored[record_id]
         else:
             self.samples[record_id] = line
 

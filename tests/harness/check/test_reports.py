@@ -17,7 +17,6 @@ from coreheads.check.output import commands, show
 from coreheads.cli import main
 from coreheads.files import read_jsonl
 from coreheads.store.folder import RunFolder
-from coreheads.text import no_command
 
 FORGED = "::error title=a::b"
 FILES = ["manifest.json", "cells.jsonl", "timings.jsonl", "heads/made-up.json", "samples"]
@@ -155,11 +154,9 @@ def test_answers_and_names_give_no_commands(
     captured = capsys.readouterr()
     lines = [*captured.out.splitlines(), *captured.err.splitlines()]
     own = [line for line in lines if is_command(line)]
-    token = [line[17:] for line in own if line.startswith("::stop-commands::")]
-    assert bool(token) == github
-    titles = ("::error title=accuracy made-up__", "::error title=coreheads check", "::stop-commands::")
-    assert all(line.startswith(titles) or line[2:-2] in token for line in own), own
-    assert github or not own
+    titles = ("::error title=accuracy made-up__", "::error title=coreheads check")
+    assert all(line.startswith(titles) for line in own), own
+    assert bool(own) == github
 
 
 def small_run_write(path: Path, rows: list[dict[str, object]]) -> None:
@@ -177,8 +174,6 @@ def test_no_text_gives_a_command(text: str, capsys: pytest.CaptureFixture[str]) 
     change = Change(text, text, 1.0, 0.0, text, text, False)
     show(Report((finding,), (change,)))
     assert not any(is_command(line) for line in capsys.readouterr().out.splitlines())
-    assert not any(is_command(line) for line in no_command(text).splitlines())
-    assert no_command(no_command(text)) == no_command(text)
     for line in commands(Report((finding,), ())):
         assert line.startswith("::error title=")
         assert len(line.splitlines()) == 1

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from coreheads import limits
-from coreheads.adapters.checkpoints import hub
+from coreheads.adapters.checkpoints import hub, template
+from coreheads.adapters.checkpoints.adapter import load_adapter
 from coreheads.adapters.checkpoints.embedded import TINY
 from coreheads.adapters.checkpoints.embedded import folder as folder_of
 from coreheads.cli import main
-from coreheads.doctor import template
 from coreheads.doctor.model import examine_model
+from coreheads.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -187,9 +188,20 @@ def test_chat_templates_that_do_not_end(text: str) -> None:
     assert template.problem({"default": "x", "other": text}) == TEMPLATES[text]
 
 
+def test_where_it_is_called_from_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where somebody looks at a checkpoint from within its folder."""
+    for name in ("json", "torch", "transformers", "coreheads", "signal"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'hacked')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    assert template.problem("{{ messages[0].content[1].text }} here") == ""
+    assert not (tmp_path / "hacked").exists()
+
+
 def test_a_chat_template_that_does_not_end_is_a_finding(tmp_path: Path) -> None:
     folder = changed(tmp_path / "hostile")
     (folder / "chat_template.jinja").write_text("{{ 'a' * 10000000000 }}")
+    with pytest.raises(UserError, match=f"hostile: its chat template {template.TOO_LARGE}"):
+        load_adapter(folder)
     assert said(str(folder), device="cpu")["processor"] == (
         False,
         f"Qwen3VLProcessor, whose chat template {template.TOO_LARGE}",

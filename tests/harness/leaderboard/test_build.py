@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import small_run
 
 from coreheads.cli import main
+from coreheads.config.cells import Cell
 from coreheads.leaderboard.rows import build_rows
 from coreheads.stats import pooling
 from coreheads.store.board import Row
@@ -140,6 +142,37 @@ class _Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.links += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")]
+
+
+NAMES = [*(f"leaderboard.{kind}" for kind in ("json", "csv", "md", "html")), "figures/speed-0.png"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_board_replaces_boards_only(
+    board: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = str(board.parent / "run"), shutil.copytree(board, tmp_path / "board")
+    assert main(["leaderboard", run, "--out", str(out)]) == 0
+    (out / name).write_text("{}\n# somebody's notes\n")
+    before = {path: path.read_bytes() for path in out.rglob("*.*")}
+    capsys.readouterr()
+    assert main(["leaderboard", run, "--out", str(out)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        f"error: --out is {out / name}, which is there and is something else, expected a new file or "
+    )
+    assert {path: path.read_bytes() for path in out.rglob("*.*")} == before
+    (out / name).unlink()
+    (out / name).mkdir()
+    assert main(["leaderboard", run, "--out", str(out)]) == 2
+
+
+def test_a_board_without_rows_is_replaced(tmp_path: Path) -> None:
+    run = small_run.fake_run(tmp_path / "run")
+    (run.path / "cells.jsonl").unlink()
+    run.fail_cells([Cell(model="made-up", task="long_task")], "broken")
+    for _ in range(2):
+        assert main(["leaderboard", str(run.path), "--out", str(tmp_path / "board")]) == 0
 
 
 def test_page_is_self_contained_and_escaped(board: Path) -> None:

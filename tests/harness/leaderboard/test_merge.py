@@ -153,6 +153,17 @@ def test_one_name_for_two_checkpoints_is_told_apart(tmp_path: Path) -> None:
     assert speeds(board) == [("older", 2.0), ("newer", 3.0)]
 
 
+def test_a_checkpoint_at_home_is_one(tmp_path: Path) -> None:
+    """A profile names it by ~, a configuration by its whole path."""
+    folder = f"{Path.home()}/models/made-up"
+    older, newer = two(tmp_path, config={"models": [{"id": folder, "name": "made-up"}]})
+    profile = small_run.profile()
+    small_run.change_manifest(newer, config={"models": [{"id": folder, "name": "made-up", "heads": "heads.json"}]})
+    profile.model["id"] = "~/models/made-up"
+    profile.save(older.heads_path("made-up"))
+    assert {row["model"] for row in build([RunFolder.load(run.path) for run in (older, newer)])["rows"]} == {"made-up"}
+
+
 @pytest.mark.parametrize(
     ("revisions", "names"), [([None, "a"], 1), (["a", "a"], 1), (["a", "b"], 2), ([None, "a", "b"], 3)]
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import page_boards
 import pytest
+import small_run
 from PIL import Image
 from profile_samples import make_profile, random_profile
 
@@ -84,3 +85,11 @@ def test_the_figure_shows_which_heads_and_layers_hold_the_mass() -> None:
 def test_the_figure_of_nothing(normalization: str | None) -> None:
     profile = make_profile(np.zeros((2, 4)), normalization=normalization)
     assert pixels(head_map_png(profile, 0.05)).shape[1] > 300
+
+
+@pytest.mark.parametrize("least", [5e-324, 1e-310, -5e-324, -1e-310])
+def test_numbers_that_are_hardly_any(least: float, capfd: pytest.CaptureFixture[str]) -> None:
+    """Vega divides by the width of a scale, and says on stderr what it makes of that."""
+    for mean in ([[least, 0.0], [0.0, 0.0]], [[least, least], [least, 2 * least]]):
+        head_map_png(small_run.profile(mean), 0.25)
+    assert capfd.readouterr().err == ""

@@ -149,6 +149,13 @@ def test_a_profile_is_the_mean_over_tasks_of_their_means(monkeypatch: pytest.Mon
     assert HeadProfile.load(profile.save(tmp_path / "heads.json")).to_dict() == profile.to_dict()
 
 
+def test_a_home_folder_is_not_in_a_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    described = Adapter().describe() | {"id": f"{Path.home()}/models/a"}
+    monkeypatch.setattr(Adapter, "describe", lambda self: described)
+    scored = [score_task(Adapter(), Task("a", docs(9)), docs(9), score="stand_in")]
+    assert build_profile(Adapter(), scored).model["id"] == "~/models/a"
+
+
 def test_the_same_seed_gives_the_same_profile() -> None:
     scored = [score_task(Adapter(), Task("a", docs(9)), docs(9), score="stand_in")]
     first, again = (build_profile(Adapter(), scored, seed=3) for _ in range(2))

@@ -14,12 +14,15 @@ import small_run
 
 from coreheads import environment
 from coreheads.check.compare import update
+from coreheads.cli import main
+from coreheads.cli.output import say
 from coreheads.config.cells import Cell
 from coreheads.errors import UserError
-from coreheads.files import read_json
+from coreheads.files import append_jsonl, read_json
 from coreheads.leaderboard.build import build
 from coreheads.leaderboard.publish import publish
 from coreheads.private import HIDDEN, private, private_command_line, private_value, without_secrets
+from coreheads.run.progress import RunProgress
 from coreheads.store.folder import RunFolder
 from coreheads.store.samples import SampleFile
 
@@ -153,16 +156,31 @@ def older_run(path: Path) -> RunFolder:
     )
     models = [{"id": "made-up", "name": "made-up", "settings": {"token": KEY}}]
     run = small_run.change_manifest(run, command=command, config={"models": models})
-    run.fail_cells([Cell(model="made-up", task="other")], f"Error: Bearer {KEY}")
-    return run
+    failures = []
+    for number, cell in enumerate((Cell(model="made-up", task="other"), Cell(model="made-up", task="short | task"))):
+        reason = f"Error {number}: Bearer {KEY} for {Path.home()}/x"
+        failures.append({"schema_version": 1, "name": f"lost_{number}", "cell": cell.to_json(), "failed": reason})
+    append_jsonl(run.path / "cells.jsonl", *failures)
+    name, reason = Cell(model="made-up", task="long_task").name, f"https://a/b?sig={KEY}"
+    unscored = {"schema_version": 1, "record_id": "r99", "unscored": reason}
+    append_jsonl(run.path / "samples" / f"{name}.jsonl", unscored)
+    lines = [json.loads(line) for line in (run.path / "cells.jsonl").open()]
+    lines = [line | {"unscored": 1, "unscored_example": reason} if line["name"] == name else line for line in lines]
+    (run.path / "cells.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return RunFolder.load(run.path)
 
 
 def test_older_runs_on_boards_and_in_baselines(tmp_path: Path) -> None:
     run = older_run(tmp_path / "run")
     with RunFolder.open(run.path, run.config) as again:
         assert "secret34" not in json.dumps(again.config)
-    assert "secret34" not in build([older_run(tmp_path / "board")])["runs"][0]["command"]
+    board = json.dumps(build([older_run(tmp_path / "board")]))
+    assert "Error 0: Bearer ***" in board
+    assert "https://a/b?sig=***" in board
+    assert "secret34" not in board
+    assert f"{Path.home()}/" not in board
     update(older_run(tmp_path / "gate"), tmp_path / "baseline.json")
+    assert "secret34" not in (tmp_path / "baseline.json").read_text()
     made_by = read_json(tmp_path / "baseline.json")["made_by"]
     assert made_by.startswith(
         "coreheads run --set 'models.0.settings.token=***' --data-root 'https://***@b' --out ~/runs/r"
@@ -180,3 +198,19 @@ def test_older_runs_that_are_published(tmp_path: Path, monkeypatch: pytest.Monke
             text = path.read_bytes().decode("utf-8", "replace")
             assert "secret34" not in text, path
             assert f"{Path.home()}/" not in text, path
+
+
+@pytest.mark.parametrize("words", [("run", f"no/such?token={KEY}"), ("heads", "show", f"https://u:{KEY}@host/h.json")])
+def test_what_is_wrong_is_said_without_secrets(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(list(words)) == 2
+    assert "secret34" not in capsys.readouterr().err
+
+
+def test_what_is_printed_is_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    text = f"401 for https://u:{KEY}@host/x"
+    say(text)
+    progress = RunProgress()
+    progress.say(text)
+    progress.warn(text)
+    shown = capsys.readouterr()
+    assert shown.out + shown.err.replace("0:00  ", "") == 3 * "401 for https://***@host/x\n"

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from coreheads import limits
@@ -26,10 +27,15 @@ _TURN = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text":
 def problem(template: Any) -> str:
     """Why the template is of no use, in words that follow "the chat template"; "" where one message can be shown, or
     the template refuses it, which its own family may mend."""
-    texts = template.values() if isinstance(template, dict) else [template]
-    command = [sys.executable, "-m", __name__]
+    texts = list(template.values() if isinstance(template, dict) else [template])
+    return _problem(json.dumps(texts)) if any(texts) else ""
+
+
+@lru_cache(maxsize=32)
+def _problem(texts: str) -> str:
+    command = [sys.executable, "-P", "-m", __name__]  # -P: where it is called from may be the checkpoint's own folder
     try:
-        done = subprocess.run(command, input=json.dumps(list(texts)), capture_output=True, text=True, timeout=WAIT_S)
+        done = subprocess.run(command, input=texts, capture_output=True, text=True, timeout=WAIT_S)
     except subprocess.TimeoutExpired:
         return TOO_SLOW
     if done.returncode == -getattr(signal, "SIGXCPU", 0):
