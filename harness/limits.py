@@ -56,6 +56,9 @@ PROMPT_PIXELS = 800_000_000
 """Of the pictures of one prompt together, PDF pages rendered; Pillow takes 4 bytes for each. A processor takes all of
 them at once."""
 
+BATCH_BYTES = 4 * GIB
+"""Of the prompts of a batch with their media, beyond which no further one is added."""
+
 VIDEO_BYTES = 64 * GIB
 VIDEO_FRAMES = 5_000_000
 """A day of 60 frames a second; some decoders set memory aside for each."""
