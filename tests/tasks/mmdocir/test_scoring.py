@@ -27,6 +27,8 @@ from coreheads.tasks.mmdocir.scoring import read_layouts, read_page, read_pages
         ("", None),
         ("Table 2 is on #7", 7),
         ("Table 2", None),
+        ("#1,204", None),
+        ("#7.5", None),
         ("#2 or</think>#7", 7),
         ("<think>#2", None),
     ],
