@@ -110,7 +110,7 @@ def _items(whole: str, paragraph: str) -> list[object]:
                 items = parse(match[1] or match[2])
                 return items if isinstance(items, list) else []
         text = (match[1] or match[2])[1:-1]
-        return [] if re.search(r"[\[\]'\"]", text) else _parts(text)
+        return [] if re.search(r"[\[\]'\"]", text) else list(_parts(text))
     lines = [line for line in text.splitlines() if line.strip()]
     bullets = [match[1].strip("*_ ").removesuffix(".") for line in lines if (match := _BULLET.fullmatch(line))]
     if bullets and len(bullets) >= len(lines) - (lines[0].rstrip(" *").endswith(":")):
@@ -129,7 +129,7 @@ def _items(whole: str, paragraph: str) -> list[object]:
     return [*items[:-1], *last] if len(last) <= 2 and len(items) + len(last) > 2 else []
 
 
-def _parts(line: str) -> list[object]:
+def _parts(line: str) -> list[str]:
     """What a line lists; commas within what semicolons set apart do not."""
     return [item.strip() for item in (_SEMICOLON if ";" in line else _COMMA).split(line) if item.strip()]
 
