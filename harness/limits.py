@@ -30,6 +30,9 @@ MODULES = 100_000
 JSON_BYTES = 4 * GIB
 """Of a file of records or results; they are read as a whole."""
 
+RECORDS_BYTES, RECORD_BYTES = 64 * GIB, 256 * MIB
+"""Of a benchmark's file of JSON lines that is read line by line, and of one of them."""
+
 PARQUET_FILE_BYTES = 1024 * GIB
 PARQUET_BYTES = 2 * GIB
 """Of the columns of a parquet file that are read as a whole, unpacked and without dictionaries."""
@@ -52,6 +55,9 @@ PDF_PAGES = 10_000
 PROMPT_PIXELS = 800_000_000
 """Of the pictures of one prompt together, PDF pages rendered; Pillow takes 4 bytes for each. A processor takes all of
 them at once."""
+
+BATCH_BYTES = 4 * GIB
+"""Of the prompts of a batch with their media, beyond which no further one is added."""
 
 VIDEO_BYTES = 64 * GIB
 VIDEO_FRAMES = 5_000_000

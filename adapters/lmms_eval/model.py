@@ -21,7 +21,7 @@ from coreheads.adapters.generation.memory import is_out_of_memory, make_room
 from coreheads.adapters.generation.structure import beyond_context
 from coreheads.adapters.generation.vision_cache import VisionCache
 from coreheads.adapters.lmms_eval.arguments import named_patch, only_greedy, own_device, whole
-from coreheads.adapters.lmms_eval.prompt_cache import PromptCache
+from coreheads.adapters.lmms_eval.prompt_cache import PromptCache, held_together
 from coreheads.adapters.lmms_eval.response_cache import key_by_contents
 from coreheads.adapters.lmms_eval.sample_sink import NOT_FINITE, Refusal, SampleSink
 from coreheads.adapters.patches.base import Patch
@@ -132,6 +132,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
                 outcomes = self._fitting(batch)
                 if outcomes is None:
                     continue  # with a part of it
+                numbers, batch = numbers[: len(outcomes)], batch[: len(outcomes)]
                 group = group[len(batch) :]
                 self._keep(batch, outcomes)
                 for number, outcome in zip(numbers, outcomes, strict=True):
@@ -182,7 +183,8 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         return Refusal(too_long, "model") if too_long else prompt
 
     def _fitting(self, requests: Sequence[_Request]) -> list[Generation | Refusal] | None:
-        """Their answers; None where so many do not fit into memory together, after half as many were made the most."""
+        """Answers of the first of them; None where they do not fit into memory together, after half as many were made
+        the most."""
         try:
             return self._answer(requests)
         except Exception as error:
@@ -201,7 +203,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         settings = requests[0].settings
         only_greedy(settings)
         self._longest = 0
-        prepared = [self._prompt(request) for request in requests]
+        prepared = held_together(map(self._prompt, requests))
         prompts = [prompt for prompt in prepared if not isinstance(prompt, Refusal)]
         generations: list[Generation] = []
         if prompts:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from typing import TypeVar
 
 from PIL import Image
 
+from coreheads import limits
 from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.media.video import Video
 
 MAX_BYTES = 2 << 30
+
+Other = TypeVar("Other")
 
 
 class PromptCache:
@@ -46,13 +50,30 @@ class PromptCache:
         self.bytes = 0
 
     def _keep(self, key: Hashable, prompt: Prompt) -> None:
-        new = {tensor.data_ptr(): tensor.nbytes for tensor in prompt.inputs.values()}
-        new |= {id(item.source.value): _held_bytes(item.source.value) for item in prompt.encoded}
+        new = _held(prompt)
         added = sum(size for pointer, size in new.items() if pointer not in self._seen)
         if self.bytes + added <= self.max_bytes:
             self._prompts[key] = prompt
             self._seen.update(new)
             self.bytes += added
+
+
+def held_together(prompts: Iterable[Prompt | Other]) -> list[Prompt | Other]:
+    """The first of the prompts, or what stands for them, as many as may be held at a time; at least one."""
+    taken: list[Prompt | Other] = []
+    held: dict[int, int] = {}
+    for prompt in prompts:
+        taken.append(prompt)
+        held |= _held(prompt) if isinstance(prompt, Prompt) else {}
+        if sum(held.values()) > limits.BATCH_BYTES:
+            break
+    return taken
+
+
+def _held(prompt: Prompt) -> dict[int, int]:
+    """Bytes of a prompt's tensors and media by what tells apart those that prompts share."""
+    tensors = {tensor.data_ptr(): tensor.nbytes for tensor in prompt.inputs.values()}
+    return tensors | {id(item.source.value): _held_bytes(item.source.value) for item in prompt.encoded}
 
 
 def _held_bytes(value: object) -> int:

@@ -26,10 +26,12 @@ def form_drawer(document: Any) -> Iterator[Callable[[Any, Any], None]]:
     def draw(page: Any, bitmap: Any) -> None:
         if not forms or not any(True for _ in _widgets(page)):
             return
+        for widget in _widgets(page):  # before the form makes new appearances, which are of states
+            _tick(widget)
         pdfium.FORM_OnAfterLoadPage(page, forms)
         try:
             for widget in _widgets(page):
-                _settle(forms, widget)
+                _hide_without_look(forms, widget)
             pdfium.FPDF_FFLDraw(forms, bitmap, page, 0, 0, bitmap.width, bitmap.height, 0, pdfium.FPDF_ANNOT)
         finally:
             pdfium.FORM_OnBeforeClosePage(page, forms)
@@ -53,11 +55,21 @@ def _widgets(page: Any) -> Iterator[Any]:
             pdfium.FPDFPage_CloseAnnot(note)
 
 
-def _settle(forms: Any, widget: Any) -> None:
-    """Give a ticked button that does not say its state its value's, and hide one that has no appearance for its state.
+def _tick(widget: Any) -> None:
+    """Give a button that does not say its state its value's; PDFium does not tell that of a group of buttons."""
+    import pypdfium2.raw as pdfium
 
-    PDFium would draw a grey frame in their place.
-    """
+    said = {}
+    for key in (b"FT", b"V"):
+        text = (pdfium.FPDF_WCHAR * 128)()
+        length = pdfium.FPDFAnnot_GetStringValue(widget, key, text, 256)
+        said[key] = bytes(text)[: length - 2].decode("utf-16-le", "replace") if 2 < length <= 256 else ""
+    if said[b"FT"] == "Btn" and said[b"V"] and not pdfium.FPDFAnnot_HasKey(widget, b"AS"):
+        pdfium.FPDFAnnot_SetStringValue(widget, b"AS", text)
+
+
+def _hide_without_look(forms: Any, widget: Any) -> None:
+    """Hide a button that has no appearance for its state: PDFium would draw a grey frame in its place."""
     import pypdfium2.raw as pdfium
 
     buttons = (pdfium.FPDF_FORMFIELD_CHECKBOX, pdfium.FPDF_FORMFIELD_RADIOBUTTON)
@@ -65,7 +77,3 @@ def _settle(forms: Any, widget: Any) -> None:
         return
     if pdfium.FPDFAnnot_GetAP(widget, pdfium.FPDF_ANNOT_APPEARANCEMODE_NORMAL, None, 0) <= 2:  # an empty text's end
         pdfium.FPDFAnnot_SetFlags(widget, pdfium.FPDFAnnot_GetFlags(widget) | pdfium.FPDF_ANNOT_FLAG_HIDDEN)
-    elif not pdfium.FPDFAnnot_HasKey(widget, b"AS"):
-        value = (pdfium.FPDF_WCHAR * 128)()
-        if 0 < pdfium.FPDFAnnot_GetStringValue(widget, b"V", value, 256) <= 256:
-            pdfium.FPDFAnnot_SetStringValue(widget, b"AS", value)

@@ -145,7 +145,10 @@ def _lay_out(packets: Packets, stream: VideoStream, first: int | None) -> Timeli
     rates = [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
     shown = ~packets.hidden
     if packets.stamps is not None and first is not None:
-        shown &= packets.stamps >= first
+        # what cannot be decoded is in the first group; after it, earlier time stamps are of another recording's
+        began = int(np.argmax(packets.stamps == first))
+        group = int(next(iter(packets.keys[packets.keys > began]), len(shown)))
+        shown[:group] &= packets.stamps[:group] >= first
     if not shown.any():
         raise ValueError("no frames")
     stamps = None

@@ -17,7 +17,7 @@ from coreheads.tasks.scoring.pages import page_of, pages_of
 FIRST_PAGE = 1
 """As printed in the prompts."""
 
-_PRINTED, _WHOLE = re.compile(r"#\s*(\d{1,9})"), re.compile(r"\s*(\d{1,9})\s*\.?\s*")
+_PRINTED, _WHOLE = re.compile(r"#\s*(\d{1,9})(?!\d|[.,]\d)"), re.compile(r"\s*(\d{1,9})\s*\.?\s*")
 
 
 class PageBox(TypedDict):

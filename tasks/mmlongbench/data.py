@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, BinaryIO, TypedDict
 
+from coreheads import limits
 from coreheads.contents import stamp
 from coreheads.errors import BadSample, UserError, brief
+from coreheads.opening import open_file
 from coreheads.tasks.mmlongbench.scoring import MOST_CHOICES, check_answer
 from coreheads.tasks.mmlongbench.subtasks import Subtask
 from coreheads.tasks.reading.contents import Content
@@ -46,8 +49,9 @@ def records(source: Source, name: str, subtask: Subtask, length: int) -> list[Do
     """One record a line of a sub-task's file, without its context, which stays in the file."""
     file = subtask.name(length)
     docs: list[Doc] = []
-    with _opened(source.file(file, f"MMLongBench's {name} at {length}k")) as stream:
-        for number, (offset, line) in enumerate(_lines(stream)):
+    path = source.file(file, f"MMLongBench's {name} at {length}k")
+    with _opened(path) as stream:
+        for number, (offset, line) in enumerate(_lines(stream, path)):
             record = f"{name}_{length}k/{number}"
             published = json_line(line, source.where(file), number + 1)
             at = f"{source.where(file)}: line {number + 1}"
@@ -58,20 +62,29 @@ def records(source: Source, name: str, subtask: Subtask, length: int) -> list[Do
     return docs
 
 
-def _opened(path: Path) -> Any:
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
     """The file, with a bar on stderr while it is read where that takes long."""
     from rich import progress
     from rich.console import Console
 
-    if path.stat().st_size < LARGE:
-        return path.open("rb")
-    what = for_rich(f"reading {path.name}")
-    return progress.open(path, "rb", description=what, console=Console(stderr=True), transient=True)
+    with open_file(path, limits.RECORDS_BYTES) as stream:
+        if (size := path.stat().st_size) < LARGE:
+            yield stream
+            return
+        what = for_rich(f"reading {path.name}")
+        with progress.wrap_file(
+            stream, size, description=what, console=Console(stderr=True), transient=True
+        ) as watched:
+            yield watched
 
 
-def _lines(stream: Any) -> Iterator[tuple[int, bytes]]:
+def _lines(stream: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
+    """(offset, line) of all that are not blank; UserError for one that is too long."""
     offset = 0
-    for line in stream:
+    while line := stream.readline(limits.RECORD_BYTES + 1):
+        if len(line) > limits.RECORD_BYTES:
+            raise UserError(f"{path}: a line has more than {limits.RECORD_BYTES:,} bytes, expected a record a line")
         if line.strip():
             yield offset, line
         offset += len(line)
@@ -97,9 +110,9 @@ def _record(record: Any, subtask: Subtask, file: str, offset: int, number: int) 
 
 @lru_cache(maxsize=4)
 def _line(path: Path, now: object, offset: int) -> dict[str, Any]:
-    with path.open("rb") as stream:
+    with open_file(path, limits.RECORDS_BYTES) as stream:
         stream.seek(offset)
-        record: dict[str, Any] = json.loads(stream.readline())
+        record: dict[str, Any] = json.loads(stream.readline(limits.RECORD_BYTES))
         return record
 
 

@@ -15,12 +15,13 @@ from coreheads.tasks.scoring.families import normalised
 
 _KEYS = ("bbox_2d", "bbox", "box")
 _KEYED = tuple(re.compile(rf"""["']{name}["']\s*:\s*""") for name in _KEYS)
-_EDGE = r"""\s*["']?\s*([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*["']?\s*"""
+_EDGE = r"""\s*["']?\s*([-+]?(?!00)(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*["']?\s*"""
 _FOUR = re.compile(
     rf"\[{_EDGE},{_EDGE},{_EDGE},{_EDGE}\]"
     rf"|\[\s*\[{_EDGE},{_EDGE}\]\s*,\s*\[{_EDGE},{_EDGE}\]\s*\]"
     rf"|\({_EDGE},{_EDGE}\)\s*,?\s*\({_EDGE},{_EDGE}\)"
 )
+_POINTS = re.compile(rf"\({_EDGE},{_EDGE}\)(?:\s*,?\s*\({_EDGE},{_EDGE}\)){{2,}}")
 
 
 def area(box: Sequence[float]) -> float:
@@ -76,8 +77,8 @@ def read_box(response: str, family: str) -> Box | None:
 
     The first box under a key (``{"bbox_2d": [...]}``) is the one that counts, and where that cannot be read there is
     none; without a key read are ``[x0, y0, x1, y1]`` (so also ``[[...]]``), ``[[x0, y0], [x1, y1]]`` and
-    ``(x0, y0) (x1, y1)``. The numbers mean what ``tasks.scoring.families`` says of the family, whatever they are: no
-    second scale is tried. Corners are not put in order.
+    ``(x0, y0) (x1, y1)``, but no more points than two. The numbers mean what ``tasks.scoring.families`` says of the
+    family, whatever they are: no second scale is tried. Corners are not put in order.
     """
     normalised((0, 0, 0, 0), family)  # an unknown family is refused whatever was answered
     said = folded(answered(response))
@@ -87,6 +88,6 @@ def read_box(response: str, family: str) -> Box | None:
         with suppress(ValueError, RecursionError):
             boxes = boxes_of(json.JSONDecoder().raw_decode(said, key.end())[0])
     match = _FOUR.search(said) if key is None else _FOUR.match(said, key.end())
-    if match is not None and not boxes:
+    if match is not None and not boxes and not _POINTS.match(said, match.start()):
         boxes = [[float(edge) for edge in match.groups() if edge is not None]]
     return normalised(boxes[0], family) if boxes and all(map(math.isfinite, boxes[0])) else None

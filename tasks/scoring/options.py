@@ -21,7 +21,8 @@ _ANOTHER = re.compile(
 _TAKEN_BACK = re.compile(
     r"[).:,\s]*(?:(?:is|are|was|looks?|seems?|can|could|would)\s+)*(?:be\s+)?"
     r"(?:not|cannot|(?:is|are|was|can|could|would)n['’]?t|wrong|incorrect|false|ruled\s+out|excluded|unlikely)\b"
-    r"|.*\b(?:no|wait|actually|correction|sorry|I\s+mean|second\s+thoughts?)\b[^A-Za-z(]*\(?[A-H](?:[).:,]|\s*$)",
+    r"|.*\b(?:no|wait|actually|correction|sorry|I\s+mean|second\s+thoughts?)\b[^A-Za-z(]*"
+    r"(?:(?:it\s+(?:is|should\s+be)|it['’]s|that\s+is|(?:the\s+)?(?:correct\s+)?answer\s+is)\s+)?\(?[A-H](?:[).:,]|\s*$)",
     re.IGNORECASE | re.DOTALL,
 )
 

@@ -11,9 +11,11 @@ _LONGEST_RANGE = 1000
 # of text as ``_series`` spaces it, so that no blank can be matched in two ways
 _ONE = r"[\"']?(?:(?:pages?:?|pp?\.) ?)?#?(\d{1,9})(?:\.0+)?(?:(?:[-–—]| to | through )(\d{1,9}))?[\"']?"
 _ITEM = re.compile(_ONE, re.IGNORECASE)
-_JOINT = r"(?:[,;](?:and )?| and |&)"
+_JOINT = r"(?:[,;](?:and )?| and |,?&)"
 _SERIES = re.compile(rf"{_ONE}(?:{_JOINT}{_ONE})*", re.IGNORECASE)
-_MENTION = re.compile(rf"\b(?=p(?:ages?|p?\.)){_ONE}(?:{_JOINT}{_ONE})*(?!\d|[.,]\d)", re.IGNORECASE)
+_MENTION = re.compile(rf"\b(?=p(?:ages?|p?\.)){_ONE}(?:{_JOINT}{_ONE})*(?!\w|[.,]\d)", re.IGNORECASE)
+_GOES_ON = re.compile(r",? (?:or|and) #?\d")
+_OPEN = re.compile(r"\[\s*\d")
 _GROUPED = re.compile(r"(\b(?:page|p\.)\s*)(\d{1,3}(?:,\d{3})+)(?![,\d]*\d)", re.IGNORECASE)
 _UNCLEAR = re.compile(r"(?<!\d)\d{1,3},\d{3}(?!\d)")
 _LIST = re.compile(r"\[([^\[\]]*)\]")
@@ -38,6 +40,8 @@ def pages_of(response: str) -> list[int]:
     """
     said = folded(after_answer(response)).replace("```json", "").replace("```", "").strip("*_ \n")
     lists = list(_LISTS.finditer(said))
+    if _OPEN.search(_LIST.sub("", said)):  # lists in lists, one that is cut off
+        return []
     if lists:
         edges = {match[0] for match in lists if not match.start() or match.end() == len(said.rstrip("."))}
         chosen = [lists[0][0]] if len(lists) == 1 else list(edges)
@@ -48,8 +52,14 @@ def pages_of(response: str) -> list[int]:
     lines = [line.strip().removesuffix(".").strip(" ,") for line in said.splitlines() if line.strip()]
     if pages := _series(", ".join(lines)):
         return pages
-    mentions = list(_MENTION.finditer(_spaced(said)))
-    return _series(mentions[0][0]) if len(mentions) == 1 and not _NEGATION.search(said) else []
+    said = _spaced(said)
+    mentions = list(_MENTION.finditer(said))
+    if len(mentions) != 1 or _NEGATION.search(said):
+        return []
+    pages, named, rest = _series(mentions[0][0]), mentions[0][0].lower(), said[mentions[0].end() :]
+    # "page 7 and 3 tables", "page 7 or 9"
+    counted = len(pages) > 1 and named.count("p") == 1 and not named.startswith(("pages", "pp")) and rest[:1] == " "
+    return [] if counted or _GOES_ON.match(rest) else pages
 
 
 def _ungrouped(text: str) -> str:

@@ -16,11 +16,19 @@ NOT_ANSWERABLE, NO_ANSWER = "Not answerable", "Fail to answer"
 """What stands for a response that says that the document does not tell, and for one that gives no answer."""
 
 _OPENING = re.compile(r"^(?:so|thus|therefore)?,?\s*the (?:final |correct )?answer is\s*:?\s*", re.IGNORECASE)
-# neither a part of a word or a longer number ("H2O", "18,3") nor thousands by a letter ("10k")
+# neither a part of a word or a longer number ("H2O", "GPT-4", "18,3") nor thousands by a letter ("10k")
 _NUMBER = re.compile(
-    r"[-+]?\$?\s?(?<![A-Za-z\d])(?<![A-Za-z\d][.,])(?:\d{1,3}(?:,\d{3})+(?!,?\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?\s?%?"
+    r"(?:(?<![A-Za-z])[-+])?\$?\s?(?<![A-Za-z\d])(?<![A-Za-z\d][.,])(?<![A-Za-z][-+])"
+    r"(?:(?:\d{1,3}(?:,\d{3})+(?!,?\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?\s?%?"
     r"(?!\.?\d|,\d|[A-Za-z]*\d|\s?(?:[kKMB]|bn|mn)\b)",
     re.ASCII,
+)
+_DASH = re.compile(r"(?<=\S)\s+[-−–—]\s+")
+_MINUS = re.compile(r"(?:[−–—﹣－]|\b(?:minus|negative)\b\s?)(?=\s?\$?\.?\d)", re.IGNORECASE)
+_OTHER = re.compile(
+    r"\b(?:no(?![,.])|none|not|neither|never|without|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+    r"|\w+teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|dozen)\b(?!\s*\($)|n['’]t\b",
+    re.IGNORECASE,
 )
 _SUBJECT = (
     r"(?:(?:unfortunately|sorry|no)\b,?\s*)?"
@@ -28,7 +36,7 @@ _SUBJECT = (
 )
 _SOURCE = r"(?:the|this|that|these)\s+(?:\w+\s+){0,2}?(?:document|pages?|report|paper|text|slides?|context|pdf)s?\s+"
 _UNANSWERABLE = re.compile(
-    rf"\W*(?:{_SUBJECT}(?:(?:is|was|are|am|['’]m|be)\s+)?(?:"
+    rf"\W*(?:(?:based\s+on|according\s+to|from|in)\s+[^,.;\n]{{1,80}},\s*)?(?:{_SUBJECT}(?:(?:is|was|are|am|['’]m|be)\s+)?(?:"
     r"(?:not\s+answerable|unanswerable)"
     r"(?=\W*$|\s*[.,;:!(\n–—-]|\s+(?:because|since|as|from|based|given|by|in|with)\b)"
     r"|(?:cannot|can\s+not|can['’]t|could\s+not|couldn['’]t)\s+(?:be\s+)?"
@@ -61,7 +69,7 @@ _LIST = re.compile(r"(?:^|[:=]|\b(?:is|are))\s*(\[.*\])\s*\.?\s*$|^(\[[^\[\]]*\]
 _BULLET = re.compile(r"\s*(?:[-*•+]|\d+[.)])\s+(\S.*)")
 _WORDS = 4
 """Lines of at most so many words are items of a list."""
-_COMMA = re.compile(r",\s+(?:and\s+)?|;\s*|,(?!\d)")
+_COMMA, _SEMICOLON = re.compile(r",\s+(?:and\s+)?|,(?!\d)"), re.compile(r";\s*(?:and\s+)?")
 
 
 def by_rules(response: str, answer_format: str) -> str:
@@ -71,7 +79,7 @@ def by_rules(response: str, answer_format: str) -> str:
     asterisks, a last full stop, and thousands' commas in a number. That the document does not tell becomes the official
     string, with or without a reason, unless "but" follows; that nothing can be seen becomes ``NO_ANSWER``. Where the
     question's ``answer_format`` is Int or Float and the first line has exactly one number, apart from brackets and
-    references to pages, the number. Where it is List, see ``_items``.
+    references to pages, and no other in words or negation before it, the number. Where it is List, see ``_items``.
     """
     whole = after_answer(response).replace("**", "").strip()
     said = whole.strip("*_` ").split("\n\n")[0].strip()
@@ -81,11 +89,12 @@ def by_rules(response: str, answer_format: str) -> str:
     if (refusal := _UNANSWERABLE.match(said)) and not _HOWEVER.match(said, refusal.end()):
         return NOT_ANSWERABLE
     if answer_format in ("Int", "Float"):
-        line = said.split("\n")[0].replace("−", "-")
+        line = _MINUS.sub("-", _DASH.sub("; ", said.split("\n")[0]))
         for text in (line, _REASON.sub("", line)):
-            numbers = _NUMBER.findall(text)
-            if len(numbers) == 1:
-                found = str(numbers[0])
+            numbers = list(_NUMBER.finditer(text))
+            # "five, see page 3" and "none of the 40" say another number; "- 3" may be a bullet, or below 0
+            found = numbers[0][0] if len(numbers) == 1 else "- "
+            if not found.startswith(("- ", "+ ")) and not _OTHER.search(text, 0, numbers[0].start()):
                 return re.sub(r"[\s,$+]", "", found) if answer_format == "Int" else found.replace(",", "").strip()
     if answer_format == "List" and (items := _items(_OPENING.sub("", whole), said)):
         return str(items)
@@ -101,7 +110,7 @@ def _items(whole: str, paragraph: str) -> list[object]:
                 items = parse(match[1] or match[2])
                 return items if isinstance(items, list) else []
         text = (match[1] or match[2])[1:-1]
-        return [] if re.search(r"[\[\]'\"]", text) else [item.strip() for item in _COMMA.split(text) if item.strip()]
+        return [] if re.search(r"[\[\]'\"]", text) else list(_parts(text))
     lines = [line for line in text.splitlines() if line.strip()]
     bullets = [match[1].strip("*_ ").removesuffix(".") for line in lines if (match := _BULLET.fullmatch(line))]
     if bullets and len(bullets) >= len(lines) - (lines[0].rstrip(" *").endswith(":")):
@@ -115,9 +124,14 @@ def _items(whole: str, paragraph: str) -> list[object]:
         return []
     line = _CLAUSE.sub("", line, count=1) if _CLAUSE.match(line) else line
     line = re.sub(r"^[^:,;]*:\s+", "", line) if line.count(":") == 1 else line
-    items = [item.strip() for item in _COMMA.split(line) if item.strip()]
+    items = _parts(line)
     last = items[-1].split(" and ") if items else []
     return [*items[:-1], *last] if len(last) <= 2 and len(items) + len(last) > 2 else []
+
+
+def _parts(line: str) -> list[str]:
+    """What a line lists; commas within what semicolons set apart do not."""
+    return [item.strip() for item in (_SEMICOLON if ";" in line else _COMMA).split(line) if item.strip()]
 
 
 def understood(said: str, answer_format: str) -> bool:

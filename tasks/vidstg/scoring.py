@@ -15,7 +15,7 @@ Span = tuple[float, float]
 """[start, end): the end is not part of it."""
 
 RATE, MOST = 5.0, 200
-_SECONDS = re.compile(r"#\s*(\d+)\s*#\s*(\d+)")
+_SECONDS = re.compile(r"#\s*(\d+)\s*#\s*(\d+)(?!\d|[.,:]\d)")
 
 
 def sampled_frames(start: int, end: int, fps: float) -> list[int]:

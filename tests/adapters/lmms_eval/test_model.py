@@ -14,6 +14,7 @@ import pytest
 import small_run
 import torch
 
+from coreheads import limits
 from coreheads.adapters.generation.generate import Generation
 from coreheads.adapters.generation.vision_cache import VisionCache
 from coreheads.adapters.lmms_eval.model import CoreHeads
@@ -133,6 +134,15 @@ def test_a_cell_has_its_own_patch(model: CoreHeads) -> None:
         answer_and_fail()
     assert model.patch is before
     assert [request.text for request in model.generate_until(requests)] == plain
+
+
+def test_a_batch_ends_where_its_prompts_are_much_to_hold(model: CoreHeads, monkeypatch: Any) -> None:
+    requests = [Request(index) for index in range(4)]
+    once, sink = texts(model.generate_until(requests)), Sink([])
+    monkeypatch.setattr(limits, "BATCH_BYTES", 0)
+    with model.cell(model.patch, sink):
+        assert texts(model.generate_until(requests)) == once
+    assert [list(batch) for batch in sink.order] == [[0], [1], [2], [3]]
 
 
 def test_a_batch_is_put_before_the_next_one_begins(model: CoreHeads, monkeypatch: Any) -> None:

@@ -24,9 +24,9 @@ def test_pictures_and_videos_count_once() -> None:
     cache, page = PromptCache(), Image.new("RGB", (100, 50))
     clip = Video(np.zeros((2, 10, 10, 3), dtype=np.uint8), 1.0)
     first, second = prompt(page, page, Path("x.png")), prompt(page, clip)
-    cache.get("a", lambda like: first)
+    cache.get(None, "a", lambda like: first)
     assert cache.bytes == 40 + 4 * 5000
-    cache.get("b", lambda like: second)
+    cache.get(None, "b", lambda like: second)
     assert cache.bytes == 2 * 40 + 4 * 5000 + 600
 
 
@@ -34,5 +34,5 @@ def test_full_of_pictures() -> None:
     cache, made = PromptCache(max_bytes=50_000), []
     for _ in range(2):
         for number in range(4):
-            cache.get(number, lambda like, n=number: made.append(n) or prompt(Image.new("RGB", (100, 50))))
+            cache.get(None, number, lambda like, n=number: made.append(n) or prompt(Image.new("RGB", (100, 50))))
     assert made == [0, 1, 2, 3, 2, 3]

@@ -77,10 +77,14 @@ def test_what_is_filled_in_is_shown(widget: str, look: str, form: str, tmp_path:
     assert dark(page, (0, 80, 40, 95)) > 50  # the page's own words
 
 
-@pytest.mark.parametrize("form", [PLAIN, ""])
-def test_a_tick_that_only_its_value_tells(form: str, tmp_path: Path) -> None:
-    page = shown(document("/FT /Btn /T (a) /V /Yes", "<< /Yes 8 0 R >>", form), tmp_path)
+@pytest.mark.parametrize("form", [PLAIN, ANEW, ""])
+@pytest.mark.parametrize("look", ["", "<< /Yes 8 0 R >>", "<< /Yes 8 0 R /Off 9 0 R >>"])
+@pytest.mark.parametrize("kind", ["", "/Ff 32768"], ids=["tick", "radio"])
+def test_a_tick_that_only_its_value_tells(kind: str, look: str, form: str, tmp_path: Path) -> None:
+    widget = f"/FT /Btn {kind} /T (a) /V"
+    page = shown(document(f"{widget} /Yes", look, form), tmp_path)
     assert dark(page) > 100
+    assert dark(shown(document(f"{widget} /Off", look, form), tmp_path)) == 0
 
 
 @pytest.mark.parametrize("form", [PLAIN, ANEW])

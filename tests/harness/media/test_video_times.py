@@ -131,9 +131,13 @@ def test_a_recording_that_begins_within_a_group(tmp_path: Path, codec: str, pack
     check(path, [[0], [5], [9]])
 
 
-def test_recordings_put_together(tmp_path: Path) -> None:
+@pytest.mark.parametrize("starts", [(0, 0), (0, 3), (100, 0), (7, 0)])
+def test_recordings_put_together(tmp_path: Path, starts: tuple[int, int]) -> None:
     """Each counts its time from its own beginning, and may have its own size."""
-    parts = [Movie(steady(15), ending="ts", between=2, size=(64, side)).write(tmp_path, str(side)) for side in (48, 64)]
+    parts = [
+        Movie(steady(15, start=start), ending="ts", between=2, size=(64, side)).write(tmp_path, str(side))
+        for start, side in zip(starts, (48, 64), strict=True)
+    ]
     path = tmp_path / "both.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     clip = open_clip(path)

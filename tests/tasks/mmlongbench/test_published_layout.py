@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from task_prompts import pictures, words
 
+from coreheads import limits
 from coreheads.errors import UserError
 from coreheads.regions import Region
 from coreheads.tasks import registry
@@ -35,6 +36,16 @@ def test_large_files_are_read_alike(tree: Callable[[str], Path], monkeypatch: py
     docs = task.records("all", data_root=root)
     monkeypatch.setattr(data, "LARGE", 0)
     assert task.records("all", data_root=root) == docs
+
+
+@pytest.mark.parametrize("bound", ["RECORDS_BYTES", "RECORD_BYTES"])
+def test_files_and_lines_of_records_have_a_bound(
+    tree: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    task, root = registry.get("coreheads_mmlongbench_8k"), tree("coreheads_mmlongbench_8k")
+    monkeypatch.setattr(limits, bound, 100)
+    with pytest.raises(UserError, match=r"\.jsonl: .*(bytes, expected at most 100|line has more than 100 bytes)"):
+        task.records("all", data_root=root)
 
 
 def test_mmlongbench_lengths_and_subtasks_are_options(tree: Callable[[str], Path]) -> None:
