@@ -32,7 +32,7 @@ def open_file(path: Path, most: int, within: Path | None = None) -> BinaryIO:
 
     Raises:
         FileNotFoundError: It is not there.
-        UserError: It is a folder, a pipe, a device, too large, cannot be read, or a link leads to it.
+        UserError: It is a folder, a pipe, a socket, a device, too large, cannot be read, or a link leads to it.
     """
     try:
         handle = _handle(path, within)
@@ -50,6 +50,8 @@ def open_file(path: Path, most: int, within: Path | None = None) -> BinaryIO:
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a name with a null character, too
+        if getattr(error, "errno", None) == errno.ENXIO:
+            raise UserError(f"{path}: cannot be read (is a socket, expected a file)") from None
         raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 

@@ -83,12 +83,15 @@ def needed_paths(config: RunConfig) -> list[str | None]:
 
 def missing(config: RunConfig) -> Iterator[str]:
     """One line for every checkpoint, file and folder that the run would have to fetch or would not find; no network."""
+    from coreheads.adapters.checkpoints import embedded
     from coreheads.adapters.checkpoints.installed import local_models
 
     here = {model.id for model in local_models()}
     for model in config.models:
         if model.id not in here and not (Path(model.id).expanduser() / "config.json").is_file():
             yield f"model {model.id}: not on this machine, expected in the hub's cache or as a folder"
+        elif model.id in embedded.EMBEDDED and (how := embedded.missing(model.id)):
+            yield f"model {model.id}: not on this machine, {how}"
     splits = {(name, config.evaluate.split): None for name in config.evaluate.tasks}
     splits |= {(name, config.profile.split): None for name in config.profile.tasks}
     lines: dict[str, None] = {}

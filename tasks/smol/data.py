@@ -52,7 +52,7 @@ def version() -> str:
     """Names the data: a hash over everything that draws and writes it."""
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    for source in [*matching(here, "*.py"), here / "world.yaml", here / "words.txt", here / "glyphs.png"]:
+    for source in [*matching(here, "*.py"), here / "_world_yaml", here / "words.txt", here / "glyphs.png"]:
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
 

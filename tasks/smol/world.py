@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-_SAID = yaml.safe_load(Path(__file__).with_name("world.yaml").read_text(encoding="utf-8"))
+_SAID = yaml.safe_load(Path(__file__).with_name("_world_yaml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from coreheads.adapters.smol import weights
 from coreheads.cli import main
 from coreheads.config.schema import default_path, load_config
 from coreheads.errors import UserError
@@ -46,7 +47,7 @@ SHIPPED = sorted(path.stem for path in default_path().parent.glob("*.yaml"))
 
 
 def test_what_is_shipped() -> None:
-    assert SHIPPED == ["embedded", "paper", "single_gpu"]
+    assert SHIPPED == ["embedded", "paper", "single_gpu", "smol"]
     assert default_path().stem == "embedded"
 
 
@@ -57,6 +58,7 @@ def test_a_shipped_configuration_prints_its_plan_by_name(
     """With neither models nor data here: what is missing is said, and nothing is fetched or written."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(weights, "installed", lambda: None)
     assert main(["run", name, "--dry-run"]) == 0
     plan = capsys.readouterr().out
     config = load_config(name)
