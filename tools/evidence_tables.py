@@ -207,7 +207,8 @@ def _accuracy(right: Sequence[float]) -> str:
 
 
 def main() -> int:
-    sets = {path.stem: Measured.load(path) for path in sorted(FOLDER.glob("*.npz"))}
+    found = [(path.stem, Measured.load(path)) for path in FOLDER.glob("*.npz")]
+    sets = dict(sorted(found, key=lambda entry: (round(entry[1].sizes[:, 2].mean(), -2), entry[0])))
     judged = FOLDER / "judged.jsonl"
     for title, written in {
         "How concentrated, and where": concentration_table(sets),

@@ -1,27 +1,32 @@
-"""Statistics of the method's open choices, on scores whose answers are known."""
+"""Tokens that ask and statistics of the method's open choices, on prompts and scores whose answers are known."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "tools" / "evidence_tables.py"
+TOOLS = Path(__file__).parents[2] / "tools"
+
+
+def _loaded(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, TOOLS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
 def tables() -> Any:
-    spec = importlib.util.spec_from_file_location("evidence_tables", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["evidence_tables"] = module
-    spec.loader.exec_module(module)
-    return module
+    return _loaded("evidence_tables")
 
 
 def measured(tables: Any, prompts: int, noise: float = 0.0, seed: int = 0) -> Any:
@@ -60,7 +65,7 @@ def test_halves_agree_better_with_more_samples_and_noise_by_chance_only(tables: 
     few, some, many = (tables.half_overlap(samples, half, 0.1) for half in (2, 10, 40))
     assert few < some < many
     noise = rng.normal(size=(80, 200))
-    assert tables.half_overlap(noise, 40, 0.1) == pytest.approx(0.1, abs=0.05)
+    assert tables.half_overlap(noise, 10, 0.1) == pytest.approx(0.1, abs=0.05)
     assert tables.half_overlap(samples, 10, 0.1) == some
     with pytest.raises(ValueError, match="two halves of 41 from 80"):
         tables.half_overlap(samples, 41, 0.1)
@@ -123,3 +128,28 @@ def test_accuracies_have_intervals(tables: Any) -> None:
     written = tables.judged_table([line, other])
     assert "t, as it is: 1.00 [0.86, 1.00]" in written
     assert "| doc_450:name:none | 0.50 [0.31, 0.69] |" in written
+
+
+def test_which_tokens_ask(tables: Any) -> None:
+    import torch
+
+    words = ["See", "page", "page", "Question", ":", "Where", "is", " Maria", "?", "Answer", ":", " Maria", " is"]
+    tokenizer = SimpleNamespace(decode=lambda ids: words[ids[0]])
+    adapter = SimpleNamespace(processor=SimpleNamespace(tokenizer=tokenizer))
+    prompt = SimpleNamespace(
+        query_tokens=torch.arange(5, 9),
+        vision_tokens=torch.tensor([1, 2]),
+        tokens=len(words),
+        inputs={"input_ids": torch.arange(len(words))[None]},
+    )
+    found = {name: rows.tolist() for name, rows in _loaded("evidence").row_sets(adapter, prompt).items()}
+    assert list(found) == list(tables.QUERIES)
+    assert found == {
+        "name": [7],
+        "question": [5, 6, 7, 8],
+        "beginning": [9, 10, 11, 12],
+        "begun": [5, 6, 7, 8, 9, 10, 11, 12],
+        "last": [12],
+        "last 4": [9, 10, 11, 12],
+        "text": [0, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+    }
