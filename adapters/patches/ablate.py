@@ -25,7 +25,9 @@ class Ablate(HeadPatch):
 
     Attributes:
         heads: (layer, head) pairs, at least one.
-        mode: ``zero``: the output is 0.
+        mode: What is done; by default ``vision``, which asks whether a head must see the picture: zeroing also takes away
+            what else a pretrained model needs a head for (docs/evidence.md).
+            ``zero``: the output is 0.
             ``mean``: with ``means`` it is that vector in every row. Without, the row of a token is the mean of the
             head's value vectors over the tokens that it may see: the head still sums up what lies before it but
             chooses nothing (its queries are 0, its softmax is uniform). The mean is taken anew for every row and from
@@ -40,7 +42,7 @@ class Ablate(HeadPatch):
 
     name: ClassVar[str] = "ablate"
 
-    mode: Mode = "zero"
+    mode: Mode = "vision"
     scope: Scope = "text"
     means: Tensor | None = field(default=None, repr=False, compare=False)
 

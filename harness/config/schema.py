@@ -106,6 +106,8 @@ class CellConfig(_Section):
             if self.selections or self.fractions or self.heads or self.params:
                 raise ValueError("patch none takes no selections, fractions, heads or params")
             return self
+        if self.patch == "ablate":  # said in every cell: what was stored without it was made when zero was the default
+            self.params.setdefault("mode", "vision")
         if not self.selections:
             raise ValueError(f"patch {self.patch} needs selections, for example [top]")
         if any(name in SIZED for name in self.selections) and not self.fractions:

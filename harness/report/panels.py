@@ -64,7 +64,7 @@ def ablations(rows: Sequence[Row]) -> list[Panel]:
             if row["patch"] == "ablate" and row["fraction"] is not None:
                 by_mode.setdefault(str(row["params"].get("mode", "zero")), []).append(row)
         for mode, chosen in by_mode.items():
-            how = "" if mode == "zero" else f", {mode} in their place"
+            how = {"zero": "", "vision": ", the picture hidden from them"}.get(mode, f", {mode} in their place")
             about = f"{whole(chosen[0]['tokens_median'])} tokens{how}"
             panels.append(Panel(model, task, about, charts.ablation(chosen, dense), chosen))
     return panels

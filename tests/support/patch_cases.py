@@ -30,7 +30,7 @@ PATCHES = {
     "hybrid-narrow": Case(Hybrid(CHOSEN, 0, 1), hybrid_rule(CHOSEN, 0, 1)),
     "local": Case(Hybrid(set(), 3, 7), hybrid_rule(set(), 3, 7)),
     "ceiling": Case(Hybrid(CHOSEN, local=False), zero_rule(OTHERS)),
-    "zero": Case(Ablate(CHOSEN), zero_rule(CHOSEN)),
+    "zero": Case(Ablate(CHOSEN, "zero"), zero_rule(CHOSEN)),
     "mean": Case(Ablate(CHOSEN, "mean"), nothing_hidden, uniform=CHOSEN),
     "vision": Case(Ablate(CHOSEN, "vision"), vision_rule(CHOSEN, "text")),
     "vision-all": Case(Ablate(CHOSEN, "vision", "all"), vision_rule(CHOSEN, "all")),

@@ -108,7 +108,7 @@ def test_sharing_the_prefix_changes_no_token(budget: int) -> None:
 
 PATCHES = [
     Hybrid(frozenset({(0, 1), (1, 2)}), 2, 9),
-    Ablate(frozenset({(0, 1), (1, 2)})),
+    Ablate(frozenset({(0, 1), (1, 2)}), "zero"),
     Ablate(frozenset({(0, 1), (1, 2)}), "mean"),
     Ablate(frozenset({(0, 0), (0, 1), (1, 2)}), "vision"),
     make_patch("none"),

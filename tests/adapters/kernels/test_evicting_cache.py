@@ -131,9 +131,9 @@ def test_other_rules_over_the_cache() -> None:
     """Nested with an ablation that goes by vision tokens, in chunks: keys are found by their places."""
     model, inputs = tiny_model(), prompt(TEXTS, [2, 1])
     hybrid = Hybrid(CHOSEN, 3, 9)
-    others = [Ablate({(0, 2), (1, 0)}, "vision", "all"), Hybrid({(0, 0)}, 1, 4), Ablate({(0, 0), (1, 7)})]
+    others = [Ablate({(0, 2), (1, 0)}, "vision", "all"), Hybrid({(0, 0)}, 1, 4), Ablate({(0, 0), (1, 7)}, "zero")]
     every = {(layer, head) for layer in range(LAYERS) for head in range(HEADS)}
-    others += [Ablate(every - CHOSEN), Ablate({(0, 0), (0, 1), (1, 2)})]
+    others += [Ablate(every - CHOSEN, "zero"), Ablate({(0, 0), (0, 1), (1, 2)}, "zero")]
     for other in others:
         with hybrid(model), other(model):
             plain = generate(model, inputs, 20)
