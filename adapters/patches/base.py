@@ -24,9 +24,16 @@ class Patch(AttentionHooks):
 
     Attributes:
         name: What configurations and files call the patch.
+        takes_heads: Whether its first field is ``heads``, which a configuration selects.
+        budget: The parameter that says how much it leaves: a field, or ``fraction`` of the heads' selection; None where
+            there is nothing to turn.
+        cites: Where it was published; empty for what is our own or common.
     """
 
     name: ClassVar[str] = "patch"
+    takes_heads: ClassVar[bool] = False
+    budget: ClassVar[str | None] = None
+    cites: ClassVar[str] = ""
 
     def __call__(self, model: nn.Module) -> AbstractContextManager[nn.Module]:
         """Apply the patch within a ``with`` block.
@@ -70,6 +77,9 @@ class HeadPatch(Patch):
     Attributes:
         heads: (layer, head) pairs; any iterable of pairs is taken.
     """
+
+    takes_heads: ClassVar[bool] = True
+    budget: ClassVar[str | None] = "fraction"
 
     heads: Heads
 

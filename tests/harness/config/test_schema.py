@@ -119,6 +119,8 @@ def test_a_model_is_named_by_its_id_or_the_last_part_of_its_path(tmp_path: Path)
         ("cells.0.fractions=[2]", "cells.0.fractions.0 is 2, expected less than or equal to 1"),
         ("cells.0.fractions=[]", "need fractions"),
         ("cells.0.selections=[]", "needs selections"),
+        ("cells=[{patch: hybrid}]", "cells.0: patch hybrid needs selections"),
+        ("cells=[{patch: none, draws: 2, timed: true, fractions: [0.1]}]", "patch none takes no selections"),
         (
             "cells.0.selections=[best]",
             "cells.0.selections.0 is 'best', expected 'top', 'all', 'explicit', 'none', 'random', "
