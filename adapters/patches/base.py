@@ -12,13 +12,16 @@ from transformers.cache_utils import Cache
 
 from coreheads.adapters.generation.structure import head_shape
 from coreheads.adapters.patches.attention import attached
+from coreheads.adapters.patches.dropping import dropped
 from coreheads.adapters.patches.hooks import AttentionHooks
 from coreheads.errors import UserError
 from coreheads.heads.types import Heads, by_layer, head_name
 
 
 class Patch(AttentionHooks):
-    """A change of how the language model attends: ``with patch(model): ...`` applies it and takes it back.
+    """A change of how the language model attends, or of what it reads.
+
+    ``with patch(model): ...`` applies it and takes it back.
 
     Patches nest: the rules of all of them hold at once, and outputs are edited by the outer one first.
 
@@ -48,7 +51,7 @@ class Patch(AttentionHooks):
             UserError: If the patch does not fit the model.
         """
         self.check(model)
-        return attached(model, self)
+        return dropped(model, self) if self.drops else attached(model, self)
 
     def check(self, model: nn.Module) -> None:
         """Raise UserError where the patch does not fit the model."""
