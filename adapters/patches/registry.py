@@ -12,7 +12,11 @@ from torch import nn
 
 from coreheads.adapters.patches.ablate import Ablate
 from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.patches.cdpruner import CDPruner
+from coreheads.adapters.patches.dart import Dart
 from coreheads.adapters.patches.hybrid import Hybrid
+from coreheads.adapters.patches.random_tokens import RandomTokens
+from coreheads.adapters.patches.stride import Stride
 from coreheads.errors import UserError, expected_one_of, one_line
 from coreheads.heads.types import Head
 
@@ -31,7 +35,9 @@ class NoPatch(Patch):
         return nullcontext(model)
 
 
-PATCHES: dict[str, type[Patch]] = {patch.name: patch for patch in (NoPatch, Ablate, Hybrid)}
+PATCHES: dict[str, type[Patch]] = {
+    patch.name: patch for patch in (NoPatch, Ablate, Hybrid, CDPruner, Dart, RandomTokens, Stride)
+}
 
 
 def patch_kinds() -> tuple[str, ...]:
