@@ -22,7 +22,7 @@ from coreheads.adapters.generation.clock import Clock
 from coreheads.adapters.generation.collate import collate
 from coreheads.adapters.generation.protocol import GenerationAdapter
 from coreheads.adapters.generation.sampling import Sampler
-from coreheads.adapters.generation.structure import cache_argument
+from coreheads.adapters.generation.structure import cache_argument, prompt_owners
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS, Prompt
 from coreheads.adapters.value_checks import whole_number
 from coreheads.errors import UserError
@@ -94,7 +94,8 @@ def generate(
 
     Args:
         adapter: The model's.
-        prompts: Prepared by it; those of about one length run in left-padded batches.
+        prompts: Prepared by it; those of about one length run in left-padded batches, but one at a time and nothing
+            shared under a patch that takes no more.
         max_new_tokens: The longest answer.
         stop: Strings; a prompt's answer ends at the first of them.
         timing: Measure each phase with the device synchronised, one prompt at a time and nothing shared.
@@ -116,9 +117,10 @@ def generate(
     if not isinstance(stop, (str, Sequence)) or not all(isinstance(text, str) for text in stop):
         raise UserError(f"stop: {stop!r}, expected texts")
     stop = [stop] if isinstance(stop, str) else [text for text in stop if text]
-    budget = 1 if timing else batch_tokens or BATCH_TOKENS.get(adapter.device.type, 4096)
+    alone = timing or bool(prompt_owners(adapter.model))
+    budget = 1 if alone else batch_tokens or BATCH_TOKENS.get(adapter.device.type, 4096)
     done: dict[int, Generation] = {}
-    for group in plan(prompts, budget, share_prefix and not timing and cache_factory is None):
+    for group in plan(prompts, budget, share_prefix and not alone and cache_factory is None):
         longest = max(prompts[row].tokens for batch in group for row in batch.rows)
         room = longest + min(max_new_tokens, ANSWER_ROOM)
         shared: PreallocatedCache | None = None

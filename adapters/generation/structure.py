@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
 
 CACHE_NAMES = ("cache", "past_key_values")
 """What a forward call names its key-value cache: the first from transformers 5.24 on, the second before."""
+_OWNERS = "_coreheads_one_prompt"
 
 
 def language_model(model: nn.Module) -> nn.Module:
@@ -37,6 +39,27 @@ def head_shape(model: nn.Module) -> tuple[int, int, int]:
     """(layers, query heads, KV heads) of the language model."""
     config = language_model(model).config
     return config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads  # type: ignore[union-attr, return-value]
+
+
+@contextmanager
+def one_prompt_only(model: nn.Module, owner: object) -> Iterator[None]:
+    """Inside the block the language model says that it takes one whole prompt at a time, because of ``owner``."""
+    decoder: Any = language_model(model)
+    owners = prompt_owners(model)
+    setattr(decoder, _OWNERS, (*owners, owner))
+    try:
+        yield
+    finally:
+        if owners:
+            setattr(decoder, _OWNERS, owners)
+        else:
+            delattr(decoder, _OWNERS)
+
+
+def prompt_owners(model: nn.Module) -> tuple[Any, ...]:
+    """Because of what the language model takes one whole prompt at a time; empty where it does not."""
+    owners: tuple[Any, ...] = getattr(language_model(model), _OWNERS, ())
+    return owners
 
 
 def beyond_context(model: nn.Module, prompt: Any) -> str:

@@ -21,7 +21,7 @@ def named_patch(
     params: dict[str, Any],
 ) -> Patch:
     """The patch that model arguments describe; UserError where they do not fit together or the model."""
-    from coreheads.adapters.patches.registry import make_patch
+    from coreheads.adapters.patches.registry import make_patch, patch_class
     from coreheads.heads.profile import HeadProfile
     from coreheads.heads.selections import select
 
@@ -30,6 +30,10 @@ def named_patch(
             given = ", ".join(filter(None, ["heads" if heads else "", "fraction" if fraction else "", *params]))
             raise UserError(f"coreheads: patch is none but {given} is given, expected patch=hybrid or patch=ablate")
         return make_patch("none", frozenset())
+    if not patch_class(kind).takes_heads:
+        if heads is not None or fraction is not None:
+            raise UserError(f"coreheads: patch={kind} takes no heads, but heads or a fraction is given")
+        return make_patch(kind, **params)
     profile = None
     if heads is not None:
         profile = HeadProfile.load(heads)

@@ -25,8 +25,8 @@ class Ablate(HeadPatch):
 
     Attributes:
         heads: (layer, head) pairs, at least one.
-        mode: What is done; by default ``vision``, which asks whether a head must see the picture: zeroing also takes away
-            what else a pretrained model needs a head for (docs/evidence.md).
+        mode: What is done; by default ``vision``, which asks whether a head must see the picture: zeroing takes away
+            what else a pretrained model needs a head for, too (docs/evidence.md).
             ``zero``: the output is 0.
             ``mean``: with ``means`` it is that vector in every row. Without, the row of a token is the mean of the
             head's value vectors over the tokens that it may see: the head still sums up what lies before it but

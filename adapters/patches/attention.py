@@ -13,7 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from coreheads.adapters.generation.structure import attention_modules, language_model
+from coreheads.adapters.generation.structure import (
+    attention_modules,
+    language_model,
+    one_prompt_only,
+    prompt_owners,
+)
 from coreheads.adapters.patches.control import Control
 from coreheads.adapters.patches.hooks import AttentionHooks
 from coreheads.adapters.patches.vision import track_vision
@@ -28,12 +33,14 @@ CONTROL = "_coreheads"
 def attached(model: nn.Module, patch: AttentionHooks) -> Iterator[nn.Module]:
     """Have ``patch`` act on the model's language model inside the block, innermost of those that are active.
 
-    UserError where a layer has sliding window attention. Nothing is left afterwards; the block gets the model.
+    UserError where a layer has sliding window attention, and where the patch goes by positions while tokens are
+    dropped. Nothing is left afterwards; the block gets the model.
     """
     register()
     decoder, modules = language_model(model), attention_modules(model)
-    if any(getattr(module, "sliding_window", None) for module in modules):
-        raise UserError(f"{type(model).__name__} has sliding window layers, expected full attention in every layer")
+    only_full_attention(model)
+    if by_position(patch) and (droppers := [owner.name for owner in prompt_owners(model) if owner.drops]):
+        raise UserError(f"{type(patch).__name__} goes by tokens' positions, which {droppers[0]} changes: not together")
     config: Any = decoder.config
     control: Control | None = getattr(modules[0], CONTROL, None)
     if control is None:
@@ -44,9 +51,28 @@ def attached(model: nn.Module, patch: AttentionHooks) -> Iterator[nn.Module]:
         for module in modules:
             setattr(module, CONTROL, control)
         config._attn_implementation = NAME
+        if patch.single:
+            cleanup.enter_context(one_prompt_only(model, patch))
         if patch.needs_vision:
             cleanup.enter_context(track_vision(model, control))
         yield model
+
+
+def only_full_attention(model: nn.Module) -> None:
+    """UserError where a layer of the model has sliding window attention."""
+    if any(getattr(module, "sliding_window", None) for module in attention_modules(model)):
+        raise UserError(f"{type(model).__name__} has sliding window layers, expected full attention in every layer")
+
+
+def by_position(patch: AttentionHooks) -> bool:
+    """Whether a patch needs to know which token of the prompt a key is."""
+    return patch.observes or patch.needs_vision
+
+
+def active(model: nn.Module) -> list[AttentionHooks]:
+    """What acts on the attention of the model's language model, outermost first."""
+    control: Control | None = getattr(attention_modules(model)[0], CONTROL, None)
+    return [] if control is None else list(control.patches)
 
 
 def _detach(control: Control, patch: AttentionHooks, config: Any, modules: list[nn.Module]) -> None:

@@ -12,21 +12,31 @@ from transformers.cache_utils import Cache
 
 from coreheads.adapters.generation.structure import head_shape
 from coreheads.adapters.patches.attention import attached
+from coreheads.adapters.patches.dropping import dropped
 from coreheads.adapters.patches.hooks import AttentionHooks
 from coreheads.errors import UserError
 from coreheads.heads.types import Heads, by_layer, head_name
 
 
 class Patch(AttentionHooks):
-    """A change of how the language model attends: ``with patch(model): ...`` applies it and takes it back.
+    """A change of how the language model attends, or of what it reads.
+
+    ``with patch(model): ...`` applies it and takes it back.
 
     Patches nest: the rules of all of them hold at once, and outputs are edited by the outer one first.
 
     Attributes:
         name: What configurations and files call the patch.
+        takes_heads: Whether its first field is ``heads``, which a configuration selects.
+        budget: The parameter that says how much it leaves: a field, or ``fraction`` of the heads' selection; None where
+            there is nothing to turn.
+        cites: Where it was published; empty for what is our own or common.
     """
 
     name: ClassVar[str] = "patch"
+    takes_heads: ClassVar[bool] = False
+    budget: ClassVar[str | None] = None
+    cites: ClassVar[str] = ""
 
     def __call__(self, model: nn.Module) -> AbstractContextManager[nn.Module]:
         """Apply the patch within a ``with`` block.
@@ -41,7 +51,7 @@ class Patch(AttentionHooks):
             UserError: If the patch does not fit the model.
         """
         self.check(model)
-        return attached(model, self)
+        return dropped(model, self) if self.drops else attached(model, self)
 
     def check(self, model: nn.Module) -> None:
         """Raise UserError where the patch does not fit the model."""
@@ -70,6 +80,9 @@ class HeadPatch(Patch):
     Attributes:
         heads: (layer, head) pairs; any iterable of pairs is taken.
     """
+
+    takes_heads: ClassVar[bool] = True
+    budget: ClassVar[str | None] = "fraction"
 
     heads: Heads
 

@@ -1,10 +1,11 @@
-"""What can act on the attention of a language model while it runs: patches change it, probes measure it."""
+"""What can act on a language model while it runs: patches change its attention or its tokens, probes measure it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from coreheads.adapters.kernels.visibility import Group, Rule
@@ -35,16 +36,52 @@ class Step:
     vision: Tensor | None
 
 
+@dataclass(frozen=True)
+class Cut:
+    """The tokens of a prompt before a layer, of which some may be dropped; L of them are still there.
+
+    Attributes:
+        layer: Number of the layer, from 0.
+        hidden: [L, hidden size]: what the layer would read; before layer 0 embeddings and merged vision features.
+        places: Long [L], ascending: where the tokens stand in the prompt.
+        ids: Long [prompt's length]: the prompt's input ids.
+        is_vision: Bool [prompt's length].
+    """
+
+    layer: int
+    hidden: Tensor
+    places: Tensor
+    ids: Tensor
+    is_vision: Tensor
+
+    @property
+    def vision(self) -> Tensor:
+        """Bool [L], which of the tokens are vision tokens."""
+        return self.is_vision[self.places]
+
+    @property
+    def spans(self) -> Tensor:
+        """Long [L]: the number of the run of vision tokens, unbroken by text in the prompt, that a token belongs to,
+        from 0; text has -1. A run is a picture or page, and of a video a frame or, without text between, all."""
+        starts = self.is_vision.clone()
+        starts[1:] &= ~self.is_vision[:-1]
+        return torch.where(self.is_vision, starts.cumsum(0) - 1, -1)[self.places]
+
+
 class AttentionHooks:
-    """Called by every layer's attention; a subclass overrides what it changes or measures.
+    """Called by the layers and by every layer's attention; a subclass overrides what it changes or measures.
 
     Attributes:
         needs_vision: Whether ``rules`` depend on where the vision tokens are.
         observes: Whether ``observe`` is called.
+        drops: Whether ``stay`` is called; of the other hooks then none is.
+        single: Whether the model takes one whole prompt at a time meanwhile; always so where tokens are dropped.
     """
 
     needs_vision: bool = False
     observes: bool = False
+    drops: bool = False
+    single: bool = False
 
     def rules(self, layer: int, heads: int) -> Mapping[int, Rule]:
         """What the heads 0 to ``heads`` - 1 of a layer may see; one that is left out keeps full causal attention."""
@@ -57,6 +94,11 @@ class AttentionHooks:
     def edit_output(self, layer: int, output: Tensor, rows: list[int]) -> Tensor:
         """Head outputs [batch, Q, heads, head_dim] -> what o_proj gets; the last ``rows[b]`` of the Q are real."""
         return output
+
+    def stay(self, cut: Cut) -> Tensor | None:
+        """Which of the tokens go on into the layer, bool [L], all text among them; None for all. Called before each
+        layer while a prompt is read, never while an answer is decoded."""
+        return None
 
     def observe(self, step: Step) -> None:
         """See queries and keys; called once a layer, forward and sample when ``observes``."""

@@ -39,6 +39,7 @@ class Hybrid(HeadPatch):
     """
 
     name: ClassVar[str] = "hybrid"
+    cites: ClassVar[str] = "arXiv 2606.05843"
 
     sink: int = SINK
     window: int = WINDOW

@@ -1,19 +1,27 @@
-"""Patches by name, as configurations and the command line ask for them. A new patch is a file and a line here."""
+"""Patches by name, as configurations and the command line ask for them. A new one is a file and its name in PATCHES."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar
 
 from torch import nn
 
 from coreheads.adapters.patches.ablate import Ablate
-from coreheads.adapters.patches.base import HeadPatch, Patch
+from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.patches.cdpruner import CDPruner
+from coreheads.adapters.patches.dart import Dart
 from coreheads.adapters.patches.hybrid import Hybrid
-from coreheads.errors import UserError, expected_one_of
+from coreheads.adapters.patches.random_tokens import RandomTokens
+from coreheads.adapters.patches.stride import Stride
+from coreheads.errors import UserError, expected_one_of, one_line
 from coreheads.heads.types import Head
+
+GROUP = "coreheads.patches"
+"""The entry points by which other packages name their patches: ``name = "package.module:Class"``."""
 
 
 @dataclass(frozen=True)
@@ -27,26 +35,53 @@ class NoPatch(Patch):
         return nullcontext(model)
 
 
-PATCHES: dict[str, type[HeadPatch]] = {"ablate": Ablate, "hybrid": Hybrid}
+PATCHES: dict[str, type[Patch]] = {
+    patch.name: patch for patch in (NoPatch, Ablate, Hybrid, CDPruner, Dart, RandomTokens, Stride)
+}
 
 
 def patch_kinds() -> tuple[str, ...]:
-    """Every name that ``make_patch`` takes."""
-    return ("none", *sorted(PATCHES))
+    """Every name that ``make_patch`` takes: ours, then those of installed packages."""
+    return (*PATCHES, *sorted(_foreign()))
 
 
-def make_patch(kind: str, heads: Iterable[Head] = (), **params: Any) -> Patch:
-    """The patch called ``kind`` with these heads and fields of its class, which ``none`` has not.
+def patch_class(kind: str) -> type[Patch]:
+    """The class of the patch called ``kind``; UserError where there is none, or another package's cannot be used."""
+    if kind in PATCHES:
+        return PATCHES[kind]
+    foreign = _foreign()
+    if kind not in foreign:
+        raise UserError(f"patch {kind!r} is not known, {expected_one_of(kind, patch_kinds())}")
+    point = foreign[kind]
+    source = f"patch {kind!r} of entry point {point.value}"
+    try:
+        found = point.load()
+    except Exception as error:  # whatever its module does
+        raise UserError(f"{source}: cannot be loaded ({type(error).__name__}: {one_line(error)})") from error
+    if not (isinstance(found, type) and issubclass(found, Patch) and is_dataclass(found) and found.name == kind):
+        raise UserError(f"{source}: is no patch, expected a dataclass derived from Patch whose name is {kind!r}")
+    return found
+
+
+def make_patch(kind: str, heads: Iterable[Head] = (), /, **params: Any) -> Patch:
+    """The patch called ``kind`` with these fields of its class, and the heads where it takes them.
 
     Raises:
-        UserError: If the kind or a parameter is not known, or a value cannot be used.
+        UserError: If the kind or a parameter is not known or is missing, or a value cannot be used.
     """
-    if kind == "none":
-        return NoPatch()
-    if kind not in PATCHES:
-        raise UserError(f"patch {kind!r} is not known, {expected_one_of(kind, patch_kinds())}")
-    known = [field.name for field in fields(PATCHES[kind]) if field.name != "heads"]
+    patch = patch_class(kind)
+    given = ("heads",) if patch.takes_heads else ()
+    own = {field.name: field for field in fields(patch) if field.name not in given}  # type: ignore[arg-type]
     for name in params:
-        if name not in known:
-            raise UserError(f"patch {kind}: parameter {name!r} is not known, {expected_one_of(name, known)}")
-    return PATCHES[kind](heads, **params)  # type: ignore[arg-type]  # any iterable is taken
+        if name not in own:
+            known = expected_one_of(name, own) if own else "expected none"
+            raise UserError(f"patch {kind}: parameter {name!r} is not known, {known}")
+    for name, field in own.items():
+        if name not in params and field.default is MISSING and field.default_factory is MISSING:
+            raise UserError(f"patch {kind}: parameter {name!r} is missing")
+    return patch(heads, **params) if patch.takes_heads else patch(**params)  # type: ignore[call-arg]
+
+
+def _foreign() -> dict[str, EntryPoint]:
+    """Patches of installed packages by name, not loaded; our own names stay ours."""
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in PATCHES}

@@ -16,6 +16,16 @@ REMEMBERED = "_coreheads_vision"
 """Kept on the cache, not on the model: it lives, is copied and is dropped with the keys that it describes."""
 
 
+def vision_ids(model: nn.Module) -> Tensor:
+    """Input ids that stand for vision tokens, ascending; TypeError where the model's configuration names none."""
+    inner: nn.Module = getattr(model, "model", model)
+    config: Any = inner.config
+    placeholders = {getattr(config, name, None) for name in ("image_token_id", "video_token_id")} - {None}
+    if inner is language_model(model) or not placeholders:
+        raise TypeError(f"{type(model).__name__} has no image or video token: its vision tokens cannot be told")
+    return torch.tensor(sorted(placeholders))
+
+
 @contextmanager
 def track_vision(model: nn.Module, holder: Control) -> Iterator[None]:
     """Read ``holder.vision`` off every call's input_ids: placeholders of images and videos are vision tokens.
@@ -23,11 +33,7 @@ def track_vision(model: nn.Module, holder: Control) -> Iterator[None]:
     TypeError where the model's configuration names no image or video token.
     """
     inner: nn.Module = getattr(model, "model", model)
-    config: Any = inner.config
-    placeholders = {getattr(config, name, None) for name in ("image_token_id", "video_token_id")} - {None}
-    if inner is language_model(model) or not placeholders:
-        raise TypeError(f"{type(model).__name__} has no image or video token: its vision tokens cannot be told")
-    tokens = torch.tensor(sorted(placeholders))
+    tokens = vision_ids(model)
     before: list[Tensor | None] = []
 
     def enter(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

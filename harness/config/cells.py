@@ -27,7 +27,7 @@ class Cell:
     params: tuple[tuple[str, Plain], ...] = ()
     """The patch's settings as sorted (name, value) pairs."""
     selection: str | None = None
-    """One of ``KINDS``; None for the dense model."""
+    """One of ``KINDS``; None for the dense model, and for a patch that takes no heads."""
     fraction: float | None = None
     """Of all heads of the language model, None where the selection has no size."""
     draw: int | None = None
@@ -109,6 +109,8 @@ def _cells(group: CellConfig, config: RunConfig, model: str, task: str) -> Itera
     limit = config.evaluate.limit
     params = tuple(sorted(group.params.items()))
     draw_limit = min((n for n in (config.evaluate.draw_limit, limit) if n is not None), default=None)
+    if not group.selections:
+        yield Cell(model, task, group.patch, params, limit=limit, within=limit, timed=group.timed)
     for selection in group.selections:
         for fraction in group.fractions if selection in SIZED else (None,):
             cell = Cell(model, task, group.patch, params, selection, fraction, limit=limit, within=limit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from coreheads import limits
 from coreheads.config.parsing import load_yaml, set_values
@@ -83,13 +83,14 @@ class EvaluateConfig(_Section):
 
 
 class CellConfig(_Section):
-    """Cells are the product of selections, fractions and (for random ones) draws, on every task."""
+    """Cells are the product of selections, fractions and (for random ones) draws, on every task; a patch that takes no
+    heads has none of these, and one cell a task."""
 
     patch: str = "none"
     tasks: Names = ()
     """On which of the evaluated tasks; none named is all."""
     params: dict[str, Any] = {}
-    """What the patch takes besides the heads: mode of ``ablate``; sink and window of ``hybrid``."""
+    """What the patch takes besides the heads: mode of ``ablate``; sink and window of ``hybrid``; keep of ``dart``."""
     selections: tuple[Kind, ...] = ()
     fractions: tuple[Fraction, ...] = ()
     draws: Count | None = None
@@ -98,7 +99,7 @@ class CellConfig(_Section):
     """Measure the speed of these cells too."""
 
     @model_validator(mode="after")
-    def _complete(self) -> CellConfig:
+    def _complete(self, info: ValidationInfo) -> CellConfig:
         for name, value in self.params.items():
             if not isinstance(value, str | int | float | bool | None):
                 raise ValueError(f"params.{name} is {brief(value)}, expected a text, a number, true, false or null")
@@ -106,10 +107,15 @@ class CellConfig(_Section):
             if self.selections or self.fractions or self.heads or self.params:
                 raise ValueError("patch none takes no selections, fractions, heads or params")
             return self
-        if self.patch == "ablate":  # said in every cell: what was stored without it was made when zero was the default
+        if info.context and self.patch == "ablate":
+            # said in every cell that is made anew: what was stored without it was made when zero was the default
             self.params.setdefault("mode", "vision")
-        if not self.selections:
+        # asked where a configuration is read: what a stored one names need not be installed
+        takes_heads = info.context(self.patch) if info.context else None
+        if takes_heads and not self.selections:
             raise ValueError(f"patch {self.patch} needs selections, for example [top]")
+        if takes_heads is False and (self.selections or self.fractions or self.heads or self.draws):
+            raise ValueError(f"patch {self.patch} takes no heads: no selections, fractions, heads or draws")
         if any(name in SIZED for name in self.selections) and not self.fractions:
             raise ValueError("these selections need fractions, for example [0.05]")
         if "explicit" in self.selections and not self.heads:
@@ -184,7 +190,7 @@ class RunConfig(_Section):
                 (len(group.fractions) if kind in SIZED else 1) * (draws if kind in SEEDED else 1)
                 for kind in group.selections
             )
-            conditions += len(group.tasks or self.evaluate.tasks) * sum(sizes)
+            conditions += len(group.tasks or self.evaluate.tasks) * (sum(sizes) if group.selections else 1)
         return len(self.models) * (len(self.evaluate.tasks) + conditions)
 
     def timed_tasks(self) -> tuple[str, ...]:
@@ -230,4 +236,14 @@ def load_config(
         set_values(tree, (), [*(shorter.items() if isinstance(shorter, dict) else ()), ("evaluate.limit", limit)])
     set_values(tree, changes, [(name, value) for name, value in values.items() if value is not None])
     with validating(RunConfig, source):
-        return RunConfig.model_validate(tree)
+        return RunConfig.model_validate(tree, context=_takes_heads)
+
+
+def _takes_heads(patch: str) -> bool | None:
+    """Whether a patch takes heads; None where there is no such patch, which is said before anything is done."""
+    from coreheads.adapters.patches.registry import patch_class
+
+    try:
+        return patch_class(patch).takes_heads
+    except UserError:
+        return None

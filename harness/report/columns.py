@@ -22,11 +22,14 @@ SELECTIONS = {
 
 
 def condition_label(condition: Row | StoredCell) -> str:
-    """A row's or a cell's condition in words: ``hybrid: top 10 % full``; with the patch's settings where the row is
-    marked as told apart by them."""
+    """A row's or a cell's condition in words: ``hybrid: top 10 % full``, ``dart (keep 0.25)``; with the settings of a
+    patch on heads where the row is marked as told apart by them."""
     patch, params = condition["patch"], condition["params"]
     if patch == "none":
         return "dense (the model as it is)"
+    settings = ", ".join(f"{name} {value}" for name, value in params.items())
+    if condition["selection"] is None:
+        return f"{patch} ({settings})" if settings else patch
     label = SELECTIONS.get(str(condition["selection"]), str(condition["selection"]))
     if condition["fraction"] is not None:
         label += f" {100 * condition['fraction']:g} %"
@@ -36,12 +39,12 @@ def condition_label(condition: Row | StoredCell) -> str:
     else:
         label = f"{patch}: {label}{' full' if patch == 'hybrid' else ''}"
     if condition.get("told_apart"):
-        label += f" ({', '.join(f'{name} {value}' for name, value in params.items())})"
+        label += f" ({settings})"
     return label
 
 
 def kind_label(kind: str) -> str:
-    """``dense`` or a selection, in words."""
+    """``dense``, a selection, or a patch that takes no heads, in words."""
     return SELECTIONS.get(kind, kind)
 
 
@@ -93,7 +96,7 @@ def _number(name: str, meaning: str, field: str, form: Callable[..., str]) -> Co
 
 
 def _selected(row: Row) -> int | None:
-    return row["heads"] if row["patch"] != "none" else None
+    return row["heads"] if row["selection"] is not None else None
 
 
 def _device(row: Row) -> str:

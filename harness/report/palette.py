@@ -27,8 +27,8 @@ HEADS = "#1971c2"
 
 
 def kind(row: Row) -> str:
-    """By what a row is coloured: ``dense`` or its selection."""
-    return "dense" if row["patch"] == "none" else str(row["selection"])
+    """By what a row is coloured: ``dense``, its selection, or its patch where that takes no heads."""
+    return "dense" if row["patch"] == "none" else row["selection"] or row["patch"]
 
 
 def by_model(models: list[str]) -> dict[str, str]:

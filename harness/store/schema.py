@@ -59,7 +59,7 @@ class Condition(TypedDict):
     patch: str
     """A registered patch; ``none`` for the dense model."""
     selection: Annotated[str, AfterValidator(is_selection)] | None
-    """The rule that picked the heads; null for the dense model."""
+    """The rule that picked the heads; null for the dense model, and for a patch that takes no heads."""
     fraction: Annotated[float, Field(gt=0, le=1)] | None
     """Of all heads of the language model, in (0, 1]; null where the selection has no size."""
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from importlib.metadata import EntryPoint
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from patches_oracle import tiny_model
 
 from coreheads import Ablate, Hybrid, UserError
-from coreheads.adapters.patches.registry import make_patch, patch_kinds
+from coreheads.adapters.patches import registry
+from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.patches.registry import PATCHES, make_patch, patch_class, patch_kinds
 
 HEADS = {(0, 1), (1, 2)}
 
 
 def test_every_kind_is_made_and_describes_itself() -> None:
-    assert patch_kinds() == ("none", "ablate", "hybrid")
+    assert patch_kinds()[:3] == ("none", "ablate", "hybrid")
     assert make_patch("hybrid", HEADS, sink=2, window=5) == Hybrid(HEADS, sink=2, window=5)
     assert make_patch("ablate", [[0, 1], [1, 2]], mode="vision") == Ablate(HEADS, "vision")
     for kind in patch_kinds():
@@ -42,6 +45,8 @@ def test_none_is_the_model_itself() -> None:
     [
         (lambda: make_patch("prune", HEADS), "patch 'prune' is not known, expected one of none, ablate, hybrid"),
         (lambda: make_patch("hybrid", HEADS, windw=5), "parameter 'windw' is not known, expected one of sink, window"),
+        (lambda: make_patch("hybrid", HEADS, heads=HEADS), "parameter 'heads' is not known"),
+        (lambda: make_patch("none", share=0.5), "patch none: parameter 'share' is not known, expected none"),
         (lambda: Ablate(set()), "heads is empty"),
         (lambda: Ablate(HEADS, "half"), "mode is 'half', expected one of zero, mean, vision"),  # type: ignore[arg-type]
         (lambda: Ablate(HEADS, "vision", "some"), "scope is 'some'"),  # type: ignore[arg-type]
@@ -79,3 +84,63 @@ def test_kv_ratio_counts_a_kv_head_once_for_all_its_query_heads() -> None:
 def test_models_without_a_text_decoder_are_refused() -> None:
     with pytest.raises(TypeError, match="not a supported multimodal model"):
         Hybrid(HEADS)(torch.nn.Linear(2, 2))
+
+
+@dataclasses.dataclass(frozen=True)
+class Foreign(Patch):
+    """Another package's."""
+
+    name: ClassVar[str] = "foreign"
+
+    share: float
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Renamed(Foreign):
+    name: ClassVar[str] = "renamed"
+
+
+NOT_ONE = 3
+
+
+def test_what_a_patch_says_of_itself_fits_its_class() -> None:
+    for kind, patch in PATCHES.items():
+        known = [field.name for field in dataclasses.fields(patch)]  # type: ignore[arg-type]
+        assert patch.name == kind
+        assert patch.takes_heads == ("heads" in known)
+        assert patch.budget in (None, "fraction") if patch.takes_heads else patch.budget in (None, *known)
+
+
+def test_patches_of_other_packages_are_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    def point(name: str, value: str) -> EntryPoint:
+        return EntryPoint(name, f"{__name__}:{value}" if value.isidentifier() else value, registry.GROUP)
+
+    points = [point("foreign", "Foreign"), point("hybrid", "Foreign"), point("other", "Renamed")]
+    points += [point("absent", "no.such.module:X"), point("thing", "NOT_ONE"), point("bare", "Patch")]
+    monkeypatch.setattr(EntryPoint, "load", _load)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [p for p in points if p.group == group])
+    assert patch_kinds() == (*PATCHES, "absent", "bare", "foreign", "other", "thing")
+    assert make_patch("foreign", HEADS, share=0.5) == Foreign(0.5)
+    assert patch_class("hybrid") is Hybrid
+    for kind, message in {
+        "absent": "cannot be loaded (ModuleNotFoundError: No module named 'no')",
+        "bare": "is no patch, expected a dataclass derived from Patch whose name is 'bare'",
+        "other": "is no patch",
+        "thing": "is no patch",
+        "foreing": "is not known, expected one of none, ablate, hybrid",
+    }.items():
+        with pytest.raises(UserError) as error:
+            patch_class(kind)
+        assert message in str(error.value)
+        assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="patch foreign: parameter 'share' is missing"):
+        make_patch("foreign", seed=3)
+
+
+def _load(point: EntryPoint) -> Any:
+    """As an installed package's would; this module is not one."""
+    module, _, name = point.value.partition(":")
+    if module == __name__:
+        return globals()[name]
+    return __import__(module)

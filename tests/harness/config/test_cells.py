@@ -11,6 +11,7 @@ from coreheads.config.cells import Cell, expand
 from coreheads.config.schema import RunConfig, load_config
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl
+from coreheads.report.columns import condition_label
 from coreheads.store.samples import SampleFile
 from coreheads.text import file_name
 
@@ -127,3 +128,16 @@ def test_cells_are_counted_before_they_are_made() -> None:
 def test_a_full_expansion_ends() -> None:
     config = make(patch="hybrid", selections=["top"], fractions=[n / 25_000 for n in range(1, 24_990)])
     assert len(expand(config)) == config.cell_count()
+
+
+def test_a_patch_without_heads_is_one_cell_a_task() -> None:
+    config = make(patch="theirs", params={"keep": 0.25}, timed=True)
+    cells = [cell for cell in expand(config) if cell.patch != "none"]
+    assert [cell.task for cell in cells] == ["a", "b"]
+    assert {(cell.selection, cell.fraction, cell.draw, cell.heads, cell.timed) for cell in cells} == {
+        (None, None, None, (), True)
+    }
+    assert cells[0].name == "m__a__theirs-keep=0.25"
+    assert config.cell_count() == len(expand(config))
+    assert Cell.from_json(cells[0].to_json()) == cells[0]
+    assert condition_label(cells[0].to_json()) == "theirs (keep 0.25)"

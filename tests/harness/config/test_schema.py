@@ -121,6 +121,9 @@ def test_a_model_is_named_by_its_id_or_the_last_part_of_its_path(tmp_path: Path)
         ("cells.0.fractions=[2]", "cells.0.fractions.0 is 2, expected less than or equal to 1"),
         ("cells.0.fractions=[]", "need fractions"),
         ("cells.0.selections=[]", "needs selections"),
+        ("cells=[{patch: dart, selections: [top], fractions: [0.1]}]", "cells.0: patch dart takes no heads"),
+        ("cells=[{patch: hybrid}]", "cells.0: patch hybrid needs selections"),
+        ("cells=[{patch: none, draws: 2, timed: true, fractions: [0.1]}]", "patch none takes no selections"),
         (
             "cells.0.selections=[best]",
             "cells.0.selections.0 is 'best', expected 'top', 'all', 'explicit', 'none', 'random', "
@@ -215,3 +218,24 @@ def test_random_cells_cannot_be_timed_and_dense_takes_nothing(tmp_path: Path) ->
     ):
         with pytest.raises(UserError, match=r"cells\.0"):
             load_config(path, (change,))
+
+
+def test_a_patch_without_heads_needs_no_selections(tmp_path: Path) -> None:
+    from coreheads.run.preflight import check_names
+
+    tree = {
+        **BASE,
+        "profile": {"tasks": []},
+        "evaluate": {"tasks": ["coreheads_mini_refcocog"]},
+        "cells": [{"patch": "dart", "params": {"keep": 0.5}}, {"patch": "random", "params": {"keep": 0.5, "seed": 3}}],
+    }
+    config = load_config(write(tmp_path, yaml.safe_dump(tree)))
+    check_names(config)
+    assert config.cell_count() == 3
+    for change, message in {
+        "cells.0.params.keep=2": "Dart: keep is 2, expected above 0 and at most 1",
+        "cells.0.params.kep=0.5": "patch dart: parameter 'kep' is not known, expected one of keep, layer",
+        "cells.0.patch=drat": "patch 'drat' is not known",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            check_names(load_config(write(tmp_path, yaml.safe_dump(tree)), (change,)))
