@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from coreheads.adapters.generation.structure import attention_modules, language_model
 from coreheads.adapters.patches.control import Control
+from coreheads.adapters.patches.eviction import Eviction, evicting
 from coreheads.adapters.patches.hooks import AttentionHooks
 from coreheads.adapters.patches.vision import track_vision
 from coreheads.errors import UserError
@@ -46,6 +47,12 @@ def attached(model: nn.Module, patch: AttentionHooks) -> Iterator[nn.Module]:
         config._attn_implementation = NAME
         if patch.needs_vision:
             cleanup.enter_context(track_vision(model, control))
+        if patch.evicts:
+            if control.eviction is not None:
+                raise UserError("another active patch evicts keys, expected one that does")
+            control.eviction = Eviction(patch)
+            cleanup.callback(setattr, control, "eviction", None)
+            cleanup.enter_context(evicting(model, control.eviction))
         yield model
 
 

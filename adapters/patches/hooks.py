@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -41,10 +41,12 @@ class AttentionHooks:
     Attributes:
         needs_vision: Whether ``rules`` depend on where the vision tokens are.
         observes: Whether ``observe`` is called.
+        evicts: How many of a prompt's last queries ``kept_keys`` is given; 0: it is not called.
     """
 
     needs_vision: bool = False
     observes: bool = False
+    evicts: int = 0
 
     def rules(self, layer: int, heads: int) -> Mapping[int, Rule]:
         """What the heads 0 to ``heads`` - 1 of a layer may see; one that is left out keeps full causal attention."""
@@ -60,3 +62,11 @@ class AttentionHooks:
 
     def observe(self, step: Step) -> None:
         """See queries and keys; called once a layer, forward and sample when ``observes``."""
+
+    def kept_keys(self, step: Step) -> Sequence[Tensor] | None:
+        """Which keys stay after a prefill, called once a layer and sample when ``evicts``.
+
+        ``step`` holds all keys and values of the prompt, and its last queries. For each KV head positions of keys,
+        LongTensor, ascending, at least one, and not equally many unless wanted; None where all stay.
+        """
+        return None
