@@ -13,8 +13,10 @@ from torch import nn
 from coreheads.adapters.patches.ablate import Ablate
 from coreheads.adapters.patches.adakv import AdaKV
 from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.patches.document import Document
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.patches.snapkv import SnapKV
+from coreheads.adapters.patches.streaming import Streaming
 from coreheads.errors import UserError, expected_one_of, one_line
 from coreheads.heads.types import Head
 
@@ -33,7 +35,9 @@ class NoPatch(Patch):
         return nullcontext(model)
 
 
-PATCHES: dict[str, type[Patch]] = {patch.name: patch for patch in (NoPatch, Ablate, Hybrid, SnapKV, AdaKV)}
+PATCHES: dict[str, type[Patch]] = {
+    patch.name: patch for patch in (NoPatch, Ablate, Hybrid, Streaming, Document, SnapKV, AdaKV)
+}
 
 
 def patch_kinds() -> tuple[str, ...]:
