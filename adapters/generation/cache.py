@@ -49,6 +49,10 @@ class PreallocatedLayer(CacheLayerMixin):  # type: ignore[misc]
         self.keys[:, :, : self.length] = keys[:, :, : self.length]
         self.values[:, :, : self.length] = values[:, :, : self.length]
 
+    def rewind(self, length: int) -> None:
+        """Forget all but the first ``length`` tokens."""
+        self.length = length
+
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.length + query_length, 0
 
@@ -77,7 +81,7 @@ class PreallocatedCache(Cache):  # type: ignore[misc]
     def rewind(self, length: int) -> None:
         """Forget all but the first ``length`` tokens."""
         for layer in self.layers:
-            layer.length = length
+            layer.rewind(length)
 
     def copies(self, rows: int) -> PreallocatedCache:
         """A cache of ``rows`` rows that all begin with this one's tokens (of its only row)."""

@@ -100,7 +100,7 @@ def generate(
         stop: Strings; a prompt's answer ends at the first of them.
         timing: Measure each phase with the device synchronised, one prompt at a time and nothing shared.
         share_prefix: Prompts that begin with the same tokens and show the same media, up to at least the last of them,
-            have that beginning computed once; same answers, only faster.
+            have that beginning computed once; same answers, only faster. Not under a patch that evicts keys.
         cache_factory: Makes the key-value cache of each batch, in place of one that keeps all; nothing is shared then,
             because such a cache may not be taken back.
         batch_tokens: Tokens a batch of several prompts at most; None: a bound that suits the device; 1: one prompt at

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from coreheads.adapters.kernels.dense import full_attention, masked
 from coreheads.adapters.kernels.gqa import by_kv_head, clear, index, put, runs, take
-from coreheads.adapters.kernels.visibility import Group, Local, Nothing
+from coreheads.adapters.kernels.paged import paged_attention
+from coreheads.adapters.kernels.visibility import Group, Local, Nothing, OwnPage
 from coreheads.adapters.kernels.window import windowed
 from coreheads.adapters.kernels.work_count import causal_pairs, note
 
@@ -64,6 +65,8 @@ def attend_group(
             return query.new_zeros(query.shape[0], query.shape[2], query.shape[1], value.shape[3])
         if isinstance(rule, Local):
             return windowed(query, key, value, scaling, rule.sink, rule.window)
+        if isinstance(rule, OwnPage) and vision is not None:
+            return paged_attention(query, key, value, scaling, rule.sink, vision)
     return masked_attention(query, key, value, scaling, group, vision)
 
 

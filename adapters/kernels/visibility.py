@@ -53,7 +53,35 @@ class Nothing:
         return torch.zeros(len(rows), len(columns), dtype=torch.bool, device=rows.device)
 
 
-Rule = Local | NoVision | Nothing
+@dataclass(frozen=True)
+class OwnPage:
+    """A vision token sees no vision token of other pages, but for the ``sink`` first tokens; text sees everything.
+
+    A page is a run of vision tokens that no text interrupts.
+    """
+
+    sink: int
+
+    def visible(self, rows: Tensor, columns: Tensor, vision: Tensor | None) -> Tensor:
+        """Bool [Q, K]; ``vision`` is the bool [tokens] mask of the sample's vision tokens."""
+        if vision is None:
+            raise ValueError(
+                "the document patch does not know which tokens are vision: call the model with input_ids, "
+                "and apply the patch before the prefill whose cache is used"
+            )
+        page = pages(vision)
+        reader, read = page[rows][:, None], page[columns][None, :]
+        return (reader == 0) | (read == 0) | (reader == read) | (columns < self.sink)[None, :]
+
+
+def pages(vision: Tensor) -> Tensor:
+    """By token the number of its page, from 1; 0 for text. ``vision``: bool [tokens]."""
+    first = vision.clone()
+    first[1:] &= ~vision[:-1]
+    return first.cumsum(0) * vision
+
+
+Rule = Local | NoVision | Nothing | OwnPage
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
                     prompts,
                     max_new_tokens=int(settings.get("max_new_tokens", MAX_NEW_TOKENS)),
                     stop=[until] if isinstance(until, str) else list(until),
-                    share_prefix=True,
+                    share_prefix=not self.patch.evicts,
                     batch_tokens=self.batch_tokens,
                 )
         answers = iter(generations)

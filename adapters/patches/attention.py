@@ -20,6 +20,7 @@ from coreheads.adapters.generation.structure import (
     prompt_owners,
 )
 from coreheads.adapters.patches.control import Control
+from coreheads.adapters.patches.eviction import Eviction, evicting
 from coreheads.adapters.patches.hooks import AttentionHooks
 from coreheads.adapters.patches.vision import track_vision
 from coreheads.errors import UserError
@@ -55,6 +56,12 @@ def attached(model: nn.Module, patch: AttentionHooks) -> Iterator[nn.Module]:
             cleanup.enter_context(one_prompt_only(model, patch))
         if patch.needs_vision:
             cleanup.enter_context(track_vision(model, control))
+        if patch.evicts:
+            if control.eviction is not None:
+                raise UserError("another active patch evicts keys, expected one that does")
+            control.eviction = Eviction(patch)
+            cleanup.callback(setattr, control, "eviction", None)
+            cleanup.enter_context(evicting(model, control.eviction))
         yield model
 
 

@@ -8,8 +8,11 @@ from torch import Tensor
 
 from coreheads.adapters.kernels.dispatch import attend
 from coreheads.adapters.kernels.evicting_cache import RaggedStates
+from coreheads.adapters.kernels.kept import attend_kept
+from coreheads.adapters.kernels.kept_cache import KeptStates
 from coreheads.adapters.kernels.ragged import attend_ragged
 from coreheads.adapters.kernels.visibility import Group, group_heads
+from coreheads.adapters.patches.eviction import Eviction
 from coreheads.adapters.patches.hooks import AttentionHooks, Step
 
 
@@ -20,12 +23,14 @@ class Control:
         implementation: The model's own attention, which comes back when the last patch leaves.
         vision: Bool [batch, tokens so far] with padding, where the vision tokens are; None outside of a call, if no
             patch needs to know, and where it is not known.
+        eviction: What a patch that evicts keys does after a prefill; None without one.
     """
 
     def __init__(self, implementation: str) -> None:
         self.implementation = implementation
         self.patches: list[AttentionHooks] = []
         self.vision: Tensor | None = None
+        self.eviction: Eviction | None = None
         self._groups: dict[int, tuple[Group, ...]] = {}
         self._mask: Tensor | None = None
         self._starts: list[int] = []
@@ -59,8 +64,8 @@ class Control:
         self,
         layer: int,
         query: Tensor,
-        key: Tensor | RaggedStates,
-        value: Tensor | RaggedStates,
+        key: Tensor | RaggedStates | KeptStates,
+        value: Tensor | RaggedStates | KeptStates,
         mask: Tensor | None,
         scaling: float,
     ) -> Tensor:
@@ -74,11 +79,14 @@ class Control:
         observers = [patch for patch in self.patches if patch.observes]
         for patch in self.patches:
             query = patch.edit_query(layer, query)
-        if isinstance(key, RaggedStates):
+        if not isinstance(key, Tensor):
             if observers:
                 raise ValueError("attention cannot be measured over an evicting cache: the keys are gone")
             total = key.seen
-            output = attend_ragged(query, key, groups, starts, scaling, self.vision)
+            if isinstance(key, KeptStates):
+                output = attend_kept(query, key, groups, scaling, self.vision)
+            else:
+                output = attend_ragged(query, key, groups, starts, scaling, self.vision)
         else:
             assert isinstance(value, Tensor)
             total = key.shape[2] if mask is None else mask.shape[1]
@@ -96,6 +104,8 @@ class Control:
                     output[step.sample, -part.shape[1] :] = part[0]
                 for patch in observers:
                     patch.observe(step)
+            if self.eviction is not None:
+                self.eviction.attended(layer, query, key, value, scaling, groups, starts, self.vision)
         real = [max(0, min(rows, total - start)) for start in starts]
         for patch in self.patches:
             output = patch.edit_output(layer, output, real)

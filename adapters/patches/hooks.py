@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -76,12 +76,14 @@ class AttentionHooks:
         observes: Whether ``observe`` is called.
         drops: Whether ``stay`` is called; of the other hooks then none is.
         single: Whether the model takes one whole prompt at a time meanwhile; always so where tokens are dropped.
+        evicts: How many of a prompt's last queries ``kept_keys`` is given; 0: it is not called.
     """
 
     needs_vision: bool = False
     observes: bool = False
     drops: bool = False
     single: bool = False
+    evicts: int = 0
 
     def rules(self, layer: int, heads: int) -> Mapping[int, Rule]:
         """What the heads 0 to ``heads`` - 1 of a layer may see; one that is left out keeps full causal attention."""
@@ -102,3 +104,11 @@ class AttentionHooks:
 
     def observe(self, step: Step) -> None:
         """See queries and keys; called once a layer, forward and sample when ``observes``."""
+
+    def kept_keys(self, step: Step) -> Sequence[Tensor] | None:
+        """Which keys stay after a prefill, called once a layer and sample when ``evicts``.
+
+        ``step`` holds all keys and values of the prompt, and its last queries. For each KV head positions of keys,
+        LongTensor, ascending, at least one, and not equally many unless wanted; None where all stay.
+        """
+        return None

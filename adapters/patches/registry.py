@@ -11,11 +11,15 @@ from typing import Any, ClassVar
 from torch import nn
 
 from coreheads.adapters.patches.ablate import Ablate
+from coreheads.adapters.patches.adakv import AdaKV
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.cdpruner import CDPruner
 from coreheads.adapters.patches.dart import Dart
+from coreheads.adapters.patches.document import Document
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.patches.random_tokens import RandomTokens
+from coreheads.adapters.patches.snapkv import SnapKV
+from coreheads.adapters.patches.streaming import Streaming
 from coreheads.adapters.patches.stride import Stride
 from coreheads.errors import UserError, expected_one_of, one_line
 from coreheads.heads.types import Head
@@ -36,7 +40,12 @@ class NoPatch(Patch):
 
 
 PATCHES: dict[str, type[Patch]] = {
-    patch.name: patch for patch in (NoPatch, Ablate, Hybrid, CDPruner, Dart, RandomTokens, Stride)
+    patch.name: patch
+    for patch in (
+        *(NoPatch, Ablate, Hybrid, Streaming, Document),
+        *(SnapKV, AdaKV),
+        *(CDPruner, Dart, RandomTokens, Stride),
+    )
 }
 
 

@@ -61,6 +61,19 @@ def vision_rule(heads: set[tuple[int, int]], scope: str) -> Allowed:
     return allowed
 
 
+def document_rule(sink: int) -> Allowed:
+    def allowed(layer: int, head: int, i: np.ndarray, j: np.ndarray, vision: np.ndarray) -> np.ndarray:
+        pages, number = [], 0
+        for token, shown in enumerate(vision):
+            number += bool(shown and (token == 0 or not vision[token - 1]))
+            pages.append(number if shown else 0)
+        page = np.array(pages)
+        other = (page[i] != 0) & (page[j] != 0) & (page[i] != page[j])
+        return ~other | (j < sink)
+
+    return allowed
+
+
 def both(first: Allowed, second: Allowed) -> Allowed:
     return lambda *args: first(*args) & second(*args)
 

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import torch
 from adapter_cases import image_part, mixed, picture, text_part, user
-from family_cases import FAMILIES, adapter
+from family_cases import adapter
 from patch_cases import PATCHES, Case
 from patches_oracle import both, hybrid_rule, logits, oracle, state
 from transformers import DynamicCache
 
 from coreheads.adapters.generation.structure import attention_modules, cache_argument, language_model
 from coreheads.adapters.patches.hybrid import Hybrid
+from coreheads.adapters.patches.streaming import Streaming
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS
 
 PROMPTS = [mixed(), user(image_part(picture(61, 60)), text_part("where is it ?"))]
@@ -26,8 +27,10 @@ STEPS = (1, 1, 3)
 MORE = torch.tensor([[41, 57, 101, 77, 203], [99, 42, 60, 301, 55]])
 OUTER = {(0, 1), (0, 2), (1, 2), (1, 5)}
 
-every_family = pytest.mark.parametrize("model_type", FAMILIES)
-every_patch = pytest.mark.parametrize("case", PATCHES.values(), ids=PATCHES)
+every_case = pytest.mark.parametrize(
+    ("model_type", "case"),
+    [pytest.param(kind, case, id=f"{kind}-{name}") for name, case in PATCHES.items() for kind in case.families],
+)
 
 
 @cache
@@ -62,8 +65,7 @@ def same(model_type: str, left: torch.Tensor, right: torch.Tensor) -> None:
     torch.testing.assert_close(left[real(model_type)], right[real(model_type)], atol=1e-8, rtol=0)
 
 
-@every_patch
-@every_family
+@every_case
 def test_it_is_its_dense_reference(model_type: str, case: Case) -> None:
     model, batch = net(model_type), inputs(model_type)
     with oracle(model, case.rule, vision(model_type), case.uniform):
@@ -74,8 +76,7 @@ def test_it_is_its_dense_reference(model_type: str, case: Case) -> None:
     assert float((dense(model_type) - expected)[chosen].abs().max()) > 1e-3
 
 
-@every_patch
-@every_family
+@every_case
 def test_cached_is_uncached(model_type: str, case: Case) -> None:
     model, batch = net(model_type), inputs(model_type)
     longer, length = dict(batch), batch["input_ids"].shape[1]
@@ -86,7 +87,7 @@ def test_cached_is_uncached(model_type: str, case: Case) -> None:
     after = places.reshape(-1, *places.shape[-2:]).amax((0, 2))[:, None] + 1 + torch.arange(MORE.shape[1])
     longer["position_ids"] = torch.cat([places, after.expand(*places.shape[:-2], -1, -1)], -1)
     makers: list[Any] = [DynamicCache]
-    if isinstance(case.patch, Hybrid) and case.patch.local:
+    if isinstance(case.patch, Hybrid | Streaming) and getattr(case.patch, "local", True):
         makers.append(lambda: case.patch.cache(model))
     with case.patch(model):
         expected = logits(model, longer)[:, length:]
@@ -102,8 +103,7 @@ def test_cached_is_uncached(model_type: str, case: Case) -> None:
             torch.testing.assert_close(torch.cat(found, 1), expected, atol=1e-8, rtol=0)
 
 
-@every_patch
-@every_family
+@every_case
 def test_padded_is_single(model_type: str, case: Case) -> None:
     model = net(model_type)
     with case.patch(model):
@@ -114,8 +114,7 @@ def test_padded_is_single(model_type: str, case: Case) -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-@every_patch
-@every_family
+@every_case
 def test_leaving_restores_the_model_exactly(model_type: str, case: Case, fails: bool) -> None:
     def stop(*_: Any) -> None:
         raise RuntimeError("stopped on the way")
@@ -137,8 +136,7 @@ def test_leaving_restores_the_model_exactly(model_type: str, case: Case, fails: 
     assert not any(hasattr(module, "_coreheads") for module in attention_modules(model))
 
 
-@every_patch
-@every_family
+@every_case
 def test_it_nests(model_type: str, case: Case) -> None:
     model, batch = net(model_type), inputs(model_type)
     outer, rule = Hybrid(OUTER, 2, 9), hybrid_rule(OUTER, 2, 9)

@@ -1,0 +1,116 @@
+"""Eviction: which keys stay after a prefill is asked of a patch, layer by layer, and carried out at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.cache_utils import Cache, DynamicCache
+
+from coreheads.adapters.generation.structure import cache_argument, cache_of, language_model
+from coreheads.adapters.kernels.evicting_cache import EvictingCache
+from coreheads.adapters.kernels.kept_cache import KeptLayer
+from coreheads.adapters.kernels.visibility import Group
+from coreheads.adapters.patches.hooks import AttentionHooks, Step
+from coreheads.errors import UserError
+
+PREFILLED = "_coreheads_prefilled"
+"""On a cache that was filled, and of which keys may have been evicted, inside a block."""
+
+
+class Eviction:
+    """What one patch evicts from the caches of one language model.
+
+    A prefill is a call of the language model with an empty cache, in pieces (``chunked_prefill``) or not. As soon as a
+    layer has attended to the whole of it, its place in the cache is taken by one that holds what stays, and all else
+    is freed, before the next layer's keys come. Tokens of later calls are all kept.
+    """
+
+    def __init__(self, patch: AttentionHooks) -> None:
+        self.patch = patch
+        self._cache: Cache | None = None
+        self._tokens = 0
+        self._last: dict[int, Tensor] = {}
+
+    def begin(self, cache: Cache | None, tokens: int) -> None:
+        """A prefill of so many tokens, padding included; none of a cache that is None."""
+        self._cache, self._tokens = cache, tokens
+        self._last.clear()
+
+    def attended(
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scaling: float,
+        groups: tuple[Group, ...],
+        starts: Sequence[int],
+        vision: Tensor | None,
+    ) -> None:
+        """A layer has attended: query [B, H, Q, D], key and value [B, Hkv, K, D], as ``Control.attend`` has them."""
+        if self._cache is None:
+            return
+        before, total = self._last.pop(layer, None), key.shape[2]
+        last = query[:, :, -self.patch.evicts :]
+        if before is not None:
+            last = torch.cat([before, last], 2)[:, :, -self.patch.evicts :]
+        if total < self._tokens:
+            self._last[layer] = last.clone()
+            return
+        kept: list[Sequence[Tensor] | None] = []
+        for sample, start in enumerate(starts):
+            one = slice(sample, sample + 1)
+            states = last[one, :, start - total :], key[one, :, start:], value[one, :, start:]
+            seen = None if vision is None else vision[sample, start:]
+            kept.append(self.patch.kept_keys(Step(layer, sample, *states, scaling, groups, seen)))
+        if all(tokens is None for tokens in kept):
+            return
+        whole = [[torch.arange(total - start, device=key.device)] * key.shape[1] for start in starts]
+        chosen = [every if tokens is None else tokens for tokens, every in zip(kept, whole, strict=True)]
+        self._cache.layers[layer] = KeptLayer(key, value, chosen, starts)
+
+
+@contextmanager
+def evicting(model: nn.Module, eviction: Eviction) -> Iterator[None]:
+    """Inside the block every prefill of the model is followed by eviction.
+
+    A call that may use a cache and has none is given one. UserError for a cache that evicts by itself, and for one that
+    was filled outside of the block.
+    """
+    decoder: Any = language_model(model)
+    name = getattr(eviction.patch, "name", type(eviction.patch).__name__)
+
+    def enter(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        cache, wanted = cache_of(kwargs), kwargs.get("use_cache")
+        if cache is None:
+            if not (decoder.config.use_cache if wanted is None else wanted):
+                return None
+            cache = DynamicCache(config=decoder.config)
+            kwargs = {**kwargs, cache_argument(decoder): cache}
+        if isinstance(cache, EvictingCache):
+            raise UserError(f"{name}: the cache evicts by itself, expected one that keeps all keys")
+        if not int(cache.get_seq_length()):
+            setattr(cache, PREFILLED, True)
+            embedded: Tensor | None = kwargs.get("inputs_embeds")
+            read: Tensor = kwargs["input_ids"] if embedded is None else embedded
+            eviction.begin(cache, read.shape[1])
+        elif not getattr(cache, PREFILLED, False):
+            raise UserError(f"{name}: the cache was filled without the patch, expected a prefill in its block")
+        return args, kwargs
+
+    def leave(_module: nn.Module, _args: tuple[Any, ...], _output: Any) -> None:
+        eviction.begin(None, 0)
+
+    hooks = [
+        decoder.register_forward_pre_hook(enter, with_kwargs=True),
+        decoder.register_forward_hook(leave, always_call=True),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
