@@ -126,7 +126,7 @@ def test_a_cell_has_its_own_patch(model: CoreHeads) -> None:
     heads = frozenset((layer, head) for layer in range(2) for head in range(model.adapter.heads))
 
     def answer_and_fail() -> None:
-        with model.cell(make_patch("ablate", heads), ablated):
+        with model.cell(make_patch("ablate", heads, mode="zero"), ablated):
             assert [request.text for request in model.generate_until(requests)] != plain
             raise RuntimeError("stop")
 

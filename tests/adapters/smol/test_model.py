@@ -106,7 +106,10 @@ def test_patches_are_the_dense_masks(kind: str) -> None:
     inputs = dict(prompt.inputs)
     chosen = {(layer, head) for layer in range(30) for head in range(9) if (layer * 9 + head) % 4 == 0}
     patch = Hybrid(chosen, sink=16, window=128) if kind == "hybrid" else Ablate(chosen, mode="vision")
-    with oracle(model, hybrid_rule(chosen, 16, 128) if kind == "hybrid" else vision_rule(chosen, patch.scope)):
+    vision = torch.zeros(1, prompt.tokens, dtype=torch.bool)
+    vision[0, prompt.vision_tokens] = True
+    rule = hybrid_rule(chosen, 16, 128) if kind == "hybrid" else vision_rule(chosen, patch.scope)
+    with oracle(model, rule, vision):
         expected = logits(model, inputs)
     with patch(model):
         torch.testing.assert_close(logits(model, inputs), expected, atol=2e-3, rtol=0)

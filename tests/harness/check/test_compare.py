@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from coreheads.check.baseline import abbreviated, load_baseline
 from coreheads.check.compare import check as compared
 from coreheads.check.findings import Finding, Report
-from coreheads.check.output import commands, visible, write_junit
+from coreheads.check.output import commands, write_junit
 from coreheads.cli import main
 from coreheads.config.cells import Cell
 from coreheads.files import write_json
 from coreheads.store.folder import RunFolder
+from coreheads.text import visible
 
 HYBRID = "made-up__long_task__hybrid__top__0.25"
 DENSE = "made-up__long_task__none"

@@ -108,7 +108,7 @@ def test_the_terminal(terminal: bool) -> None:
     output = stream.getvalue()
     assert not hostile.steering(output, coloured=terminal)
     for text in hostile.TEXTS:
-        assert f"   {visible(text)}: the top" in output
+        assert f"   {visible(text)}: the top".replace("::", ":\\x3a") in output  # no command, wherever a line is folded
 
 
 def test_json_and_json_lines(tmp_path: Path) -> None:
