@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from coreheads.adapters.checkpoints.location import locate
 from coreheads.config.cells import expand
 from coreheads.config.schema import RunConfig
 from coreheads.files import write_errors
@@ -37,8 +36,6 @@ def run(config: RunConfig, shown: bool = True, fresh: bool = False) -> Finished:
     """
     out = Path(config.out)
     check_names(config)
-    for model in config.models:
-        locate(model.id)  # before data is made or looked through
     cells = expand(config)
     if fresh:
         kept = set_aside(out, needed_paths(config))
