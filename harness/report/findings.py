@@ -35,25 +35,35 @@ def headlines(rows: Iterable[Row]) -> list[str]:
 
 
 def dependence(rows: Iterable[Row]) -> list[str]:
-    """Every model's score with top heads off, and with as many random ones off: means over tasks."""
+    """Every model's score without its top heads, and without as many random ones: means over the tasks that have both.
+
+    Heads that the picture is hidden from, where there are any, else heads that are switched off.
+    """
     sentences = []
     rows = [row for row in rows if row["patch"] in ("none", "ablate")]
     for (model,), of_model in grouped(rows, "model").items():
-        fractions = {row["fraction"] or 0.0 for row in of_model if row["selection"] == "top"}
+        ablated = [row for row in of_model if row["patch"] == "ablate"]
+        modes = {row["params"].get("mode", "zero") for row in ablated if row["selection"] == "top"}
+        mode = "vision" if "vision" in modes else "zero"
+        off = [row for row in ablated if row["params"].get("mode", "zero") == mode]
+        fractions = {row["fraction"] or 0.0 for row in off if row["selection"] == "top"}
         fraction = min(fractions, key=lambda value: abs(value - 0.05), default=None)
-        off = [row for row in of_model if row["fraction"] == fraction and row["params"].get("mode", "zero") == "zero"]
         groups = [
             [row for row in of_model if row["patch"] == "none"],
-            [row for row in off if row["selection"] == "top"],
-            [row for row in off if row["selection"] == "random"],
+            [row for row in off if row["fraction"] == fraction and row["selection"] == "top"],
+            [row for row in off if row["fraction"] == fraction and row["selection"] == "random"],
         ]
-        if fraction is not None and all(groups):
-            dense, top, chance = (sum(row["score"] for row in group) / len(group) for group in groups)
-            tasks = len({row["task"] for row in groups[1]})
+        tasks = set.intersection(*({row["task"] for row in group} for group in groups))
+        if fraction is not None and tasks:
+            scores = [[row["score"] for row in group if row["task"] in tasks] for group in groups]
+            dense, top, chance = (sum(group) / len(group) for group in scores)
+            without, others = f"the top {100 * fraction:g} % of heads off", "as many random heads off"
+            if mode == "vision":
+                without = f"the picture hidden from the top {100 * fraction:g} % of heads"
+                others = "it hidden from as many random ones"
             sentences.append(
-                f"{model}: with the top {100 * fraction:g} % of heads off the score goes from {dense:.2f} to "
-                f"{top:.2f}; with as many random heads off it is {chance:.2f} "
-                f"(mean of {tasks} task{'s' * (tasks > 1)})."
+                f"{model}: with {without} the score goes from {dense:.2f} to {top:.2f}; with {others} it is "
+                f"{chance:.2f} (mean of {len(tasks)} task{'s' * (len(tasks) > 1)})."
             )
     return sentences
 

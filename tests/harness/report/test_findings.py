@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from profile_samples import make_profile
 
 from coreheads.heads.profile import HeadProfile
-from coreheads.report.findings import heads_sentences
+from coreheads.report.findings import dependence, heads_sentences
 from coreheads.report.markdown import to_markdown
-from coreheads.store.board import HeadsSummary
+from coreheads.store.board import HeadsSummary, Row
 
 ROOT = Path(__file__).parents[3]
 
@@ -83,3 +84,26 @@ def test_a_board_of_an_older_version_is_read() -> None:
     text = to_markdown(board)
     assert "of all retrieval attention mass" in text
     assert "in common" not in text
+
+
+def test_what_the_score_depends_on_is_compared_on_the_same_tasks() -> None:
+    def row(task: str, patch: str, score: float, **more: object) -> Row:
+        values = {"model": "m", "task": task, "patch": patch, "score": score, "params": {}, "selection": None}
+        return cast(Row, {**values, "fraction": None, **more})
+
+    def off(task: str, selection: str, score: float, **params: str) -> Row:
+        return row(task, "ablate", score, selection=selection, fraction=0.05, params=params)
+
+    rows = [
+        row("a", "none", 1.0), row("b", "none", 0.5), off("a", "top", 0.1), off("b", "top", 0.1), off("a", "random", 0.9)
+    ]  # fmt: skip
+    assert dependence(rows) == [
+        "m: with the top 5 % of heads off the score goes from 1.00 to 0.10; with as many random heads off it is 0.90 "
+        "(mean of 1 task)."
+    ]
+    seen = [off("b", "top", 0.0, mode="vision"), off("b", "random", 0.4, mode="vision")]
+    assert dependence([*rows, *seen]) == [
+        "m: with the picture hidden from the top 5 % of heads the score goes from 0.50 to 0.00; with it hidden from as "
+        "many random ones it is 0.40 (mean of 1 task)."
+    ]
+    assert dependence(rows[:4]) == []
