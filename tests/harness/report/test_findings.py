@@ -103,7 +103,7 @@ def test_what_the_score_depends_on_is_compared_on_the_same_tasks() -> None:
     ]
     seen = [off("b", "top", 0.0, mode="vision"), off("b", "random", 0.4, mode="vision")]
     assert dependence([*rows, *seen]) == [
-        "m: with the picture hidden from the top 5 % of heads the score goes from 0.50 to 0.00; with it hidden from as "
-        "many random ones it is 0.40 (mean of 1 task)."
+        "m: with the picture hidden from the top 5 % of heads the score goes from 0.50 to 0.00; with it hidden from "
+        "as many random ones it is 0.40 (mean of 1 task)."
     ]
     assert dependence(rows[:4]) == []
