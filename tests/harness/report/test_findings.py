@@ -94,9 +94,8 @@ def test_what_the_score_depends_on_is_compared_on_the_same_tasks() -> None:
     def off(task: str, selection: str, score: float, **params: str) -> Row:
         return row(task, "ablate", score, selection=selection, fraction=0.05, params=params)
 
-    rows = [
-        row("a", "none", 1.0), row("b", "none", 0.5), off("a", "top", 0.1), off("b", "top", 0.1), off("a", "random", 0.9)
-    ]  # fmt: skip
+    rows = [row("a", "none", 1.0), row("b", "none", 0.5)]
+    rows += [off("a", "top", 0.1), off("b", "top", 0.1), off("a", "random", 0.9)]
     assert dependence(rows) == [
         "m: with the top 5 % of heads off the score goes from 1.00 to 0.10; with as many random heads off it is 0.90 "
         "(mean of 1 task)."
