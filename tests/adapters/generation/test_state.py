@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ def template(made: Adapter) -> None:
 
 
 def word(made: Adapter) -> None:
+    made.processor.tokenizer = deepcopy(made.processor.tokenizer)  # other tests use it, too
     made.processor.tokenizer.add_tokens(["a-new-word"])
 
 
