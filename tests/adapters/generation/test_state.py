@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from copy import deepcopy
+from collections.abc import Callable, Iterator
 
+import family_cases
 import pytest
 import torch
 from family_cases import FAMILIES, adapter
 
 from coreheads.adapters.families.base import Adapter
 from coreheads.adapters.generation import state
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """What is changed here, no other test is given."""
+    yield
+    for made in (family_cases.adapter, family_cases.model, family_cases.tokenizer):
+        made.cache_clear()
 
 
 def one_weight(made: Adapter) -> None:
@@ -23,7 +31,6 @@ def template(made: Adapter) -> None:
 
 
 def word(made: Adapter) -> None:
-    made.processor.tokenizer = deepcopy(made.processor.tokenizer)  # other tests use it, too
     made.processor.tokenizer.add_tokens(["a-new-word"])
 
 
