@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ TEMPLATE = (
 """One part after the other, no roles: this model answers better as the base model that it was before its chats."""
 
 
+@cache
 def version() -> str:
     """Names the checkpoint: a hash of the weights' digest, the tower's files and the code that lays them out."""
     from coreheads.tasks.smol import print as printed

@@ -6,6 +6,7 @@ import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from coreheads.cache import build_once, cache_folder
@@ -48,6 +49,7 @@ SETS = {
 }
 
 
+@cache
 def version() -> str:
     """Names the data: a hash over everything that draws and writes it."""
     digest = hashlib.sha256()

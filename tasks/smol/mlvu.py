@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from coreheads.tasks.mini.prompts import within
 from coreheads.tasks.mlvu import data, task
 from coreheads.tasks.mlvu.data import media, regions
 from coreheads.tasks.mlvu.task import aggregate, details
 from coreheads.tasks.reading.documents import Doc, Messages, text, user_turn, video
 from coreheads.tasks.reading.sources import Source
-from coreheads.tasks.smol.prompts import numbered, prompt, query, said, within
+from coreheads.tasks.smol.prompts import numbered, prompt, query, said
 
 __all__ = ["aggregate", "details", "media", "query", "regions"]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreheads.media.images import decode
+from coreheads.tasks.mini.prompts import within
 from coreheads.tasks.mmlongbench import data
 from coreheads.tasks.mmlongbench.data import media
 from coreheads.tasks.mmlongbench.scoring import score
@@ -13,7 +14,7 @@ from coreheads.tasks.mmlongbench.subtasks import SUBTASKS
 from coreheads.tasks.mmlongbench.task import regions
 from coreheads.tasks.reading.documents import Doc, Messages, fields_of, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
-from coreheads.tasks.smol.prompts import numbered, prompt, query, said, within
+from coreheads.tasks.smol.prompts import numbered, prompt, query, said
 
 __all__ = ["media", "query", "regions"]
 

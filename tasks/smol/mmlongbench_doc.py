@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from coreheads.tasks.mini.prompts import within
 from coreheads.tasks.mmlongbench_doc import data
 from coreheads.tasks.mmlongbench_doc.data import media, regions
 from coreheads.tasks.mmlongbench_doc.scoring import score_answer
 from coreheads.tasks.mmlongbench_doc.task import aggregate
 from coreheads.tasks.reading.documents import Doc, Messages, image, text, user_turn
 from coreheads.tasks.reading.sources import Source
-from coreheads.tasks.smol.prompts import numbered, prompt, query, said, within
+from coreheads.tasks.smol.prompts import numbered, prompt, query, said
 
 __all__ = ["aggregate", "media", "query", "regions"]
 

@@ -41,11 +41,6 @@ def said(response: str) -> str:
     return response.strip().rstrip(".").strip()
 
 
-def within(split: str, files: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """A benchmark's expected files, in the folder of a split."""
-    return [(" or ".join(f"{split}/{name}" for name in names.split(" or ")), what) for names, what in files]
-
-
 def numbered(docs: Iterable[Doc], split: str) -> list[Doc]:
     """Records with the split in their ids."""
     return [doc | {"record_id": f"{split}/{doc['record_id']}"} for doc in docs]
