@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, CacheLayerMixin
+from transformers.cache_utils import Cache
 
 from coreheads.adapters.kernels.gqa import take
+from coreheads.adapters.kernels.seen_tokens import SeenTokens
 
 
 class RaggedStates:
@@ -28,7 +29,7 @@ class RaggedStates:
         raise RuntimeError("an evicting cache works only inside the `with` block of the Hybrid that made it")
 
 
-class EvictingLayer(CacheLayerMixin):  # type: ignore[misc]
+class EvictingLayer(SeenTokens):
     """One layer's keys and values, of ``seen`` tokens with padding.
 
     The KV heads ``full`` keep all of them, [batch, full KV heads, seen (and room to grow), head_dim]; the others,
@@ -130,18 +131,6 @@ class EvictingLayer(CacheLayerMixin):  # type: ignore[misc]
         if slots > held:
             room = min(self.slots, max(slots, held + max(64, held // 2)) if held else slots)
             self.short_keys, self.short_values = _grown(self.short_keys, room), _grown(self.short_values, room)
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """(tokens so far and new, 0): masks speak of all tokens, also of those evicted."""
-        return self.seen + query_length, 0
-
-    def get_seq_length(self) -> int:
-        """Tokens seen, evicted ones included: what rotary positions go by."""
-        return self.seen
-
-    def get_max_length(self) -> int:
-        """No limit."""
-        return -1
 
     def crop(self, tokens_to_remove: int) -> None:
         """Not possible: what was evicted cannot come back."""

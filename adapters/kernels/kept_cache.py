@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import CacheLayerMixin
+
+from coreheads.adapters.kernels.seen_tokens import SeenTokens
 
 Pair = tuple[int, int]
 """(sample, KV head)."""
@@ -80,7 +81,7 @@ class KeptBlock:
         return KeptBlock([(new, self.pairs[row][1]) for new, row in rows], keys, values, positions, self.length)
 
 
-class KeptLayer(CacheLayerMixin):  # type: ignore[misc]
+class KeptLayer(SeenTokens):
     """One layer's kept keys and values, and those of all later tokens; of ``seen`` tokens with padding."""
 
     is_compileable = False
@@ -121,18 +122,6 @@ class KeptLayer(CacheLayerMixin):  # type: ignore[misc]
     def start(self, sample: int) -> int:
         """Tokens of left padding of a sample."""
         return self._starts[sample]
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """(tokens so far and new, 0): masks speak of all tokens, also of those evicted."""
-        return self.seen + query_length, 0
-
-    def get_seq_length(self) -> int:
-        """Tokens seen, evicted ones included: what rotary positions go by."""
-        return self.seen
-
-    def get_max_length(self) -> int:
-        """No limit."""
-        return -1
 
     def crop(self, tokens_to_remove: int) -> None:
         """Not possible: what was evicted cannot come back."""
