@@ -16,6 +16,7 @@ from coreheads.files import write_json, write_text
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.gaps import find_failed, find_gaps
 from coreheads.leaderboard.merge import Source, newest, read
+from coreheads.leaderboard.overall import best, overall
 from coreheads.opening import inside
 from coreheads.private import private_command_line
 from coreheads.report import example_files
@@ -70,6 +71,9 @@ def _content(sources: Sequence[Source], remarks: list[str]) -> Board:
         folders = ", ".join(str(source.run.path) for source in sources)
         raise UserError(f"{folders}: no finished cell, nothing to rank")
     _tell_apart(rows)
+    ranking = [
+        line for source in sources for line in overall(source.run, [r for r in rows if r["run"] == source.label])
+    ]
     gaps: list[LeftOut] = [
         {"run": source.label, "what": what, "reason": reason}
         for source in sources
@@ -83,6 +87,8 @@ def _content(sources: Sequence[Source], remarks: list[str]) -> Board:
         "remarks": remarks + other,
         "runs": [_about(source) for source in sources],
         "heads": [summary for source in sources for summary in _heads(source)],
+        "overall": ranking,
+        "best": list(best(rows, ranking)),
     }
 
 

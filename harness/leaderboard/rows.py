@@ -56,18 +56,9 @@ def _row(
     first = group[0]
     cell = Cell.from_json(first["cell"])
     drawn = cell.draw is not None
-    weights = [pooling.weights({key: line.get("group") for key, line in draw.items()}) for draw in draws]
-    scores = [
-        {key: weight[key] * float(line["score"]) for key, line in draw.items()}
-        for draw, weight in zip(draws, weights, strict=True)
-    ]
+    scores, base = weighted(draws, dense)
     score, score_ci = pooling.mean_score(scores)
-    paired = None
-    if cell.patch != "none" and dense is not None:
-        base = {key: float(line["score"]) for key, line in dense.items()}
-        paired = pooling.paired_with(
-            scores, [{k: w * base[k] for k, w in weight.items() if k in base} for weight in weights]
-        )
+    paired = pooling.paired_with(scores, base) if cell.patch != "none" and base is not None else None
     measured = _speed(cell, run)
     lines = [line for draw in draws for line in draw.values()]
     return {
@@ -105,6 +96,21 @@ def _row(
         "over_context": sum(record.get("over_context") or 0 for record in group),
         "told_apart": None,
     }
+
+
+def weighted(
+    draws: Sequence[Samples], dense: Samples | None
+) -> tuple[list[dict[str, float]], list[dict[str, float]] | None]:
+    """(each draw's scores by record, the dense model's on the same records), weighted so that groups weigh the same."""
+    weights = [pooling.weights({key: line.get("group") for key, line in draw.items()}) for draw in draws]
+    scores = [
+        {key: weight[key] * float(line["score"]) for key, line in draw.items()}
+        for draw, weight in zip(draws, weights, strict=True)
+    ]
+    if dense is None:
+        return scores, None
+    base = {key: float(line["score"]) for key, line in dense.items()}
+    return scores, [{key: w * base[key] for key, w in weight.items() if key in base} for weight in weights]
 
 
 def _speed(cell: Cell, run: RunFolder) -> tuple[Speed, str]:

@@ -54,6 +54,23 @@ def ratio_of_medians_ci(
     return float(np.median(above) / np.median(below)), float(low), float(high)
 
 
+def mean_ratio_ci(pairs: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]], seed: int = 0) -> tuple[float, float, float]:
+    """(ratio, low, high) of the geometric mean over ``pairs`` of ``ratio_of_medians_ci``'s ratios.
+
+    pairs: (numerator, denominator) timings, each pair of its own number of repeats, which are drawn anew within it.
+    """
+    rng, drawn, logs = np.random.default_rng(seed), np.zeros(RESAMPLES), 0.0
+    for numerator, denominator in pairs:
+        above, below = samples(numerator), samples(denominator)
+        if above.shape != below.shape or np.any(below <= 0):
+            raise ValueError("paired timings differ in number or are not above 0")
+        draws = rng.integers(0, len(above), (RESAMPLES, len(above)))
+        drawn += np.log(np.median(above[draws], axis=1) / np.median(below[draws], axis=1)) / len(pairs)
+        logs += float(np.log(np.median(above) / np.median(below))) / len(pairs)
+    low, high = np.exp(np.quantile(drawn, TAILS))
+    return float(np.exp(logs)), float(low), float(high)
+
+
 def bootstrap_median_ci(values: npt.ArrayLike, seed: int = 0) -> tuple[float, float]:
     """(low, high) of the median of ``values`` [n]. Raises ValueError when there are none."""
     return ratio_of_medians_ci(values, np.ones(np.shape(values)), seed)[1:]

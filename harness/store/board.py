@@ -108,6 +108,78 @@ class Row(RowScore, Speed):
     """True where another row differs from it in its patch's settings only; else null."""
 
 
+class Overall(TypedDict):
+    """One condition of one model over all tasks of its run: a line of the ranking.
+
+    Only conditions that were judged on every task that the dense model was; every task weighs the same.
+    """
+
+    run: str
+    """The run's name on the board."""
+    model: str
+    """The model's name on the board."""
+    device: str
+    """Where the speed was measured, in words."""
+    condition: str
+    """In words."""
+    method: str
+    """The condition without how much it keeps: what a curve of accuracy against speedup is drawn through."""
+    tasks: list[str]
+    """What the scores are means over."""
+    timed_tasks: list[str]
+    """What the speedups are means over; empty where the condition is not timed wherever the dense model is."""
+    patch: str
+    """A registered patch; ``none`` for the dense model."""
+    selection: str | None
+    """As in a row."""
+    n: int
+    """Scored samples, over all tasks and draws."""
+    score: float
+    """Mean of the tasks' scores."""
+    score_ci: Interval
+    """Bootstrap interval of ``score``, drawn within each task."""
+    delta: float | None
+    """Mean change against dense on the same samples; null for the dense model."""
+    delta_ci: Interval | None
+    """Bootstrap interval of ``delta``."""
+    prefill_speedup: float | None
+    """Geometric mean of the tasks' prefill speedups."""
+    prefill_speedup_ci: Interval | None
+    """Bootstrap interval of ``prefill_speedup``, drawn within each task; null for the dense model."""
+    end_to_end_speedup: float | None
+    """Geometric mean of the tasks' speedups from media to answer."""
+    kv: float | None
+    """Mean of the tasks' KV bytes after the prefill over dense."""
+    work: float | None
+    """Mean of the tasks' FLOPs of the prefill over dense; null where they were not counted."""
+    rank: int
+    """From 1 within the model: first what keeps the score within a point, by speed, then the others by score."""
+
+
+class Best(TypedDict):
+    """The best condition of a model at a speed that is asked for."""
+
+    run: str
+    """The run's name on the board."""
+    model: str
+    """The model's name on the board."""
+    task: str | None
+    """A task; null for the mean over all tasks."""
+    at: float
+    """The prefill speedup that it has at least."""
+    condition: str | None
+    """In words: of those within a point of the dense score the one with the highest, of equal ones the fastest; where
+    none is, the one with the highest score; null where none is so fast."""
+    within: bool
+    """Whether its score is within a point of the dense one."""
+    score: float | None
+    """Its score."""
+    delta: float | None
+    """Its change against dense."""
+    prefill_speedup: float | None
+    """Its prefill speedup."""
+
+
 class LeftOut(TypedDict):
     """What a run holds or was asked for and the rows do not show."""
 
@@ -197,3 +269,7 @@ class Board(TypedDict):
     """One a run."""
     heads: list[HeadsSummary]
     """One a head profile."""
+    overall: NotRequired[list[Overall]]
+    """By run and model, by rank. Older boards do not have it."""
+    best: NotRequired[list[Best]]
+    """For every model, task and speed that is asked for. Older boards do not have it."""

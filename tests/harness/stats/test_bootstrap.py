@@ -73,3 +73,14 @@ def test_unusable_values_are_refused() -> None:
         resampling.bootstrap_means([np.zeros((0, 3))])
     with pytest.raises(ValueError, match="finite numbers"):
         resampling.bootstrap_median_ci([])
+
+
+def test_the_mean_of_ratios_is_geometric_and_equals_one_ratio_of_one_pair() -> None:
+    rng = np.random.default_rng(0)
+    slow, fast = rng.uniform(1, 2, 20), rng.uniform(0.5, 1, 20)
+    assert resampling.mean_ratio_ci([(slow, fast)])[0] == pytest.approx(resampling.ratio_of_medians_ci(slow, fast)[0])
+    mean, low, high = resampling.mean_ratio_ci([(slow, fast), (4 * slow, fast)])
+    assert mean == pytest.approx(2 * resampling.ratio_of_medians_ci(slow, fast)[0])
+    assert low < mean < high
+    with pytest.raises(ValueError, match="differ in number"):
+        resampling.mean_ratio_ci([(slow, fast[:3])])
