@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from statistics import fmean, geometric_mean
-from typing import cast
 
 import numpy as np
 
 from coreheads.config.cells import Cell
 from coreheads.leaderboard.rows import weighted
-from coreheads.report.columns import condition_label, grouped
+from coreheads.report.columns import condition_label, grouped, method
 from coreheads.stats.bootstrap import bootstrap_means, mean_ratio_ci
 from coreheads.stats.pooling import FEW_DRAWS, Scores
 from coreheads.store.board import Best, Interval, Overall, Row
@@ -21,8 +20,6 @@ POINT = 0.01
 ROUNDING = 1e-9
 SPEEDS = (1.5, 2.0, 3.0)
 """The prefill speedups at which the best condition is named."""
-BUDGETS = ("keep", "budget", "fraction")
-"""Fields and parameters that say how much a method keeps."""
 
 
 def overall(run: RunFolder, rows: Sequence[Row]) -> list[Overall]:
@@ -60,13 +57,6 @@ def best(rows: Sequence[Row], ranking: Sequence[Overall]) -> Iterator[Best]:
     for (_, _, task), lines in groups.items():
         if any(line["prefill_speedup"] for line, _ in lines if line["patch"] != "none"):
             yield from (_best(lines, task, at) for at in SPEEDS)
-
-
-def method(row: Row) -> str:
-    """A row's condition in words, without how much it keeps."""
-    params = {name: value for name, value in row["params"].items() if name not in BUDGETS}
-    without = {**row, **dict.fromkeys(set(BUDGETS) & row.keys()), "params": params}
-    return condition_label(cast(Row, without))
 
 
 def _line(

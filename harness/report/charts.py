@@ -9,63 +9,91 @@ from typing import Any
 
 import altair as alt
 
-from coreheads.report.columns import SELECTIONS, condition_label, grouped, interval, kind_label, ratio, whole
-from coreheads.report.palette import KINDS, OTHER, SHAPES, by_model, kind
+from coreheads.report.columns import SELECTIONS, condition_label, grouped, interval, kind_label, method, ratio, whole
+from coreheads.report.palette import INK, KINDS, OTHER, SHAPES, by_method, by_model, kind
 from coreheads.report.pareto import pareto
-from coreheads.store.board import Row
+from coreheads.store.board import Overall, Row
 from coreheads.text import vega_title
 
 Point = dict[str, Any]
 """What Vega draws of a row, by field."""
 
-INK = "currentColor"
 DASHES = {"layer_matched": [5, 3], "bottom": [2, 2]}
 HEIGHT = 240
+TALL = 360
+"""Of the chart over all tasks."""
 
 
-def tradeoff(rows: Sequence[Row], models: Sequence[str] = ()) -> alt.LayerChart:
+def overall(lines: Sequence[Overall], colours: Mapping[str, str]) -> alt.LayerChart:
+    """Mean score against mean prefill speedup of what is timed on all tasks of one model, a curve a method."""
+    on_front = {id(line) for line in pareto(lines)}
+    points = [_overall_point(line, id(line) in on_front) for line in lines]
+    about = f"{lines[0]['model']}, mean over tasks: score against prefill speedup; the numbers stand in the ranking"
+    layers = _plane(points, "score (mean over tasks)", _colour("method", _used(colours, points)))
+    return alt.LayerChart(layer=layers).properties(height=TALL, description=about)
+
+
+def tradeoff(
+    rows: Sequence[Row], models: Sequence[str] = (), colours: Mapping[str, str] | None = None
+) -> alt.LayerChart:
     """Score against prefill speedup of the timed rows of one axis, with intervals, the front and the ceilings.
 
     models: give all of the board's to compare those that are in ``rows``; then colours are of models, shapes of kinds,
-    each model has its own front, and ceilings are left to the charts of single models.
+    each model has its own front, and ceilings are left to the charts of single models. Else a method is a curve.
+    colours: of methods; by default of those that are here.
     """
-    parts = list(grouped(rows, "model").values())
-    on_front = {id(row) for part in parts for row in pareto(part)}
+    on_front = {id(row) for part in grouped(rows, "model").values() for row in pareto(part)}
     points = [_point(row, id(row) in on_front) for row in rows]
-    ceilings = [] if models else [point for point in points if point["at"] is not None]
+    if models:
+        coloured = _colour("model", by_model(list(models)))
+        kinds = {kind_label(name): SHAPES.get(name, "square") for name in dict.fromkeys(map(kind, rows))}
+        shape = alt.Shape("kind:N", scale=_scale(kinds))
+        layers = _plane(points, f"score ({rows[0]['metric']})", coloured, shape=shape)
+    else:
+        coloured = _colour("method", _used(colours or by_method(map(method, rows)), points))
+        layers = _plane(points, f"score ({rows[0]['metric']})", coloured, [p for p in points if p["at"] is not None])
+    return _chart(layers, rows, "score against prefill speedup")
+
+
+def _plane(
+    points: Sequence[Point],
+    upwards: str,
+    coloured: alt.Color,
+    ceilings: Sequence[Point] = (),
+    shape: alt.Shape | None = None,
+) -> list[Any]:
+    """The layers of a trade-off. upwards: the title of the scores. shape: given where models are compared."""
     across = [value for p in points for value in (p["x"], p["xl"], p["xh"])] + [point["at"] for point in ceilings]
     width, height = _padded([*across, 1.0], 0.06), _heights(points)
-    line = [
-        step | {"model": part[0]["model"]}
-        for part in parts
-        for step in _stairs([_point(row, True) for row in part if id(row) in on_front], width[0], height[0])
+    front = [
+        step | {"model": model}
+        for model in dict.fromkeys(point["model"] for point in points)
+        for step in _stairs([p for p in points if p["front"] and p["model"] == model], width[0], height[0])
     ]
     across_title = "prefill speedup over the fastest dense kernel (x)"
     x = alt.X("x:Q", title=across_title, scale=alt.Scale(domain=width, nice=False, zero=False))
-    y = alt.Y("y:Q", title=vega_title(f"score ({rows[0]['metric']})"), scale=alt.Scale(domain=height, nice=False))
-    kinds = list(dict.fromkeys(kind(row) for row in rows))
-    coloured = _colour("model", by_model(list(models))) if models else _colour("kind", _of_kinds(kinds))
+    y = alt.Y("y:Q", title=vega_title(upwards), scale=alt.Scale(domain=height, nice=False))
     tips = _tips(
-        what="condition", model="model", task="task", score="score", speed="prefill speedup", ceiling="ceiling",
-        tokens="timed tokens", device="device", run="run", standing="Pareto front",
+        what="condition", model="model", task="task", score="score", change="change", speed="prefill speedup",
+        ceiling="ceiling", tokens="timed tokens", device="device", run="run", standing="Pareto front",
     )  # fmt: skip
-    stairs = alt.Chart(alt.InlineData(values=line)).mark_line(
-        color=INK, opacity=0.6 if models else 0.4, strokeWidth=1.5, interpolate="step-before"
+    stairs = alt.Chart(alt.InlineData(values=front)).mark_line(
+        color=INK, opacity=0.6 if shape else 0.3, strokeWidth=1.5, interpolate="step-before"
     )
-    stairs = stairs.encode(x=x, y=y, color=coloured if models else alt.Undefined)
-    base = alt.Chart(alt.InlineData(values=points))
-    shapes = _scale({kind_label(name): SHAPES.get(name, "square") for name in kinds})
-    layers: list[Any] = [
+    base = alt.Chart(alt.InlineData(values=list(points)))
+    # a curve for every method with several points
+    curves = [] if shape else [base.mark_line(strokeWidth=2, opacity=0.7).encode(x=x, y=y, color=coloured)]
+    return [
         alt.Chart(alt.InlineData(values=[{"x": 1}])).mark_rule(color=INK, opacity=0.25).encode(x=x),
         *_ceiling_lines(ceilings, coloured),
-        stairs,
-        base.mark_rule(strokeWidth=1.5, opacity=0.75).encode(x=alt.X("xl:Q"), x2="xh:Q", y=y, color=coloured),
-        base.mark_rule(strokeWidth=1.5, opacity=0.75).encode(x=x, y=alt.Y("yl:Q"), y2="yh:Q", color=coloured),
+        stairs.encode(x=x, y=y, color=coloured if shape else alt.Undefined),
+        *curves,
+        base.mark_rule(strokeWidth=1.5, opacity=0.5).encode(x=alt.X("xl:Q"), x2="xh:Q", y=y, color=coloured),
+        base.mark_rule(strokeWidth=1.5, opacity=0.5).encode(x=x, y=alt.Y("yl:Q"), y2="yh:Q", color=coloured),
         base.mark_point(filled=True, size=90, opacity=1).encode(
-            x=x, y=y, color=coloured, tooltip=tips, shape=alt.Shape("kind:N", scale=shapes) if models else alt.Undefined
+            x=x, y=y, color=coloured, tooltip=tips, shape=shape or alt.Undefined
         ),
     ]
-    return _chart(layers, rows, "score against prefill speedup")
 
 
 def _ceiling_lines(ceilings: Sequence[Point], coloured: alt.Color) -> list[Any]:
@@ -154,14 +182,45 @@ def _point(row: Row, front: bool) -> Point:
         "speed": ratio(speedup, row["prefill_speedup_ci"]),
         "at": None if row["ceiling"] is None else _round(row["ceiling"]),
         "ceiling": ratio(row["ceiling"]) or "not measured",
+        "method": method(row),
+        "change": interval(row["delta"], row["delta_ci"], sign=True) or "none: dense",
         "tokens": whole(row["timed_tokens"]) or "not known",
         "device": str(row["device"]),
         "run": str(row["run"]),
+        "front": front,
         "standing": "on it" if front else "behind it",
     }
 
 
-def _height(row: Row) -> Point:
+def _overall_point(line: Overall, front: bool) -> Point:
+    speedup = line["prefill_speedup"] or 0.0
+    low, high = line["prefill_speedup_ci"] or (speedup, speedup)
+    return {
+        **_height(line),
+        "x": _round(speedup),
+        "xl": _round(low),
+        "xh": _round(high),
+        "method": line["method"],
+        "what": line["condition"],
+        "model": line["model"],
+        "task": f"mean of {len(line['tasks'])}, speed of {len(line['timed_tasks'])}",
+        "speed": ratio(speedup, line["prefill_speedup_ci"]),
+        "change": interval(line["delta"], line["delta_ci"], sign=True) or "none: dense",
+        "ceiling": "see the tasks",
+        "tokens": "see the tasks",
+        "device": line["device"],
+        "run": line["run"],
+        "front": front,
+        "standing": "on it" if front else "behind it",
+    }
+
+
+def _used(colours: Mapping[str, str], points: Sequence[Point]) -> dict[str, str]:
+    """The colours of methods that are among the points."""
+    return {name: colours.get(name, OTHER) for name in dict.fromkeys(point["method"] for point in points)}
+
+
+def _height(row: Row | Overall) -> Point:
     low, high = row["score_ci"] or (row["score"], row["score"])
     return {
         "y": _round(row["score"]),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import TypeVar, cast
 
-from coreheads.store.board import Interval, Row
+from coreheads.store.board import Interval, Overall, Row
 from coreheads.store.schema import StoredCell
 
 SELECTIONS = {
@@ -41,6 +41,17 @@ def condition_label(condition: Row | StoredCell) -> str:
     if condition.get("told_apart"):
         label += f" ({settings})"
     return label
+
+
+BUDGETS = ("keep", "budget", "fraction")
+"""Fields and parameters that say how much a method keeps."""
+
+
+def method(row: Row) -> str:
+    """A row's condition in words, without how much it keeps: the rows of one method are a curve."""
+    params = {name: value for name, value in row["params"].items() if name not in BUDGETS}
+    without = {**row, **dict.fromkeys(set(BUDGETS) & row.keys()), "params": params}
+    return condition_label(cast(Row, without))
 
 
 def kind_label(kind: str) -> str:
@@ -157,9 +168,12 @@ def table(rows: Iterable[Row]) -> tuple[list[str], list[list[str]]]:
     return [COLUMNS[index].name for index in used], [[line[index] for index in used] for line in lines]
 
 
-def grouped(rows: Iterable[Row], *names: str) -> dict[tuple[str, ...], list[Row]]:
+Line = TypeVar("Line", Row, Overall)
+
+
+def grouped(rows: Iterable[Line], *names: str) -> dict[tuple[str, ...], list[Line]]:
     """Rows by what they have in common in the fields ``names``, in their order."""
-    groups: dict[tuple[str, ...], list[Row]] = {}
+    groups: dict[tuple[str, ...], list[Line]] = {}
     for row in rows:
         groups.setdefault(tuple(str(row.get(name)) for name in names), []).append(row)
     return groups

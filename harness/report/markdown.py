@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coreheads.report import findings
+from coreheads.report import findings, ranking
 from coreheads.report.columns import by_task, notes, table
 from coreheads.store.board import Board
 from coreheads.text import markdown, markdown_code
@@ -10,20 +10,24 @@ from coreheads.text import markdown, markdown_code
 
 def to_markdown(board: Board) -> str:
     """Tables by model and task, with how to read them and where they come from."""
-    from tabulate import tabulate
-
     parts = ["# Leaderboard: accuracy against speedup", ""]
+    parts += [f"- {markdown(sentence)}" for sentence in ranking.verdicts(board.get("overall", []))]
     for summary in board["heads"]:
         parts += [f"- {markdown(sentence)}" for sentence in findings.heads_sentences(summary)]
+    if ranked := board.get("overall"):
+        lines = [[line["model"], *ranking.cells(line)] for line in ranked]
+        parts += ["", "## Ranking", "", *_table(["model", *ranking.HEADINGS], lines)]
+    if board.get("best"):
+        parts += ["", "## The best at a speed, within a point of the dense score", ""]
+        parts += _table(*ranking.best_table(board["best"]))
     for (run, model, task), rows in by_task(board["rows"]).items():
         headings, lines = table(rows)
-        lines = [[markdown(text) for text in line] for line in lines]
         parts += ["", f"## {markdown(model)} on {markdown(task)}", ""]
         parts += [
             f"Score: {markdown(rows[0]['metric'])}. Run: {markdown(run)}. Device: {markdown(rows[0]['device'])}.",
             "",
         ]
-        parts.append(tabulate(lines, headings, tablefmt="github", disable_numparse=True))
+        parts += _table(headings, lines)
         parts += ["", *(f"- {markdown(note)}" for note in notes(rows))]
     made = [markdown(remark) for remark in board["remarks"]]
     for source in board["runs"]:
@@ -40,3 +44,10 @@ def to_markdown(board: Board) -> str:
         if lines_below:
             parts += ["", f"## {title}", "", *(f"- {line}" for line in lines_below)]
     return "\n".join(parts) + "\n"
+
+
+def _table(headings: list[str], lines: list[list[str]]) -> list[str]:
+    from tabulate import tabulate
+
+    escaped = [[markdown(text) for text in line] for line in lines]
+    return [tabulate(escaped, headings, tablefmt="github", disable_numparse=True)]

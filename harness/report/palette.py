@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import cycle
+
 from coreheads.store.board import Row
+
+INK = "currentColor"
+"""The colour of what is around."""
 
 KINDS = {
     "top": "#d9480f",
@@ -29,6 +35,22 @@ HEADS = "#1971c2"
 def kind(row: Row) -> str:
     """By what a row is coloured: ``dense``, its selection, or its patch where that takes no heads."""
     return "dense" if row["patch"] == "none" else row["selection"] or row["patch"]
+
+
+def by_method(methods: Iterable[str]) -> dict[str, str]:
+    """A colour for each method by its words: ours stands out, controls of it are grey, dense is the ink's."""
+    others = (colour for colour in cycle(MODELS) if colour not in (KINDS["top"], KINDS["random"]))
+    colours = {}
+    for name in dict.fromkeys(methods):
+        patch, _, selection = name.partition(": ")
+        if name.startswith("dense"):
+            colours[name] = INK
+        elif patch == "hybrid" and selection.startswith("top full") and KINDS["top"] not in colours.values():
+            colours[name] = KINDS["top"]
+        else:
+            control = selection.startswith(("random", "no head", "bottom"))
+            colours[name] = KINDS["random"] if control else next(others)
+    return colours
 
 
 def by_model(models: list[str]) -> dict[str, str]:

@@ -9,10 +9,10 @@ import altair as alt
 
 from coreheads.heads.profile import HeadProfile
 from coreheads.report import charts
-from coreheads.report.columns import by_task, whole
+from coreheads.report.columns import by_task, grouped, whole
 from coreheads.report.head_map import head_map
 from coreheads.report.pareto import by_axis
-from coreheads.store.board import HeadsSummary, Row
+from coreheads.store.board import HeadsSummary, Overall, Row
 
 Profiles = Mapping[tuple[str, str], HeadProfile]
 """Head profiles by (run, model)."""
@@ -28,10 +28,22 @@ class Panel(NamedTuple):
     rows: Sequence[Row] = ()
 
 
-def tradeoffs(rows: Sequence[Row]) -> list[Panel]:
-    """Accuracy against speedup, for each model, task and device, with tokens and device."""
+def overall(lines: Sequence[Overall], colours: Mapping[str, str]) -> list[Panel]:
+    """Accuracy against speedup over all tasks, for each model of each run that was timed on them."""
+    panels = []
+    for (_, model), ranked in grouped(lines, "run", "model").items():
+        timed = [line for line in ranked if line["prefill_speedup"] is not None]
+        if len(timed) > 1:
+            tasks = len(timed[0]["timed_tasks"])
+            about = f"mean over {len(timed[0]['tasks'])} tasks, speed of {tasks} on {timed[0]['device']}"
+            panels.append(Panel(model, "", about, charts.overall(timed, colours)))
+    return panels
+
+
+def tradeoffs(rows: Sequence[Row], colours: Mapping[str, str] | None = None) -> list[Panel]:
+    """Accuracy against speedup, for each model, task and device, with tokens and device; colours: of methods."""
     return [
-        Panel(timed[0]["model"], timed[0]["task"], _where(timed), charts.tradeoff(timed), timed)
+        Panel(timed[0]["model"], timed[0]["task"], _where(timed), charts.tradeoff(timed, colours=colours), timed)
         for timed in by_axis(rows).values()
     ]
 

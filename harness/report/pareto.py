@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from coreheads.report.columns import grouped
+from coreheads.report.columns import Line, grouped
 from coreheads.store.board import Row
 
 
@@ -15,7 +15,7 @@ def by_axis(rows: Iterable[Row]) -> dict[tuple[str, ...], list[Row]]:
     return grouped(timed, "model", "task", "device", "run", "metric", "variant", "limit")
 
 
-def pareto(rows: Sequence[Row]) -> list[Row]:
+def pareto(rows: Sequence[Line]) -> list[Line]:
     """The rows that no other beats in speedup and score at once, by speedup; of equal ones all.
 
     A row is beaten by one that is at least as good in both and better in one.
@@ -26,4 +26,4 @@ def pareto(rows: Sequence[Row]) -> list[Row]:
         for row, (speed, score) in zip(rows, points, strict=True)
         if not any(s >= speed and a >= score and (s, a) != (speed, score) for s, a in points)
     ]
-    return sorted(kept, key=lambda row: (row["prefill_speedup"], -row["score"]))
+    return sorted(kept, key=lambda row: (row["prefill_speedup"] or 0.0, -row["score"]))

@@ -16,13 +16,13 @@ import altair as alt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from coreheads.report import columns, findings, palette, panels
+from coreheads.report import columns, findings, palette, panels, ranking
 from coreheads.report.columns import COLUMNS, SELECTIONS, by_task, kind_label
 from coreheads.report.example_files import BYTES, Example, choose, picture
 from coreheads.report.head_map import meaning
 from coreheads.report.panels import Panel, Profiles
 from coreheads.report.pareto import by_axis, pareto
-from coreheads.store.board import Board, HeadsSummary
+from coreheads.store.board import Board, HeadsSummary, Row
 from coreheads.text import json_text
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -36,10 +36,21 @@ PAGE_BYTES = 2_950_000
 
 
 class Cards(NamedTuple):
-    """Charts with their specifications by model, and the kinds of conditions that they show."""
+    """Charts with their specifications by model, and the rows that they show."""
 
     models: dict[str, list[tuple[Panel, Markup]]]
-    kinds: list[str]
+    rows: list[Row]
+
+    @property
+    def methods(self) -> list[str]:
+        """What is a curve."""
+        return list(dict.fromkeys(columns.method(row) for row in self.rows))
+
+    @property
+    def kinds(self) -> list[str]:
+        """What is a curve where heads are switched off."""
+        kinds = {palette.kind(row) for row in self.rows}
+        return [name for name in SELECTIONS if name in kinds]
 
 
 def page(board: Board, profiles: Profiles, examples: Sequence[tuple[Example, Path]] = ()) -> str:
@@ -55,13 +66,29 @@ def page(board: Board, profiles: Profiles, examples: Sequence[tuple[Example, Pat
     compared = panels.comparisons(rows, models)
     among = {row["model"] for panel in compared for row in panel.rows}
     groups = list(by_task(rows).values())
+    ranked = board.get("overall", [])
+    methods = palette.by_method(columns.method(row) for row in rows if row["patch"] != "ablate")
     content = {
         "board": board,
         "models": ", ".join(models[:MODELS]) + (f" and {len(models) - MODELS} more" if len(models) > MODELS else ""),
-        "sentences": [*findings.dependence(rows), *findings.headlines(rows)],
+        "sentences": [*ranking.verdicts(ranked), *findings.dependence(rows)],
+        "ranked": ranked,
+        "ranking": ranking,
+        "overall": [(panel, _spec(panel.chart)) for panel in panels.overall(ranked, methods)],
+        "overall_methods": list(dict.fromkeys(line["method"] for line in ranked if line["prefill_speedup"])),
+        "front_overall": {
+            id(line)
+            for lines in columns.grouped(ranked, "run", "model").values()
+            for line in pareto([line for line in lines if line["prefill_speedup"]])
+        },
+        "fastest": max((line["prefill_speedup"] or 1.0 for line in ranked), default=1.0),
+        "several": len(models) > 1,
+        "methods": methods,
+        "method": columns.method,
+        "best": ranking.best_table(board.get("best", [])),
         "compared": [(panel, _spec(panel.chart)) for panel in compared],
         "colours": {model: colour for model, colour in palette.by_model(models).items() if model in among},
-        "tradeoffs": _cards(panels.tradeoffs(rows)),
+        "tradeoffs": _cards(panels.tradeoffs(rows, methods)),
         "ablations": _cards(panels.ablations(rows)),
         "maps": list(_maps(board["heads"], profiles)),
         "of_heads": [sentence for summary in board["heads"] for sentence in findings.heads_sentences(summary)],
@@ -125,9 +152,7 @@ def _cards(drawn: Sequence[Panel]) -> Cards | None:
     models: dict[str, list[tuple[Panel, Markup]]] = {}
     for panel in drawn:
         models.setdefault(panel.model, []).append((panel, _spec(panel.chart)))
-    kinds = {palette.kind(row) for panel in drawn for row in panel.rows}
-    known = [name for name in ("dense", *SELECTIONS) if name in kinds]
-    return Cards(models, [*known, *sorted(kinds.difference(known))]) if drawn else None
+    return Cards(models, [row for panel in drawn for row in panel.rows]) if drawn else None
 
 
 def _maps(

@@ -11,7 +11,8 @@ import small_run
 
 from coreheads.config.cells import Cell
 from coreheads.leaderboard.build import build
-from coreheads.leaderboard.overall import best, method
+from coreheads.leaderboard.overall import best
+from coreheads.report.columns import method
 
 TASKS = ["short | task", "long_task"]
 

@@ -1,0 +1,82 @@
+"""The ranking of a board as text: the same words and figures on the page, in Markdown and in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from coreheads.report.columns import grouped, interval, number, ratio
+from coreheads.store.board import Best, Overall
+
+HEADINGS = {
+    "rank": "first what keeps the score within a point of dense, by speed; then the others by score",
+    "condition": "what was done to the model",
+    "score": "mean over tasks, 95 % interval",
+    "change": "against dense on the same samples",
+    "prefill speedup": "dense over this, geometric mean over the timed tasks, 95 % interval",
+    "end to end": "the same from media to answer",
+    "work": "FLOPs of the prefill over dense",
+    "KV kept": "bytes of keys and values after the prefill over dense",
+}
+"""The ranking's columns and what they mean."""
+
+
+def cells(line: Overall) -> list[str]:
+    """A line of the ranking, a text for each of ``HEADINGS``."""
+    return [
+        str(line["rank"]),
+        line["condition"],
+        interval(line["score"], line["score_ci"]),
+        interval(line["delta"], line["delta_ci"], sign=True),
+        ratio(line["prefill_speedup"], line["prefill_speedup_ci"]),
+        ratio(line["end_to_end_speedup"]),
+        number(line["work"]),
+        number(line["kv"]),
+    ]
+
+
+def verdicts(lines: Iterable[Overall]) -> list[str]:
+    """For every model what keeps its score within a point at the largest speed, or that nothing does."""
+    sentences = []
+    for (_, model), ranked in grouped(lines, "run", "model").items():
+        timed = [line for line in ranked if line["prefill_speedup"] is not None and line["patch"] != "none"]
+        if not timed:
+            continue
+        dense = next((line for line in ranked if line["patch"] == "none"), None)
+        first = min(timed, key=lambda line: line["rank"])
+        if dense is not None and first["rank"] < dense["rank"]:
+            sentences.append(
+                f"{model}: the fastest that keeps the score within a point is {first['condition']}: prefill "
+                f"{ratio(first['prefill_speedup'], first['prefill_speedup_ci'])} as fast, score "
+                f"{interval(first['score'], first['score_ci'])}, change "
+                f"{interval(first['delta'], first['delta_ci'], sign=True)} ({_means(first)})."
+            )
+        else:
+            sentences.append(f"{model}: nothing that was timed is faster and keeps the score within a point.")
+    return sentences
+
+
+def _means(line: Overall) -> str:
+    tasks, timed = len(line["tasks"]), len(line["timed_tasks"])
+    return f"mean of {tasks} task{'s' * (tasks > 1)}" + ("" if tasks == timed else f", speed of {timed}")
+
+
+def best_table(entries: Sequence[Best]) -> tuple[list[str], list[list[str]]]:
+    """(headings, lines): for every model and task the best condition at each speed, with score and change."""
+    speeds = sorted({entry["at"] for entry in entries})
+    named = {(entry["run"], entry["model"], entry["task"]): {} for entry in entries}
+    for entry in entries:
+        named[entry["run"], entry["model"], entry["task"]][entry["at"]] = entry
+    lines = [
+        [model, task or "mean of all tasks", *(_best(found.get(at)) for at in speeds)]
+        for (_, model, task), found in named.items()
+    ]
+    return ["model", "task", *(f"at {speed:g}x" for speed in speeds)], lines
+
+
+def _best(entry: Best | None) -> str:
+    if entry is None or entry["condition"] is None:
+        return "none is so fast"
+    change = f"{entry['score']:.2f} ({(entry['delta'] or 0.0) + 0.0:+.2f})"
+    return (
+        f"{entry['condition']}: {change}" if entry["within"] else f"none; least lost by {entry['condition']}: {change}"
+    )
