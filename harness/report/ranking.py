@@ -63,7 +63,9 @@ def _means(line: Overall) -> str:
 def best_table(entries: Sequence[Best]) -> tuple[list[str], list[list[str]]]:
     """(headings, lines): for every model and task the best condition at each speed, with score and change."""
     speeds = sorted({entry["at"] for entry in entries})
-    named = {(entry["run"], entry["model"], entry["task"]): {} for entry in entries}
+    named: dict[tuple[str, str, str | None], dict[float, Best]] = {
+        (entry["run"], entry["model"], entry["task"]): {} for entry in entries
+    }
     for entry in entries:
         named[entry["run"], entry["model"], entry["task"]][entry["at"]] = entry
     lines = [

@@ -143,11 +143,19 @@ def test_filters_leave_no_heading_without_a_card(driver: Any, tmp_path: Path) ->
     found = page_boards.rows(model="alpha", task="easy") + untimed
     browser.visit(driver, page_boards.write(tmp_path, page_boards.board(found)))
     everything = driver.execute_script(HEADINGS)
-    assert {"Trade-off", "Accuracy against speedup", "Ablation", "With heads switched off", "alpha"} <= set(everything)
+    assert {"By task", "Accuracy against speedup, task by task", "Ablation", "With heads switched off", "alpha"} <= set(
+        everything
+    )
     choose(driver, "task", "hard")
     left = driver.execute_script(HEADINGS)
     assert {"Table", "How to read this"} <= set(left) < set(everything)
-    assert not {"Trade-off", "Accuracy against speedup", "Ablation", "With heads switched off", "alpha"} & set(left)
+    assert not {
+        "By task",
+        "Accuracy against speedup, task by task",
+        "Ablation",
+        "With heads switched off",
+        "alpha",
+    } & set(left)
     choose(driver, "task", "")
     assert driver.execute_script(HEADINGS) == everything
     assert browser.faults(driver) == []
@@ -188,7 +196,7 @@ def test_charts_show_dense_the_front_and_the_ceiling(page: Any) -> None:
     labels = page.execute_script(
         "return [...document.querySelectorAll('#tradeoff .card .mark-symbol path')].map((p) => p.ariaLabel)"
     )
-    dense = [label for label in labels if "kind: dense;" in label]
+    dense = [label for label in labels if "method: dense (the model as it is);" in label]
     assert len(dense) == 2
     assert "prefill speedup over the fastest dense kernel (x): 1;" in dense[0]
     # 48 heads of 96 and 32: 5 and 2 outlined
