@@ -16,7 +16,9 @@ from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.cdpruner import CDPruner
 from coreheads.adapters.patches.dart import Dart
 from coreheads.adapters.patches.document import Document
+from coreheads.adapters.patches.fastv import FastV
 from coreheads.adapters.patches.hybrid import Hybrid
+from coreheads.adapters.patches.pyramiddrop import PyramidDrop
 from coreheads.adapters.patches.random_tokens import RandomTokens
 from coreheads.adapters.patches.snapkv import SnapKV
 from coreheads.adapters.patches.streaming import Streaming
@@ -44,7 +46,7 @@ PATCHES: dict[str, type[Patch]] = {
     for patch in (
         *(NoPatch, Ablate, Hybrid, Streaming, Document),
         *(SnapKV, AdaKV),
-        *(CDPruner, Dart, RandomTokens, Stride),
+        *(CDPruner, Dart, FastV, PyramidDrop, RandomTokens, Stride),
     )
 }
 
