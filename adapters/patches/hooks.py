@@ -110,6 +110,10 @@ class AttentionHooks:
         layer while a prompt is read, never while an answer is decoded."""
         return None
 
+    def tokens_left(self, layers: int, text: int, vision: int) -> list[int]:
+        """How many tokens enter each layer of a prompt of so many text and vision tokens."""
+        return [text + vision] * layers
+
     def observe(self, step: Step) -> None:
         """See queries and keys; called once a layer, forward and sample when ``observes``. Where tokens are dropped
         they are those that the layer was given."""

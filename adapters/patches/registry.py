@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -18,6 +18,7 @@ from coreheads.adapters.patches.dart import Dart
 from coreheads.adapters.patches.document import Document
 from coreheads.adapters.patches.fastv import FastV
 from coreheads.adapters.patches.hybrid import Hybrid
+from coreheads.adapters.patches.on_top import OnTop
 from coreheads.adapters.patches.pyramiddrop import PyramidDrop
 from coreheads.adapters.patches.random_tokens import RandomTokens
 from coreheads.adapters.patches.snapkv import SnapKV
@@ -91,6 +92,11 @@ def make_patch(kind: str, heads: Iterable[Head] = (), /, **params: Any) -> Patch
         if name not in params and field.default is MISSING and field.default_factory is MISSING:
             raise UserError(f"patch {kind}: parameter {name!r} is missing")
     return patch(heads, **params) if patch.takes_heads else patch(**params)  # type: ignore[call-arg]
+
+
+def put_on(patch: Patch, below: tuple[str, Mapping[str, Any]] | None) -> Patch:
+    """``patch`` on top of the patch of that name and these fields, or as it is; UserError where they cannot be both."""
+    return patch if below is None else OnTop(patch, make_patch(below[0], **below[1]))
 
 
 def _foreign() -> dict[str, EntryPoint]:

@@ -18,14 +18,16 @@ from hypothesis import strategies as st
 from patches_oracle import logits
 from torch import Tensor
 
-from coreheads import Hybrid, UserError
+from coreheads import Ablate, Hybrid, UserError
 from coreheads.adapters.generation.structure import attention_modules, language_model
 from coreheads.adapters.kernels.visibility import Group
 from coreheads.adapters.patches.drop_vision import Dropping
 from coreheads.adapters.patches.fastv import FastV
 from coreheads.adapters.patches.hooks import Cut, Step
+from coreheads.adapters.patches.on_top import OnTop
 from coreheads.adapters.patches.pyramiddrop import PyramidDrop
 from coreheads.adapters.patches.registry import make_patch
+from coreheads.adapters.patches.snapkv import SnapKV
 
 KEEP = 0.4
 
@@ -130,9 +132,14 @@ def test_answers_are_decoded_where_the_prompt_left_off(kind: str) -> None:
         with patch(own.model):
             first, second = own.generate([prompt, prompt], 4)
             assert first.token_ids == second.token_ids
-    hybrid = Hybrid({(0, 1), (1, 2)}, 2, 5)
-    with FastV(KEEP, 1)(own.model), hybrid(own.model):
-        assert len(own.generate([prompt], 4)[0].token_ids)
+    for below in (FastV(KEEP, 1), PyramidDrop(KEEP)):
+        patch = OnTop(Hybrid({(0, 1), (1, 2)}, 2, 5), below)
+        with patch(own.model):
+            plain = own.generate([prompt], 4)[0].token_ids
+            assert (
+                own.generate([prompt], 4, cache_factory=lambda own=own, p=patch: p.cache(own.model))[0].token_ids
+                == plain
+            )
 
 
 @settings(max_examples=60, deadline=None)
@@ -180,10 +187,18 @@ def test_they_say_what_they_are_and_refuse_what_cannot_be() -> None:
         "FastV: layer is 0, expected a whole number of at least 1": lambda: FastV(layer=0),
         "FastV: layer is 2, expected 0 to 1": lambda: FastV()(own.model),
         "positions is 'moved', expected one of kept, renumbered": lambda: make_patch("pyramiddrop", positions="moved"),
+        "on: patch snapkv drops no tokens, expected one that": lambda: OnTop(Hybrid({(0, 1)}), SnapKV()),
+        "on: patch dart takes no heads": lambda: OnTop(make_patch("dart"), FastV()),
+        "ablate (mode vision) goes by tokens' positions, which fastv changes": lambda: OnTop(Ablate({(0, 1)}), FastV()),
+        "FastV: layer is 3, expected 0 to 1": lambda: OnTop(Hybrid({(0, 1)}), FastV(layer=3)).check(own.model),
         "parameter 'layer' is not known": lambda: make_patch("pyramiddrop", layer=3),
     }.items():
         with pytest.raises(UserError) as error:
             make()
         assert message in str(error.value)
+    top = OnTop(Hybrid({(0, 1)}), FastV(layer=1))
+    assert top.describe() == {**Hybrid({(0, 1)}).describe(), "on": FastV(layer=1).describe()}
+    assert top.tokens_left(2, 5, 8) == FastV(layer=1).tokens_left(2, 5, 8) == [13, 9]
+    assert top.ceiling() == OnTop(Hybrid({(0, 1)}, local=False), FastV(layer=1))
     with FastV(layer=1)(own.model), pytest.raises(UserError, match="fastv goes by tokens' positions, which pyramid"):
         PyramidDrop()(own.model).__enter__()

@@ -24,6 +24,7 @@ from coreheads.adapters.generation.structure import cache_argument, language_mod
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.hooks import Cut
 from coreheads.adapters.patches.mass import collect_mass
+from coreheads.adapters.patches.on_top import OnTop
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS
 
 CUTS, LATER = ((0,), (1,), (0, 1)), ((2,), (3,), (1, 3))
@@ -153,7 +154,7 @@ def test_hybrid_attention_goes_by_the_tokens_that_are_left(kind: str) -> None:
     hidden = lambda layer, head, i, j, vision: np.isin(j, kept) | (i == j)  # noqa: E731
     with oracle(own.model, both(hidden, allowed)):
         expected = logits(own.model, batch)[:, kept]
-    for first, second in ((hybrid, patch), (patch, hybrid)):
+    for first, second in ((hybrid, patch), (patch, hybrid), (OnTop(hybrid, patch), Patch())):
         with first(own.model), second(own.model):
             close(kind, logits(own.model, batch), expected)
     prompt = own.prepare(mixed())
