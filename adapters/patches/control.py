@@ -80,13 +80,16 @@ class Control:
         for patch in self.patches:
             query = patch.edit_query(layer, query)
         if not isinstance(key, Tensor):
-            if observers:
+            if observers and (isinstance(key, KeptStates) or key.seen > key.keys.shape[2]):
                 raise ValueError("attention cannot be measured over an evicting cache: the keys are gone")
             total = key.seen
             if isinstance(key, KeptStates):
                 output = attend_kept(query, key, groups, scaling, self.vision)
             else:
                 output = attend_ragged(query, key, groups, starts, scaling, self.vision)
+                for step in self._steps(layer, query, key.keys, key.values, scaling, groups, starts):
+                    for patch in observers:
+                        patch.observe(step)
         else:
             assert isinstance(value, Tensor)
             total = key.shape[2] if mask is None else mask.shape[1]

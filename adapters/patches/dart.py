@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from coreheads.adapters.patches.drop_vision import DropVision, by_span, unit
+from coreheads.adapters.patches.drop_vision import DropVision, by_span, largest, unit
 from coreheads.adapters.patches.hooks import Cut
 from coreheads.adapters.value_checks import whole_number
 
@@ -48,12 +48,12 @@ class Dart(DropVision):
     def choose(self, cut: Cut, features: Tensor, count: int) -> Tensor:
         """Run by run."""
         text = cut.hidden[~cut.vision].float()
-        text = unit(text[_largest(text.abs().sum(1), self.text_pivots)])
+        text = unit(text[largest(text.abs().sum(1), self.text_pivots)])
         return torch.cat([run[self._of_run(features[run], text, quota)] for run, quota in by_span(cut, count)])
 
     def _of_run(self, features: Tensor, text: Tensor, quota: int) -> Tensor:
         """Numbers [quota] of a run's ``features`` [tokens, hidden size]; ``text``: unit pivots [P, hidden size]."""
-        chosen = [_largest(features.abs().sum(1), min(self.vision_pivots, quota))]
+        chosen = [largest(features.abs().sum(1), min(self.vision_pivots, quota))]
         directions = unit(features)
         pivots = torch.cat([directions[chosen[0]], text])
         left = quota - len(chosen[0])
@@ -62,12 +62,7 @@ class Dart(DropVision):
         for turn, pivot in enumerate(pivots):
             part = -(-left // (len(pivots) - turn))
             similar = (directions @ pivot).masked_fill(kept, torch.inf)
-            chosen.append(_largest(-similar, part))
+            chosen.append(largest(-similar, part))
             kept[chosen[-1]] = True
             left -= part
         return torch.cat(chosen)
-
-
-def _largest(values: Tensor, count: int) -> Tensor:
-    """Numbers of the largest values, of equal ones the first."""
-    return values.argsort(descending=True, stable=True)[:count]

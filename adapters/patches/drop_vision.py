@@ -1,10 +1,10 @@
-"""What methods that drop vision tokens have in common: how many stay, before which layer, and which runs share how."""
+"""What methods that drop vision tokens have in common: how many stay, before which layers, and which runs share how."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -12,19 +12,22 @@ from torch import Tensor, nn
 from coreheads.adapters.generation.structure import head_shape
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.hooks import Cut
-from coreheads.adapters.value_checks import is_number, whole_number
+from coreheads.adapters.value_checks import is_number, one_of, whole_number
 from coreheads.errors import UserError
+
+Positions = Literal["kept", "renumbered"]
 
 
 @dataclass(frozen=True)
-class DropVision(Patch):
-    """Keeps a share of a prompt's vision tokens before a layer and drops the others; a method says which by ``choose``.
+class Dropping(Patch):
+    """Keeps some of a prompt's vision tokens before some layers; a method says where by ``cuts``, which by ``choose``.
 
-    Of v vision tokens max(1, round(keep v)) stay, whatever the method, and each keeps its position. Text always stays.
+    Text always stays.
 
     Attributes:
-        keep: The share, above 0 and at most 1; with 1 the model is left as it is.
-        layer: The layers from this one on read what is left; 0 is the first.
+        keep: The share that stays, above 0 and at most 1; with 1 the model is left as it is.
+        positions: ``kept``: each token keeps its own; ``renumbered``: without gaps after each cut, and an answer's
+            tokens follow on (see ``patches.dropping``). It is said to break grounding (arXiv 2506.21873).
     """
 
     budget: ClassVar[str | None] = "keep"
@@ -32,26 +35,38 @@ class DropVision(Patch):
     single = True
 
     keep: float = 0.25
-    layer: int = 0
+    positions: Positions = field(default="kept", kw_only=True)
 
     def __post_init__(self) -> None:
         where = type(self).__name__
         if not is_number(self.keep) or not 0 < self.keep <= 1:
             raise UserError(f"{where}: keep is {self.keep!r}, expected above 0 and at most 1 (0.25 means 25 %)")
-        whole_number(f"{where}: layer is", self.layer, least=0)
+        one_of(f"{where}: positions is", self.positions, get_args(Positions))
 
-    def check(self, model: nn.Module) -> None:
-        """UserError where the model has no such layer."""
-        layers = head_shape(model)[0]
-        if self.layer >= layers:
-            raise UserError(f"{type(self).__name__}: layer is {self.layer}, expected 0 to {layers - 1}")
+    @property
+    def renumbers(self) -> bool:  # type: ignore[override]
+        """Whether ``positions`` says so."""
+        return self.positions == "renumbered"
+
+    def cuts(self, layers: int) -> Mapping[int, float]:
+        """The share of the prompt's vision tokens that is left from a layer on, by layer, for so many layers."""
+        raise NotImplementedError
+
+    def tokens_left(self, layers: int, text: int, vision: int) -> list[int]:
+        """How many tokens enter each layer of a prompt of so many text and vision tokens."""
+        cuts, left, counts = self.cuts(layers), vision, []
+        for layer in range(layers):
+            left = share_of(cuts[layer], vision) if layer in cuts else left
+            counts.append(text + left)
+        return counts
 
     def stay(self, cut: Cut) -> Tensor | None:
         """All text, and the vision tokens that ``choose`` names."""
-        if cut.layer != self.layer:
+        cuts = self.cuts(cut.layers)
+        if cut.layer not in cuts:
             return None
         vision = cut.vision.nonzero()[:, 0]
-        count = max(1, round(self.keep * len(vision)))
+        count = share_of(cuts[cut.layer], int(cut.is_vision.sum()))
         if count == len(vision):
             return None
         chosen = self.choose(cut, cut.hidden[vision].float(), count).to(vision.device)
@@ -75,8 +90,43 @@ class DropVision(Patch):
         raise NotImplementedError
 
     def describe(self) -> dict[str, Any]:
-        """The patch, its fields, and that positions are kept."""
-        return {"patch": self.name, **vars(self), "positions": "kept"}
+        """The patch and its fields."""
+        return {"patch": self.name, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class DropVision(Dropping):
+    """A method that cuts once: of v vision tokens max(1, round(keep v)) stay.
+
+    Attributes:
+        layer: The layers from this one on read what is left; 0 is the first.
+    """
+
+    layer: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole_number(f"{type(self).__name__}: layer is", self.layer, least=0)
+
+    def check(self, model: nn.Module) -> None:
+        """UserError where the model has no such layer."""
+        layers = head_shape(model)[0]
+        if self.layer >= layers:
+            raise UserError(f"{type(self).__name__}: layer is {self.layer}, expected 0 to {layers - 1}")
+
+    def cuts(self, layers: int) -> Mapping[int, float]:
+        """Before ``layer``."""
+        return {self.layer: self.keep}
+
+
+def share_of(share: float, vision: int) -> int:
+    """How many of so many vision tokens that is: at least one where there are any."""
+    return min(vision, max(1, round(share * vision)))
+
+
+def largest(values: Tensor, count: int) -> Tensor:
+    """Numbers of the largest values, of equal ones the first."""
+    return values.argsort(descending=True, stable=True)[:count]
 
 
 def by_span(cut: Cut, count: int) -> Iterator[tuple[Tensor, int]]:

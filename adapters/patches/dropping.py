@@ -1,14 +1,20 @@
 """Tokens that are dropped before a layer, through transformers' own forward: from there on the sequence is shorter.
 
 A model computes rotary positions and masks once for the whole prompt and hands them to every layer. Hooks before the
-layers cut them, and the hidden states, to the tokens that are still there; so each keeps its own position. The features
-that DeepStack adds after the first layers are cut alike. A layer's cache holds the tokens that the layer saw; nothing
-is dropped while an answer is decoded, when a query reads whatever its layer's cache holds.
+layers cut them, and the hidden states, to the tokens that are still there; so each keeps its own position, unless the
+patch renumbers them. The features that DeepStack adds after the first layers are cut alike. A layer's cache holds the
+tokens that the layer saw; nothing is dropped while an answer is decoded, when a query reads whatever its layer's cache
+holds.
+
+Renumbered is: every position that none of the tokens left has, in any of its rotary dimensions, is taken out, and later
+positions move up. With one dimension positions are then 0, 1, 2 and so on; with several (M-RoPE) rows and columns of a
+picture that are wholly gone close up, and a text token keeps one number in all dimensions. An answer's tokens are moved
+alike, in every layer by as much as its prompt was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -17,10 +23,13 @@ import torch
 from torch import Tensor, nn
 
 from coreheads.adapters.generation.structure import cache_of, language_model, one_prompt_only, prompt_owners
-from coreheads.adapters.patches.attention import active, by_position, only_full_attention
-from coreheads.adapters.patches.hooks import AttentionHooks, Cut
+from coreheads.adapters.patches.attention import active, attached, by_position, only_full_attention
+from coreheads.adapters.patches.hooks import AttentionHooks, Cut, Step
 from coreheads.adapters.patches.vision import vision_ids
 from coreheads.errors import UserError
+
+GAPS = "_coreheads_gaps"
+"""On a cache, not on the model: by how much the positions of later tokens move up, in each layer."""
 
 
 @contextmanager
@@ -34,19 +43,23 @@ def dropped(model: nn.Module, patch: AttentionHooks) -> Iterator[nn.Module]:
     """
     name: str = getattr(patch, "name", type(patch).__name__)
     only_full_attention(model)
-    known = [type(other).__name__ for other in active(model) if by_position(other)]
-    known += [owner.name for owner in prompt_owners(model) if owner.drops]
+    known = [owner.name for owner in prompt_owners(model) if owner.drops]
+    known += [type(other).__name__ for other in active(model) if by_position(other)]
     if known:
         raise UserError(f"{known[0]} goes by tokens' positions, which {name} changes: not together")
     decoder: Any = language_model(model)
     inner: nn.Module = getattr(model, "model", model)
-    run = _Run(patch, name, vision_ids(model))
+    run = _Run(patch, name, vision_ids(model), decoder)
     with ExitStack() as cleanup:
+        if patch.observes:
+            cleanup.enter_context(attached(model, run))
         cleanup.enter_context(one_prompt_only(model, patch))
         hooks = [inner.register_forward_pre_hook(run.begin, with_kwargs=True)]
         hooks += [inner.register_forward_hook(run.end, always_call=True)]
         for number, layer in enumerate(decoder.layers):
             hooks.append(layer.register_forward_pre_hook(partial(run.before, number), with_kwargs=True))
+        if patch.renumbers:
+            hooks.append(decoder.rotary_emb.register_forward_pre_hook(run.located, with_kwargs=True))
         for hook in hooks:
             cleanup.callback(hook.remove)
         if hasattr(decoder, "_deepstack_process"):
@@ -54,29 +67,52 @@ def dropped(model: nn.Module, patch: AttentionHooks) -> Iterator[nn.Module]:
         yield model
 
 
-class _Run:
+class _Run(AttentionHooks):
     """One forward call after the other under a patch that drops tokens.
 
     ``places`` are those of the tokens that are still there, [L]; None outside of a call that reads a prompt.
-    ``shared`` is what all layers up to the next cut are given: (cos, sin) and the mask.
+    ``shared`` is what all layers up to the next cut are given: (cos, sin) and the mask. ``positions`` are those of the
+    call's tokens, [..., L], where the patch renumbers; ``gap`` is by how much later ones move up.
     """
 
-    def __init__(self, patch: AttentionHooks, name: str, vision: Tensor) -> None:
-        self.patch, self.name, self.vision = patch, name, vision
+    def __init__(self, patch: AttentionHooks, name: str, vision: Tensor, decoder: Any) -> None:
+        self.patch, self.name, self.vision, self.decoder = patch, name, vision, decoder
+        self.length = 0
+        self._forget()
+
+    def _forget(self) -> None:
         self.places: Tensor | None = None
         self.ids: Tensor | None = None
         self.is_vision: Tensor | None = None
         self.shared: dict[str, Any] | None = None
         self.past: Any = None
-        self.length = 0
+        self.positions: Tensor | None = None
+        self.gap, self.gaps = 0, [0] * len(self.decoder.layers)
+        self.moved: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def end(self, *_: object) -> None:
+    @property
+    def observes(self) -> bool:  # type: ignore[override]
+        """Only while a prompt is read."""
+        return self.patch.observes and self.places is not None
+
+    def observe(self, step: Step) -> None:
+        """The patch's."""
+        self.patch.observe(step)
+
+    def end(self, _module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
         """Forget the call."""
-        self.places = self.ids = self.is_vision = self.shared = self.past = None
+        made = cache_of(output) if isinstance(output, Mapping) else None
+        if made is not None and any(self.gaps):
+            setattr(made, GAPS, self.gaps)
+        self._forget()
+
+    def located(self, _module: nn.Module, args: tuple[Any, ...], call: dict[str, Any]) -> None:
+        """Note the positions that the call's tokens are given."""
+        self.positions = call["position_ids"] if "position_ids" in call else args[1]
 
     def begin(self, _module: nn.Module, args: tuple[Any, ...], call: dict[str, Any]) -> None:
         """Look at a forward call of the whole model; ValueError where its tokens could not be dropped."""
-        self.end()
+        self._forget()
         ids, past, mask = call.get("input_ids", args[0] if args else None), cache_of(call), call.get("attention_mask")
         if ids is None:
             raise ValueError(f"{self.name} cannot tell vision tokens: call the model with input_ids")
@@ -96,22 +132,23 @@ class _Run:
             self.ids, self.is_vision, self.length = ids[0], is_vision, ids.shape[1]
             self.places = torch.arange(self.length, device=ids.device)
 
-    def before(self, layer: int, _module: nn.Module, args: tuple[Any, ...], call: dict[str, Any]) -> Any:
+    def before(self, layer: int, block: nn.Module, args: tuple[Any, ...], call: dict[str, Any]) -> Any:
         """A layer's arguments, cut to what is left before it."""
-        if self.past is not None and (mask := self._fitting(layer, args, call)) is not None:
-            return args, {**call, "attention_mask": mask}
+        hidden = args[0] if args else call["hidden_states"]
+        if self.past is not None:
+            return args, {**call, **self._later(layer, hidden, call)}
         if self.places is None:
             return None
-        hidden = args[0] if args else call["hidden_states"]
         if hidden.shape[1] != len(self.places):
             raise ValueError(f"{self.name} needs the whole prompt in one forward call: no chunked prefill")
-        stay = self._stay(layer, hidden)
+        stay = self._stay(layer, block, hidden, (self.shared or call)["position_embeddings"])
         if stay is not None:
             self.places, hidden, self.shared = self.places[stay.to(self.places.device)], hidden[:, stay], None
         if len(self.places) == self.length:
             return None
         if self.shared is None:
-            self.shared = self._cut(call)
+            self.shared = self._cut(hidden, call)
+        self.gaps[layer] = self.gap
         # positions with gaps would be taken for packed sequences by FlashAttention; rotary ones are in cos and sin
         call = {**call, **self.shared, "position_ids": None}
         return ((hidden, *args[1:]), call) if args else (args, {**call, "hidden_states": hidden})
@@ -130,38 +167,53 @@ class _Run:
 
         return process
 
-    def _stay(self, layer: int, hidden: Tensor) -> Tensor | None:
+    def _stay(self, layer: int, block: nn.Module, hidden: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor | None:
         """Bool [L], where some of the tokens do not stay."""
         assert self.places is not None
         assert self.ids is not None
         assert self.is_vision is not None
-        cut = Cut(layer, hidden[0], *(about.to(hidden.device) for about in (self.places, self.ids, self.is_vision)))
-        stay = self.patch.stay(cut)
+        about = (known.to(hidden.device) for known in (self.places, self.ids, self.is_vision))
+        stay = self.patch.stay(Cut(layer, hidden[0], *about, len(self.gaps), block, rotary))
         if stay is None:
             return None
         stay = stay.to(hidden.device)
-        if stay.dtype != torch.bool or stay.shape != self.places.shape or bool((~stay & ~cut.vision).any()):
+        if (
+            stay.dtype != torch.bool
+            or stay.shape != self.places.shape
+            or bool((~stay & ~self.is_vision[self.places].to(stay.device)).any())
+        ):
             raise ValueError(f"{self.name}: stay gave what is no bool [{len(self.places)}] that keeps all text")
         return None if bool(stay.all()) else stay
 
-    def _cut(self, call: dict[str, Any]) -> dict[str, Any]:
+    def _cut(self, hidden: Tensor, call: dict[str, Any]) -> dict[str, Any]:
         """cos and sin [1, L, rotary], and the mask, of the tokens that are left."""
         assert self.places is not None
-        cos, sin = (states[:, self.places.to(states.device)] for states in call["position_embeddings"])
+        if self.positions is not None:
+            # forward itself: not to be noted as the call's positions
+            left = self.positions[..., self.places.to(self.positions.device)].unique(return_inverse=True)[1]
+            self.gap = int(self.positions.max() - left.max())
+            rotary = self.decoder.rotary_emb.forward(hidden, left)
+        else:
+            rotary = tuple(states[:, self.places.to(states.device)] for states in call["position_embeddings"])
         mask = self._mask(call)
         if mask is not None:
             places = self.places.to(mask.device)
             mask = mask[..., places] if mask.ndim == 2 else mask[..., places, :][..., places]
-        return {"position_embeddings": (cos, sin), "attention_mask": mask}
+        return {"position_embeddings": rotary, "attention_mask": mask}
 
-    def _fitting(self, layer: int, args: tuple[Any, ...], call: dict[str, Any]) -> Tensor | None:
-        """The mask of new tokens, made for the first layer's cache, for this layer's shorter one: all old keys are
-        seen, the last ones causally."""
+    def _later(self, layer: int, hidden: Tensor, call: dict[str, Any]) -> dict[str, Any]:
+        """For new tokens: the mask, made for the first layer's cache, for this layer's shorter one (all old keys are
+        seen, the last ones causally), and where the prompt was renumbered their positions."""
+        changed: dict[str, Any] = {}
         mask = self._mask(call)
-        if mask is None:
-            return None
-        new = args[0] if args else call["hidden_states"]
-        return mask[..., -(self.past.get_seq_length(layer) + new.shape[1]) :]
+        if mask is not None:
+            changed["attention_mask"] = mask[..., -(self.past.get_seq_length(layer) + hidden.shape[1]) :]
+        gap = getattr(self.past, GAPS, self.gaps)[layer]
+        if gap and self.positions is not None:
+            if gap not in self.moved:
+                self.moved[gap] = self.decoder.rotary_emb.forward(hidden, self.positions - gap)
+            changed["position_embeddings"] = self.moved[gap]
+        return changed
 
     def _mask(self, call: dict[str, Any]) -> Tensor | None:
         mask = call.get("attention_mask")

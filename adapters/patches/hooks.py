@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from coreheads.adapters.kernels.visibility import Group, Rule
 
@@ -46,6 +46,9 @@ class Cut:
         places: Long [L], ascending: where the tokens stand in the prompt.
         ids: Long [prompt's length]: the prompt's input ids.
         is_vision: Bool [prompt's length].
+        layers: How many layers the language model has.
+        block: The layer itself.
+        rotary: cos and sin [1, L, rotary size] of the tokens' positions.
     """
 
     layer: int
@@ -53,6 +56,9 @@ class Cut:
     places: Tensor
     ids: Tensor
     is_vision: Tensor
+    layers: int = 1
+    block: nn.Module | None = None
+    rotary: tuple[Tensor, Tensor] | None = None
 
     @property
     def vision(self) -> Tensor:
@@ -74,7 +80,8 @@ class AttentionHooks:
     Attributes:
         needs_vision: Whether ``rules`` depend on where the vision tokens are.
         observes: Whether ``observe`` is called.
-        drops: Whether ``stay`` is called; of the other hooks then none is.
+        drops: Whether ``stay`` is called; of the other hooks then only ``observe`` is, while a prompt is read.
+        renumbers: Whether the tokens that ``stay`` leaves are given positions without gaps.
         single: Whether the model takes one whole prompt at a time meanwhile; always so where tokens are dropped.
         evicts: How many of a prompt's last queries ``kept_keys`` is given; 0: it is not called.
     """
@@ -82,6 +89,7 @@ class AttentionHooks:
     needs_vision: bool = False
     observes: bool = False
     drops: bool = False
+    renumbers: bool = False
     single: bool = False
     evicts: int = 0
 
@@ -102,8 +110,13 @@ class AttentionHooks:
         layer while a prompt is read, never while an answer is decoded."""
         return None
 
+    def tokens_left(self, layers: int, text: int, vision: int) -> list[int]:
+        """How many tokens enter each layer of a prompt of so many text and vision tokens."""
+        return [text + vision] * layers
+
     def observe(self, step: Step) -> None:
-        """See queries and keys; called once a layer, forward and sample when ``observes``."""
+        """See queries and keys; called once a layer, forward and sample when ``observes``. Where tokens are dropped
+        they are those that the layer was given."""
 
     def kept_keys(self, step: Step) -> Sequence[Tensor] | None:
         """Which keys stay after a prefill, called once a layer and sample when ``evicts``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -16,7 +16,10 @@ from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.cdpruner import CDPruner
 from coreheads.adapters.patches.dart import Dart
 from coreheads.adapters.patches.document import Document
+from coreheads.adapters.patches.fastv import FastV
 from coreheads.adapters.patches.hybrid import Hybrid
+from coreheads.adapters.patches.on_top import OnTop
+from coreheads.adapters.patches.pyramiddrop import PyramidDrop
 from coreheads.adapters.patches.random_tokens import RandomTokens
 from coreheads.adapters.patches.snapkv import SnapKV
 from coreheads.adapters.patches.streaming import Streaming
@@ -44,7 +47,7 @@ PATCHES: dict[str, type[Patch]] = {
     for patch in (
         *(NoPatch, Ablate, Hybrid, Streaming, Document),
         *(SnapKV, AdaKV),
-        *(CDPruner, Dart, RandomTokens, Stride),
+        *(CDPruner, Dart, FastV, PyramidDrop, RandomTokens, Stride),
     )
 }
 
@@ -89,6 +92,11 @@ def make_patch(kind: str, heads: Iterable[Head] = (), /, **params: Any) -> Patch
         if name not in params and field.default is MISSING and field.default_factory is MISSING:
             raise UserError(f"patch {kind}: parameter {name!r} is missing")
     return patch(heads, **params) if patch.takes_heads else patch(**params)  # type: ignore[call-arg]
+
+
+def put_on(patch: Patch, below: tuple[str, Mapping[str, Any]] | None) -> Patch:
+    """``patch`` on top of the patch of that name and these fields, or as it is; UserError where they cannot be both."""
+    return patch if below is None else OnTop(patch, make_patch(below[0], **below[1]))
 
 
 def _foreign() -> dict[str, EntryPoint]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +26,8 @@ class Cell:
     patch: str = "none"
     params: tuple[tuple[str, Plain], ...] = ()
     """The patch's settings as sorted (name, value) pairs."""
+    on: tuple[str, tuple[tuple[str, Plain], ...]] | None = None
+    """The patch that it acts on top of, with its settings; None for the model itself."""
     selection: str | None = None
     """One of ``KINDS``; None for the dense model, and for a patch that takes no heads."""
     fraction: float | None = None
@@ -47,15 +49,20 @@ class Cell:
         return dict(self.params)
 
     @property
+    def below(self) -> tuple[str, dict[str, Plain]] | None:
+        return self.on and (self.on[0], dict(self.on[1]))
+
+    @property
     def condition(self) -> tuple[Hashable, ...]:
         """What the model was made into: equal for all tasks, and for all draws of one control."""
-        return self.model, self.patch, self.params, self.selection, self.fraction, self.heads
+        return self.model, self.patch, self.params, self.on, self.selection, self.fraction, self.heads
 
     @property
     def name(self) -> str:
         """Unique within a run, and safe as a file name."""
-        settings = "-".join(f"{name}={value}" for name, value in self.params)
-        parts = [self.model, self.task, "-".join(filter(None, (self.patch, settings)))]
+        parts = [self.model, self.task, _called(self.patch, self.params)]
+        if self.on is not None:
+            parts.append("on-" + _called(*self.on))
         if self.selection is not None:
             parts.append(self.selection)
         if self.fraction is not None:
@@ -77,12 +84,15 @@ class Cell:
         return offset, count
 
     def to_json(self) -> StoredCell:
-        fields = {"params": self.settings, "heads": [list(head) for head in self.heads]}
+        on = None if self.on is None else {"patch": self.on[0], "params": dict(self.on[1])}
+        fields = {"params": self.settings, "on": on, "heads": [list(head) for head in self.heads]}
         return cast("StoredCell", asdict(self) | fields)
 
     @classmethod
     def from_json(cls, record: StoredCell) -> Cell:
-        values: dict[str, Any] = {**record, "params": tuple(sorted(record["params"].items()))}
+        values: dict[str, Any] = {**record, "params": _pairs(record["params"])}
+        on = record.get("on")
+        values["on"] = on and (on["patch"], _pairs(on["params"]))
         values["heads"] = tuple((layer, head) for layer, head in record["heads"])
         return cls(**values)
 
@@ -105,15 +115,23 @@ def expand(config: RunConfig) -> list[Cell]:
     return cells
 
 
+def _called(patch: str, params: Iterable[tuple[str, Plain]]) -> str:
+    return "-".join([patch, *(f"{name}={value}" for name, value in params)])
+
+
+def _pairs(params: Mapping[str, Plain]) -> tuple[tuple[str, Plain], ...]:
+    return tuple(sorted(params.items()))
+
+
 def _cells(group: CellConfig, config: RunConfig, model: str, task: str) -> Iterator[Cell]:
     limit = config.evaluate.limit
-    params = tuple(sorted(group.params.items()))
+    params, on = _pairs(group.params), group.on and (group.on.patch, _pairs(group.on.params))
     draw_limit = min((n for n in (config.evaluate.draw_limit, limit) if n is not None), default=None)
     if not group.selections:
         yield Cell(model, task, group.patch, params, limit=limit, within=limit, timed=group.timed)
     for selection in group.selections:
         for fraction in group.fractions if selection in SIZED else (None,):
-            cell = Cell(model, task, group.patch, params, selection, fraction, limit=limit, within=limit)
+            cell = Cell(model, task, group.patch, params, on, selection, fraction, limit=limit, within=limit)
             if selection in SEEDED:
                 for draw in range(group.draws or config.evaluate.draws):
                     yield replace(cell, draw=draw, seed=config.seed + draw, limit=draw_limit)

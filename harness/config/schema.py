@@ -9,7 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from coreheads import limits
 from coreheads.config.parsing import load_yaml, set_values
-from coreheads.errors import UserError, brief, nearest
+from coreheads.config.patches import OnConfig, plain, takes_heads
+from coreheads.errors import UserError, nearest
 from coreheads.files import matching
 from coreheads.heads.selections import SEEDED, SIZED, Kind
 from coreheads.validation import expected, validating
@@ -95,27 +96,27 @@ class CellConfig(_Section):
     fractions: tuple[Fraction, ...] = ()
     draws: Count | None = None
     heads: tuple[tuple[Whole, Whole], ...] = ()
+    on: OnConfig | None = None
+    """A patch that drops tokens, on top of which this one acts: {patch: cdpruner, params: {keep: 0.5}}."""
     timed: bool = False
     """Measure the speed of these cells too."""
 
     @model_validator(mode="after")
     def _complete(self, info: ValidationInfo) -> CellConfig:
-        for name, value in self.params.items():
-            if not isinstance(value, str | int | float | bool | None):
-                raise ValueError(f"params.{name} is {brief(value)}, expected a text, a number, true, false or null")
+        plain(self.params)
         if self.patch == "none":
-            if self.selections or self.fractions or self.heads or self.params:
-                raise ValueError("patch none takes no selections, fractions, heads or params")
+            if self.selections or self.fractions or self.heads or self.params or self.on:
+                raise ValueError("patch none takes no selections, fractions, heads or params, and is on nothing")
             return self
         if info.context and self.patch == "ablate":
             # said in every cell that is made anew: what was stored without it was made when zero was the default
             self.params.setdefault("mode", "vision")
         # asked where a configuration is read: what a stored one names need not be installed
-        takes_heads = info.context(self.patch) if info.context else None
-        if takes_heads and not self.selections:
+        with_heads = info.context(self.patch) if info.context else None
+        if with_heads and not self.selections:
             raise ValueError(f"patch {self.patch} needs selections, for example [top]")
-        if takes_heads is False and (self.selections or self.fractions or self.heads or self.draws):
-            raise ValueError(f"patch {self.patch} takes no heads: no selections, fractions, heads or draws")
+        if with_heads is False and (self.selections or self.fractions or self.heads or self.draws or self.on):
+            raise ValueError(f"patch {self.patch} takes no heads: no selections, fractions, heads, draws or on")
         if any(name in SIZED for name in self.selections) and not self.fractions:
             raise ValueError("these selections need fractions, for example [0.05]")
         if "explicit" in self.selections and not self.heads:
@@ -236,14 +237,4 @@ def load_config(
         set_values(tree, (), [*(shorter.items() if isinstance(shorter, dict) else ()), ("evaluate.limit", limit)])
     set_values(tree, changes, [(name, value) for name, value in values.items() if value is not None])
     with validating(RunConfig, source):
-        return RunConfig.model_validate(tree, context=_takes_heads)
-
-
-def _takes_heads(patch: str) -> bool | None:
-    """Whether a patch takes heads; None where there is no such patch, which is said before anything is done."""
-    from coreheads.adapters.patches.registry import patch_class
-
-    try:
-        return patch_class(patch).takes_heads
-    except UserError:
-        return None
+        return RunConfig.model_validate(tree, context=takes_heads)

@@ -114,7 +114,7 @@ def to_csv(rows: Sequence[Row]) -> str:
         for name, value in cast(dict[str, Any], row).items():
             if name.endswith("_ci"):
                 line[f"{name[:-3]}_low"], line[f"{name[:-3]}_high"] = value or (None, None)
-            elif name in ("params", "aggregates"):
+            elif name in ("params", "aggregates", "on"):
                 line[name] = json.dumps(value)
             elif name != "cells":
                 line[name] = csv_cell(value) if isinstance(value, str) else value

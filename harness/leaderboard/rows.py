@@ -67,6 +67,7 @@ def _row(
         "patch": cell.patch,
         "selection": cell.selection,
         "fraction": cell.fraction,
+        "on": first["cell"].get("on"),
         "n": len(lines),
         "score": score,
         "score_ci": score_ci,
@@ -141,4 +142,4 @@ def _note(
 def _order(row: Row) -> tuple[Any, ...]:
     patch_rank = {"none": 0, "hybrid": 1, "ablate": 2}.get(row["patch"], 3)
     selection = (None, *KINDS).index(row["selection"])
-    return patch_rank, row["patch"], str(row["params"]), selection, row["fraction"] or 0.0
+    return patch_rank, row["patch"], str(row.get("on") or ""), str(row["params"]), selection, row["fraction"] or 0.0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar, cast
 
 from coreheads.store.board import Interval, Overall, Row
-from coreheads.store.schema import StoredCell
+from coreheads.store.schema import Plain, StoredCell
 
 SELECTIONS = {
     "top": "top",
@@ -22,14 +22,14 @@ SELECTIONS = {
 
 
 def condition_label(condition: Row | StoredCell) -> str:
-    """A row's or a cell's condition in words: ``hybrid: top 10 % full``, ``dart (keep 0.25)``; with the settings of a
-    patch on heads where the row is marked as told apart by them."""
+    """A row's or a cell's condition in words: ``hybrid: top 10 % full``, ``dart (keep 0.25)``, the two as ``hybrid: top
+    10 % full on dart (keep 0.25)``; with the settings of a patch on heads where the row is marked as told apart by
+    them."""
     patch, params = condition["patch"], condition["params"]
     if patch == "none":
         return "dense (the model as it is)"
-    settings = ", ".join(f"{name} {value}" for name, value in params.items())
     if condition["selection"] is None:
-        return f"{patch} ({settings})" if settings else patch
+        return _with_settings(patch, params)
     label = SELECTIONS.get(str(condition["selection"]), str(condition["selection"]))
     if condition["fraction"] is not None:
         label += f" {100 * condition['fraction']:g} %"
@@ -39,8 +39,14 @@ def condition_label(condition: Row | StoredCell) -> str:
     else:
         label = f"{patch}: {label}{' full' if patch == 'hybrid' else ''}"
     if condition.get("told_apart"):
-        label += f" ({settings})"
-    return label
+        label = _with_settings(label, params)
+    below = condition.get("on")
+    return label if below is None else f"{label} on {_with_settings(below['patch'], below['params'])}"
+
+
+def _with_settings(label: str, params: Mapping[str, Plain]) -> str:
+    settings = ", ".join(f"{name} {value}" for name, value in params.items())
+    return f"{label} ({settings})" if settings else label
 
 
 BUDGETS = ("keep", "budget", "fraction")
@@ -51,6 +57,8 @@ def method(row: Row) -> str:
     """A row's condition in words, without how much it keeps: the rows of one method are a curve."""
     params = {name: value for name, value in row["params"].items() if name not in BUDGETS}
     without = {**row, **dict.fromkeys(set(BUDGETS) & row.keys()), "params": params}
+    if (below := row.get("on")) is not None:
+        without["on"] = {**below, "params": {name: value for name, value in below["params"].items() if name not in BUDGETS}}
     return condition_label(cast(Row, without))
 
 

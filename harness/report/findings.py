@@ -40,7 +40,7 @@ def dependence(rows: Iterable[Row]) -> list[str]:
     Heads that the picture is hidden from, where there are any, else heads that are switched off.
     """
     sentences = []
-    rows = [row for row in rows if row["patch"] in ("none", "ablate")]
+    rows = [row for row in rows if row["patch"] in ("none", "ablate") and row.get("on") is None]
     for (model,), of_model in grouped(rows, "model").items():
         ablated = [row for row in of_model if row["patch"] == "ablate"]
         modes = {row["params"].get("mode", "zero") for row in ablated if row["selection"] == "top"}

@@ -34,6 +34,8 @@ HEADS = "#1971c2"
 
 def kind(row: Row) -> str:
     """By what a row is coloured: ``dense``, its selection, or its patch where that takes no heads."""
+    if (below := row.get("on")) is not None:
+        return f"{row['patch']} on {below['patch']}"
     return "dense" if row["patch"] == "none" else row["selection"] or row["patch"]
 
 

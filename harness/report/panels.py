@@ -73,7 +73,7 @@ def ablations(rows: Sequence[Row]) -> list[Panel]:
         dense = next((row for row in group if row["patch"] == "none"), None)
         by_mode: dict[str, list[Row]] = {}
         for row in group:
-            if row["patch"] == "ablate" and row["fraction"] is not None:
+            if row["patch"] == "ablate" and row["fraction"] is not None and row.get("on") is None:
                 by_mode.setdefault(str(row["params"].get("mode", "zero")), []).append(row)
         for mode, chosen in by_mode.items():
             how = {"zero": "", "vision": ", the picture hidden from them"}.get(mode, f", {mode} in their place")

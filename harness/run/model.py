@@ -242,10 +242,10 @@ class ModelRun:
 
 def _patch(cell: Cell, profile: HeadProfile | None, adapter: Adapter) -> tuple[list[list[int]], Patch]:
     """(heads as stored, the patch) of a cell; UserError where the patch does not fit the model."""
-    from coreheads.adapters.patches.registry import make_patch
+    from coreheads.adapters.patches.registry import make_patch, put_on
 
     scores, shape = None if profile is None else profile.mean, (adapter.layers, adapter.heads)
     heads = select(cell.selection, scores, shape, cell.fraction, cell.seed or 0, cell.heads)
-    patch = make_patch(cell.patch, heads, **cell.settings)
+    patch = put_on(make_patch(cell.patch, heads, **cell.settings), cell.below)
     patch.check(adapter.model)
     return [list(head) for head in sorted(heads)], patch

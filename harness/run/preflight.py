@@ -49,7 +49,7 @@ def check_data(config: RunConfig, models: Collection[str], folder: RunFolder) ->
 def check_names(config: RunConfig) -> None:
     """UserError for tasks, patches, patch parameters and heads files that do not exist, before a model is loaded."""
     from coreheads.adapters.checkpoints.installed import described
-    from coreheads.adapters.patches.registry import make_patch
+    from coreheads.adapters.patches.registry import make_patch, put_on
 
     for name in config.evaluate.tasks:
         registry.get(name).split(config.evaluate.split)
@@ -66,7 +66,8 @@ def check_names(config: RunConfig) -> None:
     for name, options in config.options.items():
         registry.get(name).settings(options)
     for group in config.cells:
-        make_patch(group.patch, {(0, 0)}, **group.params)
+        below = group.on and (group.on.patch, group.on.params)
+        put_on(make_patch(group.patch, {(0, 0)}, **group.params), below)
     for model in config.models:
         if model.heads is not None:
             profile, shape = HeadProfile.load(model.heads), described(model.id)

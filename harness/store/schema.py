@@ -49,6 +49,16 @@ class Versioned(TypedDict):
     """Of the file's form: ``SCHEMA_VERSION``."""
 
 
+@only_fields
+class Below(TypedDict):
+    """A patch that drops tokens, on top of which another acts."""
+
+    patch: str
+    """A registered patch."""
+    params: Annotated[dict[str, Plain], BeforeValidator(_are_plain)]
+    """Its settings by name."""
+
+
 class Condition(TypedDict):
     """What is done to which model, on which task."""
 
@@ -62,6 +72,8 @@ class Condition(TypedDict):
     """The rule that picked the heads; null for the dense model, and for a patch that takes no heads."""
     fraction: Annotated[float, Field(gt=0, le=1)] | None
     """Of all heads of the language model, in (0, 1]; null where the selection has no size."""
+    on: NotRequired[Below | None]
+    """What the patch acts on top of; null or missing: the model itself."""
 
 
 @only_fields

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from copy import deepcopy
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 from adapter_cases import image_part, mixed, picture, text_part, user
-from family_cases import FAMILIES, MOE, adapter
+from dropping_cases import ALL, Given, close, given, inputs, last, made, moved, numbered, seen
 from patches_oracle import both, hybrid_rule, logits, oracle, state
 from torch import Tensor
-from transformers import DynamicCache, Qwen3VLForConditionalGeneration, StaticCache
+from transformers import DynamicCache, StaticCache
 
 from coreheads import Ablate, Hybrid, UserError
 from coreheads.adapters.families.base import Adapter
@@ -26,94 +24,30 @@ from coreheads.adapters.generation.structure import cache_argument, language_mod
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.hooks import Cut
 from coreheads.adapters.patches.mass import collect_mass
+from coreheads.adapters.patches.on_top import OnTop
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS
 
-ALL = (*FAMILIES, MOE, "three")
-"""``three``: Qwen3-VL of four layers, with vision features added after each of the first three."""
 CUTS, LATER = ((0,), (1,), (0, 1)), ((2,), (3,), (1, 3))
 STEPS = (1, 2)
 MORE = torch.tensor([[41, 57, 101]])
 OUTER = {(0, 1), (1, 2)}
 
 every_family = pytest.mark.parametrize("kind", ALL)
+either = pytest.mark.parametrize("renumbers", [False, True], ids=["kept", "renumbered"])
 
 
-@dataclass(frozen=True)
-class Given(Patch):
-    """Before layer c keeps the places ``kept[c]`` of the prompt."""
-
-    name: ClassVar[str] = "given"
-    drops = True
-
-    kept: dict[int, list[int]]
-
-    def stay(self, cut: Cut) -> Tensor | None:
-        if cut.layer not in self.kept:
-            return None
-        return torch.isin(cut.places, torch.tensor(self.kept[cut.layer]))
-
-
-@cache
-def made(kind: str) -> Adapter:
-    """In float64, which the experts of Qwen3-VL-MoE are not written for."""
-    if kind != "three":
-        return adapter(kind, dtype=torch.float32 if kind == MOE else torch.float64)
-    base = adapter("qwen3_vl", dtype=torch.float64)
-    config = deepcopy(base.model.config)
-    config.vision_config.depth, config.vision_config.deepstack_visual_indexes = 3, [0, 1, 2]
-    config.text_config.num_hidden_layers = 4
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = Qwen3VLForConditionalGeneration(config)
-        for name, parameter in model.named_parameters():
-            if parameter.ndim > 1 and "visual" not in name:
-                torch.nn.init.normal_(parameter, 0, 0.15)
-    model.generation_config = base.model.generation_config
-    return type(base)(model.double().eval(), base.processor, id=kind)
-
-
-@cache
-def inputs(kind: str) -> dict[str, Any]:
-    own = made(kind)
-    batch = own.collate([own.prepare(mixed())])
-    return {name: value.to(own.dtype) if name.startswith("pixel_values") else value for name, value in batch.items()}
-
-
-def seen(kind: str) -> Tensor:
-    """Bool [L], where the vision tokens are."""
-    return torch.isin(inputs(kind)["input_ids"][0], torch.tensor(made(kind).vision_token_ids))
-
-
-def given(kind: str, cuts: tuple[int, ...]) -> Given:
-    """About two thirds of the vision tokens go before each of the layers."""
-    generator, vision = torch.Generator().manual_seed(len(cuts)), seen(kind)
-    left, kept = torch.ones_like(vision), {}
-    for layer in cuts:
-        left = left & (~vision | (torch.rand(len(vision), generator=generator) < 0.35))
-        kept[layer] = left.nonzero()[:, 0].tolist()
-    return Given(kept)
-
-
-def last(patch: Given) -> list[int]:
-    return patch.kept[max(patch.kept)]
-
-
-def close(kind: str, found: Tensor, expected: Tensor) -> None:
-    # the experts are computed in float32, in another order for another number of tokens
-    torch.testing.assert_close(found, expected, atol=2e-4 if kind == MOE else 1e-8, rtol=0)
-
-
+@either
 @pytest.mark.parametrize(
     ("kind", "cuts"), [*((kind, cuts) for kind in ALL for cuts in CUTS), *(("three", cuts) for cuts in LATER)], ids=str
 )
-def test_dropping_is_hiding_keys_from_that_layer_on(kind: str, cuts: tuple[int, ...]) -> None:
-    own, batch, patch = made(kind), inputs(kind), given(kind, cuts)
+def test_dropping_is_hiding_keys_from_that_layer_on(kind: str, cuts: tuple[int, ...], renumbers: bool) -> None:
+    own, batch, patch = made(kind), inputs(kind), given(kind, cuts, renumbers)
 
     def allowed(layer: int, head: int, i: np.ndarray, j: np.ndarray, vision: np.ndarray) -> np.ndarray:
         kept = [np.array(places) for cut, places in patch.kept.items() if cut <= layer]
         return np.isin(j, kept[-1]) | (i == j) if kept else np.ones((len(i), j.shape[1]), bool)
 
-    with oracle(own.model, allowed):
+    with oracle(own.model, allowed), moved(kind, patch) if renumbers else nullcontext():
         expected = logits(own.model, batch)[:, last(patch)]
     plain = logits(own.model, batch)[:, last(patch)]
     with patch(own.model):
@@ -122,9 +56,10 @@ def test_dropping_is_hiding_keys_from_that_layer_on(kind: str, cuts: tuple[int, 
     assert float((found - plain).abs().max()) > 1e-3
 
 
+@either
 @every_family
-def test_before_the_first_layer_it_is_reading_a_prompt_without_them(kind: str) -> None:
-    own, batch, patch = made(kind), inputs(kind), given(kind, (0,))
+def test_before_the_first_layer_it_is_reading_a_prompt_without_them(kind: str, renumbers: bool) -> None:
+    own, batch, patch = made(kind), inputs(kind), given(kind, (0,), renumbers)
     decoder: Any = language_model(own.model)
     call: dict[str, Any] = {}
     hook = decoder.register_forward_pre_hook(lambda _m, _a, given: call.update(given), with_kwargs=True)
@@ -132,6 +67,10 @@ def test_before_the_first_layer_it_is_reading_a_prompt_without_them(kind: str) -
     hook.remove()
     kept = last(patch)
     call |= {"inputs_embeds": call["inputs_embeds"][:, kept], "position_ids": call["position_ids"][..., kept]}
+    if renumbers:
+        places = call["position_ids"]
+        call["position_ids"] = numbered(places)
+        assert places.max() > call["position_ids"].max() == len(set(places.flatten().tolist())) - 1
     if call.get("visual_pos_masks") is not None:
         rows = torch.zeros_like(call["visual_pos_masks"])
         rows[:, kept] = True
@@ -143,11 +82,12 @@ def test_before_the_first_layer_it_is_reading_a_prompt_without_them(kind: str) -
         close(kind, logits(own.model, batch), expected)
 
 
+@either
 @every_family
 @pytest.mark.parametrize("eager", [False, True])
 @pytest.mark.parametrize("cuts", CUTS, ids=str)
-def test_cached_is_uncached(kind: str, cuts: tuple[int, ...], eager: bool) -> None:
-    own, batch, patch = made(kind), inputs(kind), given(kind, cuts)
+def test_cached_is_uncached(kind: str, cuts: tuple[int, ...], eager: bool, renumbers: bool) -> None:
+    own, batch, patch = made(kind), inputs(kind), given(kind, cuts, renumbers)
     longer, length = dict(batch), batch["input_ids"].shape[1]
     for name in TEXT_INPUTS:
         if name in batch:
@@ -157,7 +97,7 @@ def test_cached_is_uncached(kind: str, cuts: tuple[int, ...], eager: bool) -> No
     longer["position_ids"] = torch.cat([places, after.expand(*places.shape[:-1], -1)], -1)
     new = list(range(length, length + MORE.shape[1]))
     with _kernel(own, "eager" if eager else "sdpa"):
-        with Given({cut: [*kept, *new] for cut, kept in patch.kept.items()})(own.model):
+        with Given({cut: [*kept, *new] for cut, kept in patch.kept.items()}, renumbers)(own.model):
             expected = logits(own.model, longer)[:, -len(new) :]
         with patch(own.model):
             for past in (DynamicCache(), PreallocatedCache(own.layers, length)):
@@ -214,7 +154,7 @@ def test_hybrid_attention_goes_by_the_tokens_that_are_left(kind: str) -> None:
     hidden = lambda layer, head, i, j, vision: np.isin(j, kept) | (i == j)  # noqa: E731
     with oracle(own.model, both(hidden, allowed)):
         expected = logits(own.model, batch)[:, kept]
-    for first, second in ((hybrid, patch), (patch, hybrid)):
+    for first, second in ((hybrid, patch), (patch, hybrid), (OnTop(hybrid, patch), Patch())):
         with first(own.model), second(own.model):
             close(kind, logits(own.model, batch), expected)
     prompt = own.prepare(mixed())

@@ -141,3 +141,20 @@ def test_a_patch_without_heads_is_one_cell_a_task() -> None:
     assert config.cell_count() == len(expand(config))
     assert Cell.from_json(cells[0].to_json()) == cells[0]
     assert condition_label(cells[0].to_json()) == "theirs (keep 0.25)"
+
+
+def test_a_patch_on_top_of_another_is_a_cell_of_its_own() -> None:
+    on = {"patch": "cdpruner", "params": {"keep": 0.5}}
+    config = make(patch="hybrid", selections=["top"], fractions=[0.1], on=on, tasks=["b"], timed=True)
+    both = config.model_copy(update={"cells": (*config.cells, config.cells[0].model_copy(update={"on": None}))})
+    dense, top, alone = (cell for cell in expand(both) if cell.task == "b")
+    assert top.name == "m__b__hybrid__on-cdpruner-keep=0.5__top__0.1"
+    assert alone.name == "m__b__hybrid__top__0.1"
+    assert top.condition != alone.condition
+    assert top.below == ("cdpruner", {"keep": 0.5})
+    assert condition_label(top.to_json()) == "hybrid: top 10 % full on cdpruner (keep 0.5)"
+    assert condition_label(alone.to_json()) == "hybrid: top 10 % full"
+    for cell in (dense, top, alone):
+        assert Cell.from_json(cell.to_json()) == cell
+    old = {name: value for name, value in alone.to_json().items() if name != "on"}  # before there was such a field
+    assert Cell.from_json(old) == alone  # type: ignore[arg-type]

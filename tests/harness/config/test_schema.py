@@ -234,8 +234,30 @@ def test_a_patch_without_heads_needs_no_selections(tmp_path: Path) -> None:
     assert config.cell_count() == 3
     for change, message in {
         "cells.0.params.keep=2": "Dart: keep is 2, expected above 0 and at most 1",
-        "cells.0.params.kep=0.5": "patch dart: parameter 'kep' is not known, expected one of keep, layer",
+        "cells.0.params.kep=0.5": "patch dart: parameter 'kep' is not known, expected one of keep, positions",
         "cells.0.patch=drat": "patch 'drat' is not known",
     }.items():
         with pytest.raises(UserError, match=message):
             check_names(load_config(write(tmp_path, yaml.safe_dump(tree)), (change,)))
+
+
+def test_what_cannot_be_on_top_of_another_patch_is_said_first(tmp_path: Path) -> None:
+    from coreheads.run.preflight import check_names
+
+    cell = {"patch": "hybrid", "selections": ["none"], "on": {"patch": "dart", "params": {"keep": 0.5}}}
+    tree = {**BASE, "evaluate": {"tasks": ["coreheads_mini_refcocog"]}, "cells": [cell], "profile": {"tasks": []}}
+    check_names(load_config(write(tmp_path, yaml.safe_dump(tree))))
+    for changes, message in {
+        ("cells.0.on.patch=snapkv",): "on: patch snapkv drops no tokens",
+        ("cells.0.on.patch=hybrid", "cells.0.on.params={}"): "on: patch hybrid drops no tokens",
+        ("cells.0.on.patch=drat",): "patch 'drat' is not known",
+        ("cells.0.on.params.keep=2",): "Dart: keep is 2, expected above 0",
+        ("cells.0.on.params.keep=[1]",): r"cells\.0\.on\.params.*params.keep is \[1\], expected a text, a number",
+        ("cells.0.on.layer=2",): r"cells\.0\.on\.layer",
+        ("cells.0.on.patch=null",): r"cells\.0\.on\.patch",
+        ("cells.0.selections=[]", "cells.0.patch=stride"): "patch stride takes no heads: .* or on",
+        ("cells.0.selections=[]", "cells.0.patch=none"): "and is on nothing",
+        ("cells.0.patch=ablate",): r"on: ablate \(mode vision\) goes by tokens' positions, which dart changes",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            check_names(load_config(write(tmp_path, yaml.safe_dump(tree)), changes))

@@ -13,6 +13,14 @@ from coreheads.files import read_json
 
 pytestmark = pytest.mark.slow  # a whole run
 
+BOTH = {
+    "patch": "hybrid",
+    "params": {"sink": 4, "window": 32},
+    "selections": ["none"],
+    "on": {"patch": "fastv", "params": {"keep": 0.5, "layer": 1}},
+    "timed": True,
+}
+
 
 def test_its_rows_are_named_by_the_settings(
     small_model: Path,
@@ -50,6 +58,17 @@ def test_its_rows_are_named_by_the_settings(
     for label in ("dart (keep 0.5)", "dart (keep 0.25)", "random (keep 0.25, seed 4)"):
         assert label in page
         assert label in text
+    content |= {"out": str(tmp_path / "both"), "cells": [BOTH]}
+    assert main(["run", str(small_run.write_config(tmp_path / "both.yaml", content))]) == 0
+    board = read_json(tmp_path / "both" / "leaderboard.json")
+    (row,) = [row for row in board["rows"] if row["patch"] == "hybrid"]
+    assert (row["n"], row["on"]) == (3, {"patch": "fastv", "params": {"keep": 0.5, "layer": 1}})
+    assert row["prefill_speedup"] > 0
+    assert row["ceiling"] > 0
+    assert row["kv_bytes_ratio"] is None
+    for name in ("leaderboard.html", "leaderboard.md"):
+        assert "hybrid: no head full on fastv (keep 0.5, layer 1)" in (tmp_path / "both" / name).read_text()
+    assert main(["check", str(tmp_path / "both"), "--baseline", str(tmp_path / "both.json"), "--update"]) == 0
     content |= {"out": str(tmp_path / "other"), "cells": [{"patch": "stride", "params": {"layer": 2}}]}
     assert main(["run", str(small_run.write_config(tmp_path / "other.yaml", content))]) == 2
     assert "Stride: layer is 2, expected 0 to 1" in capsys.readouterr().err
