@@ -16,7 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from coreheads.adapters.generation.structure import cache_of, language_model, one_prompt_only, prompt_owners
+from coreheads.adapters.generation.structure import (
+    cache_of,
+    language_model,
+    one_prompt_only,
+    prompt_owners,
+    prompts_read,
+)
 from coreheads.adapters.patches.attention import active, by_position, only_full_attention
 from coreheads.adapters.patches.hooks import AttentionHooks, Cut
 from coreheads.adapters.patches.vision import vision_ids
@@ -40,7 +46,7 @@ def dropped(model: nn.Module, patch: AttentionHooks) -> Iterator[nn.Module]:
         raise UserError(f"{known[0]} goes by tokens' positions, which {name} changes: not together")
     decoder: Any = language_model(model)
     inner: nn.Module = getattr(model, "model", model)
-    run = _Run(patch, name, vision_ids(model))
+    run = _Run(patch, name, model)
     with ExitStack() as cleanup:
         cleanup.enter_context(one_prompt_only(model, patch))
         hooks = [inner.register_forward_pre_hook(run.begin, with_kwargs=True)]
@@ -61,8 +67,8 @@ class _Run:
     ``shared`` is what all layers up to the next cut are given: (cos, sin) and the mask.
     """
 
-    def __init__(self, patch: AttentionHooks, name: str, vision: Tensor) -> None:
-        self.patch, self.name, self.vision = patch, name, vision
+    def __init__(self, patch: AttentionHooks, name: str, model: nn.Module) -> None:
+        self.patch, self.name, self.model, self.vision = patch, name, model, vision_ids(model)
         self.places: Tensor | None = None
         self.ids: Tensor | None = None
         self.is_vision: Tensor | None = None
@@ -135,7 +141,8 @@ class _Run:
         assert self.places is not None
         assert self.ids is not None
         assert self.is_vision is not None
-        cut = Cut(layer, hidden[0], *(about.to(hidden.device) for about in (self.places, self.ids, self.is_vision)))
+        about = (tensor.to(hidden.device) for tensor in (self.places, self.ids, self.is_vision))
+        cut = Cut(layer, hidden[0], *about, *prompts_read(self.model))
         stay = self.patch.stay(cut)
         if stay is None:
             return None
