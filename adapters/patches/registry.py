@@ -16,6 +16,7 @@ from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.cdpruner import CDPruner
 from coreheads.adapters.patches.dart import Dart
 from coreheads.adapters.patches.document import Document
+from coreheads.adapters.patches.evs import EVS
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.patches.random_tokens import RandomTokens
 from coreheads.adapters.patches.snapkv import SnapKV
@@ -44,7 +45,7 @@ PATCHES: dict[str, type[Patch]] = {
     for patch in (
         *(NoPatch, Ablate, Hybrid, Streaming, Document),
         *(SnapKV, AdaKV),
-        *(CDPruner, Dart, RandomTokens, Stride),
+        *(CDPruner, Dart, EVS, RandomTokens, Stride),
     )
 }
 
