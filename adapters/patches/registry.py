@@ -22,6 +22,7 @@ from coreheads.adapters.patches.random_tokens import RandomTokens
 from coreheads.adapters.patches.snapkv import SnapKV
 from coreheads.adapters.patches.streaming import Streaming
 from coreheads.adapters.patches.stride import Stride
+from coreheads.adapters.patches.vidcom2 import VidCom2
 from coreheads.errors import UserError, expected_one_of, one_line
 from coreheads.heads.types import Head
 
@@ -45,7 +46,7 @@ PATCHES: dict[str, type[Patch]] = {
     for patch in (
         *(NoPatch, Ablate, Hybrid, Streaming, Document),
         *(SnapKV, AdaKV),
-        *(CDPruner, Dart, EVS, RandomTokens, Stride),
+        *(CDPruner, Dart, EVS, RandomTokens, Stride, VidCom2),
     )
 }
 

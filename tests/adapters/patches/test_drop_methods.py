@@ -28,9 +28,10 @@ from coreheads.adapters.patches.hooks import Cut
 from coreheads.adapters.patches.random_tokens import RandomTokens
 from coreheads.adapters.patches.registry import PATCHES, make_patch
 from coreheads.adapters.patches.stride import Stride
+from coreheads.adapters.patches.vidcom2 import VidCom2
 
 METHODS: tuple[type[DropVision], ...] = (RandomTokens, Stride, Dart, CDPruner)
-BY_FRAMES: tuple[type[DropVision], ...] = (EVS,)
+BY_FRAMES: tuple[type[DropVision], ...] = (EVS, VidCom2)
 WIDTH = 12
 
 every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
