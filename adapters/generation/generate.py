@@ -22,7 +22,7 @@ from coreheads.adapters.generation.clock import Clock
 from coreheads.adapters.generation.collate import collate
 from coreheads.adapters.generation.protocol import GenerationAdapter
 from coreheads.adapters.generation.sampling import Sampler
-from coreheads.adapters.generation.structure import cache_argument, prompt_owners
+from coreheads.adapters.generation.structure import cache_argument, prompt_owners, reading
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS, Prompt
 from coreheads.adapters.value_checks import whole_number
 from coreheads.errors import UserError
@@ -195,7 +195,8 @@ def _prefill(
     batch = collate(adapter, prompts)
     positions, mask = batch.pop("position_ids"), batch.pop("attention_mask", None)
     inputs = _columns(batch, slice(prefix, None), vision=not prefix)
-    logits = _forward(adapter, inputs, positions[..., prefix:], mask, cache)
+    with reading(adapter.model, prompts):
+        logits = _forward(adapter, inputs, positions[..., prefix:], mask, cache)
     # the largest position is not the last one's where media count in two dimensions
     after = positions.reshape(-1, len(prompts), positions.shape[-1]).amax(dim=(0, 2)) + 1
     return logits, after[:, None].expand(*positions.shape[:-1], 1), mask

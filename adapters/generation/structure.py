@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 CACHE_NAMES = ("cache", "past_key_values")
 """What a forward call names its key-value cache: the first from transformers 5.24 on, the second before."""
 _OWNERS = "_coreheads_one_prompt"
+_PROMPTS = "_coreheads_prompts"
 
 
 def language_model(model: nn.Module) -> nn.Module:
@@ -60,6 +61,23 @@ def prompt_owners(model: nn.Module) -> tuple[Any, ...]:
     """Because of what the language model takes one whole prompt at a time; empty where it does not."""
     owners: tuple[Any, ...] = getattr(language_model(model), _OWNERS, ())
     return owners
+
+
+@contextmanager
+def reading(model: nn.Module, prompts: Sequence[Any]) -> Iterator[None]:
+    """Inside the block the language model says which prompts the rows of its batch are."""
+    decoder = language_model(model)
+    setattr(decoder, _PROMPTS, tuple(prompts))
+    try:
+        yield
+    finally:
+        delattr(decoder, _PROMPTS)
+
+
+def prompts_read(model: nn.Module) -> tuple[Any, ...]:
+    """The prompts that the language model reads; empty where the caller has not said."""
+    prompts: tuple[Any, ...] = getattr(language_model(model), _PROMPTS, ())
+    return prompts
 
 
 def beyond_context(model: nn.Module, prompt: Any) -> str:

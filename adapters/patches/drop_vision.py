@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from heapq import heapify, heappop, heappush
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -22,7 +25,7 @@ Positions = Literal["kept", "renumbered"]
 class Dropping(Patch):
     """Keeps some of a prompt's vision tokens before some layers; a method says where by ``cuts``, which by ``choose``.
 
-    Text always stays.
+    Text always stays. A method that goes by frames may have to keep more, as its docstring says.
 
     Attributes:
         keep: The share that stays, above 0 and at most 1; with 1 the model is left as it is.
@@ -67,6 +70,8 @@ class Dropping(Patch):
             return None
         vision = cut.vision.nonzero()[:, 0]
         count = share_of(cuts[cut.layer], int(cut.is_vision.sum()))
+        if count < len(vision):
+            count = max(count, self.least(cut))
         if count == len(vision):
             return None
         chosen = self.choose(cut, cut.hidden[vision].float(), count).to(vision.device)
@@ -75,6 +80,10 @@ class Dropping(Patch):
         if int(stay.sum()) != len(stay) - len(vision) + count:
             raise ValueError(f"{self.name}: chose {chosen.tolist()}, expected {count} different tokens")
         return stay
+
+    def least(self, cut: Cut) -> int:
+        """How many vision tokens stay however small ``keep`` is, at least 1."""
+        return 1
 
     def choose(self, cut: Cut, features: Tensor, count: int) -> Tensor:
         """Which vision tokens stay.
@@ -137,12 +146,44 @@ def by_span(cut: Cut, count: int) -> Iterator[tuple[Tensor, int]]:
     """
     spans = cut.spans[cut.vision]
     runs = [(spans == number).nonzero()[:, 0] for number in range(int(spans.max()) + 1)]
-    shares = [divmod(len(run) * count, len(spans)) for run in runs]
-    more = sorted(range(len(runs)), key=lambda index: -shares[index][1])[: count - sum(whole for whole, _ in shares)]
-    for index, run in enumerate(runs):
-        quota = shares[index][0] + (index in more)
-        if quota:
-            yield run, quota
+    sizes = [len(run) for run in runs]
+    quotas = shared_out(count, [Fraction(size * count, len(spans)) for size in sizes], [0] * len(runs), sizes)
+    yield from ((run, quota) for run, quota in zip(runs, quotas, strict=True) if quota)
+
+
+def shared_out(count: int, wanted: Sequence[float | Fraction], least: Sequence[int], most: Sequence[int]) -> list[int]:
+    """Whole parts that add up to ``count``, near to those wanted and each within its bounds.
+
+    Each part is what is wanted rounded down, or the bound that this is beyond. Then one is added to the part that is
+    furthest below what it wants, or where there are too many taken from the one furthest above; of equal ones the
+    first; until the sum is right.
+    """
+    parts = [min(max(math.floor(want), low), high) for want, low, high in zip(wanted, least, most, strict=True)]
+    missing = count - sum(parts)
+    step, bounds = (1, most) if missing > 0 else (-1, least)
+    queue = [(step * (part - want), index) for index, (part, want) in enumerate(zip(parts, wanted, strict=True))]
+    queue = [(excess, index) for excess, index in queue if parts[index] != bounds[index]]
+    heapify(queue)
+    for _ in range(abs(missing)):
+        _, index = heappop(queue)
+        parts[index] += step
+        if parts[index] != bounds[index]:
+            heappush(queue, (step * (parts[index] - wanted[index]), index))
+    return parts
+
+
+def first_of_groups(order: Tensor, groups: Tensor, quotas: Sequence[int]) -> Tensor:
+    """Of each group as many of its members as its quota says, those that come first in an order.
+
+    Args:
+        order: Long [v], the members' numbers, the best first.
+        groups: Long [v], the group of each member, counted from 0 without a gap.
+        quotas: By group.
+    """
+    order = order[groups[order].argsort(stable=True)]
+    sizes = groups.bincount()
+    rank = torch.arange(len(order), device=order.device) - (sizes.cumsum(0) - sizes)[groups[order]]
+    return order[rank < torch.tensor(quotas, device=order.device)[groups[order]]]
 
 
 def unit(states: Tensor) -> Tensor:

@@ -22,7 +22,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from coreheads.adapters.generation.structure import cache_of, language_model, one_prompt_only, prompt_owners
+from coreheads.adapters.generation.structure import (
+    cache_of,
+    language_model,
+    one_prompt_only,
+    prompt_owners,
+    prompts_read,
+)
 from coreheads.adapters.patches.attention import active, attached, by_position, only_full_attention
 from coreheads.adapters.patches.hooks import AttentionHooks, Cut, Step
 from coreheads.adapters.patches.vision import vision_ids
@@ -49,7 +55,7 @@ def dropped(model: nn.Module, patch: AttentionHooks) -> Iterator[nn.Module]:
         raise UserError(f"{known[0]} goes by tokens' positions, which {name} changes: not together")
     decoder: Any = language_model(model)
     inner: nn.Module = getattr(model, "model", model)
-    run = _Run(patch, name, vision_ids(model), decoder)
+    run = _Run(patch, name, model, decoder)
     with ExitStack() as cleanup:
         if patch.observes:
             cleanup.enter_context(attached(model, run))
@@ -75,8 +81,9 @@ class _Run(AttentionHooks):
     call's tokens, [..., L], where the patch renumbers; ``gap`` is by how much later ones move up.
     """
 
-    def __init__(self, patch: AttentionHooks, name: str, vision: Tensor, decoder: Any) -> None:
-        self.patch, self.name, self.vision, self.decoder = patch, name, vision, decoder
+    def __init__(self, patch: AttentionHooks, name: str, model: nn.Module, decoder: Any) -> None:
+        self.patch, self.name, self.model, self.decoder = patch, name, model, decoder
+        self.vision = vision_ids(model)
         self.length = 0
         self._forget()
 
@@ -173,7 +180,8 @@ class _Run(AttentionHooks):
         assert self.ids is not None
         assert self.is_vision is not None
         about = (known.to(hidden.device) for known in (self.places, self.ids, self.is_vision))
-        stay = self.patch.stay(Cut(layer, hidden[0], *about, len(self.gaps), block, rotary))
+        prompt = next(iter(prompts_read(self.model)), None)
+        stay = self.patch.stay(Cut(layer, hidden[0], *about, len(self.gaps), block, rotary, prompt))
         if stay is None:
             return None
         stay = stay.to(hidden.device)

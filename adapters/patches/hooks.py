@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from coreheads.adapters.kernels.visibility import Group, Rule
+from coreheads.adapters.prompt.frames import Frames, frames
+from coreheads.adapters.prompt.prompt import Prompt
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Cut:
         layers: How many layers the language model has.
         block: The layer itself.
         rotary: cos and sin [1, L, rotary size] of the tokens' positions.
+        prompt: As the adapter prepared it; None where the model was called by something else than ``Adapter.generate``.
     """
 
     layer: int
@@ -59,6 +63,7 @@ class Cut:
     layers: int = 1
     block: nn.Module | None = None
     rotary: tuple[Tensor, Tensor] | None = None
+    prompt: Prompt | None = None
 
     @property
     def vision(self) -> Tensor:
@@ -72,6 +77,14 @@ class Cut:
         starts = self.is_vision.clone()
         starts[1:] &= ~self.is_vision[:-1]
         return torch.where(self.is_vision, starts.cumsum(0) - 1, -1)[self.places]
+
+    @cached_property
+    def frames(self) -> Frames:
+        """The frames of the vision tokens that are still there, [v]; ValueError where the prompt is not known."""
+        if self.prompt is None:
+            raise ValueError("the frames of the vision tokens are not known: answer by the adapter's generate")
+        numbers = self.is_vision.cumsum(0) - 1
+        return frames(self.prompt)[numbers[self.places[self.vision]].cpu()]
 
 
 class AttentionHooks:

@@ -16,6 +16,7 @@ from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.cdpruner import CDPruner
 from coreheads.adapters.patches.dart import Dart
 from coreheads.adapters.patches.document import Document
+from coreheads.adapters.patches.evs import EVS
 from coreheads.adapters.patches.fastv import FastV
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.patches.on_top import OnTop
@@ -24,6 +25,7 @@ from coreheads.adapters.patches.random_tokens import RandomTokens
 from coreheads.adapters.patches.snapkv import SnapKV
 from coreheads.adapters.patches.streaming import Streaming
 from coreheads.adapters.patches.stride import Stride
+from coreheads.adapters.patches.vidcom2 import VidCom2
 from coreheads.errors import UserError, expected_one_of, one_line
 from coreheads.heads.types import Head
 
@@ -47,7 +49,7 @@ PATCHES: dict[str, type[Patch]] = {
     for patch in (
         *(NoPatch, Ablate, Hybrid, Streaming, Document),
         *(SnapKV, AdaKV),
-        *(CDPruner, Dart, FastV, PyramidDrop, RandomTokens, Stride),
+        *(CDPruner, Dart, EVS, FastV, PyramidDrop, RandomTokens, Stride, VidCom2),
     )
 }
 

@@ -58,7 +58,10 @@ def method(row: Row) -> str:
     params = {name: value for name, value in row["params"].items() if name not in BUDGETS}
     without = {**row, **dict.fromkeys(set(BUDGETS) & row.keys()), "params": params}
     if (below := row.get("on")) is not None:
-        without["on"] = {**below, "params": {name: value for name, value in below["params"].items() if name not in BUDGETS}}
+        without["on"] = {
+            **below,
+            "params": {name: value for name, value in below["params"].items() if name not in BUDGETS},
+        }
     return condition_label(cast(Row, without))
 
 

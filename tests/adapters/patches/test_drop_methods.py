@@ -11,22 +11,27 @@ import numpy as np
 import pytest
 import torch
 from adapter_cases import mixed
+from drop_cases import cosine, kept
 from family_cases import FAMILIES, MOE, adapter
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from patches_oracle import logits
+from patches_oracle import logits, oracle
 
 from coreheads import UserError
+from coreheads.adapters.generation.structure import reading
 from coreheads.adapters.lmms_eval.arguments import named_patch
 from coreheads.adapters.patches.cdpruner import CDPruner
 from coreheads.adapters.patches.dart import Dart
 from coreheads.adapters.patches.drop_vision import DropVision
+from coreheads.adapters.patches.evs import EVS
 from coreheads.adapters.patches.hooks import Cut
 from coreheads.adapters.patches.random_tokens import RandomTokens
 from coreheads.adapters.patches.registry import PATCHES, make_patch
 from coreheads.adapters.patches.stride import Stride
+from coreheads.adapters.patches.vidcom2 import VidCom2
 
 METHODS: tuple[type[DropVision], ...] = (RandomTokens, Stride, Dart, CDPruner)
+BY_FRAMES: tuple[type[DropVision], ...] = (EVS, VidCom2)
 WIDTH = 12
 
 every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
@@ -42,14 +47,6 @@ def cut_of(runs: list[int], seed: int = 0, width: int = WIDTH, after: int = 3) -
     return Cut(0, hidden, torch.arange(len(hidden)), torch.arange(len(hidden)) + seed, torch.tensor(is_vision))
 
 
-def kept(patch: DropVision, cut: Cut) -> list[int]:
-    """Numbers among the vision tokens."""
-    stay = patch.stay(cut)
-    stay = torch.ones(len(cut.places), dtype=torch.bool) if stay is None else stay
-    assert bool(stay[~cut.vision].all())
-    return stay[cut.vision].nonzero()[:, 0].tolist()  # type: ignore[no-any-return]
-
-
 def quotas(runs: list[int], count: int) -> list[int]:
     """The runs' parts by largest remainder, one token after the other."""
     exact = [count * run / sum(runs) for run in runs]
@@ -62,10 +59,6 @@ def quotas(runs: list[int], count: int) -> list[int]:
 
 def starts(runs: list[int]) -> list[int]:
     return [sum(runs[:index]) for index in range(len(runs))]
-
-
-def cosine(a: Any, b: Any) -> float:
-    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
 def dart_by_hand(cut: Cut, runs: list[int], count: int, vision_pivots: int, text_pivots: int) -> list[int]:
@@ -162,24 +155,42 @@ def test_where_the_rank_is_used_up_the_most_relevant_follow() -> None:
     assert kept(CDPruner(12 / 30), cut) == sorted([*diverse, *rest[:8]])
 
 
-@every_method
+@pytest.mark.parametrize("method", METHODS + BY_FRAMES, ids=lambda method: method.name)
 @pytest.mark.parametrize("kind", [*FAMILIES, MOE])
-def test_it_acts_on_every_family(kind: str, method: type[DropVision]) -> None:
+def test_it_hides_what_it_drops_on_every_family(
+    kind: str, method: type[DropVision], monkeypatch: pytest.MonkeyPatch
+) -> None:
     own = adapter(kind)
-    batch = own.collate([own.prepare(mixed())])
-    dense = logits(own.model, batch)
-    with method(keep=1.0)(own.model):
-        assert torch.equal(logits(own.model, batch), dense)
-    count = int(torch.isin(batch["input_ids"], torch.tensor(own.vision_token_ids)).sum())
-    for layer in range(own.layers):
-        with method(keep=0.3, layer=layer)(own.model):
-            found = logits(own.model, batch)
-        assert found.shape[1] == dense.shape[1] - count + round(0.3 * count)
-        assert float((found[:, -1] - dense[:, -1]).abs().max()) > 1e-4
+    prompt = own.prepare(mixed())
+    batch, count, left = own.collate([prompt]), len(prompt.vision_tokens), list[Any]()
+    plain = method.stay
+    monkeypatch.setattr(method, "stay", lambda patch, cut: left.append((cut, plain(patch, cut))) or left[-1][1])
+    with reading(own.model, [prompt]):
+        dense = logits(own.model, batch)
+        with method(keep=1.0)(own.model):
+            assert torch.equal(logits(own.model, batch), dense)
+        for layer in range(own.layers):
+            patch = method(keep=0.3, layer=layer)
+            left.clear()
+            with patch(own.model):
+                found = logits(own.model, batch)
+            cut, stay = next((cut, stay) for cut, stay in left if stay is not None)
+            places = stay.nonzero()[:, 0]
+
+            def allowed(
+                at: int, head: int, i: Any, j: Any, vision: Any, first: int = layer, places: Any = places
+            ) -> Any:
+                return np.isin(j, places) | (i == j) if at >= first else np.ones((len(i), j.shape[1]), bool)
+
+            with oracle(own.model, allowed):
+                expected = logits(own.model, batch)[:, places]
+            torch.testing.assert_close(found, expected, atol=3e-4, rtol=0)
+            assert len(places) == prompt.tokens - count + max(round(0.3 * count), patch.least(cut))
+            assert float((found[:, -1] - dense[:, -1]).abs().max()) > 1e-4
 
 
 def test_they_are_made_by_name_and_refuse_what_cannot_be() -> None:
-    for method in METHODS:
+    for method in METHODS + BY_FRAMES:
         assert PATCHES[method.name] is method
         assert not method.takes_heads
         assert method.single
