@@ -81,7 +81,7 @@ class ProfileRecord(TypedDict):
     schema_version: int
     model: ModelIdentity
     score: str
-    """Name of the head score, as in ``coreheads.retrieval.head_scores.SCORES``."""
+    """Name of the head score, as ``coreheads.retrieval.head_scores.score_names`` lists them."""
     normalization: Normalization | None
     split_half: float | None
     """Rank correlation of the leading heads between halves of the samples, -1 to 1; null where there is none."""
