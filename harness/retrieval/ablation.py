@@ -15,7 +15,7 @@ from coreheads.adapters.value_checks import is_number, whole_number
 from coreheads.errors import UserError
 from coreheads.heads.types import Head
 from coreheads.regions import Region
-from coreheads.retrieval.teacher_forcing import Forced, force, log_probability, many_passes
+from coreheads.retrieval.teacher_forcing import Forced, many_passes
 
 if TYPE_CHECKING:
     from coreheads.adapters.families.base import Adapter
@@ -53,7 +53,7 @@ def single_ablation(
     Raises:
         UserError: there is no answer, or no such mode.
     """
-    forced = force(adapter, prompt, answer, "single_ablation")
+    forced = Forced(adapter, prompt, answer)
     with many_passes(adapter):
         whole = _without(adapter, forced, [], mode)
         lost = [whole - _without(adapter, forced, [head], mode) for head in _all_heads(adapter)]
@@ -105,7 +105,7 @@ def head_attribution(
     for name, value, most in (("share", share, 1.0), ("ridge", ridge, float("inf"))):
         if not is_number(value) or not 0 < value < most:
             raise UserError(f"head_attribution: {name} is {value!r}, expected a number above 0 and below {most:g}")
-    forced = force(adapter, prompt, answer, "head_attribution")
+    forced = Forced(adapter, prompt, answer)
     own = zlib.crc32(forced.inputs["input_ids"].cpu().numpy().tobytes())
     generator = torch.Generator().manual_seed(seed + (own << 16))
     heads = _all_heads(adapter)
@@ -136,4 +136,4 @@ def _all_heads(adapter: Adapter) -> list[Head]:
 def _without(adapter: Adapter, forced: Forced, heads: Collection[Head], mode: Mode) -> float:
     """log p(answer) with these heads ablated."""
     with Ablate(frozenset(heads), mode=mode)(adapter.model) if heads else nullcontext():
-        return float(log_probability(adapter, forced))
+        return float(forced.log_probability())

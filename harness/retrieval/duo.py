@@ -12,7 +12,7 @@ from coreheads.adapters.patches.attention import attached
 from coreheads.adapters.patches.gates import WindowGates
 from coreheads.adapters.value_checks import is_number, whole_number
 from coreheads.errors import UserError
-from coreheads.retrieval.teacher_forcing import Forced, differentiable, force
+from coreheads.retrieval.teacher_forcing import Forced, differentiable
 
 if TYPE_CHECKING:
     from coreheads.adapters.families.base import Adapter
@@ -58,7 +58,7 @@ def duo(
         Float32 [layers, heads], 0 to 1.
 
     Raises:
-        UserError: a prompt has no answer, none is longer than sink + window, or a number is out of its range.
+        UserError: a prompt has no answer, no prompt is longer than sink + window, or a number is out of its range.
     """
     gates, _ = learn_gates(adapter, prompts, answers, steps=steps, rate=rate, penalty=penalty, sink=sink, window=window)
     return gates.repeat_interleave(adapter.heads // adapter.kv_heads, dim=1)
@@ -84,7 +84,7 @@ def learn_gates(
     _check(steps, rate, penalty, sink, window)
     if not prompts or len(prompts) != len(answers):
         raise UserError(f"duo: {len(prompts)} prompts and {len(answers)} answers, expected as many, not 0")
-    samples = [force(adapter, prompt, answer, "duo") for prompt, answer in zip(prompts, answers, strict=True)]
+    samples = [Forced(adapter, prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
     longest = max(sample.tokens for sample in samples)
     if longest <= sink + window:
         raise UserError(
@@ -95,12 +95,12 @@ def learn_gates(
     losses = []
     with differentiable(adapter):
         with torch.no_grad():
-            wanted = [_last_states(adapter, sample) for sample in samples]
+            wanted = [sample.last_states() for sample in samples[:steps]]
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = rate * _pace(step, steps)
             sample, target = samples[step % len(samples)], wanted[step % len(samples)]
             with attached(adapter.model, WindowGates(gates, sink, window)):
-                found = _last_states(adapter, sample)
+                found = sample.last_states()
             loss = (found - target).square().mean() + penalty * gates.mean()
             (gates.grad,) = torch.autograd.grad(loss, gates)
             optimizer.step()
@@ -108,13 +108,6 @@ def learn_gates(
                 gates.clamp_(0, 1)
             losses.append(loss.item())
     return gates.detach(), losses
-
-
-def _last_states(adapter: Adapter, sample: Forced) -> Tensor:
-    """Float32 [A + 1, hidden size]: the last hidden states of the rows that predict the answer and its end."""
-    inner = getattr(adapter.model, "model", adapter.model)
-    states: Tensor = inner(**sample.inputs, use_cache=False).last_hidden_state
-    return states[0, -len(sample.answer) - 1 :].float()
 
 
 def _pace(step: int, steps: int) -> float:

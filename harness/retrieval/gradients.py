@@ -12,7 +12,7 @@ from coreheads.adapters.patches.attention import attached
 from coreheads.adapters.patches.gates import OutputGates
 from coreheads.adapters.value_checks import whole_number
 from coreheads.regions import Region
-from coreheads.retrieval.teacher_forcing import Forced, differentiable, force, log_probability
+from coreheads.retrieval.teacher_forcing import Forced, differentiable
 
 if TYPE_CHECKING:
     from coreheads.adapters.families.base import Adapter
@@ -43,7 +43,7 @@ def taylor(adapter: Adapter, prompt: Prompt, regions: Sequence[Region] = (), *, 
     Raises:
         UserError: there is no answer.
     """
-    forced = force(adapter, prompt, answer, "taylor")
+    forced = Forced(adapter, prompt, answer)
     with differentiable(adapter):
         return _gradient(adapter, forced, 1.0).abs()
 
@@ -76,7 +76,7 @@ def integrated_gradients(
         UserError: there is no answer, or no step.
     """
     whole_number("integrated_gradients: steps is", steps)
-    forced = force(adapter, prompt, answer, "integrated_gradients")
+    forced = Forced(adapter, prompt, answer)
     with differentiable(adapter):
         total = sum(_gradient(adapter, forced, (step + 0.5) / steps) for step in range(steps))
     return torch.as_tensor(total / steps)
@@ -86,5 +86,5 @@ def _gradient(adapter: Adapter, forced: Forced, gate: float) -> Tensor:
     """d log p(answer) / d gate [layers, heads] where every head's gate is ``gate``."""
     gates = torch.full((adapter.layers, adapter.heads), gate, device=adapter.device, requires_grad=True)
     with attached(adapter.model, OutputGates(gates)):
-        value = log_probability(adapter, forced)
+        value = forced.log_probability()
     return torch.autograd.grad(value, gates)[0]

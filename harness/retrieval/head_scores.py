@@ -75,9 +75,24 @@ class Score:
 
 
 _REGIONS: frozenset[Need] = frozenset({"regions"})
+_ANSWER: frozenset[Need] = frozenset({"answer"})
+_GRADIENT: frozenset[Need] = frozenset({"answer", "gradient"})
 
 SCORES: dict[str, Score] = {
-    score.name: score for score in (Score("ram", "coreheads.retrieval.ram:ram", _REGIONS | {"query"}, normalized=True),)
+    score.name: score
+    for score in (
+        Score("ram", "coreheads.retrieval.ram:ram", _REGIONS | {"query"}, normalized=True),
+        Score("duo", "coreheads.retrieval.duo:duo", _GRADIENT, of_set=True, cites="arXiv 2410.10819"),
+        Score("head_attribution", "coreheads.retrieval.ablation:head_attribution", _ANSWER, cites="arXiv 2509.17588"),
+        Score(
+            "integrated_gradients",
+            "coreheads.retrieval.gradients:integrated_gradients",
+            _GRADIENT,
+            cites="arXiv 1703.01365",
+        ),
+        Score("single_ablation", "coreheads.retrieval.ablation:single_ablation", _ANSWER, cites="arXiv 1905.10650"),
+        Score("taylor", "coreheads.retrieval.gradients:taylor", _GRADIENT, cites="arXiv 1905.10650"),
+    )
 }
 
 

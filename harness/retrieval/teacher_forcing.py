@@ -1,65 +1,49 @@
-"""A right answer behind its prompt, read in one forward call: what head scores that need the answer share."""
+"""Forward calls on a prompt with its right answer behind it, as head scores by gradients and by ablation make them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from coreheads.adapters.generation.vision_cache import VisionCache
 from coreheads.adapters.kernels import autotune
-from coreheads.adapters.prompt.encoding import encode
-from coreheads.errors import UserError
+from coreheads.retrieval.answers import with_answer
 
 if TYPE_CHECKING:
     from coreheads.adapters.families.base import Adapter
     from coreheads.adapters.prompt.prompt import Prompt
 
 
-@dataclass(frozen=True)
 class Forced:
-    """A prompt of L tokens with the A tokens of its answer behind it.
+    """A prompt with its answer of m tokens behind it; UserError where there is none.
 
     Attributes:
-        inputs: What ``model.forward`` takes, a batch of one, L + A tokens.
-        answer: LongTensor [A], on the model's device.
+        inputs: What ``model.forward`` takes, a batch of one.
+        rows: LongTensor [m]: the positions whose next token is the answer's first to last.
+        tokens: Number of all tokens.
     """
 
-    inputs: dict[str, Any]
-    answer: Tensor
+    def __init__(self, adapter: Adapter, prompt: Prompt, answer: str | None) -> None:
+        self._adapter = adapter
+        self.inputs, self.rows = with_answer(adapter, prompt, answer)
+        self.tokens = int(self.inputs["input_ids"].shape[1])
 
-    @property
-    def tokens(self) -> int:
-        """L + A."""
-        return int(self.inputs["input_ids"].shape[1])
+    def log_probability(self) -> Tensor:
+        """Of the answer, mean over its tokens so that a long one weighs no more: a float32 scalar, in nats."""
+        count = len(self.rows)
+        answer = self.inputs["input_ids"][0, -count:]
+        logits = self._adapter.model(**self.inputs, use_cache=False, logits_to_keep=count + 1).logits[0, :-1]
+        return logits.float().log_softmax(-1).gather(1, answer.to(logits.device)[:, None]).mean()
 
-
-def force(adapter: Adapter, prompt: Prompt, answer: str | None, score: str) -> Forced:
-    """Put the answer's tokens behind the prompt, as the model would have written them, without an end token.
-
-    UserError, which names the ``score``, where there is no answer.
-    """
-    if not isinstance(answer, str) or not answer.strip():
-        raise UserError(f"{score}: answer is {answer!r}, expected the text of a right answer")
-    found = zip(*encode(adapter.processor.tokenizer, answer, [(0, len(answer))]), strict=True)
-    # what a tokenizer puts around any text stands for no character
-    ids = torch.tensor([token for token, (start, end) in found if start < end], device=adapter.device)
-    text = adapter.text_inputs(torch.cat([prompt.inputs["input_ids"][0], ids])[None])
-    inputs = {**{name: value.to(adapter.device) for name, value in text.items()}, **prompt.vision_inputs}
-    positions = adapter.position_ids(replace(prompt, inputs=inputs)).to(adapter.device)
-    return Forced({**inputs, "position_ids": positions}, ids)
-
-
-def log_probability(adapter: Adapter, forced: Forced) -> Tensor:
-    """Log-probability of the answer, mean over its tokens so that long answers weigh no more: float32, a scalar."""
-    count = len(forced.answer)
-    logits = adapter.model(**forced.inputs, use_cache=False, logits_to_keep=count + 1).logits[0, -count - 1 : -1]
-    chosen = logits.float().log_softmax(-1).gather(1, forced.answer.to(logits.device)[:, None])
-    return chosen.mean()
+    def last_states(self) -> Tensor:
+        """Float32 [m + 1, hidden size]: the last hidden states of the rows that predict the answer, and its end."""
+        inner = getattr(self._adapter.model, "model", self._adapter.model)
+        states: Tensor = inner(**self.inputs, use_cache=False).last_hidden_state
+        return states[0, -len(self.rows) - 1 :].float()
 
 
 @contextmanager
@@ -74,7 +58,7 @@ def differentiable(adapter: Adapter) -> Iterator[None]:
     """Gradients flow inside the block, but none to the model's parameters; as ``many_passes`` besides.
 
     Attention runs on the reference kernels, which have a backward pass on every device. A forward call keeps the
-    activations of all layers of the language model, tens of times what an answer needs: one prompt at a time.
+    activations of all layers of the language model, many times what answering needs: one prompt at a time.
     """
     with (
         frozen(adapter.model),

@@ -13,7 +13,7 @@ from score_cases import ANSWER, asked, mixed_prompt, step_by_step
 
 from coreheads import Ablate, UserError
 from coreheads.retrieval.ablation import head_attribution, regression, single_ablation
-from coreheads.retrieval.teacher_forcing import force, log_probability
+from coreheads.retrieval.teacher_forcing import Forced
 
 
 @pytest.mark.parametrize("model_type", FAMILIES)
@@ -33,13 +33,13 @@ def test_single_ablation_is_the_patch_alone(model_type: str) -> None:
 @torch.inference_mode()
 def test_single_ablation_hides_the_picture_from_text() -> None:
     made, prompt = asked("qwen3_vl")
-    forced = force(made, prompt, ANSWER, "a")
+    forced = Forced(made, prompt, ANSWER)
     vision = torch.isin(forced.inputs["input_ids"], torch.tensor(made.vision_token_ids))
     found = single_ablation(made, prompt, answer=ANSWER)
     for head in ((0, 1), (1, 6)):
         with oracle(made.model, vision_rule({head}, "text"), vision):
-            hidden = float(log_probability(made, forced))
-        whole = float(log_probability(made, forced))
+            hidden = float(forced.log_probability())
+        whole = float(forced.log_probability())
         assert float(found[head]) == pytest.approx(whole - hidden, abs=1e-4)
 
 
@@ -130,7 +130,7 @@ def test_the_model_is_left_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"answer": None}, "head_attribution: answer is None, expected the text of a right answer"),
+        ({"answer": None}, "answer is None, expected a text with at least one token"),
         ({"masks": 1}, "head_attribution: masks is 1, expected a whole number of at least 2"),
         ({"seed": -1}, "head_attribution: seed is -1, expected a whole number of at least 0"),
         ({"share": 1.0}, "head_attribution: share is 1.0, expected a number above 0 and below 1"),

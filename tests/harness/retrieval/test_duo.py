@@ -14,7 +14,7 @@ from coreheads import Ablate, Hybrid, UserError
 from coreheads.adapters.patches.attention import attached
 from coreheads.adapters.patches.gates import WindowGates
 from coreheads.retrieval.duo import duo, learn_gates
-from coreheads.retrieval.teacher_forcing import Forced, force
+from coreheads.retrieval.teacher_forcing import Forced
 
 SETTINGS: dict[str, Any] = {"rate": 0.02, "penalty": 0.05, "sink": 2, "window": 8}
 
@@ -33,7 +33,7 @@ def both(model_type: str) -> tuple[Any, list[Any]]:
 @pytest.mark.parametrize("model_type", [*FAMILIES, MOE])
 def test_gates_of_one_are_dense_and_of_zero_local(model_type: str) -> None:
     made, prompt = asked(model_type)
-    forced = force(made, prompt, ANSWER, "a")
+    forced = Forced(made, prompt, ANSWER)
     dense = logits(made, forced)
     with attached(made.model, WindowGates(torch.ones(2, 4), 2, 8)):
         torch.testing.assert_close(logits(made, forced), dense, atol=1e-4, rtol=1e-4)
@@ -47,7 +47,7 @@ def test_gates_of_one_are_dense_and_of_zero_local(model_type: str) -> None:
 
 def test_a_gate_is_of_the_query_heads_of_its_kv_head() -> None:
     made, prompt = asked("qwen3_vl")
-    forced = force(made, prompt, ANSWER, "a")
+    forced = Forced(made, prompt, ANSWER)
     gates = torch.zeros(2, 4)
     gates[0, 1] = gates[1, 3] = 1
     with attached(made.model, WindowGates(gates, 2, 8)):
@@ -59,7 +59,7 @@ def test_a_gate_is_of_the_query_heads_of_its_kv_head() -> None:
 
 def test_other_patches_hold_for_both_parts() -> None:
     made, prompt = asked("qwen3_vl")
-    forced = force(made, prompt, ANSWER, "a")
+    forced = Forced(made, prompt, ANSWER)
     hidden = Ablate([(0, 1), (1, 5)])
     with hidden(made.model), Hybrid(frozenset(), sink=2, window=8)(made.model):
         wanted = logits(made, forced)
@@ -70,16 +70,16 @@ def test_other_patches_hold_for_both_parts() -> None:
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_gates_are_learned(model_type: str) -> None:
     made, prompts = both(model_type)
-    gates, losses = learn_gates(made, prompts, [ANSWER, "blue"], steps=40, **SETTINGS)
+    gates, losses = learn_gates(made, prompts, [ANSWER, "blue"], steps=20, **SETTINGS)
     assert gates.shape == (2, 4)
     assert not gates.requires_grad
-    assert len(losses) == 40
+    assert len(losses) == 20
     assert losses[0] == pytest.approx(0.05), "at gates 1 the model is itself, and only the penalty is left"
     assert 0 <= float(gates.min()) < float(gates.max()) <= 1
     # without a penalty there is nothing to gain, with a large one everything is given up
     free, _ = learn_gates(made, prompts, [ANSWER, "blue"], steps=5, **{**SETTINGS, "penalty": 0.0})
     assert float(free.min()) > 0.99
-    dear, falling = learn_gates(made, prompts, [ANSWER, "blue"], steps=40, **{**SETTINGS, "penalty": 1e4, "rate": 0.1})
+    dear, falling = learn_gates(made, prompts, [ANSWER, "blue"], steps=20, **{**SETTINGS, "penalty": 1e4, "rate": 0.1})
     assert float(dear.max()) == 0
     assert falling[-1] < falling[0]
 
@@ -107,7 +107,7 @@ def test_the_model_is_left_as_it_was() -> None:
     weights = {name: value.clone() for name, value in made.model.state_dict().items()}
     before, asking = state(made.model), [p.requires_grad for p in made.model.parameters()]
     duo(made, prompts, [ANSWER, "blue"], steps=3, sink=2, window=8)
-    with pytest.raises(UserError, match="duo: answer is None"):
+    with pytest.raises(UserError, match="answer is None"):
         duo(made, prompts, [ANSWER, None], steps=3, sink=2, window=8)
     assert state(made.model) == before
     assert [p.requires_grad for p in made.model.parameters()] == asking
