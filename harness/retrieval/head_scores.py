@@ -74,10 +74,19 @@ class Score:
             raise UserError(f"normalization is {normalization!r}, expected none: {self.title} has no normalization")
 
 
+_ROWS = "coreheads.retrieval.row_scores"
 _REGIONS: frozenset[Need] = frozenset({"regions"})
 
 SCORES: dict[str, Score] = {
-    score.name: score for score in (Score("ram", "coreheads.retrieval.ram:ram", _REGIONS | {"query"}, normalized=True),)
+    score.name: score
+    for score in (
+        Score("ram", "coreheads.retrieval.ram:ram", _REGIONS | {"query"}, normalized=True),
+        Score("answer_rows", f"{_ROWS}:answer_rows", _REGIONS | {"answer"}),
+        Score("headkv_r2", f"{_ROWS}:headkv_r2", _REGIONS | {"answer"}, cites="arXiv 2410.19258"),
+        Score("last_token", f"{_ROWS}:last_token", _REGIONS),
+        Score("qrhead", "coreheads.retrieval.qrhead:qrhead", _REGIONS | {"query"}, cites="arXiv 2506.09944"),
+        Score("visual_hit", f"{_ROWS}:visual_hit", _REGIONS | {"answer"}, cites="arXiv 2506.05344"),
+    )
 }
 
 
