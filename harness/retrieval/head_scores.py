@@ -74,24 +74,26 @@ class Score:
             raise UserError(f"normalization is {normalization!r}, expected none: {self.title} has no normalization")
 
 
+_ROWS = "coreheads.retrieval.row_scores"
 _REGIONS: frozenset[Need] = frozenset({"regions"})
 _ANSWER: frozenset[Need] = frozenset({"answer"})
 _GRADIENT: frozenset[Need] = frozenset({"answer", "gradient"})
+_ROWS, _GRADIENTS, _ABLATION = (f"coreheads.retrieval.{name}" for name in ("row_scores", "gradients", "ablation"))
 
 SCORES: dict[str, Score] = {
     score.name: score
     for score in (
         Score("ram", "coreheads.retrieval.ram:ram", _REGIONS | {"query"}, normalized=True),
+        Score("answer_rows", f"{_ROWS}:answer_rows", _REGIONS | _ANSWER),
         Score("duo", "coreheads.retrieval.duo:duo", _GRADIENT, of_set=True, cites="arXiv 2410.10819"),
-        Score("head_attribution", "coreheads.retrieval.ablation:head_attribution", _ANSWER, cites="arXiv 2509.17588"),
-        Score(
-            "integrated_gradients",
-            "coreheads.retrieval.gradients:integrated_gradients",
-            _GRADIENT,
-            cites="arXiv 1703.01365",
-        ),
-        Score("single_ablation", "coreheads.retrieval.ablation:single_ablation", _ANSWER, cites="arXiv 1905.10650"),
-        Score("taylor", "coreheads.retrieval.gradients:taylor", _GRADIENT, cites="arXiv 1905.10650"),
+        Score("head_attribution", f"{_ABLATION}:head_attribution", _ANSWER, cites="arXiv 2509.17588"),
+        Score("headkv_r2", f"{_ROWS}:headkv_r2", _REGIONS | _ANSWER, cites="arXiv 2410.19258"),
+        Score("integrated_gradients", f"{_GRADIENTS}:integrated_gradients", _GRADIENT, cites="arXiv 1703.01365"),
+        Score("last_token", f"{_ROWS}:last_token", _REGIONS),
+        Score("qrhead", "coreheads.retrieval.qrhead:qrhead", _REGIONS | {"query"}, cites="arXiv 2506.09944"),
+        Score("single_ablation", f"{_ABLATION}:single_ablation", _ANSWER, cites="arXiv 1905.10650"),
+        Score("taylor", f"{_GRADIENTS}:taylor", _GRADIENT, cites="arXiv 1905.10650"),
+        Score("visual_hit", f"{_ROWS}:visual_hit", _REGIONS | _ANSWER, cites="arXiv 2506.05344"),
     )
 }
 

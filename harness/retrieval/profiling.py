@@ -104,17 +104,21 @@ def build_profile(
     normalization: Normalization | None = None,
     seed: int = 0,
 ) -> HeadProfile:
-    """The profile of these samples: the mean over tasks of the tasks' means, with intervals stratified by task."""
+    """The profile of these samples: the mean over tasks of the tasks' means, with intervals stratified by task.
+
+    Of a score of sets a task has one matrix: nothing is there to draw from or to halve.
+    """
     shape = scored[0].values.shape[1:]
     groups = [task.values.reshape(len(task.values), -1).astype(np.float64) for task in scored]
     means = [group.mean(axis=0) for group in groups]
-    low, high = bootstrap_means(groups, seed)
+    together = head_score(score).of_set
+    low, high = (None, None) if together else (ends.reshape(shape) for ends in bootstrap_means(groups, seed))
     described = adapter.describe()
     return HeadProfile(
         model=cast(ModelIdentity, described | {"id": without_home(described["id"])}),
         mean=np.mean(means, axis=0).reshape(shape),
-        ci_low=low.reshape(shape),
-        ci_high=high.reshape(shape),
+        ci_low=low,
+        ci_high=high,
         tasks={
             task.task: {
                 "split": task.split,
@@ -137,8 +141,12 @@ def build_profile(
             "attn_implementation": attention_implementation(adapter),
             "date": environment.now(),
             "command": environment.command_line(),
-            "interval": f"95 % percentile bootstrap, stratified by task, {RESAMPLES} resamples",
-            "split_half": f"mean Spearman correlation of the top {ranking.SPLIT_HALF_TOP} heads over "
+            "interval": "none: the score is one of all samples together"
+            if together
+            else f"95 % percentile bootstrap, stratified by task, {RESAMPLES} resamples",
+            "split_half": "none, for the same reason"
+            if together
+            else f"mean Spearman correlation of the top {ranking.SPLIT_HALF_TOP} heads over "
             f"{ranking.SPLIT_HALF_SPLITS} random halves of the samples",
         },
     )

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from coreheads.errors import UserError
+from coreheads.heads.profile import HeadProfile
 from coreheads.regions import Region
 from coreheads.retrieval import head_scores
 from coreheads.retrieval.head_scores import Score, head_score, score_names
@@ -149,4 +150,9 @@ def test_a_score_of_sets_gets_all_records_at_once(tmp_path: Path) -> None:
     assert len(found.records) == 2
     profile = build_profile(Adapter(), [found], score="together")  # type: ignore[arg-type]
     assert (profile.score, profile.tasks["bare"]["n"], profile.split_half) == ("together", 2, None)
-    np.testing.assert_array_equal(profile.ci_low, profile.ci_high)
+    # two samples, one matrix: no interval is claimed, and no cut
+    assert (profile.ci_low, profile.ci_high, profile.split_half_shared, profile.clear_top()) == (None,) * 4
+    assert profile.provenance["interval"] == "none: the score is one of all samples together"
+    read = HeadProfile.load(profile.save(tmp_path / "heads.json"))
+    assert read.to_dict() == profile.to_dict()
+    assert (read.ci_low, read.interval((0, 0))) == (None, "")
