@@ -96,12 +96,17 @@ class Task:
             )
         return self.splits[name]
 
-    def check_profile(self, split: str) -> None:
-        """UserError where heads cannot be found on this task and split."""
-        if self.no_regions:
+    def check_profile(self, split: str, needing: str | None = "RAM") -> None:
+        """UserError where heads cannot be found on this task and split.
+
+        Args:
+            split: Its name.
+            needing: The score that needs ground-truth regions, in words; None where the score asked for needs none.
+        """
+        if self.no_regions and needing:
             raise UserError(
-                f"task {self.name}: has no ground-truth regions ({self.no_regions}), and RAM needs them: it measures "
-                "the attention to them; profile on another task, see `coreheads tasks`"
+                f"task {self.name}: has no ground-truth regions ({self.no_regions}), and {needing} needs them: it "
+                "measures the attention to them; profile on another task, see `coreheads tasks`"
             )
         self.split(split)
 
@@ -223,6 +228,10 @@ class Task:
         """A right answer as the prompt asks for it."""
         usable(doc)
         return self.functions().target(doc)
+
+    def answer(self, doc: Doc) -> str | None:
+        """``target``, for what reads a right answer; None where the benchmark gives none."""
+        return self.target(doc).strip() or None
 
     def record_id(self, doc: Doc) -> str:
         return str(doc["record_id"])

@@ -94,11 +94,13 @@ def _heads(run: RunFolder) -> dict[str, HeadsRecord]:
     for model in run.config["models"]:
         profile = run.profile(model["name"])
         if profile is not None:
+            # without an interval a head is exact
+            low, high = (profile.mean if ends is None else ends for ends in (profile.ci_low, profile.ci_high))
             hashes = [task["records_hash"] for task in profile.tasks.values()]
             records[model["name"]] = HeadsRecord(
                 mean=_matrix(profile.mean),
-                ci_low=_matrix(profile.ci_low),
-                ci_high=_matrix(profile.ci_high),
+                ci_low=_matrix(low),
+                ci_high=_matrix(high),
                 records=records_hash(hashes) if hashes else None,
             )
     return records

@@ -78,12 +78,12 @@ def command(
     if not names or len(set(names)) < len(names):
         raise UserError(f"--tasks is {tasks!r}, expected one or more different names by comma; see `coreheads tasks`")
     for name in names:
-        registry.get(name).check_profile(split)
+        registry.get(name).check_profile(split, head_score(score).needing_regions)
     for name, values in options.items():
         if name not in names:
             raise UserError(f"--option {name}: is no task of --tasks, expected one of {', '.join(names)}")
         registry.get(name).settings(values)
-    head_score(score)
+    head_score(score).check_normalization(divisor)
     if out.is_dir():
         raise UserError(f"--out is {out}, a folder, expected the name of a file such as {out / 'heads.json'}")
     check_output("--out", out, "a head profile", {})

@@ -16,7 +16,7 @@ from coreheads.contents import changed_parts
 from coreheads.errors import UserError
 from coreheads.files import read_json, write_text
 from coreheads.heads import schema, selections
-from coreheads.heads.ranking import ClearTop, clear_top, order
+from coreheads.heads.ranking import ClearTop, clear_top, order, share
 from coreheads.heads.schema import ModelIdentity, Normalization, ProfileRecord, Provenance, TaskRecord
 from coreheads.heads.types import Head, Heads
 
@@ -32,7 +32,8 @@ class HeadProfile:
     Attributes:
         model: What identifies the model, and its shape.
         mean: Read-only float64 [layers, heads], the mean over tasks of the tasks' means over their samples.
-        ci_low: Likewise, the lower end of the 95 % bootstrap interval of ``mean``.
+        ci_low: Likewise, the lower end of the 95 % bootstrap interval of ``mean``; None, as is ``ci_high``, where the
+            score is one of all samples together, so that none are there to draw from.
         ci_high: Likewise, the upper end.
         tasks: By name, the samples that were scored and the task's own means.
         score: Name of the head score.
@@ -47,8 +48,8 @@ class HeadProfile:
 
     model: ModelIdentity
     mean: Scores
-    ci_low: Scores
-    ci_high: Scores
+    ci_low: Scores | None
+    ci_high: Scores | None
     tasks: Mapping[str, TaskRecord] = field(default_factory=dict)
     score: str = "ram"
     normalization: Normalization | None = None
@@ -59,6 +60,8 @@ class HeadProfile:
 
     def __post_init__(self) -> None:
         for name in ("mean", "ci_low", "ci_high"):
+            if getattr(self, name) is None:
+                continue
             array = np.array(getattr(self, name), dtype=np.float64)
             array.flags.writeable = False
             object.__setattr__(self, name, array)
@@ -104,8 +107,8 @@ class HeadProfile:
             "split_half": self.split_half,
             "provenance": self.provenance.copy(),
             "mean": self.mean.tolist(),
-            "ci_low": self.ci_low.tolist(),
-            "ci_high": self.ci_high.tolist(),
+            "ci_low": None if self.ci_low is None else self.ci_low.tolist(),
+            "ci_high": None if self.ci_high is None else self.ci_high.tolist(),
             "tasks": {name: task.copy() for name, task in self.tasks.items()},
         }
         if self.split_half_shared is not None:
@@ -195,16 +198,25 @@ class HeadProfile:
         return [(int(index) // self.shape[1], int(index) % self.shape[1]) for index in order(self.mean)]
 
     def clear_top(self) -> ClearTop | None:
-        """The leading heads that stand clear of the rest (``ranking.clear_top``); None too where one sample is all."""
+        """The leading heads that stand clear of the rest (``ranking.clear_top``); None too where one sample is all, and
+        where there are no intervals."""
         alone = any(task["n"] < 2 for task in self.tasks.values())  # whose interval has no width
-        return None if alone else clear_top(self.mean, self.ci_low, self.ci_high, self.split_half_shared)
+        if alone or self.ci_low is None or self.ci_high is None:
+            return None
+        return clear_top(self.mean, self.ci_low, self.ci_high, self.split_half_shared)
 
     def shared(self, count: int) -> float | None:
         """What share of the ``count`` highest heads two random halves of the samples have in common, where known."""
         return None if self.split_half_shared is None else self.split_half_shared[count - 1]
 
+    def interval(self, head: Head) -> str:
+        """A head's interval in words; empty where there is none."""
+        if self.ci_low is None or self.ci_high is None:
+            return ""
+        return f"{self.ci_low[head]:.4f} to {self.ci_high[head]:.4f}"
+
     def share(self, heads: Heads) -> float:
-        """What part of the sum of all heads' scores these heads hold.
+        """What part of the sum of all heads' scores these heads hold; a score below 0 holds nothing.
 
         Args:
             heads: (layer, head) pairs.
@@ -212,8 +224,7 @@ class HeadProfile:
         Returns:
             0 to 1; 0 where the sum is not positive.
         """
-        total = float(self.mean.sum())
-        return sum(float(self.mean[head]) for head in sorted(heads)) / total if total > 0 else 0.0
+        return share(self.mean, heads)
 
     def check_model(self, described: Mapping[str, Any]) -> None:
         """Refuse another architecture; another id, say of a fine-tuned checkpoint, or other contents are a warning.

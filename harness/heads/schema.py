@@ -81,16 +81,16 @@ class ProfileRecord(TypedDict):
     schema_version: int
     model: ModelIdentity
     score: str
-    """Name of the head score, as in ``coreheads.retrieval.head_scores.SCORES``."""
+    """Name of the head score, as ``coreheads.retrieval.head_scores.score_names`` lists them."""
     normalization: Normalization | None
     split_half: float | None
     """Rank correlation of the leading heads between halves of the samples, -1 to 1; null where there is none."""
     provenance: Provenance
     mean: Matrix
     """Over tasks, of the tasks' means."""
-    ci_low: Matrix
-    """Lower end of the 95 % interval of ``mean``."""
-    ci_high: Matrix
+    ci_low: Matrix | None
+    """Lower end of the 95 % interval of ``mean``; null, as is ``ci_high``, where the score is of all samples at once."""
+    ci_high: Matrix | None
     tasks: dict[str, TaskRecord]
     split_half_shared: NotRequired[list[float]]
     """At place k - 1, the share of its top k heads that a half of the samples has in common with the other, 0 to 1;
@@ -152,7 +152,11 @@ def _check(profile: Mapping[str, Any]) -> None:
     _field(profile, "score", _TEXT)
     if (value := _field(profile, "normalization")) not in NORMALIZATIONS:
         raise ValueError(f"normalization is {_short(value)}, expected null, 'vision' or 'lift'")
-    _, lows, highs = (_matrix(profile, name, shape) for name in ("mean", "ci_low", "ci_high"))
+    _matrix(profile, "mean", shape)
+    unknown = [_field(profile, name) is None for name in ("ci_low", "ci_high")]
+    if any(unknown) and not all(unknown):
+        raise ValueError("one of ci_low and ci_high is null, expected both or none")
+    lows, highs = ([], []) if all(unknown) else (_matrix(profile, name, shape) for name in ("ci_low", "ci_high"))
     for layer, pairs in enumerate(zip(lows, highs, strict=True)):
         for head, (low, high) in enumerate(zip(*pairs, strict=True)):
             if low > high:

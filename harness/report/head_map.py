@@ -33,13 +33,15 @@ def head_map(profile: HeadProfile, selected: int) -> alt.LayerChart:
     64 x 64 heads take about 120 kB."""
     ranks = {head: rank for rank, head in enumerate(profile.ranking(), 1)}
     layers, width = profile.shape
+    known = profile.ci_low is not None
+    lows, highs = (profile.mean if ends is None else ends for ends in (profile.ci_low, profile.ci_high))
     rows = [
         {
             "layer": layer,
             "head": list(range(width)),
             "ram": [_short(value) for value in profile.mean[layer]],
-            "low": [_short(value) for value in profile.ci_low[layer]],
-            "high": [_short(value) for value in profile.ci_high[layer]],
+            "low": [_short(value) for value in lows[layer]],
+            "high": [_short(value) for value in highs[layer]],
             "rank": [ranks[layer, head] for head in range(width)],
         }
         for layer in range(layers)
@@ -66,7 +68,7 @@ def head_map(profile: HeadProfile, selected: int) -> alt.LayerChart:
         .transform_flatten(["head", "ram", "low", "high", "rank"])
         .transform_calculate(
             name="'L' + datum.layer + 'H' + datum.head",
-            interval="datum.low + ' to ' + datum.high",
+            interval="datum.low + ' to ' + datum.high" if known else "'none'",
             chosen=f"datum.rank <= {int(selected)} ? 'yes, among the first {int(selected)}' : 'no'",
         )
     )
@@ -90,8 +92,9 @@ def head_map(profile: HeadProfile, selected: int) -> alt.LayerChart:
 
 def layer_shares(profile: HeadProfile) -> alt.Chart:
     """Each layer's share of the sum over all heads, in %: bars that stand beside the map."""
-    total = float(profile.mean.sum())
-    share = 100 * profile.mean.sum(axis=1) / total if total > 0 else np.zeros(len(profile.mean))
+    held = np.maximum(profile.mean, 0)
+    total = float(held.sum())
+    share = 100 * held.sum(axis=1) / total if total > 0 else np.zeros(len(held))
     bars = alt.Chart(alt.InlineData(values=[{"layer": layer, "share": _short(v)} for layer, v in enumerate(share)]))
     chart: alt.Chart = bars.mark_bar(color=palette.KINDS["random"]).encode(
         x=alt.X("share:Q", title="layer, % of sum"), y=alt.Y("layer:O", title=None, axis=None)

@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from coreheads.contents import CheckpointFingerprint, changed_parts
 from coreheads.heads.profile import HeadProfile
-from coreheads.heads.ranking import SPLIT_HALF_TOP, jaccard, spearman
+from coreheads.heads.ranking import SPLIT_HALF_TOP, jaccard, share, spearman
 from coreheads.heads.selections import head_count, top
 from coreheads.heads.types import Head, Heads, by_layer, head_name
 from coreheads.report.findings import clear_sentences, in_common
@@ -54,11 +54,12 @@ def ranking_table(profile: HeadProfile, count: int) -> str:
     """The leading heads: rank, name, score with its interval, share of the sum, and the shares added up."""
     rows, added = [], 0.0
     for rank, head in enumerate(profile.ranking()[:count], 1):
-        share = profile.share(frozenset({head}))
-        added += share
-        interval = f"{profile.ci_low[head]:.4f} to {profile.ci_high[head]:.4f}"
+        own = profile.share(frozenset({head}))
+        added += own
         value = f"{profile.mean[head]:.4f}"
-        rows.append((rank, head_name(head), *head, value, interval, _percent(share), _percent(added)))
+        rows.append(
+            (rank, head_name(head), *head, value, profile.interval(head) or "none", _percent(own), _percent(added))
+        )
     names = ("rank", "name", "layer", "head", visible(profile.score.upper()), "95 % interval", "of the sum", "added up")
     return _table(rows, names)
 
@@ -77,7 +78,8 @@ def findings(profile: HeadProfile, fraction: float = 0.05) -> str:
     if common := in_common(len(chosen), shared, profile.count):
         lines.append(f"T{common[1:]}.")
     if profile.split_half is None:
-        lines.append("Split-half agreement: not measured (too few samples).")
+        why = "too few samples" if profile.ci_low is not None else "the score is one of all samples together"
+        lines.append(f"Split-half agreement: not measured ({why}).")
     else:
         lines.append(
             f"Split-half agreement: {profile.split_half:.3f}, the rank correlation of the top "
@@ -153,9 +155,8 @@ def _task_table(profile: HeadProfile, fraction: float) -> str:
     for name, task in profile.tasks.items():
         scores = np.asarray(task["mean"])
         shared = f"{len(top(scores, fraction) & chosen)} of {len(chosen)}"
-        total = float(scores.sum())
-        held = sum(float(scores[head]) for head in chosen) / total if total > 0 else 0.0
-        rows.append((visible(name), task["n"], shared, _percent(held), _correlation(scores, profile.mean)))
+        held = _percent(share(scores, chosen))
+        rows.append((visible(name), task["n"], shared, held, _correlation(scores, profile.mean)))
     names = ("task", "samples", "its top among the top", "the top hold", "rank correlation")
     return _table(rows, names, align=("left", *["right"] * 4))
 
@@ -170,7 +171,7 @@ def _correlation(first: Any, second: Any) -> str:
 
 
 def _value(profile: HeadProfile, head: Head) -> str:
-    return f"{profile.mean[head]:.4f} ({profile.ci_low[head]:.4f} to {profile.ci_high[head]:.4f})"
+    return f"{profile.mean[head]:.4f} ({profile.interval(head) or 'none'})"
 
 
 def _percent(share: float) -> str:

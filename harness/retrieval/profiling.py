@@ -18,6 +18,7 @@ from coreheads.heads.profile import HeadProfile
 from coreheads.heads.schema import NORMALIZATIONS, ModelIdentity, Normalization
 from coreheads.private import without_home
 from coreheads.retrieval.fingerprint import records_hash
+from coreheads.retrieval.head_scores import head_score
 from coreheads.retrieval.sample_scores import TaskScores, attention_implementation, score_task
 from coreheads.stats.bootstrap import RESAMPLES, bootstrap_means
 from coreheads.text import for_rich
@@ -57,7 +58,7 @@ def profile_heads(
         progress: whether to show bars, or what shows them.
         data_root: the folder that holds benchmark data; None is each task's default: the hub, or mini data's cache.
         score: name of the head score.
-        normalization: of RAM: None, "vision" or "lift", see ``retrieval_attention_mass``.
+        normalization: of RAM alone: None, "vision" or "lift", see ``retrieval_attention_mass``.
         cache_dir: keeps the scores of single records, so that an interrupted call goes on where it stopped.
         options: each task's own options, by the task's name.
 
@@ -66,7 +67,8 @@ def profile_heads(
         bootstrap interval.
 
     Raises:
-        UserError: an unknown task, one without ground-truth regions, or one of which nothing is left.
+        UserError: an unknown task or score, a task without the ground-truth regions or answers that the score needs,
+            or one of which nothing is left.
     """
     from coreheads.tasks import registry
 
@@ -76,9 +78,11 @@ def profile_heads(
         raise UserError(f"samples is {samples}, expected at least 1")
     if normalization not in NORMALIZATIONS:
         raise UserError(f"normalization is {normalization!r}, expected none, vision or lift")
+    asked = head_score(score)
+    asked.check_normalization(normalization)
     tasks = [registry.get(name) for name in task_names]
     for task in tasks:
-        task.check_profile(split)
+        task.check_profile(split, asked.needing_regions)
     records = [
         task.records(split, samples, data_root, family=adapter.model_type, options=(options or {}).get(task.name))
         for task in tasks
@@ -100,21 +104,25 @@ def build_profile(
     normalization: Normalization | None = None,
     seed: int = 0,
 ) -> HeadProfile:
-    """The profile of these samples: the mean over tasks of the tasks' means, with intervals stratified by task."""
+    """The profile of these samples: the mean over tasks of the tasks' means, with intervals stratified by task.
+
+    Of a score of sets a task has one matrix: nothing is there to draw from or to halve.
+    """
     shape = scored[0].values.shape[1:]
     groups = [task.values.reshape(len(task.values), -1).astype(np.float64) for task in scored]
     means = [group.mean(axis=0) for group in groups]
-    low, high = bootstrap_means(groups, seed)
+    together = head_score(score).of_set
+    low, high = (None, None) if together else (ends.reshape(shape) for ends in bootstrap_means(groups, seed))
     described = adapter.describe()
     return HeadProfile(
         model=cast(ModelIdentity, described | {"id": without_home(described["id"])}),
         mean=np.mean(means, axis=0).reshape(shape),
-        ci_low=low.reshape(shape),
-        ci_high=high.reshape(shape),
+        ci_low=low,
+        ci_high=high,
         tasks={
             task.task: {
                 "split": task.split,
-                "n": len(task.values),
+                "n": len(task.records),
                 "records_hash": records_hash(task.records),
                 "skipped": dict(task.skipped),
                 "mean": mean.reshape(shape).tolist(),
@@ -133,8 +141,12 @@ def build_profile(
             "attn_implementation": attention_implementation(adapter),
             "date": environment.now(),
             "command": environment.command_line(),
-            "interval": f"95 % percentile bootstrap, stratified by task, {RESAMPLES} resamples",
-            "split_half": f"mean Spearman correlation of the top {ranking.SPLIT_HALF_TOP} heads over "
+            "interval": "none: the score is one of all samples together"
+            if together
+            else f"95 % percentile bootstrap, stratified by task, {RESAMPLES} resamples",
+            "split_half": "none, for the same reason"
+            if together
+            else f"mean Spearman correlation of the top {ranking.SPLIT_HALF_TOP} heads over "
             f"{ranking.SPLIT_HALF_SPLITS} random halves of the samples",
         },
     )

@@ -53,6 +53,18 @@ def retrieval_attention_mass(
     return _rams(adapter.model, prompt.inputs, [prompt], [target], normalization)[0]
 
 
+def ram(
+    adapter: Adapter,
+    prompt: Prompt,
+    regions: Sequence[Region],
+    *,
+    answer: str | None = None,
+    normalization: Normalization | None = None,
+) -> Tensor:
+    """``retrieval_attention_mass`` as the registry of head scores calls it; the answer is not used."""
+    return retrieval_attention_mass(adapter, prompt, regions, normalization)
+
+
 def retrieval_attention_masses(
     adapter: Adapter,
     prompts: Sequence[Prompt],

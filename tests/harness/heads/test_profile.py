@@ -16,6 +16,7 @@ from profile_samples import make_profile, random_profile
 
 from coreheads.errors import UserError
 from coreheads.heads.profile import HeadProfile
+from coreheads.report import profile_text
 
 MODEL = {"id": "else/where", "revision": "x", "model_type": "qwen3_vl", "layers": 6, "heads": 16, "kv_heads": 8}
 
@@ -94,6 +95,19 @@ def test_share() -> None:
     assert profile.share(frozenset({(0, 0)})) == 0.75
     assert profile.share(frozenset()) == 0
     assert make_profile([[0.0, 0.0]]).share(frozenset({(0, 0)})) == 0
+    # a head that harms takes nothing from what the others hold
+    assert make_profile([[3.0, 1.0], [-9.0, 0.0]]).share(frozenset({(0, 0), (1, 0)})) == 0.75
+
+
+def test_a_score_of_all_samples_at_once_has_no_intervals(tmp_path: Path) -> None:
+    profile = make_profile([[3.0, 1.0], [0.0, -1.0]], score="duo", ci_low=None, ci_high=None, split_half=None)
+    read = HeadProfile.load(profile.save(tmp_path / "heads.json"))
+    assert read.to_dict() == profile.to_dict()
+    assert (read.ci_low, read.ci_high, read.clear_top(), read.interval((0, 0))) == (None, None, None, "")
+    assert make_profile([[3.0, 1.0]]).interval((0, 1)) == "0.9900 to 1.0100"
+    text = profile_text.ranking_table(read, 2) + profile_text.findings(read) + profile_text.comparison(read, profile)
+    assert "Split-half agreement: not measured (the score is one of all samples together)" in text
+    assert "L0H0      0     0  3.0000              none" in text
 
 
 def test_scores_cannot_be_changed() -> None:
@@ -158,6 +172,8 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("mean.1.2", float("nan"), r"mean\[1\]\[2\] is nan, expected a finite number"),
     ("ci_high.0.0", float("inf"), r"ci_high\[0\]\[0\] is inf, expected a finite number"),
     ("ci_low.0.3", 99, r"ci_low\[0\]\[3\] is 99, above its ci_high"),
+    ("ci_low", REMOVED, "field ci_low is missing"),
+    ("ci_high", None, "one of ci_low and ci_high is null, expected both or none"),
     ("split_half", REMOVED, "field split_half is missing"),
     ("split_half", "high", "split_half is 'high', expected a finite number"),
     ("split_half", 1.5, "split_half is 1.5, expected null or a correlation"),

@@ -74,8 +74,8 @@ class Task:
     def __init__(self, name: str, docs: list[dict[str, Any]]) -> None:
         self.name, self.docs = name, docs
 
-    def check_profile(self, split: str) -> None:
-        assert split == "profile"
+    def check_profile(self, split: str, needing: str | None) -> None:
+        assert (split, needing) == ("profile", "score stand_in")
 
     def records(
         self, split: str = "profile", limit: int | None = None, data_root: Any = None, **settings: Any
@@ -96,7 +96,14 @@ class Task:
         return [Region(0, (x, 0.0, 1.0, 1.0)) for x in doc.get("at", [0.5])]
 
 
-def stand_in_score(adapter: Any, prompt: Prompt, regions: list[Region], *, normalization: str | None) -> torch.Tensor:
+def stand_in_score(
+    adapter: Any,
+    prompt: Prompt,
+    regions: list[Region],
+    *,
+    answer: str | None = None,
+    normalization: str | None,
+) -> torch.Tensor:
     """Head (l, h) scores l + h / 10, plus noise that depends on the sample alone."""
     noise = torch.rand(LAYERS, HEADS, generator=torch.Generator().manual_seed(prompt.number))
     grid = torch.arange(LAYERS)[:, None] + torch.arange(HEADS)[None] / 10
@@ -108,7 +115,9 @@ def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("stand_in_scores")
     module.score = stand_in_score  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "stand_in_scores", module)
-    monkeypatch.setitem(scores.SCORES, "stand_in", "stand_in_scores:score")
+    needs: Any = frozenset({"regions", "query"})
+    made = scores.Score("stand_in", "stand_in_scores:score", needs, normalized=True)
+    monkeypatch.setitem(scores.SCORES, "stand_in", made)
 
 
 def docs(count: int, **fields: Any) -> list[dict[str, Any]]:
@@ -181,7 +190,7 @@ def test_unusable_records_are_skipped_and_counted() -> None:
 @pytest.mark.parametrize(
     ("records", "message"),
     [
-        (docs(3, at=[]), "task a: none of its 3 records has a ground-truth region, and RAM needs them"),
+        (docs(3, at=[]), "task a: none of its 3 records has a ground-truth region, and score stand_in needs them"),
         (
             docs(2, at=[1.0]),
             r"task a: all 2 records .* skipped \(region touches no vision token: 2\); record a-0: media 0",
@@ -199,7 +208,7 @@ def test_scores_that_are_not_finite_are_refused(monkeypatch: pytest.MonkeyPatch)
     broken = types.ModuleType("broken_scores")
     broken.score = lambda *args, **kwargs: torch.full((LAYERS, HEADS), float("nan"))  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "broken_scores", broken)
-    monkeypatch.setitem(scores.SCORES, "broken", "broken_scores:score")
+    monkeypatch.setitem(scores.SCORES, "broken", scores.Score("broken", "broken_scores:score"))
     with pytest.raises(UserError, match="task a, record a-0: a head's score is not finite"):
         score_task(Adapter(), Task("a", docs(1)), docs(1), score="broken")
 
