@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from coreheads.adapters.kernels.cost import Shape
 from coreheads.adapters.kernels.visibility import OwnPage, Rule
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.value_checks import whole_number
@@ -59,6 +60,9 @@ class Document(Patch):
     def rules(self, layer: int, heads: int) -> Mapping[int, Rule]:
         """The same for all heads."""
         return dict.fromkeys(range(heads), OwnPage(self.sink))
+
+    def pairs(self, shape: Shape, text: int, vision: int) -> None:
+        """Not known: it depends on how long each page is."""
 
     def describe(self) -> dict[str, Any]:
         """The patch and its parameters."""

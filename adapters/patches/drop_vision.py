@@ -46,12 +46,20 @@ class DropVision(Patch):
         if self.layer >= layers:
             raise UserError(f"{type(self).__name__}: layer is {self.layer}, expected 0 to {layers - 1}")
 
+    def count(self, vision: int) -> int:
+        """How many of so many vision tokens stay."""
+        return min(vision, max(1, round(self.keep * vision)))
+
+    def tokens_left(self, layers: int, text: int, vision: int) -> list[int]:
+        """All tokens up to ``layer``, then the text and what is kept."""
+        return [text + vision] * self.layer + [text + self.count(vision)] * (layers - self.layer)
+
     def stay(self, cut: Cut) -> Tensor | None:
         """All text, and the vision tokens that ``choose`` names."""
         if cut.layer != self.layer:
             return None
         vision = cut.vision.nonzero()[:, 0]
-        count = max(1, round(self.keep * len(vision)))
+        count = self.count(len(vision))
         if count == len(vision):
             return None
         chosen = self.choose(cut, cut.hidden[vision].float(), count).to(vision.device)
