@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -16,6 +17,7 @@ from coreheads.adapters.kernels.work_count import causal_pairs
 from coreheads.adapters.patches.attention import attached
 from coreheads.adapters.patches.dropping import dropped
 from coreheads.adapters.patches.hooks import AttentionHooks
+from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.errors import UserError
 from coreheads.heads.types import Heads, by_layer, head_name
 
@@ -78,6 +80,15 @@ class Patch(AttentionHooks):
         A kernel may compute more of them, where it takes blocks. None where the numbers of tokens do not tell.
         """
         return shape.heads * sum(causal_pairs(left, left) for left in self.tokens_left(shape.layers, text, vision))
+
+    def choice_flops(self, shape: Shape, text: int, runs: Sequence[int]) -> int:
+        """FLOPs of the matrix products by which it chooses, in a prompt whose vision tokens are runs of these lengths,
+        unbroken by text."""
+        return 0
+
+    def for_prompt(self, model: nn.Module, prompt: Prompt) -> Patch:
+        """What is applied for a prompt: the patch itself, unless it is made for each."""
+        return self
 
     def ceiling(self) -> Patch | None:
         """The patch with the attention that it shortens left out, which bounds its speed; None where it has none."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from coreheads.adapters.generation.structure import head_shape
 from coreheads.adapters.kernels.cost import Shape, dense_flops, flops
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.registry import make_patch, patch_class
+from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.errors import UserError
 from coreheads.heads.types import Heads
 
@@ -29,20 +31,21 @@ class Cannot(Exception):
     """A method does not reach a budget on a prompt: no fault, but what the method is like. The message says why."""
 
 
-def cost(patch: Patch, model: nn.Module, text: int, vision: int, shape: Shape | None = None) -> float | None:
+def cost(patch: Patch, model: nn.Module, text: int, runs: Sequence[int], shape: Shape | None = None) -> float | None:
     """What a patch costs on a prompt of so many text and vision tokens, over the dense model's cost.
 
     Args:
-        patch: Made for good: its ``budget_of`` says what is counted, FLOPs of the language model's prefill or bytes
-            of the cache after it.
+        patch: Made for good: its ``budget_of`` says what is counted, FLOPs of the language model's prefill, choosing
+            included, or bytes of the cache after it.
         model: The model that it is for.
         text: Text tokens of the prompt.
-        vision: Vision tokens of the prompt.
+        runs: Lengths of the prompt's runs of vision tokens, unbroken by text.
         shape: The model's, where it is known.
 
     Returns:
         1 for what costs as much; None where the numbers of tokens do not tell.
     """
+    vision = sum(runs)
     if patch.budget_of == "kv":
         kept = patch.kv_ratio(model, text + vision)
         return 1.0 if kept is None else kept
@@ -50,12 +53,21 @@ def cost(patch: Patch, model: nn.Module, text: int, vision: int, shape: Shape | 
     pairs = patch.pairs(shape, text, vision)
     if pairs is None:
         return None
-    return flops(shape, patch.tokens_left(shape.layers, text, vision), pairs) / dense_flops(shape, text + vision)
+    spent = flops(shape, patch.tokens_left(shape.layers, text, vision), pairs) + patch.choice_flops(shape, text, runs)
+    return spent / dense_flops(shape, text + vision)
+
+
+def runs_of(places: Tensor) -> tuple[int, ...]:
+    """Lengths of the unbroken runs in a prompt's places of vision tokens, ascending."""
+    breaks = (places.diff() != 1).nonzero()[:, 0] + 1
+    edges = [0, *breaks.tolist(), len(places)]
+    return tuple(end - start for start, end in pairwise(edges) if end > start)
 
 
 @dataclass(frozen=True, eq=False)
 class Budgeted(Patch):
-    """A kind of patch whose ``budget`` parameter is solved for every prompt: ``for_prompt`` gives the patch itself.
+    """A kind of patch whose ``budget`` parameter is solved for every prompt: ``for_prompt`` gives the patch
+    that is applied.
 
     The parameter is tried in steps: whole numbers up to the prompt's length where its default is one, heads one by one
     where it is the fraction of heads, else shares in steps of 1 / STEPS. The cost rises or falls with it; of the two
@@ -90,20 +102,24 @@ class Budgeted(Patch):
         """Refused: which patch it is depends on the prompt."""
         raise ValueError(f"{self.kind} on a budget is another patch for every prompt: use for_prompt")
 
-    def for_prompt(self, model: nn.Module, text: int, vision: int) -> Patch:
-        """The patch that costs ``share`` on a prompt of so many text and vision tokens.
+    def for_prompt(self, model: nn.Module, prompt: Prompt) -> Patch:
+        """The patch that costs ``share`` on the prompt; Cannot where none does."""
+        return self.solved(model, prompt.tokens - len(prompt.vision_tokens), runs_of(prompt.vision_tokens))
+
+    def solved(self, model: nn.Module, text: int, runs: tuple[int, ...]) -> Patch:
+        """The patch that costs ``share`` on a prompt of so many text tokens and runs of vision tokens.
 
         Raises:
             Cannot: None does.
         """
-        key = id(model), text, vision
+        key = id(model), text, runs
         if key not in self._solved:
-            self._solved[key] = self._solve(model, text, vision)
+            self._solved[key] = self._solve(model, text, runs)
         return self._solved[key]
 
     def kv_ratio(self, model: nn.Module, tokens: int) -> float | None:
         """Of the last prompt of so many tokens; None where none was solved."""
-        known = [patch for (_, text, vision), patch in self._solved.items() if text + vision == tokens]
+        known = [patch for (_, text, runs), patch in self._solved.items() if text + sum(runs) == tokens]
         return known[-1].kv_ratio(model, tokens) if known else None
 
     def turned(self, value: float) -> Patch:
@@ -117,7 +133,8 @@ class Budgeted(Patch):
         """The patch, its other parameters and its budget."""
         return {"patch": self.kind, **self.params, "budget": self.share, "budget_of": self._class.budget_of}
 
-    def _solve(self, model: nn.Module, text: int, vision: int) -> Patch:
+    def _solve(self, model: nn.Module, text: int, runs: tuple[int, ...]) -> Patch:
+        vision = sum(runs)
         shape = Shape.of(model)
         layers, width, _ = head_shape(model)
         last = layers * width if self.heads is not None else text + vision if self._is_whole else STEPS
@@ -126,7 +143,7 @@ class Budgeted(Patch):
         def at(step: int) -> float:
             if step not in tried:
                 patch = self.turned(step if self._is_whole else step / last)
-                spent = cost(patch, model, text, vision, shape)
+                spent = cost(patch, model, text, runs, shape)
                 if spent is None:
                     raise Cannot(f"what {self.kind} costs is not told by a prompt's numbers of tokens")
                 tried[step] = patch, spent
@@ -145,7 +162,7 @@ class Budgeted(Patch):
         return tried[best][0]
 
     @cached_property
-    def _solved(self) -> dict[tuple[int, int, int], Patch]:
+    def _solved(self) -> dict[tuple[int, int, tuple[int, ...]], Patch]:
         return {}
 
     @cached_property

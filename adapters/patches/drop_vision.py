@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -88,19 +88,21 @@ class DropVision(Patch):
 
 
 def by_span(cut: Cut, count: int) -> Iterator[tuple[Tensor, int]]:
-    """(numbers among the vision tokens, how many of them stay) for every run of vision tokens that has any to keep.
-
-    ``count`` is shared out in proportion to the runs' lengths: whole parts first, what is left to the largest
-    fractions, of equal ones to the first.
-    """
+    """(numbers among the vision tokens, how many of them stay) for every run of vision tokens that has any to keep;
+    how many is by ``quotas``."""
     spans = cut.spans[cut.vision]
     runs = [(spans == number).nonzero()[:, 0] for number in range(int(spans.max()) + 1)]
-    shares = [divmod(len(run) * count, len(spans)) for run in runs]
-    more = sorted(range(len(runs)), key=lambda index: -shares[index][1])[: count - sum(whole for whole, _ in shares)]
-    for index, run in enumerate(runs):
-        quota = shares[index][0] + (index in more)
+    for run, quota in zip(runs, quotas([len(run) for run in runs], count), strict=True):
         if quota:
             yield run, quota
+
+
+def quotas(runs: Sequence[int], count: int) -> list[int]:
+    """``count`` shared out in proportion to runs of these lengths: whole parts first, what is left to the largest
+    fractions, of equal ones to the first."""
+    shares = [divmod(run * count, sum(runs)) for run in runs]
+    more = sorted(range(len(runs)), key=lambda index: -shares[index][1])[: count - sum(whole for whole, _ in shares)]
+    return [whole + (index in more) for index, (whole, _) in enumerate(shares)]
 
 
 def unit(states: Tensor) -> Tensor:
