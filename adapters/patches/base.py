@@ -12,9 +12,9 @@ from torch import nn
 from transformers.cache_utils import Cache
 
 from coreheads.adapters.generation.structure import head_shape
-from coreheads.adapters.kernels.cost import Shape
 from coreheads.adapters.kernels.work_count import causal_pairs
 from coreheads.adapters.patches.attention import attached
+from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.patches.dropping import dropped
 from coreheads.adapters.patches.hooks import AttentionHooks
 from coreheads.adapters.prompt.prompt import Prompt

@@ -12,8 +12,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from coreheads.adapters.generation.structure import head_shape
-from coreheads.adapters.kernels.cost import Shape, dense_flops, flops
 from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.patches.cost import Shape, dense_flops, flops
 from coreheads.adapters.patches.registry import make_patch, patch_class
 from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.errors import UserError

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from coreheads.adapters.kernels.cost import Shape
+from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.patches.drop_vision import DropVision, by_span, quotas, unit
 from coreheads.adapters.patches.hooks import Cut
 from coreheads.adapters.value_checks import whole_number

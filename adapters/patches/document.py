@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from coreheads.adapters.kernels.cost import Shape
 from coreheads.adapters.kernels.visibility import OwnPage, Rule
 from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.value_checks import whole_number
 from coreheads.errors import UserError
 

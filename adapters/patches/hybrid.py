@@ -10,11 +10,11 @@ from typing import ClassVar, Literal, get_args
 from torch import nn
 
 from coreheads.adapters.generation.structure import head_shape
-from coreheads.adapters.kernels.cost import Shape, window_pairs
 from coreheads.adapters.kernels.evicting_cache import EvictingCache
 from coreheads.adapters.kernels.visibility import Local, Nothing, Rule
 from coreheads.adapters.kernels.work_count import causal_pairs
 from coreheads.adapters.patches.base import HeadPatch
+from coreheads.adapters.patches.cost import Shape, window_pairs
 from coreheads.adapters.value_checks import one_of, whole_number
 from coreheads.errors import UserError
 from coreheads.heads.types import SINK, WINDOW, Heads

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from coreheads.adapters.kernels.cost import Shape
 from coreheads.adapters.kernels.evicting_cache import EvictingCache
 from coreheads.adapters.kernels.visibility import Rule
 from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.value_checks import whole_number
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from coreheads.adapters.kernels.cost import Shape
 from coreheads.adapters.kernels.work_count import counted
 from coreheads.adapters.patches import budget
 from coreheads.adapters.patches.budget import Budgeted, Cannot, cost, runs_of
+from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.patches.hooks import Cut
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.patches.registry import PATCHES, make_patch

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from coreheads.adapters.generation.structure import language_model
-from coreheads.adapters.kernels.cost import Shape, dense_flops, flops, window_pairs
+from coreheads.adapters.patches.cost import Shape, dense_flops, flops, window_pairs
 from tests.support import family_cases
 
 QWEN3_VL_8B = Shape(36, 4096, 32, 8, 128, (12288,) * 36)
