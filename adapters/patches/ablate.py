@@ -41,6 +41,7 @@ class Ablate(HeadPatch):
     """
 
     name: ClassVar[str] = "ablate"
+    budget: ClassVar[str | None] = None  # it saves nothing
 
     mode: Mode = "vision"
     scope: Scope = "text"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import nn
 from transformers.cache_utils import Cache
 
 from coreheads.adapters.generation.structure import head_shape
+from coreheads.adapters.kernels.work_count import causal_pairs
 from coreheads.adapters.patches.attention import attached
+from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.patches.dropping import dropped
 from coreheads.adapters.patches.hooks import AttentionHooks
+from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.errors import UserError
 from coreheads.heads.types import Heads, by_layer, head_name
 
@@ -30,12 +34,14 @@ class Patch(AttentionHooks):
         takes_heads: Whether its first field is ``heads``, which a configuration selects.
         budget: The parameter that says how much it leaves: a field, or ``fraction`` of the heads' selection; None where
             there is nothing to turn.
+        budget_of: What that is a share of: the dense prefill's FLOPs, or the dense cache's bytes (``kv``).
         cites: Where it was published; empty for what is our own or common.
     """
 
     name: ClassVar[str] = "patch"
     takes_heads: ClassVar[bool] = False
     budget: ClassVar[str | None] = None
+    budget_of: ClassVar[Literal["flops", "kv"]] = "flops"
     cites: ClassVar[str] = ""
 
     def __call__(self, model: nn.Module) -> AbstractContextManager[nn.Module]:
@@ -63,6 +69,26 @@ class Patch(AttentionHooks):
     def kv_ratio(self, model: nn.Module, tokens: int) -> float | None:
         """KV bytes kept at ``tokens`` tokens over those of a dense cache; None where the patch keeps all."""
         return None
+
+    def tokens_left(self, layers: int, text: int, vision: int) -> list[int]:
+        """How many tokens of a prompt of so many text and vision tokens enter each of the layers."""
+        return [text + vision] * layers
+
+    def pairs(self, shape: Shape, text: int, vision: int) -> int | None:
+        """Query-key pairs that its pattern has in the prefill of such a prompt, over all layers and heads.
+
+        A kernel may compute more of them, where it takes blocks. None where the numbers of tokens do not tell.
+        """
+        return shape.heads * sum(causal_pairs(left, left) for left in self.tokens_left(shape.layers, text, vision))
+
+    def choice_flops(self, shape: Shape, text: int, runs: Sequence[int]) -> int:
+        """FLOPs of the matrix products by which it chooses, in a prompt whose vision tokens are runs of these lengths,
+        unbroken by text."""
+        return 0
+
+    def for_prompt(self, model: nn.Module, prompt: Prompt) -> Patch:
+        """What is applied for a prompt: the patch itself, unless it is made for each."""
+        return self
 
     def ceiling(self) -> Patch | None:
         """The patch with the attention that it shortens left out, which bounds its speed; None where it has none."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from coreheads.adapters.patches.drop_vision import DropVision, by_span, unit
+from coreheads.adapters.patches.cost import Shape
+from coreheads.adapters.patches.drop_vision import DropVision, by_span, quotas, unit
 from coreheads.adapters.patches.hooks import Cut
 from coreheads.adapters.value_checks import is_number
 from coreheads.errors import UserError
@@ -46,6 +48,14 @@ class CDPruner(DropVision):
         super().__post_init__()
         if not is_number(self.theta) or not 0 <= self.theta < 1:
             raise UserError(f"CDPruner: theta is {self.theta!r}, expected at least 0 and below 1")
+
+    def choice_flops(self, shape: Shape, text: int, runs: Sequence[int]) -> int:
+        """Of each run the relevance and a row of the kernel a token kept, orthogonalised against those before."""
+        count = self.count(sum(runs))
+        if count == sum(runs):
+            return 0
+        parts = zip(runs, quotas(runs, count), strict=True)
+        return sum(2 * run * shape.hidden * (kept + 1) + run * kept * (kept - 1) for run, kept in parts if kept)
 
     def choose(self, cut: Cut, features: Tensor, count: int) -> Tensor:
         """Run by run."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from coreheads.adapters.patches.drop_vision import DropVision, by_span, largest, unit
+from coreheads.adapters.patches.cost import Shape
+from coreheads.adapters.patches.drop_vision import DropVision, by_span, largest, quotas, unit
 from coreheads.adapters.patches.hooks import Cut
 from coreheads.adapters.value_checks import whole_number
 
@@ -44,6 +46,14 @@ class Dart(DropVision):
         super().__post_init__()
         whole_number("Dart: vision_pivots is", self.vision_pivots)
         whole_number("Dart: text_pivots is", self.text_pivots, least=0)
+
+    def choice_flops(self, shape: Shape, text: int, runs: Sequence[int]) -> int:
+        """Each pivot with all tokens of a run."""
+        count, shared = self.count(sum(runs)), min(self.text_pivots, text)
+        if count == sum(runs):
+            return 0
+        parts = zip(runs, quotas(runs, count), strict=True)
+        return sum(2 * run * shape.hidden * (min(self.vision_pivots, kept) + shared) for run, kept in parts if kept)
 
     def choose(self, cut: Cut, features: Tensor, count: int) -> Tensor:
         """Run by run."""

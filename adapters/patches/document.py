@@ -10,6 +10,7 @@ from torch import nn
 
 from coreheads.adapters.kernels.visibility import OwnPage, Rule
 from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.value_checks import whole_number
 from coreheads.errors import UserError
 
@@ -59,6 +60,9 @@ class Document(Patch):
     def rules(self, layer: int, heads: int) -> Mapping[int, Rule]:
         """The same for all heads."""
         return dict.fromkeys(range(heads), OwnPage(self.sink))
+
+    def pairs(self, shape: Shape, text: int, vision: int) -> None:
+        """Not known: it depends on how long each page is."""
 
     def describe(self) -> dict[str, Any]:
         """The patch and its parameters."""

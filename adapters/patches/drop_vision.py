@@ -127,6 +127,10 @@ class DropVision(Dropping):
         """Before ``layer``."""
         return {self.layer: self.keep}
 
+    def count(self, vision: int) -> int:
+        """How many of so many vision tokens stay."""
+        return share_of(self.keep, vision)
+
 
 def share_of(share: float, vision: int) -> int:
     """How many of so many vision tokens that is: at least one where there are any."""
@@ -139,16 +143,19 @@ def largest(values: Tensor, count: int) -> Tensor:
 
 
 def by_span(cut: Cut, count: int) -> Iterator[tuple[Tensor, int]]:
-    """(numbers among the vision tokens, how many of them stay) for every run of vision tokens that has any to keep.
-
-    ``count`` is shared out in proportion to the runs' lengths: whole parts first, what is left to the largest
-    fractions, of equal ones to the first.
-    """
+    """(numbers among the vision tokens, how many of them stay) for every run of vision tokens that has any to keep;
+    how many is by ``quotas``."""
     spans = cut.spans[cut.vision]
     runs = [(spans == number).nonzero()[:, 0] for number in range(int(spans.max()) + 1)]
-    sizes = [len(run) for run in runs]
-    quotas = shared_out(count, [Fraction(size * count, len(spans)) for size in sizes], [0] * len(runs), sizes)
-    yield from ((run, quota) for run, quota in zip(runs, quotas, strict=True) if quota)
+    for run, quota in zip(runs, quotas([len(run) for run in runs], count), strict=True):
+        if quota:
+            yield run, quota
+
+
+def quotas(runs: Sequence[int], count: int) -> list[int]:
+    """``count`` shared out in proportion to runs of these lengths: whole parts first, what is left to the largest
+    fractions, of equal ones to the first."""
+    return shared_out(count, [Fraction(run * count, sum(runs)) for run in runs], [0] * len(runs), runs)
 
 
 def shared_out(count: int, wanted: Sequence[float | Fraction], least: Sequence[int], most: Sequence[int]) -> list[int]:

@@ -12,7 +12,9 @@ from torch import nn
 from coreheads.adapters.generation.structure import head_shape
 from coreheads.adapters.kernels.evicting_cache import EvictingCache
 from coreheads.adapters.kernels.visibility import Local, Nothing, Rule
+from coreheads.adapters.kernels.work_count import causal_pairs
 from coreheads.adapters.patches.base import HeadPatch
+from coreheads.adapters.patches.cost import Shape, window_pairs
 from coreheads.adapters.value_checks import one_of, whole_number
 from coreheads.errors import UserError
 from coreheads.heads.types import SINK, WINDOW, Heads
@@ -133,6 +135,15 @@ class Hybrid(HeadPatch):
         full, every = self.full_kv_share(model)
         short = min(tokens, self.sink + self.window) if self.local else 0
         return (full * tokens + (every - full) * short) / (every * tokens)
+
+    def pairs(self, shape: Shape, text: int, vision: int) -> int:
+        """Causal pairs of the heads that attend fully, sink + window of all others."""
+        tokens, full = text + vision, len(self.heads)
+        if self.granularity == "kv":
+            repeats = shape.heads // shape.kv_heads
+            full = repeats * len({(layer, head // repeats) for layer, head in self.heads})
+        near = window_pairs(tokens, self.sink, self.window) if self.local else 0
+        return full * causal_pairs(tokens, tokens) + (shape.layers * shape.heads - full) * near
 
     def ceiling(self) -> Hybrid:
         """The same with ``local`` False."""

@@ -50,6 +50,7 @@ class SnapKV(Patch):
 
     name: ClassVar[str] = "snapkv"
     budget: ClassVar[str | None] = "keep"
+    budget_of = "kv"
     cites: ClassVar[str] = "arXiv 2404.14469"
 
     keep: float = 0.25

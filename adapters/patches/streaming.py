@@ -12,6 +12,7 @@ from torch import nn
 from coreheads.adapters.kernels.evicting_cache import EvictingCache
 from coreheads.adapters.kernels.visibility import Rule
 from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.value_checks import whole_number
 
@@ -62,6 +63,10 @@ class Streaming(Patch):
     def kv_ratio(self, model: nn.Module, tokens: int) -> float:
         """KV bytes that the cache keeps at ``tokens`` tokens over those of a dense one."""
         return self._headless.kv_ratio(model, tokens)
+
+    def pairs(self, shape: Shape, text: int, vision: int) -> int:
+        """Sink + window in every head."""
+        return self._headless.pairs(shape, text, vision)
 
     def ceiling(self) -> Patch:
         """No attention at all."""
