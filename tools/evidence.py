@@ -32,7 +32,7 @@ from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.patches.mass import collect_mass
 from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.files import append_jsonl, read_jsonl
-from coreheads.heads.selections import top
+from coreheads.heads.selections import select
 from coreheads.heads.types import Heads, head_name
 from coreheads.retrieval.fingerprint import records_hash
 from coreheads.tasks import registry
@@ -41,6 +41,8 @@ from coreheads.tasks.smol.world import NAMES
 from coreheads.tasks.task import Task
 
 SINK, WINDOW = 16, 128
+A_DOCUMENT = 12
+"""Questions of a document."""
 
 
 def row_sets(adapter: Adapter, prompt: Prompt) -> dict[str, Tensor]:
@@ -75,15 +77,20 @@ def masses(adapter: Adapter, prompt: Prompt, target: Tensor) -> dict[str, Tensor
     return {name: mass.result() for name, mass in collected.items()}
 
 
+def documents(task: Task, seed: int) -> Path | None:
+    """The data root of documents drawn with another seed, written where it is missing; None for the task's own."""
+    if not seed:
+        return None
+    root = Path("build/evidence") / f"documents-{data.version()}-{seed}"
+    if not (root / task.benchmark / data.MARKER).is_file():
+        data.write(root / task.benchmark, task.benchmark, seed)
+    return root
+
+
 def measure(adapter: Adapter, task: Task, samples: int, document_seed: int) -> None:
     """Measure the first prompts of the profile split, and keep each before the next."""
     path = FOLDER / f"{task.benchmark}{f'-seed{document_seed}' if document_seed else ''}.npz"
-    root = None
-    if document_seed:
-        root = Path("build/evidence") / f"documents-{data.version()}-{document_seed}"
-        if not (root / task.benchmark / data.MARKER).is_file():
-            data.write(root / task.benchmark, task.benchmark, document_seed)
-    docs = task.records("profile", samples, root, family=adapter.model_type)
+    docs = task.records("profile", samples, documents(task, document_seed), family=adapter.model_type)
     done = Measured.load(path) if path.exists() else Measured()
     for doc in docs:
         record = str(task.record_id(doc))
@@ -113,37 +120,51 @@ def measure(adapter: Adapter, task: Task, samples: int, document_seed: int) -> N
         print(f"{path.name} {len(done.records)}/{len(docs)} {time.perf_counter() - started:.1f} s", flush=True)
 
 
-def judge(adapter: Adapter, task: Task, questions: int, rankings: list[str], patches: list[str]) -> None:
-    """Accuracy on the test split with the heads that each ranking puts first.
+def judge(
+    adapter: Adapter, task: Task, questions: int, document_seed: int, rankings: list[str], patches: list[str]
+) -> None:
+    """Accuracy on the test split with the heads that each ranking picks.
 
-    A ranking is one of ``scores_of``, of what was measured on the profile split; a patch is ``hybrid@0.1``,
-    ``vision@0.05`` or ``zero@0.05``, with its share of heads.
+    A ranking is one of ``scores_of``, of what was measured on the profile split. A patch is ``hybrid@0.1``,
+    ``vision@0.05`` or ``zero@0.05``, with its share of heads from the top; ``vision:bottom@0.05`` takes another
+    selection, ``vision:layer_matched:1@0.05`` draw 1 of one that draws, judged by the second document alone (successive
+    draws take successive documents, as in a run); ``hybrid:none`` no heads, whatever the ranking.
     """
-    docs = task.records("test", questions, family=adapter.model_type)
+    docs = task.records("test", questions, documents(task, document_seed), family=adapter.model_type)
     prompts: list[Prompt] = []
     for doc in docs:
         prompts.append(adapter.prepare(task.messages(doc), like=prompts[-1] if prompts else None))
     path = FOLDER / "judged.jsonl"
-    known = list(read_jsonl(path)) if path.exists() else []
-    for ranking in ["", *rankings]:
-        for patch in patches if ranking else ["none"]:
-            mode, _, share = patch.partition("@")
-            heads = top(scores_of(ranking, FOLDER), float(share)) if ranking else frozenset()
-            cell: dict[str, Any] = {
-                "task": task.name,
-                "patch": patch,
-                "ranking": ranking,
-                "heads": [head_name(head) for head in sorted(heads)],
-                "records": [str(task.record_id(doc)) for doc in docs],
-            }
-            if any(all(line[name] == value for name, value in cell.items()) for line in known):
-                continue
-            asked = {name: cell[name] for name in ("task", "patch", "heads", "records")}
-            same = [line for line in known if all(line[name] == value for name, value in asked.items())]
-            right = same[0]["right"] if same else _right(adapter, task, docs, prompts, mode, heads)
-            known.append({**cell, "right": right, "command": environment.command_line(), "date": environment.now()})
-            append_jsonl(path, known[-1])
-            print(f"{task.benchmark} {patch} {ranking} {np.mean(right):.3f}", flush=True)
+    known = [{"document_seed": 0, **line} for line in read_jsonl(path)] if path.exists() else []
+    cells = [("" if patch.endswith(":none") else ranking, patch) for ranking in rankings for patch in patches]
+    for ranking, patch in dict.fromkeys([("", "none"), *cells]):
+        name, _, share = patch.partition("@")
+        mode, kind, draw = [*name.split(":"), "", ""][:3]
+        asked = slice(int(draw) * A_DOCUMENT, (int(draw) + 1) * A_DOCUMENT) if draw else slice(None)
+        heads: Heads = frozenset()
+        if ranking:
+            scores = scores_of(ranking, FOLDER)
+            heads = select(kind or "top", scores, (scores.shape[0], scores.shape[1]), float(share), int(draw or 0))
+        cell: dict[str, Any] = {
+            "task": task.name,
+            "document_seed": document_seed,
+            "patch": patch,
+            "ranking": ranking,
+            "heads": [head_name(head) for head in sorted(heads)],
+            "records": [str(task.record_id(doc)) for doc in docs[asked]],
+        }
+        if any(all(line[name] == value for name, value in cell.items()) for line in known):
+            continue
+        same = [
+            line
+            for line in known
+            if all(line[name] == cell[name] for name in ("task", "document_seed", "heads", "records"))
+            and line["patch"].partition("@")[0].partition(":")[0] == mode
+        ]
+        right = same[0]["right"] if same else _right(adapter, task, docs[asked], prompts[asked], mode, heads)
+        known.append({**cell, "right": right, "command": environment.command_line(), "date": environment.now()})
+        append_jsonl(path, known[-1])
+        print(f"{task.benchmark} {document_seed} {patch} {ranking} {np.mean(right):.3f}", flush=True)
 
 
 def _right(
@@ -163,7 +184,7 @@ def main() -> int:
     parser.add_argument("--model", default="smol")
     parser.add_argument("--task", required=True, help="one of the printed documents' tasks")
     parser.add_argument("--samples", type=int, default=48, help="prompts to measure, or questions to judge by")
-    parser.add_argument("--document-seed", type=int, default=0, help="measure on documents drawn with another seed")
+    parser.add_argument("--document-seed", type=int, default=0, help="documents drawn with another seed")
     parser.add_argument("--rankings", nargs="*", default=[], help="set:choice:normalization, such as doc_450:name:none")
     parser.add_argument("--patches", nargs="*", default=["hybrid@0.1", "vision@0.05", "vision@0.025"])
     asked = parser.parse_args()
@@ -171,7 +192,7 @@ def main() -> int:
     if asked.what == "measure":
         measure(adapter, task, asked.samples, asked.document_seed)
     else:
-        judge(adapter, task, asked.samples, asked.rankings, asked.patches)
+        judge(adapter, task, asked.samples, asked.document_seed, asked.rankings, asked.patches)
     return 0
 
 
