@@ -16,6 +16,7 @@ import argparse
 import sys
 import time
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,15 @@ from coreheads.adapters.patches.ablate import Ablate
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.patches.mass import collect_mass
 from coreheads.adapters.prompt.prompt import Prompt
+from coreheads.adapters.smol.build import word_tokens
 from coreheads.files import append_jsonl, read_jsonl
 from coreheads.heads.selections import select
 from coreheads.heads.types import Heads, head_name
 from coreheads.retrieval.fingerprint import records_hash
 from coreheads.tasks import registry
 from coreheads.tasks.smol import data
-from coreheads.tasks.smol.world import NAMES
+from coreheads.tasks.smol.print import words
+from coreheads.tasks.smol.world import NAMES, Document, words_of
 from coreheads.tasks.task import Task
 
 SINK, WINDOW = 16, 128
@@ -48,7 +51,8 @@ A_DOCUMENT = 12
 def row_sets(adapter: Adapter, prompt: Prompt) -> dict[str, Tensor]:
     """The tokens that may ask, by the choice's name; the prompt's query is its question.
 
-    The last row is where the answer's first token is picked.
+    Of the printed documents' tasks (``smol``) only: *name* is a word of their world, and *beginning* is there because
+    their prompts begin the answer. The last row is where the answer's first token is picked.
     """
     question, end = prompt.query_tokens, prompt.tokens
     ids = prompt.inputs["input_ids"][0].cpu()
@@ -120,6 +124,26 @@ def measure(adapter: Adapter, task: Task, samples: int, document_seed: int) -> N
         print(f"{path.name} {len(done.records)}/{len(docs)} {time.perf_counter() - started:.1f} s", flush=True)
 
 
+def told(adapter: Adapter, prompt: Prompt, document: Document, how: str) -> Prompt:
+    """A prompt with its document as text, whose tokens stand as vision tokens so that questions share their prefill.
+
+    ``cells``: every word's own token in the place of the cell that shows it, with the marks of the pages left as they
+    are; ``text``: as the tokenizer writes the sentences, without pages.
+    """
+    ids, places = prompt.inputs["input_ids"].clone(), prompt.vision_tokens
+    if how == "cells":
+        tokens, blank = word_tokens(adapter.processor.tokenizer)
+        known = dict(zip(words(), tokens, strict=True))
+        shown = [known[word] for sentence, _ in document.sentences for word in words_of(sentence)]
+        ids[0, places] = torch.tensor(shown + [blank] * (len(places) - len(shown)))
+    else:
+        text = adapter.processor.tokenizer(" ".join(sentence for sentence, _ in document.sentences))["input_ids"]
+        behind = ids[:, int(places[-1]) + 2 :]  # the token between marks the end of the page
+        ids, places = torch.cat([torch.tensor([text]), behind], 1), torch.arange(len(text))
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    return replace(prompt, inputs=inputs, vision_tokens=places, media=[], encoded=[])
+
+
 def judge(
     adapter: Adapter, task: Task, questions: int, document_seed: int, rankings: list[str], patches: list[str]
 ) -> None:
@@ -128,7 +152,8 @@ def judge(
     A ranking is one of ``scores_of``, of what was measured on the profile split. A patch is ``hybrid@0.1``,
     ``vision@0.05`` or ``zero@0.05``, with its share of heads from the top; ``vision:bottom@0.05`` takes another
     selection, ``vision:layer_matched:1@0.05`` draw 1 of one that draws, judged by the second document alone (successive
-    draws take successive documents, as in a run); ``hybrid:none`` no heads, whatever the ranking.
+    draws take successive documents, as in a run); ``hybrid:none`` no heads, ``cells:none`` and ``text:none`` no pages
+    (``told``), all three without a ranking.
     """
     docs = task.records("test", questions, documents(task, document_seed), family=adapter.model_type)
     prompts: list[Prompt] = []
@@ -136,11 +161,12 @@ def judge(
         prompts.append(adapter.prepare(task.messages(doc), like=prompts[-1] if prompts else None))
     path = FOLDER / "judged.jsonl"
     known = [{"document_seed": 0, **line} for line in read_jsonl(path)] if path.exists() else []
-    cells = [("" if patch.endswith(":none") else ranking, patch) for ranking in rankings for patch in patches]
-    for ranking, patch in dict.fromkeys([("", "none"), *cells]):
+    without = [("", patch) for patch in ("none", *patches) if patch == "none" or patch.endswith(":none")]
+    ranked = [(ranking, patch) for ranking in rankings for patch in patches if not patch.endswith(":none")]
+    for ranking, patch in [*without, *ranked]:
         name, _, share = patch.partition("@")
         mode, kind, draw = [*name.split(":"), "", ""][:3]
-        asked = slice(int(draw) * A_DOCUMENT, (int(draw) + 1) * A_DOCUMENT) if draw else slice(None)
+        drawn = slice(int(draw) * A_DOCUMENT, (int(draw) + 1) * A_DOCUMENT) if draw else slice(None)
         heads: Heads = frozenset()
         if ranking:
             scores = scores_of(ranking, FOLDER)
@@ -151,27 +177,33 @@ def judge(
             "patch": patch,
             "ranking": ranking,
             "heads": [head_name(head) for head in sorted(heads)],
-            "records": [str(task.record_id(doc)) for doc in docs[asked]],
+            "records": [str(task.record_id(doc)) for doc in docs[drawn]],
         }
         if any(all(line[name] == value for name, value in cell.items()) for line in known):
             continue
-        same = [
-            line
-            for line in known
-            if all(line[name] == cell[name] for name in ("task", "document_seed", "heads", "records"))
-            and line["patch"].partition("@")[0].partition(":")[0] == mode
-        ]
-        right = same[0]["right"] if same else _right(adapter, task, docs[asked], prompts[asked], mode, heads)
+        asked = {name: cell[name] for name in ("task", "document_seed", "heads", "records")}
+        same = [line for line in known if _mode(line) == mode and all(line[k] == asked[k] for k in asked)]
+        shown = prompts[drawn]
+        if mode in ("cells", "text"):
+            pages = [
+                data.document(task.benchmark, "test", row // A_DOCUMENT, document_seed) for row in range(len(docs))
+            ]
+            shown = [told(adapter, prompt, page, mode) for prompt, page in zip(prompts, pages, strict=True)]
+        right = same[0]["right"] if same else _right(adapter, task, docs[drawn], shown, mode, heads)
         known.append({**cell, "right": right, "command": environment.command_line(), "date": environment.now()})
         append_jsonl(path, known[-1])
         print(f"{task.benchmark} {document_seed} {patch} {ranking} {np.mean(right):.3f}", flush=True)
+
+
+def _mode(line: dict[str, Any]) -> str:
+    return str(line["patch"]).partition("@")[0].partition(":")[0]
 
 
 def _right(
     adapter: Adapter, task: Task, docs: list[dict[str, Any]], prompts: list[Prompt], mode: str, heads: Heads
 ) -> list[float]:
     patch = None
-    if mode != "none":
+    if mode in ("hybrid", "vision", "zero"):
         patch = Hybrid(heads, sink=SINK, window=WINDOW) if mode == "hybrid" else Ablate(heads, mode=mode)  # type: ignore[arg-type]
     with nullcontext() if patch is None else patch(adapter.model):
         answers = adapter.generate(prompts, max_new_tokens=6, stop=["\n", "."], share_prefix=True)

@@ -26,6 +26,7 @@ def _loaded(name: str) -> Any:
 
 @pytest.fixture(scope="module")
 def tables() -> Any:
+    _loaded("evidence_judged")
     return _loaded("evidence_tables")
 
 
@@ -128,6 +129,67 @@ def test_accuracies_have_intervals(tables: Any) -> None:
     written = tables.judged_table([line, other])
     assert "t, as it is: 1.00 [0.86, 1.00]" in written
     assert "| doc_450:name:none | 0.50 [0.31, 0.69] |" in written
+
+
+def _line(
+    patch: str, hits: int, ranking: str = "", seed: int = 0, task: str = "coreheads_smol_doc_450"
+) -> dict[str, Any]:
+    right = [1.0] * hits + [0.0] * (4 - hits)
+    return {"task": task, "document_seed": seed, "patch": patch, "ranking": ranking, "right": right}
+
+
+def test_seeds_are_summed_up_over_all_pairs(tables: Any) -> None:
+    lines = [_line("none", 4), _line("none", 3, seed=1), _line("hybrid:none", 1), _line("hybrid:none", 1, seed=1)]
+    del lines[0]["document_seed"]  # an older line
+    for seed, hits in ((0, (0, 1)), (1, (2, 3))):
+        for set_, hit in zip(("doc_450", "doc_450-seed1"), hits, strict=True):
+            ranking = f"{set_}:question:none"
+            for patch in ("vision@0.05", "vision:bottom@0.05", "hybrid@0.05", "hybrid@0.1"):
+                lines.append(_line(patch, hit, ranking, seed))
+            # two draws, taken together
+            lines += [_line(f"vision:layer_matched:{draw}@0.05", hit + draw, ranking, seed) for draw in (0, 1)]
+    written = tables.seeds_table(lines).splitlines()
+    assert "| as it is | 0.88 | 0.75 | 1.00 | 1.00 | 0.75 |" in written
+    assert "| picture hidden from the top 5 % | 0.38 | 0.00 | 0.75 | 0.00 0.25 | 0.50 0.75 |" in written
+    assert any(row.endswith("same layers | 0.50 | 0.12 | 0.88 | 0.12 0.38 | 0.62 0.88 |") for row in written)
+    assert "seed1" not in tables.judged_table(lines)
+    assert "bottom" not in tables.judged_table(lines)
+
+
+def test_pages_stand_beside_their_text(tables: Any) -> None:
+    task = "coreheads_smol_doc_4000"
+    lines = [_line(way, hits, task=task) for way, hits in (("none", 2), ("cells:none", 2), ("text:none", 4))]
+    lines += [_line(way, 4, seed=1, task=task) for way in ("none", "cells:none", "text:none")]
+    lines.append(_line("none", 4))
+    (row,) = tables.text_table(lines).splitlines()[2:]
+    assert row.startswith("| doc_4000 | 8 | 0.75 [0.41, 0.93]: 0.50 1.00 |")
+    assert row.endswith("| 1.00 [0.68, 1.00]: 1.00 1.00 |")
+
+
+def test_a_document_is_told_in_place_of_its_pages(tables: Any) -> None:
+    import torch
+
+    from coreheads.adapters.prompt.prompt import Prompt
+    from coreheads.tasks.smol.print import words
+    from coreheads.tasks.smol.world import Document
+
+    known = ["Ċ", *(f"Ġ{word}" if word[0].isalpha() else word for word in words())]
+    tokenizer = type("Tokenizer", (), {"__call__": lambda self, text: {"input_ids": [5000] * len(text.split())}})()
+    tokenizer.convert_tokens_to_ids = known.index
+    adapter = SimpleNamespace(processor=SimpleNamespace(tokenizer=tokenizer))
+    begin, end, cell = 6000, 6001, 6002
+    ids = torch.tensor([[begin, *[cell] * 6, end, 7000, 7001]])
+    prompt = Prompt({"input_ids": ids, "pixel_values": ids}, torch.tensor([8]), torch.arange(1, 7), [], None, "")  # type: ignore[arg-type]
+    document = Document((("The wall is old.", None),))
+    evidence = _loaded("evidence")
+    cells = evidence.told(adapter, prompt, document, "cells")
+    printed = [known.index(name) for name in ("ĠThe", "Ġwall", "Ġis", "Ġold", ".", "Ċ")]
+    assert cells.inputs["input_ids"].tolist() == [[begin, *printed, end, 7000, 7001]]
+    assert not cells.vision_inputs
+    text = evidence.told(adapter, prompt, document, "text")
+    assert text.inputs["input_ids"].tolist() == [[5000] * 4 + [7000, 7001]]
+    assert text.vision_tokens.tolist() == [0, 1, 2, 3]
+    assert prompt.inputs["input_ids"] is ids
 
 
 def test_which_tokens_ask(tables: Any) -> None:
