@@ -16,13 +16,13 @@ import argparse
 import sys
 import time
 from contextlib import ExitStack, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from evidence_tables import FOLDER, Measured, scores_of
+from evidence_text import WAYS, as_text
 from torch import Tensor
 
 from coreheads import environment
@@ -32,15 +32,13 @@ from coreheads.adapters.patches.ablate import Ablate
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.patches.mass import collect_mass
 from coreheads.adapters.prompt.prompt import Prompt
-from coreheads.adapters.smol.build import word_tokens
 from coreheads.files import append_jsonl, read_jsonl
 from coreheads.heads.selections import select
 from coreheads.heads.types import Heads, head_name
 from coreheads.retrieval.fingerprint import records_hash
 from coreheads.tasks import registry
 from coreheads.tasks.smol import data
-from coreheads.tasks.smol.print import words
-from coreheads.tasks.smol.world import NAMES, Document, words_of
+from coreheads.tasks.smol.world import NAMES
 from coreheads.tasks.task import Task
 
 SINK, WINDOW = 16, 128
@@ -124,26 +122,6 @@ def measure(adapter: Adapter, task: Task, samples: int, document_seed: int) -> N
         print(f"{path.name} {len(done.records)}/{len(docs)} {time.perf_counter() - started:.1f} s", flush=True)
 
 
-def told(adapter: Adapter, prompt: Prompt, document: Document, how: str) -> Prompt:
-    """A prompt with its document as text, whose tokens stand as vision tokens so that questions share their prefill.
-
-    ``cells``: every word's own token in the place of the cell that shows it, with the marks of the pages left as they
-    are; ``text``: as the tokenizer writes the sentences, without pages.
-    """
-    ids, places = prompt.inputs["input_ids"].clone(), prompt.vision_tokens
-    if how == "cells":
-        tokens, blank = word_tokens(adapter.processor.tokenizer)
-        known = dict(zip(words(), tokens, strict=True))
-        shown = [known[word] for sentence, _ in document.sentences for word in words_of(sentence)]
-        ids[0, places] = torch.tensor(shown + [blank] * (len(places) - len(shown)))
-    else:
-        text = adapter.processor.tokenizer(" ".join(sentence for sentence, _ in document.sentences))["input_ids"]
-        behind = ids[:, int(places[-1]) + 2 :]  # the token between marks the end of the page
-        ids, places = torch.cat([torch.tensor([text]), behind], 1), torch.arange(len(text))
-    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    return replace(prompt, inputs=inputs, vision_tokens=places, media=[], encoded=[])
-
-
 def judge(
     adapter: Adapter, task: Task, questions: int, document_seed: int, rankings: list[str], patches: list[str]
 ) -> None:
@@ -152,8 +130,8 @@ def judge(
     A ranking is one of ``scores_of``, of what was measured on the profile split. A patch is ``hybrid@0.1``,
     ``vision@0.05`` or ``zero@0.05``, with its share of heads from the top; ``vision:bottom@0.05`` takes another
     selection, ``vision:layer_matched:1@0.05`` draw 1 of one that draws, judged by the second document alone (successive
-    draws take successive documents, as in a run); ``hybrid:none`` no heads, ``cells:none`` and ``text:none`` no pages
-    (``told``), all three without a ranking.
+    draws take successive documents, as in a run); ``hybrid:none`` no heads, ``text:none``
+    and the other ``WAYS`` no pages, none of them with a ranking.
     """
     docs = task.records("test", questions, documents(task, document_seed), family=adapter.model_type)
     prompts: list[Prompt] = []
@@ -184,11 +162,9 @@ def judge(
         asked = {name: cell[name] for name in ("task", "document_seed", "heads", "records")}
         same = [line for line in known if _mode(line) == mode and all(line[k] == asked[k] for k in asked)]
         shown = prompts[drawn]
-        if mode in ("cells", "text"):
-            pages = [
-                data.document(task.benchmark, "test", row // A_DOCUMENT, document_seed) for row in range(len(docs))
-            ]
-            shown = [told(adapter, prompt, page, mode) for prompt, page in zip(prompts, pages, strict=True)]
+        if mode in WAYS:
+            told = [data.document(task.benchmark, "test", row // A_DOCUMENT, document_seed) for row in range(len(docs))]
+            shown = [as_text(adapter, prompt, document, mode) for prompt, document in zip(prompts, told, strict=True)]
         right = same[0]["right"] if same else _right(adapter, task, docs[drawn], shown, mode, heads)
         known.append({**cell, "right": right, "command": environment.command_line(), "date": environment.now()})
         append_jsonl(path, known[-1])

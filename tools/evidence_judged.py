@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import binomtest
 
 REFERENCE = "doc_450"
@@ -72,19 +73,21 @@ def seeds_table(lines: Sequence[Mapping[str, Any]]) -> str:
 
 def text_table(lines: Sequence[Mapping[str, Any]]) -> str:
     """Accuracy on pages, and on the same documents as text."""
-    ways = ("none", "cells:none", "text:none")
+    ways = ("none", "cells:none", "breaks:none", "words:none", "text:none")
     found = {(line["task"], _seed(line), line["patch"]): line["right"] for line in lines}
     rows = []
-    for task in dict.fromkeys(task for task, _, way in found if way == "text:none"):
-        seeds = sorted({seed for name, seed, way in found if name == task and way == "text:none"})
-        right = {way: [hit for seed in seeds for hit in found[task, seed, way]] for way in ways}
-        by_seed = [" ".join(f"{np.mean(found[task, seed, way]):.2f}" for seed in seeds) for way in ways]
-        cells = [f"{_accuracy(right[way])}: {each}" for way, each in zip(ways, by_seed, strict=True)]
-        rows.append([task.removeprefix("coreheads_smol_"), f"{len(right['none'])}", *cells])
-    return table(["documents", "n", "pages", "words in the cells' place", "text"], rows)
+    for task in sorted({task for task, _, _ in found}):
+        seeds = [seed for name, seed, way in sorted(found) if (name, way) == (task, "none")]
+        seeds = [seed for seed in seeds if all((task, seed, way) in found for way in ways)]
+        if seeds:
+            right = [np.array([found[task, seed, way] for seed in seeds]) for way in ways]
+            each = [" ".join(f"{share:.2f}" for share in hits.mean(1)) for hits in right]
+            cells = [f"{_accuracy(hits.ravel())}: {shares}" for hits, shares in zip(right, each, strict=True)]
+            rows.append([task.removeprefix("coreheads_smol_"), f"{right[0].size}", *cells])
+    return table(["documents", "n", "pages", "cells", "breaks", "words", "text"], rows)
 
 
-def _accuracy(right: Sequence[float]) -> str:
+def _accuracy(right: Sequence[float] | npt.NDArray[np.float64]) -> str:
     hits = round(sum(right))
     low, high = binomtest(hits, len(right)).proportion_ci(method="wilson")
     return f"{hits / len(right):.2f} [{low:.2f}, {high:.2f}]"

@@ -158,38 +158,18 @@ def test_seeds_are_summed_up_over_all_pairs(tables: Any) -> None:
 
 def test_pages_stand_beside_their_text(tables: Any) -> None:
     task = "coreheads_smol_doc_4000"
-    lines = [_line(way, hits, task=task) for way, hits in (("none", 2), ("cells:none", 2), ("text:none", 4))]
-    lines += [_line(way, 4, seed=1, task=task) for way in ("none", "cells:none", "text:none")]
+    lines = [
+        _line(way, hits, task=task)
+        for way, hits in (("none", 2), ("cells:none", 2), ("breaks:none", 3), ("words:none", 3), ("text:none", 4))
+    ]
+    lines += [
+        _line(way, 4, seed=1, task=task)
+        for way in ("none", *(f"{way}:none" for way in ("cells", "breaks", "words", "text")))
+    ]
     lines.append(_line("none", 4))
     (row,) = tables.text_table(lines).splitlines()[2:]
     assert row.startswith("| doc_4000 | 8 | 0.75 [0.41, 0.93]: 0.50 1.00 |")
     assert row.endswith("| 1.00 [0.68, 1.00]: 1.00 1.00 |")
-
-
-def test_a_document_is_told_in_place_of_its_pages(tables: Any) -> None:
-    import torch
-
-    from coreheads.adapters.prompt.prompt import Prompt
-    from coreheads.tasks.smol.print import words
-    from coreheads.tasks.smol.world import Document
-
-    known = ["Ċ", *(f"Ġ{word}" if word[0].isalpha() else word for word in words())]
-    tokenizer = type("Tokenizer", (), {"__call__": lambda self, text: {"input_ids": [5000] * len(text.split())}})()
-    tokenizer.convert_tokens_to_ids = known.index
-    adapter = SimpleNamespace(processor=SimpleNamespace(tokenizer=tokenizer))
-    begin, end, cell = 6000, 6001, 6002
-    ids = torch.tensor([[begin, *[cell] * 6, end, 7000, 7001]])
-    prompt = Prompt({"input_ids": ids, "pixel_values": ids}, torch.tensor([8]), torch.arange(1, 7), [], None, "")  # type: ignore[arg-type]
-    document = Document((("The wall is old.", None),))
-    evidence = _loaded("evidence")
-    cells = evidence.told(adapter, prompt, document, "cells")
-    printed = [known.index(name) for name in ("ĠThe", "Ġwall", "Ġis", "Ġold", ".", "Ċ")]
-    assert cells.inputs["input_ids"].tolist() == [[begin, *printed, end, 7000, 7001]]
-    assert not cells.vision_inputs
-    text = evidence.told(adapter, prompt, document, "text")
-    assert text.inputs["input_ids"].tolist() == [[5000] * 4 + [7000, 7001]]
-    assert text.vision_tokens.tolist() == [0, 1, 2, 3]
-    assert prompt.inputs["input_ids"] is ids
 
 
 def test_which_tokens_ask(tables: Any) -> None:
@@ -204,6 +184,7 @@ def test_which_tokens_ask(tables: Any) -> None:
         tokens=len(words),
         inputs={"input_ids": torch.arange(len(words))[None]},
     )
+    _loaded("evidence_text")
     found = {name: rows.tolist() for name, rows in _loaded("evidence").row_sets(adapter, prompt).items()}
     assert list(found) == list(tables.QUERIES)
     assert found == {
