@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from coreheads.errors import UserError
 
 _STALE_S = 3600.0
+
+_HELD: dict[Path, int] = {}
+"""Open descriptors of the folders that this process uses, each with a shared lock that ends with the process."""
 
 
 def cache_folder(name: str) -> Path:
@@ -54,3 +59,33 @@ def sweep(root: Path) -> None:
     for leftover in root.glob(".*-*"):
         if time.time() - leftover.stat().st_mtime > _STALE_S:
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def hold(folder: Path) -> bool:
+    """Keep a folder of the cache from ``remove_unused`` of all processes while this one lives; False if it is gone."""
+    if folder not in _HELD:
+        with suppress(OSError):  # where nothing can be locked, nothing is removed either
+            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            _HELD[folder] = opened
+            fcntl.flock(opened, fcntl.LOCK_SH)
+    if folder.is_dir():
+        return True
+    if folder in _HELD:
+        os.close(_HELD.pop(folder))
+    return False
+
+
+def remove_unused(folders: Iterable[Path]) -> list[Path]:
+    """Remove those of the folders that no process holds; what could be removed. A link is left as it is."""
+    removed = []
+    for folder in folders:
+        with suppress(OSError):
+            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                gone = folder.rename(folder.with_name(f".{folder.name}-unused"))  # what is left half removed is swept
+            finally:
+                os.close(opened)
+            shutil.rmtree(gone, ignore_errors=True)
+            removed.append(folder)
+    return removed

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from evidence_tables import FOLDER, Measured, scores_of
+from evidence_text import WAYS, as_text
 from torch import Tensor
 
 from coreheads import environment
@@ -32,7 +33,7 @@ from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.patches.mass import collect_mass
 from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.files import append_jsonl, read_jsonl
-from coreheads.heads.selections import top
+from coreheads.heads.selections import select
 from coreheads.heads.types import Heads, head_name
 from coreheads.retrieval.fingerprint import records_hash
 from coreheads.tasks import registry
@@ -41,12 +42,15 @@ from coreheads.tasks.smol.world import NAMES
 from coreheads.tasks.task import Task
 
 SINK, WINDOW = 16, 128
+A_DOCUMENT = 12
+"""Questions of a document."""
 
 
 def row_sets(adapter: Adapter, prompt: Prompt) -> dict[str, Tensor]:
     """The tokens that may ask, by the choice's name; the prompt's query is its question.
 
-    The last row is where the answer's first token is picked.
+    Of the printed documents' tasks (``smol``) only: *name* is a word of their world, and *beginning* is there because
+    their prompts begin the answer. The last row is where the answer's first token is picked.
     """
     question, end = prompt.query_tokens, prompt.tokens
     ids = prompt.inputs["input_ids"][0].cpu()
@@ -75,15 +79,20 @@ def masses(adapter: Adapter, prompt: Prompt, target: Tensor) -> dict[str, Tensor
     return {name: mass.result() for name, mass in collected.items()}
 
 
+def documents(task: Task, seed: int) -> Path | None:
+    """The data root of documents drawn with another seed, written where it is missing; None for the task's own."""
+    if not seed:
+        return None
+    root = Path("build/evidence") / f"documents-{data.version()}-{seed}"
+    if not (root / task.benchmark / data.MARKER).is_file():
+        data.write(root / task.benchmark, task.benchmark, seed)
+    return root
+
+
 def measure(adapter: Adapter, task: Task, samples: int, document_seed: int) -> None:
     """Measure the first prompts of the profile split, and keep each before the next."""
     path = FOLDER / f"{task.benchmark}{f'-seed{document_seed}' if document_seed else ''}.npz"
-    root = None
-    if document_seed:
-        root = Path("build/evidence") / f"documents-{data.version()}-{document_seed}"
-        if not (root / task.benchmark / data.MARKER).is_file():
-            data.write(root / task.benchmark, task.benchmark, document_seed)
-    docs = task.records("profile", samples, root, family=adapter.model_type)
+    docs = task.records("profile", samples, documents(task, document_seed), family=adapter.model_type)
     done = Measured.load(path) if path.exists() else Measured()
     for doc in docs:
         record = str(task.record_id(doc))
@@ -113,44 +122,64 @@ def measure(adapter: Adapter, task: Task, samples: int, document_seed: int) -> N
         print(f"{path.name} {len(done.records)}/{len(docs)} {time.perf_counter() - started:.1f} s", flush=True)
 
 
-def judge(adapter: Adapter, task: Task, questions: int, rankings: list[str], patches: list[str]) -> None:
-    """Accuracy on the test split with the heads that each ranking puts first.
+def judge(
+    adapter: Adapter, task: Task, questions: int, document_seed: int, rankings: list[str], patches: list[str]
+) -> None:
+    """Accuracy on the test split with the heads that each ranking picks.
 
-    A ranking is one of ``scores_of``, of what was measured on the profile split; a patch is ``hybrid@0.1``,
-    ``vision@0.05`` or ``zero@0.05``, with its share of heads.
+    A ranking is one of ``scores_of``, of what was measured on the profile split. A patch is ``hybrid@0.1``,
+    ``vision@0.05`` or ``zero@0.05``, with its share of heads from the top; ``vision:bottom@0.05`` takes another
+    selection, ``vision:layer_matched:1@0.05`` draw 1 of one that draws, judged by the second document alone (successive
+    draws take successive documents, as in a run); ``hybrid:none`` no heads, ``text:none``
+    and the other ``WAYS`` no pages, none of them with a ranking.
     """
-    docs = task.records("test", questions, family=adapter.model_type)
+    docs = task.records("test", questions, documents(task, document_seed), family=adapter.model_type)
     prompts: list[Prompt] = []
     for doc in docs:
         prompts.append(adapter.prepare(task.messages(doc), like=prompts[-1] if prompts else None))
     path = FOLDER / "judged.jsonl"
-    known = list(read_jsonl(path)) if path.exists() else []
-    for ranking in ["", *rankings]:
-        for patch in patches if ranking else ["none"]:
-            mode, _, share = patch.partition("@")
-            heads = top(scores_of(ranking, FOLDER), float(share)) if ranking else frozenset()
-            cell: dict[str, Any] = {
-                "task": task.name,
-                "patch": patch,
-                "ranking": ranking,
-                "heads": [head_name(head) for head in sorted(heads)],
-                "records": [str(task.record_id(doc)) for doc in docs],
-            }
-            if any(all(line[name] == value for name, value in cell.items()) for line in known):
-                continue
-            asked = {name: cell[name] for name in ("task", "patch", "heads", "records")}
-            same = [line for line in known if all(line[name] == value for name, value in asked.items())]
-            right = same[0]["right"] if same else _right(adapter, task, docs, prompts, mode, heads)
-            known.append({**cell, "right": right, "command": environment.command_line(), "date": environment.now()})
-            append_jsonl(path, known[-1])
-            print(f"{task.benchmark} {patch} {ranking} {np.mean(right):.3f}", flush=True)
+    known = [{"document_seed": 0, **line} for line in read_jsonl(path)] if path.exists() else []
+    without = [("", patch) for patch in ("none", *patches) if patch == "none" or patch.endswith(":none")]
+    ranked = [(ranking, patch) for ranking in rankings for patch in patches if not patch.endswith(":none")]
+    for ranking, patch in [*without, *ranked]:
+        name, _, share = patch.partition("@")
+        mode, kind, draw = [*name.split(":"), "", ""][:3]
+        drawn = slice(int(draw) * A_DOCUMENT, (int(draw) + 1) * A_DOCUMENT) if draw else slice(None)
+        heads: Heads = frozenset()
+        if ranking:
+            scores = scores_of(ranking, FOLDER)
+            heads = select(kind or "top", scores, (scores.shape[0], scores.shape[1]), float(share), int(draw or 0))
+        cell: dict[str, Any] = {
+            "task": task.name,
+            "document_seed": document_seed,
+            "patch": patch,
+            "ranking": ranking,
+            "heads": [head_name(head) for head in sorted(heads)],
+            "records": [str(task.record_id(doc)) for doc in docs[drawn]],
+        }
+        if any(all(line[name] == value for name, value in cell.items()) for line in known):
+            continue
+        asked = {name: cell[name] for name in ("task", "document_seed", "heads", "records")}
+        same = [line for line in known if _mode(line) == mode and all(line[k] == asked[k] for k in asked)]
+        shown = prompts[drawn]
+        if mode in WAYS:
+            told = [data.document(task.benchmark, "test", row // A_DOCUMENT, document_seed) for row in range(len(docs))]
+            shown = [as_text(adapter, prompt, document, mode) for prompt, document in zip(prompts, told, strict=True)]
+        right = same[0]["right"] if same else _right(adapter, task, docs[drawn], shown, mode, heads)
+        known.append({**cell, "right": right, "command": environment.command_line(), "date": environment.now()})
+        append_jsonl(path, known[-1])
+        print(f"{task.benchmark} {document_seed} {patch} {ranking} {np.mean(right):.3f}", flush=True)
+
+
+def _mode(line: dict[str, Any]) -> str:
+    return str(line["patch"]).partition("@")[0].partition(":")[0]
 
 
 def _right(
     adapter: Adapter, task: Task, docs: list[dict[str, Any]], prompts: list[Prompt], mode: str, heads: Heads
 ) -> list[float]:
     patch = None
-    if mode != "none":
+    if mode in ("hybrid", "vision", "zero"):
         patch = Hybrid(heads, sink=SINK, window=WINDOW) if mode == "hybrid" else Ablate(heads, mode=mode)  # type: ignore[arg-type]
     with nullcontext() if patch is None else patch(adapter.model):
         answers = adapter.generate(prompts, max_new_tokens=6, stop=["\n", "."], share_prefix=True)
@@ -163,7 +192,7 @@ def main() -> int:
     parser.add_argument("--model", default="smol")
     parser.add_argument("--task", required=True, help="one of the printed documents' tasks")
     parser.add_argument("--samples", type=int, default=48, help="prompts to measure, or questions to judge by")
-    parser.add_argument("--document-seed", type=int, default=0, help="measure on documents drawn with another seed")
+    parser.add_argument("--document-seed", type=int, default=0, help="documents drawn with another seed")
     parser.add_argument("--rankings", nargs="*", default=[], help="set:choice:normalization, such as doc_450:name:none")
     parser.add_argument("--patches", nargs="*", default=["hybrid@0.1", "vision@0.05", "vision@0.025"])
     asked = parser.parse_args()
@@ -171,7 +200,7 @@ def main() -> int:
     if asked.what == "measure":
         measure(adapter, task, asked.samples, asked.document_seed)
     else:
-        judge(adapter, task, asked.samples, asked.rankings, asked.patches)
+        judge(adapter, task, asked.samples, asked.document_seed, asked.rankings, asked.patches)
     return 0
 
 

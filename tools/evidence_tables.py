@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
+from evidence_judged import REFERENCE, judged_table, seeds_table, table, text_table
 
 from coreheads.files import read_jsonl
 from coreheads.heads.ranking import order
@@ -20,9 +20,6 @@ from coreheads.heads.selections import Scores, head_count
 Array = npt.NDArray[np.floating[Any]]
 
 FOLDER = Path(__file__).parent.parent / "results" / "smol" / "evidence"
-
-REFERENCE = "doc_450"
-"""The set on which the choices are compared."""
 
 QUERIES = ("name", "question", "beginning", "begun", "last", "last 4", "text")
 CHOICES = [
@@ -121,11 +118,6 @@ def depths(mean: npt.ArrayLike, fraction: float) -> Array:
     return np.sort(order(scores)[: head_count(fraction, scores.size)] // heads / (layers - 1))
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def percent(value: float) -> str:
     return f"{100 * value:.0f} %"
 
@@ -186,36 +178,19 @@ def sets_table(sets: Mapping[str, Measured]) -> str:
     return table(["", *sets], rows)
 
 
-def judged_table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Accuracy with each ranking's heads, with Wilson intervals."""
-    tasks = list(dict.fromkeys(line["task"] for line in lines))
-    return "\n\n".join(_judged(task, [line for line in lines if line["task"] == task]) for task in tasks)
-
-
-def _judged(task: str, lines: Sequence[Mapping[str, Any]]) -> str:
-    patches = list(dict.fromkeys(line["patch"] for line in lines if line["ranking"]))
-    found = {(line["ranking"], line["patch"]): _accuracy(line["right"]) for line in lines}
-    rankings = list(dict.fromkeys(line["ranking"] for line in lines if line["ranking"]))
-    rows = [[ranking, *(found.get((ranking, patch), "") for patch in patches)] for ranking in rankings]
-    return f"{task}, as it is: {found.get(('', 'none'), '')}\n\n{table(['heads ranked by', *patches], rows)}"
-
-
-def _accuracy(right: Sequence[float]) -> str:
-    hits = round(sum(right))
-    low, high = binomtest(hits, len(right)).proportion_ci(method="wilson")
-    return f"{hits / len(right):.2f} [{low:.2f}, {high:.2f}]"
-
-
 def main() -> int:
     found = [(path.stem, Measured.load(path)) for path in FOLDER.glob("*.npz")]
     sets = dict(sorted(found, key=lambda entry: (round(entry[1].sizes[:, 2].mean(), -2), entry[0])))
     judged = FOLDER / "judged.jsonl"
+    lines = list(read_jsonl(judged)) if judged.exists() else []
     for title, written in {
         "How concentrated, and where": concentration_table(sets),
         "Two halves of the samples: overlap of the top 5 % and 10 %": reliability_table(sets),
         "Choices: overlap of the top 5 % and 10 %": agreement_table(sets),
         "Documents: overlap of the top 5 % and 10 % by the question": sets_table(sets),
-        "Judged on the test split": judged_table(list(read_jsonl(judged))) if judged.exists() else "",
+        "Judged on the test split": judged_table(lines),
+        "Across seeds": seeds_table(lines),
+        "Pages and text": text_table(lines),
     }.items():
         print(f"### {title}\n\n{written}\n")
     return 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+import re
+import sys
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from coreheads.adapters.smol import weights
-from coreheads.cache import build_once, cache_folder
+from coreheads.cache import build_once, cache_folder, hold, remove_unused
 from coreheads.errors import UserError
 from coreheads.files import matching
 
@@ -19,6 +21,8 @@ SPECIAL = {
     "video_token": "<jupyter_code>",
 }
 """Tokens of SmolLM2 that no text has here (11, 12, 14, 13); they serve as InternVL's, so that no row is new."""
+
+_VERSION = re.compile("[0-9a-f]{12}")
 
 MOST_FRAMES = 64
 """Of a video that are shown: all, where it has fewer."""
@@ -51,14 +55,28 @@ def folder() -> Path:
 
 
 def checkpoint() -> Path:
-    """The checkpoint's folder, made where it is missing; UserError where the package is not installed."""
+    """The checkpoint's folder, made where it is missing, and held; UserError where the package is not installed.
+
+    Where it has been made anew, those of other versions that no process holds are removed, with a line on stderr.
+    """
     target = folder()
-    if target.is_dir():
-        return target
-    path = weights.installed()
-    if path is None:
-        raise UserError(f"smol: needs the package {weights.PACKAGE} (93 MB), which is not installed: {weights.FETCH}")
-    return build_once(target, lambda temporary: _write(weights.check(path), temporary))
+    while not hold(target):
+        path = weights.installed()
+        if path is None:
+            raise UserError(
+                f"smol: needs the package {weights.PACKAGE} (93 MB), which is not installed: {weights.FETCH}"
+            )
+        build_once(target, partial(_write, weights.check(path)))
+        if removed := remove_unused(_others(target)):
+            names = ", ".join(sorted(other.name for other in removed))
+            print(f"smol: checkpoints of other versions removed from {target.parent}: {names}", file=sys.stderr)
+    return target
+
+
+def _others(target: Path) -> list[Path]:
+    """The folders beside it that are named and filled as a version of the checkpoint is."""
+    named = [other for other in target.parent.iterdir() if _VERSION.fullmatch(other.name) and other != target]
+    return [other for other in named if (other / "model.safetensors").is_file()]
 
 
 def _write(path: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""The real lmms-eval command on the embedded model: its table is that of coreheads run, in one process or two."""
+"""The real lmms-eval command on the embedded models: its table is that of coreheads run, in one process or two."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trees
 import yaml
 from small_data import SMALL
+from smol_case import needs_smol
 
 from coreheads.cli import main
 from coreheads.files import read_jsonl
@@ -23,6 +26,7 @@ pytestmark = pytest.mark.slow  # whole runs, boards and pages
 
 TASKS = ("coreheads_mini_refcocog", "coreheads_mini_mlvu", "coreheads_mlvu_dev")
 LIMIT = 5
+COMMAND = [str(Path(sys.executable).with_name("lmms-eval"))]
 _LINE = re.compile(r"^\|(\w+) *\|none *\| *\d+\|([\w.]+) *\|[^|]*\| *([\d.]+)\|")
 
 Table = dict[tuple[str, str], str]
@@ -50,11 +54,13 @@ def yamls(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def table_of(program: list[str], yamls: Path) -> tuple[Table, str]:
+def table_of(
+    program: list[str], *more: str, model: str = "tiny", tasks: Sequence[str] = TASKS, limit: int = LIMIT
+) -> tuple[Table, str]:
     """(the printed table, everything that was printed)."""
-    arguments = ["--model", "coreheads", "--model_args", "pretrained=tiny", "--tasks", ",".join(TASKS)]
+    arguments = ["--model", "coreheads", "--model_args", f"pretrained={model}", "--tasks", ",".join(tasks)]
     done = subprocess.run(
-        [*program, *arguments, "--include_path", str(yamls), "--limit", str(LIMIT), "--batch_size", "1"],
+        [*program, *arguments, *more, "--limit", str(limit), "--batch_size", "1"],
         capture_output=True,
         text=True,
         check=False,
@@ -63,29 +69,35 @@ def table_of(program: list[str], yamls: Path) -> tuple[Table, str]:
     printed = done.stdout + done.stderr
     assert done.returncode == 0, printed[-3000:]
     found = [_LINE.match(line) for line in done.stdout.splitlines()]
-    return {(line[1], line[2]): line[3] for line in found if line}, printed
+    # a table of nothing but whole numbers is printed without decimals
+    return {(line[1], line[2]): f"{float(line[3]):.4f}" for line in found if line}, printed
 
 
 @pytest.fixture(scope="module")
 def one_process(yamls: Path) -> Table:
-    return table_of([str(Path(sys.executable).with_name("lmms-eval"))], yamls)[0]
+    return table_of(COMMAND, "--include_path", str(yamls))[0]
+
+
+def our_table(folder: Path, model: str, tasks: Sequence[str], limit: int = LIMIT, **more: Any) -> Table:
+    """What ``coreheads run`` gives for the same samples."""
+    config = {
+        "models": [{"id": model}],
+        "evaluate": {"tasks": list(tasks), "limit": limit, "batch_size": 1},
+        "timing": {"tasks": []},
+        "out": str(folder / "run"),
+        **more,
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    assert main(["run", str(folder / "config.yaml"), "--quiet"]) == 0
+    return {
+        (cell["cell"]["task"], metric): f"{value:.4f}"
+        for cell in read_jsonl(folder / "run" / "cells.jsonl")
+        for metric, value in cell["metrics"].items()
+    }
 
 
 def test_the_printed_table_is_what_coreheads_run_gives(one_process: Table, root: Path, tmp_path: Path) -> None:
-    config = {
-        "models": [{"id": "tiny"}],
-        "data_root": str(root),
-        "evaluate": {"tasks": list(TASKS), "limit": LIMIT, "batch_size": 1},
-        "timing": {"tasks": []},
-        "out": str(tmp_path / "run"),
-    }
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    assert main(["run", str(tmp_path / "config.yaml"), "--quiet"]) == 0
-    ours = {
-        (cell["cell"]["task"], metric): f"{value:.4f}"
-        for cell in read_jsonl(tmp_path / "run" / "cells.jsonl")
-        for metric, value in cell["metrics"].items()
-    }
+    ours = our_table(tmp_path, "tiny", TASKS, data_root=str(root))
     assert one_process == ours
     assert {task for task, _ in ours} == set(TASKS)
     # the embedded model knows its mini tasks, so that equal tables are not two tables of zeros
@@ -94,13 +106,22 @@ def test_the_printed_table_is_what_coreheads_run_gives(one_process: Table, root:
     assert ours["coreheads_mini_mlvu", "unscored"] == "0.0000"
 
 
+@needs_smol
+def test_the_printed_table_of_the_second_model_is_what_coreheads_run_gives(tmp_path: Path) -> None:
+    tasks = ["coreheads_smol_doc_450"]
+    folder = registry.get(tasks[0]).yaml.parents[1]
+    printed, _ = table_of(COMMAND, "--include_path", str(folder), model="smol", tasks=tasks, limit=10)
+    assert printed == our_table(tmp_path, "smol", tasks, limit=10)
+    assert 0.5 < float(printed[tasks[0], "accuracy"]) < 1  # the tenth is the first that it gets wrong
+
+
 @pytest.mark.slow
 def test_two_processes_print_the_same_table(one_process: Table, yamls: Path) -> None:
     # without --multi_gpu accelerate starts one process where there is no GPU, whatever number is asked for
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     with socket.create_server(("localhost", 0)) as free:
         port = ["--main_process_port", str(free.getsockname()[1])]
-    two, printed = table_of([*launch, *port, "-m", "lmms_eval"], yamls)
+    two, printed = table_of([*launch, *port, "-m", "lmms_eval"], "--include_path", str(yamls))
     assert "Running on rank 1" in printed
     assert two == one_process
 

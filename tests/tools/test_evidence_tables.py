@@ -26,6 +26,7 @@ def _loaded(name: str) -> Any:
 
 @pytest.fixture(scope="module")
 def tables() -> Any:
+    _loaded("evidence_judged")
     return _loaded("evidence_tables")
 
 
@@ -130,6 +131,47 @@ def test_accuracies_have_intervals(tables: Any) -> None:
     assert "| doc_450:name:none | 0.50 [0.31, 0.69] |" in written
 
 
+def _line(
+    patch: str, hits: int, ranking: str = "", seed: int = 0, task: str = "coreheads_smol_doc_450"
+) -> dict[str, Any]:
+    right = [1.0] * hits + [0.0] * (4 - hits)
+    return {"task": task, "document_seed": seed, "patch": patch, "ranking": ranking, "right": right}
+
+
+def test_seeds_are_summed_up_over_all_pairs(tables: Any) -> None:
+    lines = [_line("none", 4), _line("none", 3, seed=1), _line("hybrid:none", 1), _line("hybrid:none", 1, seed=1)]
+    del lines[0]["document_seed"]  # an older line
+    for seed, hits in ((0, (0, 1)), (1, (2, 3))):
+        for set_, hit in zip(("doc_450", "doc_450-seed1"), hits, strict=True):
+            ranking = f"{set_}:question:none"
+            for patch in ("vision@0.05", "vision:bottom@0.05", "hybrid@0.05", "hybrid@0.1"):
+                lines.append(_line(patch, hit, ranking, seed))
+            # two draws, taken together
+            lines += [_line(f"vision:layer_matched:{draw}@0.05", hit + draw, ranking, seed) for draw in (0, 1)]
+    written = tables.seeds_table(lines).splitlines()
+    assert "| as it is | 0.88 | 0.75 | 1.00 | 1.00 | 0.75 |" in written
+    assert "| picture hidden from the top 5 % | 0.38 | 0.00 | 0.75 | 0.00 0.25 | 0.50 0.75 |" in written
+    assert any(row.endswith("same layers | 0.50 | 0.12 | 0.88 | 0.12 0.38 | 0.62 0.88 |") for row in written)
+    assert "seed1" not in tables.judged_table(lines)
+    assert "bottom" not in tables.judged_table(lines)
+
+
+def test_pages_stand_beside_their_text(tables: Any) -> None:
+    task = "coreheads_smol_doc_4000"
+    lines = [
+        _line(way, hits, task=task)
+        for way, hits in (("none", 2), ("cells:none", 2), ("breaks:none", 3), ("words:none", 3), ("text:none", 4))
+    ]
+    lines += [
+        _line(way, 4, seed=1, task=task)
+        for way in ("none", *(f"{way}:none" for way in ("cells", "breaks", "words", "text")))
+    ]
+    lines.append(_line("none", 4))
+    (row,) = tables.text_table(lines).splitlines()[2:]
+    assert row.startswith("| doc_4000 | 8 | 0.75 [0.41, 0.93]: 0.50 1.00 |")
+    assert row.endswith("| 1.00 [0.68, 1.00]: 1.00 1.00 |")
+
+
 def test_which_tokens_ask(tables: Any) -> None:
     import torch
 
@@ -142,6 +184,7 @@ def test_which_tokens_ask(tables: Any) -> None:
         tokens=len(words),
         inputs={"input_ids": torch.arange(len(words))[None]},
     )
+    _loaded("evidence_text")
     found = {name: rows.tolist() for name, rows in _loaded("evidence").row_sets(adapter, prompt).items()}
     assert list(found) == list(tables.QUERIES)
     assert found == {
