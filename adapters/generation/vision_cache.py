@@ -1,4 +1,8 @@
-"""Vision features kept between runs on the same pixels: no patch touches the vision tower, so they are the same."""
+"""Vision features kept between runs on the same pixels: no patch changes the vision tower, so they are the same.
+
+A patch may read what goes on in the tower. Then what it reads is remembered with the features, and apart from those of
+runs that did not read it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ from typing import Any
 from torch import Tensor, nn
 
 MAX_BYTES = 1 << 30
+READER = "_coreheads_reader"
+"""On a vision module that is read, the reader, whose ``parts`` are tensors of the module's last call."""
 
 
 class VisionCache:
@@ -22,7 +28,7 @@ class VisionCache:
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.max_bytes = max_bytes
         self.bytes = 0
-        self._outputs: dict[Any, tuple[list[Tensor], Any]] = {}
+        self._outputs: dict[Any, tuple[list[Tensor], Any, list[Any]]] = {}
 
     def clear(self) -> None:
         """Forget all features."""
@@ -34,28 +40,36 @@ class VisionCache:
         """Have these modules answer from memory inside the block; afterwards they are as before."""
         for number, module in enumerate(modules):
             # an instance attribute hides the class's method, and deleting it brings the method back
-            module.forward = self._remembering(number, module.forward)
+            module.forward = self._remembering(number, module)
         try:
             yield
         finally:
             for module in modules:
                 del module.forward
 
-    def _remembering(self, number: int, forward: Callable[..., Any]) -> Callable[..., Any]:
+    def _remembering(self, number: int, module: nn.Module) -> Callable[..., Any]:
+        forward = module.forward
+
         def remembered(*args: Any, **kwargs: Any) -> Any:
             inputs = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
             if any(value.is_inference() for value in inputs):
                 return forward(*args, **kwargs)  # put together for this very call: will not be seen again
-            key = (number, tuple((value.data_ptr(), tuple(value.shape), value._version) for value in inputs))
+            reader = getattr(module, READER, None)
+            seen = tuple((value.data_ptr(), tuple(value.shape), value._version) for value in inputs)
+            key = (number, reader is not None, seen)
             if key not in self._outputs:
                 output = forward(*args, **kwargs)
-                size = sum(tensor.nbytes for tensor in _tensors(output))
+                read = [] if reader is None else reader.parts
+                size = sum(tensor.nbytes for tensor in _tensors([output, read]))
                 if self.bytes + size > self.max_bytes:
                     return output
                 self.bytes += size
-                self._outputs[key] = (inputs, output)
+                self._outputs[key] = (inputs, output, read)
+            _, output, read = self._outputs[key]
+            if reader is not None:
+                reader.parts = read
             # the caller may put other things into the fields of what it gets
-            return copy(self._outputs[key][1])
+            return copy(output)
 
         return remembered
 

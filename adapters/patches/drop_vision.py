@@ -63,8 +63,8 @@ class Dropping(Patch):
             counts.append(text + left)
         return counts
 
-    def stay(self, cut: Cut) -> Tensor | None:
-        """All text, and the vision tokens that ``choose`` names."""
+    def stay(self, cut: Cut) -> Tensor | tuple[Tensor, Tensor] | None:
+        """All text, and the vision tokens that ``choose`` names; and the states where ``choose`` gives any."""
         cuts = self.cuts(cut.layers)
         if cut.layer not in cuts:
             return None
@@ -74,18 +74,24 @@ class Dropping(Patch):
             count = max(count, self.least(cut))
         if count == len(vision):
             return None
-        chosen = self.choose(cut, cut.hidden[vision].float(), count).to(vision.device)
+        found = self.choose(cut, cut.hidden[vision].float(), count)
+        chosen, states = found if isinstance(found, tuple) else (found, None)
+        chosen = chosen.to(vision.device)
         stay = ~cut.vision
         stay[vision[chosen]] = True
         if int(stay.sum()) != len(stay) - len(vision) + count:
             raise ValueError(f"{self.name}: chose {chosen.tolist()}, expected {count} different tokens")
-        return stay
+        if states is None:
+            return stay
+        hidden = cut.hidden.clone()
+        hidden[vision[chosen]] = states.to(hidden)
+        return stay, hidden[stay]
 
     def least(self, cut: Cut) -> int:
         """How many vision tokens stay however small ``keep`` is, at least 1."""
         return 1
 
-    def choose(self, cut: Cut, features: Tensor, count: int) -> Tensor:
+    def choose(self, cut: Cut, features: Tensor, count: int) -> Tensor | tuple[Tensor, Tensor]:
         """Which vision tokens stay.
 
         Args:
@@ -94,7 +100,8 @@ class Dropping(Patch):
             count: How many stay, 1 to v - 1.
 
         Returns:
-            ``count`` different numbers among the v, in any order.
+            ``count`` different numbers among the v, in any order; with them, where others are merged into these, what
+            is read in place of their features, [count, hidden size].
         """
         raise NotImplementedError
 

@@ -31,6 +31,7 @@ from coreheads.adapters.generation.structure import (
 )
 from coreheads.adapters.patches.attention import active, attached, by_position, only_full_attention
 from coreheads.adapters.patches.hooks import AttentionHooks, Cut, Step
+from coreheads.adapters.patches.tower import Tower, tower_read
 from coreheads.adapters.patches.vision import vision_ids
 from coreheads.errors import UserError
 
@@ -60,6 +61,8 @@ def dropped(model: nn.Module, patch: AttentionHooks) -> Iterator[nn.Module]:
         if patch.observes:
             cleanup.enter_context(attached(model, run))
         cleanup.enter_context(one_prompt_only(model, patch))
+        if patch.reads_tower:
+            run.tower = cleanup.enter_context(tower_read(model))
         hooks = [inner.register_forward_pre_hook(run.begin, with_kwargs=True)]
         hooks += [inner.register_forward_hook(run.end, always_call=True)]
         for number, layer in enumerate(decoder.layers):
@@ -84,6 +87,7 @@ class _Run(AttentionHooks):
     def __init__(self, patch: AttentionHooks, name: str, model: nn.Module, decoder: Any) -> None:
         self.patch, self.name, self.model, self.decoder = patch, name, model, decoder
         self.vision = vision_ids(model)
+        self.tower: Tower | None = None
         self.length = 0
         self._forget()
 
@@ -148,9 +152,10 @@ class _Run(AttentionHooks):
             return None
         if hidden.shape[1] != len(self.places):
             raise ValueError(f"{self.name} needs the whole prompt in one forward call: no chunked prefill")
-        stay = self._stay(layer, block, hidden, (self.shared or call)["position_embeddings"])
-        if stay is not None:
-            self.places, hidden, self.shared = self.places[stay.to(self.places.device)], hidden[:, stay], None
+        left = self._left(layer, block, hidden, (self.shared or call)["position_embeddings"])
+        if left is not None:
+            stay, hidden = left
+            self.places, self.shared = self.places[stay.to(self.places.device)], None
         if len(self.places) == self.length:
             return None
         if self.shared is None:
@@ -174,24 +179,26 @@ class _Run(AttentionHooks):
 
         return process
 
-    def _stay(self, layer: int, block: nn.Module, hidden: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor | None:
-        """Bool [L], where some of the tokens do not stay."""
+    def _left(
+        self, layer: int, block: nn.Module, hidden: Tensor, rotary: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor] | None:
+        """Bool [L] and the states [1, tokens that stay, hidden size], where some of the tokens do not stay."""
         assert self.places is not None
         assert self.ids is not None
         assert self.is_vision is not None
         about = (known.to(hidden.device) for known in (self.places, self.ids, self.is_vision))
         prompt = next(iter(prompts_read(self.model)), None)
-        stay = self.patch.stay(Cut(layer, hidden[0], *about, len(self.gaps), block, rotary, prompt))
-        if stay is None:
+        cut = Cut(layer, hidden[0], *about, len(self.gaps), block, rotary, prompt, self.tower)
+        found = self.patch.stay(cut)
+        if found is None:
             return None
+        stay, states = found if isinstance(found, tuple) else (found, None)
         stay = stay.to(hidden.device)
-        if (
-            stay.dtype != torch.bool
-            or stay.shape != self.places.shape
-            or bool((~stay & ~self.is_vision[self.places].to(stay.device)).any())
-        ):
+        if stay.dtype != torch.bool or stay.shape != self.places.shape or bool((~stay & ~cut.vision).any()):
             raise ValueError(f"{self.name}: stay gave what is no bool [{len(self.places)}] that keeps all text")
-        return None if bool(stay.all()) else stay
+        if bool(stay.all()):
+            return None
+        return stay, hidden[:, stay] if states is None else states[None].to(hidden)
 
     def _cut(self, hidden: Tensor, call: dict[str, Any]) -> dict[str, Any]:
         """cos and sin [1, L, rotary], and the mask, of the tokens that are left."""

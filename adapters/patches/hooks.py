@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from coreheads.adapters.kernels.visibility import Group, Rule
+from coreheads.adapters.patches.tower import Tower
 from coreheads.adapters.prompt.frames import Frames, frames
 from coreheads.adapters.prompt.prompt import Prompt
 
@@ -53,6 +54,7 @@ class Cut:
         block: The layer itself.
         rotary: cos and sin [1, L, rotary size] of the tokens' positions.
         prompt: As the adapter prepared it; None where the model was called by something else than ``Adapter.generate``.
+        tower: The vision tower's attention, for a patch that ``reads_tower``.
     """
 
     layer: int
@@ -64,6 +66,7 @@ class Cut:
     block: nn.Module | None = None
     rotary: tuple[Tensor, Tensor] | None = None
     prompt: Prompt | None = None
+    tower: Tower | None = None
 
     @property
     def vision(self) -> Tensor:
@@ -95,6 +98,7 @@ class AttentionHooks:
         observes: Whether ``observe`` is called.
         drops: Whether ``stay`` is called; of the other hooks then only ``observe`` is, while a prompt is read.
         renumbers: Whether the tokens that ``stay`` leaves are given positions without gaps.
+        reads_tower: Whether ``stay`` wants to know what the vision tower attends to.
         single: Whether the model takes one whole prompt at a time meanwhile; always so where tokens are dropped.
         evicts: How many of a prompt's last queries ``kept_keys`` is given; 0: it is not called.
     """
@@ -103,6 +107,7 @@ class AttentionHooks:
     observes: bool = False
     drops: bool = False
     renumbers: bool = False
+    reads_tower: bool = False
     single: bool = False
     evicts: int = 0
 
@@ -118,9 +123,10 @@ class AttentionHooks:
         """Head outputs [batch, Q, heads, head_dim] -> what o_proj gets; the last ``rows[b]`` of the Q are real."""
         return output
 
-    def stay(self, cut: Cut) -> Tensor | None:
+    def stay(self, cut: Cut) -> Tensor | tuple[Tensor, Tensor] | None:
         """Which of the tokens go on into the layer, bool [L], all text among them; None for all. Called before each
-        layer while a prompt is read, never while an answer is decoded."""
+        layer while a prompt is read, never while an answer is decoded. Where tokens are merged, also what the layer
+        reads of those that stay in place of their own states, [tokens that stay, hidden size]."""
         return None
 
     def tokens_left(self, layers: int, text: int, vision: int) -> list[int]:

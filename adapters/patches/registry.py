@@ -26,6 +26,7 @@ from coreheads.adapters.patches.snapkv import SnapKV
 from coreheads.adapters.patches.streaming import Streaming
 from coreheads.adapters.patches.stride import Stride
 from coreheads.adapters.patches.vidcom2 import VidCom2
+from coreheads.adapters.patches.visionzip import VisionZip
 from coreheads.errors import UserError, expected_one_of, one_line
 from coreheads.heads.types import Head
 
@@ -49,7 +50,7 @@ PATCHES: dict[str, type[Patch]] = {
     for patch in (
         *(NoPatch, Ablate, Hybrid, Streaming, Document),
         *(SnapKV, AdaKV),
-        *(CDPruner, Dart, EVS, FastV, PyramidDrop, RandomTokens, Stride, VidCom2),
+        *(CDPruner, Dart, EVS, FastV, PyramidDrop, RandomTokens, Stride, VidCom2, VisionZip),
     )
 }
 

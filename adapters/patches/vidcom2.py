@@ -43,13 +43,13 @@ class VidCom2(DropVision):
 
     def least(self, cut: Cut) -> int:
         """One a frame."""
-        return len(cut.frames.frame.unique())
+        return int(cut.frames.frame[-1]) + 1
 
     def choose(self, cut: Cut, features: Tensor, count: int) -> Tensor:
         """Scores and shares clip by clip, the sum over all."""
         clips, frames = cut.frames.clip.to(features.device), cut.frames.frame.to(features.device)
         scores, wanted = features.new_zeros(len(features), dtype=torch.double), []
-        for clip in clips.unique():
+        for clip in range(int(clips[-1]) + 1):
             own = clips == clip
             first = int(frames[own][0])
             to_clip, to_frame = likeness(features[own].double(), frames[own] - first)

@@ -40,7 +40,7 @@ class Frames:
 def frames(prompt: Prompt) -> Frames:
     """The frames of a prepared prompt, on the CPU."""
     geometry = prompt.geometry
-    shown, counts = geometry.media.unique_consecutive(return_counts=True)
+    shown, counts = geometry.media.unique_consecutive(return_counts=True)  # type: ignore[no-untyped-call]
     clips: list[int] = []
     last: tuple[int, int, int] | None = None
     for number, count in zip(shown.tolist(), counts.tolist(), strict=True):
@@ -48,9 +48,9 @@ def frames(prompt: Prompt) -> Frames:
         size = (medium.width, medium.height, count) if medium.kind == "image" else None
         clips.append((clips[-1] if clips else -1) + (size is None or size != last))
         last = size
-    _, frame, sizes = torch.stack([geometry.media, geometry.patch]).unique_consecutive(
-        dim=1, return_inverse=True, return_counts=True
-    )
+    changed = torch.stack([geometry.media, geometry.patch]).diff(dim=1).any(0).long()
+    frame = torch.nn.functional.pad(changed.cumsum(0), (1, 0))
+    sizes = frame.bincount()
     starts = sizes.cumsum(0) - sizes
     return Frames(
         torch.tensor(clips, dtype=torch.long).repeat_interleave(counts), frame, torch.arange(len(frame)) - starts[frame]

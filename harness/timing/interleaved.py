@@ -48,7 +48,8 @@ def time_patches(
 ) -> tuple[Seconds, dict[str, int | None], dict[str, dict[str, float]]]:
     """Time dense, every patch, and the ceiling of each that has one, on one prompt, in turns.
 
-    The vision tower, which no patch changes, runs once a repeat and its time is everyone's.
+    The vision tower, which no patch changes, runs once a repeat and its time is everyone's; it runs once more for the
+    first patch that reads it. What such a patch makes of it is in that patch's prefill.
 
     Args:
         prepare: Prepares the prompt anew; its time is the preprocessing, the same for all.

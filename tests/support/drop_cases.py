@@ -14,7 +14,8 @@ from coreheads.adapters.patches.hooks import Cut
 
 def kept(patch: DropVision, cut: Cut) -> list[int]:
     """Numbers among the vision tokens."""
-    stay = patch.stay(cut)
+    found = patch.stay(cut)
+    stay = found[0] if isinstance(found, tuple) else found
     stay = torch.ones(len(cut.places), dtype=torch.bool) if stay is None else stay
     assert bool(stay[~cut.vision].all())
     return stay[cut.vision].nonzero()[:, 0].tolist()  # type: ignore[no-any-return]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -16,9 +18,10 @@ from family_cases import FAMILIES, MOE, adapter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from patches_oracle import logits, oracle
+from torch import Tensor
 
 from coreheads import UserError
-from coreheads.adapters.generation.structure import reading
+from coreheads.adapters.generation.structure import language_model, reading
 from coreheads.adapters.lmms_eval.arguments import named_patch
 from coreheads.adapters.patches.cdpruner import CDPruner
 from coreheads.adapters.patches.dart import Dart
@@ -29,9 +32,11 @@ from coreheads.adapters.patches.random_tokens import RandomTokens
 from coreheads.adapters.patches.registry import PATCHES, make_patch
 from coreheads.adapters.patches.stride import Stride
 from coreheads.adapters.patches.vidcom2 import VidCom2
+from coreheads.adapters.patches.visionzip import VisionZip
 
 METHODS: tuple[type[DropVision], ...] = (RandomTokens, Stride, Dart, CDPruner)
-BY_FRAMES: tuple[type[DropVision], ...] = (EVS, VidCom2)
+OF_PROMPTS: tuple[type[DropVision], ...] = (EVS, VidCom2, VisionZip)
+"""They must know more than the tokens, and have tests of their own."""
 WIDTH = 12
 
 every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
@@ -136,6 +141,22 @@ def test_random_draws_uniformly_by_seed_and_prompt() -> None:
     assert kept(RandomTokens(0.25, seed=1), cuts[3]) != draws[3]
 
 
+@contextmanager
+def given_states(model: Any, layer: int, places: Tensor, states: Tensor) -> Iterator[None]:
+    """What the layer reads at these places."""
+
+    def put(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        hidden = args[0].clone()
+        hidden[0, places] = states
+        return hidden, *args[1:]
+
+    hook = language_model(model).layers[layer].register_forward_pre_hook(put)  # type: ignore[index, union-attr]
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
 @every_method
 @settings(max_examples=40, deadline=None)
 @given(lengths, shares, st.integers(1, 3))
@@ -155,7 +176,7 @@ def test_where_the_rank_is_used_up_the_most_relevant_follow() -> None:
     assert kept(CDPruner(12 / 30), cut) == sorted([*diverse, *rest[:8]])
 
 
-@pytest.mark.parametrize("method", METHODS + BY_FRAMES, ids=lambda method: method.name)
+@pytest.mark.parametrize("method", METHODS + OF_PROMPTS, ids=lambda method: method.name)
 @pytest.mark.parametrize("kind", [*FAMILIES, MOE])
 def test_it_hides_what_it_drops_on_every_family(
     kind: str, method: type[DropVision], monkeypatch: pytest.MonkeyPatch
@@ -175,6 +196,7 @@ def test_it_hides_what_it_drops_on_every_family(
             with patch(own.model):
                 found = logits(own.model, batch)
             cut, stay = next((cut, stay) for cut, stay in left if stay is not None)
+            stay, states = stay if isinstance(stay, tuple) else (stay, cut.hidden[stay])
             places = stay.nonzero()[:, 0]
 
             def allowed(
@@ -182,7 +204,7 @@ def test_it_hides_what_it_drops_on_every_family(
             ) -> Any:
                 return np.isin(j, places) | (i == j) if at >= first else np.ones((len(i), j.shape[1]), bool)
 
-            with oracle(own.model, allowed):
+            with oracle(own.model, allowed), given_states(own.model, layer, places, states):
                 expected = logits(own.model, batch)[:, places]
             torch.testing.assert_close(found, expected, atol=3e-4, rtol=0)
             assert len(places) == prompt.tokens - count + max(round(0.3 * count), patch.least(cut))
@@ -190,7 +212,7 @@ def test_it_hides_what_it_drops_on_every_family(
 
 
 def test_they_are_made_by_name_and_refuse_what_cannot_be() -> None:
-    for method in METHODS + BY_FRAMES:
+    for method in METHODS + OF_PROMPTS:
         assert PATCHES[method.name] is method
         assert not method.takes_heads
         assert method.single
