@@ -31,12 +31,14 @@ class Patch(AttentionHooks):
         budget: The parameter that says how much it leaves: a field, or ``fraction`` of the heads' selection; None where
             there is nothing to turn.
         cites: Where it was published; empty for what is our own or common.
+        shown: The share of each medium's vision tokens that prompts are prepared with.
     """
 
     name: ClassVar[str] = "patch"
     takes_heads: ClassVar[bool] = False
     budget: ClassVar[str | None] = None
     cites: ClassVar[str] = ""
+    shown: float = 1.0
 
     def __call__(self, model: nn.Module) -> AbstractContextManager[nn.Module]:
         """Apply the patch within a ``with`` block.
