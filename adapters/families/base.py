@@ -48,6 +48,8 @@ class Adapter(ABC):
 
     settings: tuple[str, ...] = ()
     """Names of the settings that the family knows."""
+    shrinks: bool = False
+    """Whether ``shrunk`` shows media with fewer tokens."""
     fingerprint: CheckpointFingerprint | None = None
     """Of the files it was loaded from; None for a model that was built by code."""
 
@@ -86,7 +88,9 @@ class Adapter(ABC):
         names = ("id", "revision", "model_type", "layers", "heads", "kv_heads", "fingerprint")
         return {name: getattr(self, name) for name in names[: None if self.fingerprint else -1]}
 
-    def prepare(self, messages: Messages, query: str | None = None, like: Prompt | None = None) -> Prompt:
+    def prepare(
+        self, messages: Messages, query: str | None = None, like: Prompt | None = None, share: float = 1.0
+    ) -> Prompt:
         """Model inputs and token map of a conversation that the model is to answer.
 
         Args:
@@ -95,6 +99,7 @@ class Adapter(ABC):
             query: The part of the prompt's text whose tokens become ``query_tokens`` (rule: see
                 ``coreheads.adapters.prompt.query``); None leaves them empty.
             like: A prompt of this adapter; where it shows the same media, their pixels are not processed again.
+            share: At most so much of its vision tokens each medium is shown with, by smaller pictures.
 
         Returns:
             A prompt of one sample, its inputs on the model's device.
@@ -112,11 +117,13 @@ class Adapter(ABC):
         shown = rendering.placeholders(text, self.placeholders, by_user)
         order = rendering.order([kind for _, kind in shown], sources)
         ordered = [sources[index] for index in order]
-        shared = like is not None and same_media([item.source for item in like.encoded], ordered)
+        shared = (
+            like is not None and like.share == share and same_media([item.source for item in like.encoded], ordered)
+        )
         if like is not None and shared:
             encoded = EncodedMedia(like.vision_inputs, like.encoded)
         else:
-            encoded = self.encode_media(ordered)
+            encoded = self.encode_media(ordered, share)
         replacements = [(span, item.expansion) for (span, _), item in zip(shown, encoded.media, strict=True)]
         by_user = [queries.expanded(span, replacements) for span in by_user]
         numbers, offsets = encode(self.processor.tokenizer, rendering.replaced(text, replacements), by_user)
@@ -143,6 +150,7 @@ class Adapter(ABC):
             query=query,
             preprocess_s=None if shared and sources else time.perf_counter() - started,
             encoded=encoded.media,
+            share=share,
         )
 
     generate = generate_answers
@@ -189,11 +197,16 @@ class Adapter(ABC):
             loaded: At least one medium, in the order of their tokens.
         """
 
-    def encode_media(self, sources: Sequence[Source]) -> EncodedMedia:
+    def shrunk(self, loaded: Sequence[LoadedMedium], share: float) -> EncodedMedia:
+        """As ``process``, each medium with at most ``share`` of its vision tokens; where the family ``shrinks``."""
+        raise NotImplementedError
+
+    def encode_media(self, sources: Sequence[Source], share: float = 1.0) -> EncodedMedia:
         """Open the media, process them, and map their tokens.
 
         Args:
             sources: The media in the order of their tokens; may be empty.
+            share: Of each one's vision tokens, at most.
 
         Raises:
             UserError: For a medium that cannot be opened or that the processor refuses.
@@ -202,7 +215,7 @@ class Adapter(ABC):
         if not loaded:
             return EncodedMedia({}, [])
         try:
-            return self.process(loaded)
+            return self.process(loaded) if share == 1 else self.shrunk(loaded, share)
         except UserError:
             raise
         except Exception as error:  # whatever a processor raises, such as for a shape beyond what the family takes

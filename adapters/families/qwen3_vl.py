@@ -8,10 +8,14 @@ it. The grid is the one the processor reports, never computed again.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
+from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize as image_size
+from transformers.models.qwen3_vl.video_processing_qwen3_vl import smart_resize as video_size
 from transformers.video_utils import VideoMetadata
 
 from coreheads.adapters.families.base import Adapter
@@ -94,6 +98,48 @@ class Qwen3VL(Adapter):
         indices = [int(i) for i in video.sample_frames(metadata, num_frames=video.num_frames, fps=rate)]
         return indices if len(indices) > 1 else indices * video.temporal_patch_size
 
+    shrinks = True
+
+    def shrunk(self, loaded: Sequence[LoadedMedium], share: float) -> EncodedMedia:
+        """Each medium by itself, under the largest bound of pixels that gives few enough tokens."""
+        parts = [self._shrunk(item, share) for item in loaded]
+        joined: dict[str, list[Tensor]] = {}
+        for name, value in (pair for part in parts for pair in part.inputs.items()):
+            joined.setdefault(name, []).append(value)
+        inputs = {name: torch.cat(values) for name, values in joined.items()}
+        return EncodedMedia(inputs, [medium for part in parts for medium in part.media])
+
+    def _shrunk(self, item: LoadedMedium, share: float) -> EncodedMedia:
+        part = self.processor.video_processor if item.video else self.processor.image_processor
+        cell, medium = part.merge_size * part.patch_size, item.medium(part.temporal_patch_size)
+        size, frames = dict(part.size), len(item.video.indices) if item.video else 1
+
+        def tokens(least: int, most: int) -> int:
+            """Of a temporal patch."""
+            bounds = {"factor": cell, "min_pixels": least, "max_pixels": most}
+            if not item.video:
+                height, width = image_size(medium.height, medium.width, **bounds)
+            else:
+                height, width = video_size(frames, medium.height, medium.width, part.temporal_patch_size, **bounds)
+            return int(height // cell * (width // cell))
+
+        capped = bool(getattr(part, "cap_pixels_per_frame", False))
+        full = tokens(size["shortest_edge"], _capped(part, size, frames) if capped else size["longest_edge"])
+        allowed = max(1, int(share * full))
+        # tokens never fall as the bound rises
+        bounds = range(1, 2 * (frames + 1) * full * cell * cell)
+        most = bisect_right(bounds, allowed, key=lambda most: tokens(1, most))
+        changes: dict[str, Any] = {"size": {"shortest_edge": 1, "longest_edge": most}}
+        changes |= {"cap_pixels_per_frame": False} if capped else {}
+        before = {name: getattr(part, name) for name in changes}
+        try:
+            for name, value in changes.items():
+                setattr(part, name, value)
+            return self.process([item])
+        finally:
+            for name, value in before.items():
+                setattr(part, name, value)
+
     def process(self, loaded: Sequence[LoadedMedium]) -> EncodedMedia:
         inputs, words = processed(self.processor, loaded)
         grids = {kind: iter(inputs.get(f"{kind}_grid_thw", ())) for kind in ("image", "video")}
@@ -116,3 +162,9 @@ class Qwen3VL(Adapter):
             )
             encoded.append(EncodedMedium(item.source, medium, word, view.repeated(patches)))
         return EncodedMedia(inputs, encoded)
+
+
+def _capped(part: Any, size: dict[str, int], frames: int) -> int:
+    """The most pixels of a video whose frames are capped one by one, as the processor counts them."""
+    of_frame: int = part.max_video_tokens * (part.merge_size * part.patch_size) ** 2
+    return max(min(of_frame, size["longest_edge"] // frames), int(1.05 * size["shortest_edge"])) * frames

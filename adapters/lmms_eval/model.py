@@ -163,20 +163,22 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         self.vision.clear()
 
     def _prompt(self, request: _Request) -> Prompt | Refusal:
-        """The prompt of a document, prepared once for all patches."""
+        """The prompt of a document, prepared once for all patches but those that show it otherwise."""
         docs = self.task_dict[request.task][request.split]
         if isinstance(docs, Docs):
             docs.task.serve(self.adapter.model_type)
 
+        share = self.patch.shown
+
         def prepare(like: Prompt | None) -> Prompt:
             messages = request.doc_to_messages(docs[request.doc_id])
             try:
-                return self.adapter.prepare(messages, like=like)
+                return self.adapter.prepare(messages, like=like, share=share)
             except UserError as error:
                 raise BadSample(str(error)) from error
 
         try:
-            prompt = self.prompts.get(docs, (request.task, request.split, request.doc_id), prepare)
+            prompt = self.prompts.get(docs, (request.task, request.split, request.doc_id, share), prepare)
         except BadSample as error:
             return Refusal(str(error))
         too_long = beyond_context(self.adapter.model, prompt)

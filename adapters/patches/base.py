@@ -36,6 +36,7 @@ class Patch(AttentionHooks):
             there is nothing to turn.
         budget_of: What that is a share of: the dense prefill's FLOPs, or the dense cache's bytes (``kv``).
         cites: Where it was published; empty for what is our own or common.
+        shown: The share of each medium's vision tokens that prompts are prepared with.
     """
 
     name: ClassVar[str] = "patch"
@@ -43,6 +44,7 @@ class Patch(AttentionHooks):
     budget: ClassVar[str | None] = None
     budget_of: ClassVar[Literal["flops", "kv"]] = "flops"
     cites: ClassVar[str] = ""
+    shown: float = 1.0
 
     def __call__(self, model: nn.Module) -> AbstractContextManager[nn.Module]:
         """Apply the patch within a ``with`` block.

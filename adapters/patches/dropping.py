@@ -186,9 +186,9 @@ class _Run(AttentionHooks):
         assert self.places is not None
         assert self.ids is not None
         assert self.is_vision is not None
-        about = (known.to(hidden.device) for known in (self.places, self.ids, self.is_vision))
+        places, ids, is_vision = (known.to(hidden.device) for known in (self.places, self.ids, self.is_vision))
         prompt = next(iter(prompts_read(self.model)), None)
-        cut = Cut(layer, hidden[0], *about, len(self.gaps), block, rotary, prompt, self.tower)
+        cut = Cut(layer, hidden[0], places, ids, is_vision, len(self.gaps), block, rotary, prompt, self.tower)
         found = self.patch.stay(cut)
         if found is None:
             return None
@@ -205,7 +205,8 @@ class _Run(AttentionHooks):
         assert self.places is not None
         if self.positions is not None:
             # forward itself: not to be noted as the call's positions
-            left = self.positions[..., self.places.to(self.positions.device)].unique(return_inverse=True)[1]
+            kept = self.positions[..., self.places.to(self.positions.device)]
+            left: Tensor = torch.unique(kept, return_inverse=True)[1]  # type: ignore[no-untyped-call]
             self.gap = int(self.positions.max() - left.max())
             rotary = self.decoder.rotary_emb.forward(hidden, left)
         else:

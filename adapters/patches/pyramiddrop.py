@@ -71,7 +71,7 @@ def instruction_row(cut: Cut) -> Tensor:
 
 def _heads(attention: Any, which: str, states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Queries or keys [1, heads, n, head_dim] of states [1, n, hidden size], with rotary positions."""
-    parts = getattr(attention, f"{which}_proj")(states).unflatten(-1, (-1, attention.head_dim))
+    parts: Tensor = getattr(attention, f"{which}_proj")(states).unflatten(-1, (-1, attention.head_dim))
     norm = getattr(attention, f"{which}_norm", None)
     parts = (parts if norm is None else norm(parts)).transpose(1, 2)
     first, second = parts.chunk(2, -1)

@@ -22,6 +22,7 @@ from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.patches.on_top import OnTop
 from coreheads.adapters.patches.pyramiddrop import PyramidDrop
 from coreheads.adapters.patches.random_tokens import RandomTokens
+from coreheads.adapters.patches.resolution import Resolution
 from coreheads.adapters.patches.snapkv import SnapKV
 from coreheads.adapters.patches.streaming import Streaming
 from coreheads.adapters.patches.stride import Stride
@@ -50,7 +51,7 @@ PATCHES: dict[str, type[Patch]] = {
     for patch in (
         *(NoPatch, Ablate, Hybrid, Streaming, Document),
         *(SnapKV, AdaKV),
-        *(CDPruner, Dart, EVS, FastV, PyramidDrop, RandomTokens, Stride, VidCom2, VisionZip),
+        *(CDPruner, Dart, EVS, FastV, PyramidDrop, RandomTokens, Resolution, Stride, VidCom2, VisionZip),
     )
 }
 

@@ -75,6 +75,7 @@ class Prompt:
         query: The part of the text that ``query_tokens`` stand for.
         preprocess_s: Seconds spent preparing it; None when media were taken over from another prompt.
         encoded: The media in the order of their tokens.
+        share: Of each medium's vision tokens that it was asked to be shown with; 1 is all.
     """
 
     inputs: dict[str, Tensor]
@@ -86,6 +87,7 @@ class Prompt:
     query: str | None = None
     preprocess_s: float | None = None
     encoded: list[EncodedMedium] = field(default_factory=list, repr=False)
+    share: float = 1.0
 
     @property
     def tokens(self) -> int:

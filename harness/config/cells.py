@@ -125,7 +125,8 @@ def _pairs(params: Mapping[str, Plain]) -> tuple[tuple[str, Plain], ...]:
 
 def _cells(group: CellConfig, config: RunConfig, model: str, task: str) -> Iterator[Cell]:
     limit = config.evaluate.limit
-    params, on = _pairs(group.params), group.on and (group.on.patch, _pairs(group.on.params))
+    params = _pairs(group.params)
+    on = None if group.on is None else (group.on.patch, _pairs(group.on.params))
     draw_limit = min((n for n in (config.evaluate.draw_limit, limit) if n is not None), default=None)
     if not group.selections:
         yield Cell(model, task, group.patch, params, limit=limit, within=limit, timed=group.timed)

@@ -135,14 +135,14 @@ class Evaluator:
     def prompt(self, name: str, index: int) -> Prompt:
         """The prepared prompt of a document of the task, from those that are kept."""
         task = self.task(name)
-        key = name, task.config.test_split, index
+        key = name, task.config.test_split, index, 1.0
         return self.model.prompts.get(task.docs, key, lambda like: self.prepare(name, index))
 
-    def prepare(self, name: str, index: int) -> Prompt:
-        """The prompt of a document, prepared anew from its media."""
+    def prepare(self, name: str, index: int, share: float = 1.0) -> Prompt:
+        """The prompt of a document, prepared anew from its media, shown with that share of their vision tokens."""
         task = self.task(name)
         with quiet():
-            return self.adapter.prepare(task.doc_to_messages(task.docs[index]))
+            return self.adapter.prepare(task.doc_to_messages(task.docs[index]), share=share)
 
     def _simple_evaluate(self, task: BenchmarkTask, offset: int, count: int) -> dict[str, Any]:
         with quiet():

@@ -66,7 +66,7 @@ def check_names(config: RunConfig) -> None:
     for name, options in config.options.items():
         registry.get(name).settings(options)
     for group in config.cells:
-        below = group.on and (group.on.patch, group.on.params)
+        below = None if group.on is None else (group.on.patch, group.on.params)
         put_on(make_patch(group.patch, {(0, 0)}, **group.params), below)
     for model in config.models:
         if model.heads is not None:

@@ -33,8 +33,8 @@ class Prompts(Protocol):
     def prompt(self, name: str, index: int) -> Prompt:
         """The prompt of a document of the task; one prepared before will do."""
 
-    def prepare(self, name: str, index: int) -> Prompt:
-        """The same, prepared anew from its media."""
+    def prepare(self, name: str, index: int, share: float = 1.0) -> Prompt:
+        """The same, prepared anew from its media, with that share of their vision tokens."""
 
 
 def time_cells(

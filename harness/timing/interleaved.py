@@ -41,7 +41,7 @@ EAGER_TOKENS = 2048
 def time_patches(
     adapter: Adapter,
     prompt: Prompt,
-    prepare: Callable[[], Prompt],
+    prepare: Callable[[float], Prompt],
     patches: Mapping[str, Patch],
     settings: TimingConfig,
     advance: Callable[[], object] = lambda: None,
@@ -49,10 +49,12 @@ def time_patches(
     """Time dense, every patch, and the ceiling of each that has one, on one prompt, in turns.
 
     The vision tower, which no patch changes, runs once a repeat and its time is everyone's; it runs once more for the
-    first patch that reads it. What such a patch makes of it is in that patch's prefill.
+    first patch that reads it. What such a patch makes of it is in that patch's prefill. A patch that shows the
+    media with fewer tokens has a prompt of its own, and times of its own of preprocessing and vision tower.
 
     Args:
-        prepare: Prepares the prompt anew; its time is the preprocessing, the same for all.
+        prepare: Prepares the prompt anew, with that share of its vision tokens; its time is the preprocessing, the same
+            for all that have the prompt.
         patches: By name; the ceiling of one, the other heads' attention left out, is called ``ceiling <name>``.
         advance: Called after every repeat.
 
@@ -60,15 +62,21 @@ def time_patches(
         As ``take_turns``, decode being a token's; and as ``time_kernels``.
     """
     model = adapter.model
-    preprocess = [seconds_preparing(prepare) for _ in range(settings.repeats)]
+    shares = {"dense": 1.0} | {name: patch.shown for name, patch in patches.items()}
+    prompts = {share: prompt if share == 1 else prepare(share) for share in shares.values()}
+    preprocess: dict[float, list[float]] = {share: [] for share in prompts}
+    for share in [*prompts] * settings.repeats:
+        preprocess[share].append(seconds_preparing(partial(prepare, share)))
     vision_cache = VisionCache()
 
     def run(
-        patch: Callable[[nn.Module], AbstractContextManager[object]], cache: Callable[[], Cache] | None
+        patch: Callable[[nn.Module], AbstractContextManager[object]],
+        cache: Callable[[], Cache] | None,
+        share: float = 1.0,
     ) -> dict[str, float]:
         with vision_cache.active(adapter.vision_modules), patch(model):
             (answer,) = adapter.generate(
-                [prompt], max_new_tokens=settings.decode_tokens + 1, timing=True, cache_factory=cache
+                [prompts[share]], max_new_tokens=settings.decode_tokens + 1, timing=True, cache_factory=cache
             )
         spent = answer.timings
         assert spent is not None  # as asked for
@@ -81,7 +89,7 @@ def time_patches(
     runs = {"dense": partial(run, nullcontext, None)}
     for name, patch in patches.items():
         cache = partial(patch.cache, model) if patch.cache(model) is not None else None
-        runs[name] = partial(run, patch, cache)
+        runs[name] = partial(run, patch, cache, patch.shown)
         if (ceiling := patch.ceiling()) is not None:
             # with the patch's cache: but for the attention left out, all is what the patch does
             runs[f"ceiling {name}"] = partial(run, ceiling, cache)
@@ -95,10 +103,10 @@ def time_patches(
         kernels = time_kernels(model, prompt.tokens, run_dense)
         with dense_kernel(model, fastest_kernel(kernels)):
             times, peaks = take_turns(
-                runs, adapter.device, settings.repeats, settings.warmup, vision_cache.clear, advance
+                runs, adapter.device, settings.repeats, settings.warmup, vision_cache.clear, advance, shares
             )
-    for phases in times.values():
-        phases["preprocess"] = preprocess
+    for name, phases in times.items():
+        phases["preprocess"] = preprocess[shares.get(name, 1.0)]
     return times, peaks, kernels
 
 
@@ -109,6 +117,7 @@ def take_turns(
     warmup: int,
     before: Callable[[], object] = lambda: None,
     after: Callable[[], object] = lambda: None,
+    shares: Mapping[str, float] | None = None,
 ) -> tuple[Seconds, dict[str, int | None]]:
     """Measure variants interleaved: in each repeat all of them take their turn, each repeat beginning with another.
 
@@ -116,6 +125,7 @@ def take_turns(
         runs: By variant, what runs it once and gives its seconds by phase. The phase ``vision`` is that of the variant
             that comes first in a repeat, the others answering from memory; it counts for all of them.
         before, after: Called around every repeat.
+        shares: By variant the prompt that it has, those of one prompt having one ``vision``; 1 where it is not named.
 
     Returns:
         ``times[variant][phase]``, the seconds of every repeat; and by variant the most bytes allocated on the GPU, None
@@ -138,10 +148,14 @@ def take_turns(
             if on_gpu:
                 peaks[name] = max(peaks[name] or 0, torch.cuda.max_memory_allocated(device))
         after()
-    seen = [max(seconds) for seconds in zip(*(phases.get("vision", []) for phases in times.values()), strict=True)]
-    for phases in times.values():
-        if seen:
-            phases["vision"] = seen
+    groups: dict[float, list[dict[str, list[float]]]] = {}
+    for name, phases in times.items():
+        groups.setdefault((shares or {}).get(name, 1.0), []).append(phases)
+    for group in groups.values():
+        seen = [max(seconds) for seconds in zip(*(phases.get("vision", []) for phases in group), strict=True)]
+        for phases in group:
+            if seen:
+                phases["vision"] = seen
     return times, peaks
 
 

@@ -58,10 +58,15 @@ def test_its_rows_are_named_by_the_settings(
     for label in ("dart (keep 0.5)", "dart (keep 0.25)", "random (keep 0.25, seed 4)"):
         assert label in page
         assert label in text
-    content |= {"out": str(tmp_path / "both"), "cells": [BOTH]}
+    small = {"patch": "resolution", "params": {"keep": 0.5}, "timed": True}
+    content |= {"out": str(tmp_path / "both"), "cells": [BOTH, small]}
     assert main(["run", str(small_run.write_config(tmp_path / "both.yaml", content))]) == 0
     board = read_json(tmp_path / "both" / "leaderboard.json")
     (row,) = [row for row in board["rows"] if row["patch"] == "hybrid"]
+    dense, fewer = (next(row for row in board["rows"] if row["patch"] == patch) for patch in ("none", "resolution"))
+    assert fewer["n"] == dense["n"] == 3
+    assert fewer["tokens_median"] < 0.8 * dense["tokens_median"]
+    assert fewer["prefill_speedup"] > 0
     assert (row["n"], row["on"]) == (3, {"patch": "fastv", "params": {"keep": 0.5, "layer": 1}})
     assert row["prefill_speedup"] > 0
     assert row["ceiling"] > 0

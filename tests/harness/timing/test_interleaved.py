@@ -52,7 +52,7 @@ def test_all_variants_take_turns_and_nothing_is_left(adapter: Any, monkeypatch: 
     prompt = adapter.prepare(MESSAGES)
     settings = TimingConfig.model_construct(repeats=3, warmup=1, decode_tokens=2)
     times, peaks, kernels = interleaved.time_patches(
-        adapter, prompt, lambda: adapter.prepare(MESSAGES), patches, settings
+        adapter, prompt, lambda share: adapter.prepare(MESSAGES, share=share), patches, settings
     )
     # kernels are tried, then one warm-up and three repeats of four variants
     assert len(turns) == 3 * (1 + interleaved.PROBES) + 4 + 12
@@ -177,3 +177,19 @@ def test_speed_rows_are_ratios_of_medians() -> None:
     del times["ceiling"]
     assert patched_speed(record)["ceiling"] is None
     assert patched_speed(record)["ceiling_share"] is None
+
+
+def test_a_prompt_of_fewer_pixels_has_times_of_its_own(adapter: Any) -> None:
+    prompt, shares = adapter.prepare(MESSAGES), []
+
+    def prepare(share: float) -> Any:
+        shares.append(share)
+        return adapter.prepare(MESSAGES, share=share)
+
+    patches = {"small": make_patch("resolution", keep=0.25), "core": make_patch("streaming", window=8)}
+    settings = TimingConfig.model_construct(repeats=3, warmup=1, decode_tokens=2)
+    times, _, _ = interleaved.time_patches(adapter, prompt, prepare, patches, settings)
+    assert sorted(shares) == [0.25] * 4 + [1.0] * 3
+    for phase in ("vision", "preprocess"):
+        assert times["dense"][phase] == times["core"][phase] != times["small"][phase]
+        assert all(seconds > 0 for seconds in times["small"][phase])

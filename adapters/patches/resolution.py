@@ -1,0 +1,68 @@
+"""Resolution: the same model on smaller pictures, the cheapest way to fewer vision tokens."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from coreheads.adapters.families.registry import FAMILIES, family
+from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.value_checks import is_number
+from coreheads.errors import UserError
+
+
+@dataclass(frozen=True)
+class Resolution(Patch):
+    """Prompts show each picture and video with the most pixels that give at most ``keep`` of its vision tokens.
+
+    A medium keeps its shape as nearly as the family's grid allows, and one token a temporal patch at least; a video
+    keeps its frames. The model is as it is, and everything that depends on the number of tokens is cheaper: the
+    preprocessing, the vision tower, the language model and the cache. Coordinates of questions, regions and answers
+    are shares of a picture's sides and stay what they are.
+
+    It is a family's own setting (Qwen3-VL's ``max_pixels``), said for each medium; nothing is published. ``keep`` is an
+    upper bound, where patches that drop tokens leave that many exactly. For families whose pictures can be
+    of any size: others show tiles and frames of a fixed number of tokens.
+
+    Attributes:
+        keep: The share of vision tokens, above 0 and at most 1; with 1 prompts are as they are.
+    """
+
+    name: ClassVar[str] = "resolution"
+    budget: ClassVar[str | None] = "keep"
+
+    keep: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not is_number(self.keep) or not 0 < self.keep <= 1:
+            raise UserError(f"Resolution: keep is {self.keep!r}, expected above 0 and at most 1 (0.25 means 25 %)")
+
+    @property
+    def shown(self) -> float:  # type: ignore[override]
+        """What prompts are prepared with."""
+        return self.keep
+
+    def __call__(self, model: nn.Module) -> AbstractContextManager[nn.Module]:
+        """A ``with`` block that does nothing: the prompt is another, not the model."""
+        return nullcontext(model)
+
+    def check(self, model: nn.Module) -> None:
+        """UserError for a family that shows no picture with fewer tokens."""
+        config: Any = model.config
+        able = [name for name in FAMILIES if family(name, name).shrinks]
+        if config.model_type not in able:
+            raise UserError(
+                f"Resolution: cannot show pictures to {config.model_type} at any size: its tiles and frames have a "
+                f"fixed number of tokens, expected a model of {', '.join(able)}"
+            )
+
+    def tokens_left(self, layers: int, text: int, vision: int) -> list[int]:
+        """As many in each layer, at most."""
+        return [text + min(vision, max(1, int(self.keep * vision)))] * layers
+
+    def describe(self) -> dict[str, Any]:
+        """The patch and its fields."""
+        return {"patch": self.name, **asdict(self)}
