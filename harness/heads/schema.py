@@ -89,7 +89,7 @@ class ProfileRecord(TypedDict):
     mean: Matrix
     """Over tasks, of the tasks' means."""
     ci_low: Matrix | None
-    """Lower end of the 95 % interval of ``mean``; null, as is ``ci_high``, where the score is of all samples at once."""
+    """Lower end of the 95 % interval of ``mean``; null, as is ``ci_high``, of a score of all samples at once."""
     ci_high: Matrix | None
     tasks: dict[str, TaskRecord]
     split_half_shared: NotRequired[list[float]]

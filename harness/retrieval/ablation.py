@@ -125,7 +125,8 @@ def regression(present: Tensor, values: Tensor, ridge: float) -> Tensor:
     """
     inputs = present.double() - present.double().mean(0)
     penalty = ridge * len(values) * torch.eye(len(values), dtype=torch.float64)
-    return inputs.T @ torch.linalg.solve(inputs @ inputs.T + penalty, values.double() - values.double().mean())
+    solved: Tensor = torch.linalg.solve(inputs @ inputs.T + penalty, values.double() - values.double().mean())
+    return inputs.T @ solved
 
 
 def _all_heads(adapter: Adapter) -> list[Head]:

@@ -36,7 +36,8 @@ class Forced:
         """Of the answer, mean over its tokens so that a long one weighs no more: a float32 scalar, in nats."""
         count = len(self.rows)
         answer = self.inputs["input_ids"][0, -count:]
-        logits = self._adapter.model(**self.inputs, use_cache=False, logits_to_keep=count + 1).logits[0, :-1]
+        output = self._adapter.model(**self.inputs, use_cache=False, logits_to_keep=count + 1)
+        logits: Tensor = output.logits[0, :-1]
         return logits.float().log_softmax(-1).gather(1, answer.to(logits.device)[:, None]).mean()
 
     def last_states(self) -> Tensor:

@@ -113,6 +113,17 @@ def test_heads_of_another_ranking_are_told_with_it(run: RunFolder, baseline: Bas
     assert report.findings[0].kind == "settings"
 
 
+def test_heads_without_intervals_are_exact(run: RunFolder) -> None:
+    profile = small_run.profile(small_run.MEAN).to_dict() | {"ci_low": None, "ci_high": None}
+    write_json(run.heads_path("made-up"), profile)
+    before = snapshot(RunFolder.load(run.path))
+    record = before.heads["made-up"]
+    assert record.mean == record.ci_low == record.ci_high
+    assert not compare(before, before).failed
+    write_json(run.heads_path("made-up"), profile | {"mean": [list(reversed(row)) for row in small_run.MEAN]})
+    assert "ranking" in {finding.kind for finding in compare(snapshot(RunFolder.load(run.path)), before).failed}
+
+
 def test_heads_that_rank_alike_may_be_others(run: RunFolder, tmp_path: Path) -> None:
     """Their intervals overlap, and another processor's rounding turns them round: for the top ones, and for what is
     drawn in their layers."""

@@ -186,9 +186,11 @@ def test_odd_boards_have_figures_and_markdown(name: str, tmp_path: Path, recwarn
 
 @pytest.mark.parametrize("mean", [[[0.0]], [[0.5, 0.5]], [[-1.0, 2.0], [3.0, 0.0]]])
 def test_odd_profiles_have_a_map(mean: Any, tmp_path: Path) -> None:
-    profiles = {"a model": make_profile(mean)}
-    page = read(page_boards.write(tmp_path, page_boards.board([page_boards.row()], profiles), profiles))
-    assert len(page.specs) == 1
+    for ends in ({}, {"ci_low": None, "ci_high": None}):
+        profiles = {"a model": make_profile(mean, **ends)}
+        page = read(page_boards.write(tmp_path, page_boards.board([page_boards.row()], profiles), profiles))
+        assert len(page.specs) == 1
+        assert ("'none'" in str(page.specs)) == bool(ends)
 
 
 def test_the_front_holds_what_nothing_beats() -> None:
