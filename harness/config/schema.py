@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from coreheads import limits
+from coreheads.config.budgets import Asked, Of, budget_of
 from coreheads.config.parsing import load_yaml, set_values
 from coreheads.errors import UserError, brief, nearest
 from coreheads.files import matching
 from coreheads.heads.selections import SEEDED, SIZED, Kind
 from coreheads.validation import expected, validating
+
+if TYPE_CHECKING:
+    from coreheads.adapters.patches.base import Patch
 
 
 def _number(value: Any) -> Any:
@@ -84,7 +88,7 @@ class EvaluateConfig(_Section):
 
 class CellConfig(_Section):
     """Cells are the product of selections, fractions and (for random ones) draws, on every task; a patch that takes no
-    heads has none of these, and one cell a task."""
+    heads has none of these, and one cell a task. Budgets take the fractions' place, or give one cell each."""
 
     patch: str = "none"
     tasks: Names = ()
@@ -93,6 +97,12 @@ class CellConfig(_Section):
     """What the patch takes besides the heads: mode of ``ablate``; sink and window of ``hybrid``; keep of ``dart``."""
     selections: tuple[Kind, ...] = ()
     fractions: tuple[Fraction, ...] = ()
+    budgets: tuple[Fraction, ...] = ()
+    """Shares of what the dense model costs; for each, the patch's parameter is solved for every prompt."""
+    budget_of: Of | None = None
+    """What of the dense model's: the patch says it, it need not be given."""
+    preset: bool = False
+    """These are the published settings of the method; the board marks the rows."""
     draws: Count | None = None
     heads: tuple[tuple[Whole, Whole], ...] = ()
     timed: bool = False
@@ -104,19 +114,23 @@ class CellConfig(_Section):
             if not isinstance(value, str | int | float | bool | None):
                 raise ValueError(f"params.{name} is {brief(value)}, expected a text, a number, true, false or null")
         if self.patch == "none":
-            if self.selections or self.fractions or self.heads or self.params:
-                raise ValueError("patch none takes no selections, fractions, heads or params")
+            if self.selections or self.fractions or self.heads or self.params or self.budgets or self.preset:
+                raise ValueError("patch none takes no selections, fractions, heads, params, budgets or preset")
             return self
         if info.context and self.patch == "ablate":
             # said in every cell that is made anew: what was stored without it was made when zero was the default
             self.params.setdefault("mode", "vision")
         # asked where a configuration is read: what a stored one names need not be installed
-        takes_heads = info.context(self.patch) if info.context else None
+        patch: type[Patch] | None = info.context(self.patch) if info.context else None
+        takes_heads = patch and patch.takes_heads
         if takes_heads and not self.selections:
             raise ValueError(f"patch {self.patch} needs selections, for example [top]")
         if takes_heads is False and (self.selections or self.fractions or self.heads or self.draws):
             raise ValueError(f"patch {self.patch} takes no heads: no selections, fractions, heads or draws")
-        if any(name in SIZED for name in self.selections) and not self.fractions:
+        # stored, so that cells can be told without the patch
+        asked = Asked(*(getattr(self, name) for name in Asked._fields))
+        object.__setattr__(self, "budget_of", budget_of(asked, patch))
+        if any(name in SIZED for name in self.selections) and not (self.fractions or self.budgets):
             raise ValueError("these selections need fractions, for example [0.05]")
         if "explicit" in self.selections and not self.heads:
             raise ValueError("selection explicit needs heads, for example [[2, 8], [2, 9]]: the selection is empty")
@@ -186,11 +200,10 @@ class RunConfig(_Section):
         conditions = 0
         for group in self.cells:
             draws = group.draws or self.evaluate.draws
-            sizes = (
-                (len(group.fractions) if kind in SIZED else 1) * (draws if kind in SEEDED else 1)
-                for kind in group.selections
-            )
-            conditions += len(group.tasks or self.evaluate.tasks) * (sum(sizes) if group.selections else 1)
+            count = len(group.fractions or group.budgets)
+            sizes = ((count if kind in SIZED else 1) * (draws if kind in SEEDED else 1) for kind in group.selections)
+            own = sum(sizes) if group.selections else len(group.budgets) or 1
+            conditions += len(group.tasks or self.evaluate.tasks) * own
         return len(self.models) * (len(self.evaluate.tasks) + conditions)
 
     def timed_tasks(self) -> tuple[str, ...]:
@@ -236,14 +249,14 @@ def load_config(
         set_values(tree, (), [*(shorter.items() if isinstance(shorter, dict) else ()), ("evaluate.limit", limit)])
     set_values(tree, changes, [(name, value) for name, value in values.items() if value is not None])
     with validating(RunConfig, source):
-        return RunConfig.model_validate(tree, context=_takes_heads)
+        return RunConfig.model_validate(tree, context=_patch)
 
 
-def _takes_heads(patch: str) -> bool | None:
-    """Whether a patch takes heads; None where there is no such patch, which is said before anything is done."""
+def _patch(name: str) -> type[Patch] | None:
+    """A patch's class; None where there is no such patch, which is said before anything is done."""
     from coreheads.adapters.patches.registry import patch_class
 
     try:
-        return patch_class(patch).takes_heads
+        return patch_class(name)
     except UserError:
         return None
