@@ -21,9 +21,25 @@ SELECTIONS = {
 }
 
 
+BUDGETS = {"flops": "of the work", "kv": "of the cache"}
+
+
 def condition_label(condition: Row | StoredCell) -> str:
-    """A row's or a cell's condition in words: ``hybrid: top 10 % full``, ``dart (keep 0.25)``; with the settings of a
-    patch on heads where the row is marked as told apart by them."""
+    """A row's or a cell's condition in words: ``hybrid: top 10 % full``, ``dart (keep 0.25)``, ``cdpruner, 50 % of the
+    work``; with the settings of a patch on heads where the row is marked as told apart by them."""
+    label = method_label(condition)
+    if (budget := condition.get("budget")) is not None:
+        label += f", {budget_label(budget, condition.get('budget_of'))}"
+    return f"{label}, preset" if condition.get("preset") else label
+
+
+def budget_label(budget: float, of: str | None) -> str:
+    """``50 % of the work``."""
+    return f"{100 * budget:g} % {BUDGETS.get(str(of), 'of dense')}"
+
+
+def method_label(condition: Row | StoredCell) -> str:
+    """The same without a budget."""
     patch, params = condition["patch"], condition["params"]
     if patch == "none":
         return "dense (the model as it is)"
@@ -96,7 +112,7 @@ def _number(name: str, meaning: str, field: str, form: Callable[..., str]) -> Co
 
 
 def _selected(row: Row) -> int | None:
-    return row["heads"] if row["selection"] is not None else None
+    return row["heads"] if row["selection"] is not None and row.get("budget") is None else None
 
 
 def _device(row: Row) -> str:
