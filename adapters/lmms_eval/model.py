@@ -216,6 +216,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
                     stop=[until] if isinstance(until, str) else list(until),
                     share_prefix=not self.patch.evicts,
                     batch_tokens=self.batch_tokens,
+                    count=self._sink is not None,
                 )
         answers = iter(generations)
         return [prompt if isinstance(prompt, Refusal) else _usable(next(answers)) for prompt in prepared]
