@@ -217,6 +217,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
                     stop=[until] if isinstance(until, str) else list(until),
                     share_prefix=not patch.evicts,
                     batch_tokens=self.batch_tokens,
+                    count=self._sink is not None,
                 )
             generations |= zip(numbers, answers, strict=True)
         in_order = (generations[number] for number in range(len(prompts)))

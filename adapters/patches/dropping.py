@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from coreheads.adapters.generation.structure import cache_of, language_model, one_prompt_only, prompt_owners
+from coreheads.adapters.generation.work import choosing
 from coreheads.adapters.patches.attention import active, by_position, only_full_attention
 from coreheads.adapters.patches.hooks import AttentionHooks, Cut
 from coreheads.adapters.patches.vision import vision_ids
@@ -136,7 +137,8 @@ class _Run:
         assert self.ids is not None
         assert self.is_vision is not None
         cut = Cut(layer, hidden[0], *(about.to(hidden.device) for about in (self.places, self.ids, self.is_vision)))
-        stay = self.patch.stay(cut)
+        with choosing(0, cut.like(self.patch)):
+            stay = self.patch.stay(cut)
         if stay is None:
             return None
         stay = stay.to(hidden.device)

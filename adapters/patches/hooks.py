@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +35,10 @@ class Step:
     groups: tuple[Group, ...]
     vision: Tensor | None
 
+    def like(self, patch: object) -> Callable[[], Hashable]:
+        """What is alike where a patch computes with tensors of the same shapes."""
+        return lambda: (repr(patch), self.layer, self.query.shape, self.key.shape)
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -66,6 +70,10 @@ class Cut:
         starts = self.is_vision.clone()
         starts[1:] &= ~self.is_vision[:-1]
         return torch.where(self.is_vision, starts.cumsum(0) - 1, -1)[self.places]
+
+    def like(self, patch: object) -> Callable[[], Hashable]:
+        """What is alike where a patch computes with tensors of the same shapes."""
+        return lambda: (repr(patch), self.layer, self.hidden.shape, tuple(self.spans.tolist()))
 
 
 class AttentionHooks:
