@@ -62,6 +62,10 @@ class PreallocatedLayer(CacheLayerMixin):  # type: ignore[misc]
     def get_max_length(self) -> int:
         return self.capacity
 
+    def bytes_of(self, row: int, padding: int) -> int:
+        """Bytes of the valid keys and values of one sample, whose first ``padding`` tokens are none."""
+        return sum(states[row, :, padding : self.length].nbytes for states in (self.keys, self.values))
+
     def copies(self, rows: int) -> PreallocatedLayer:
         """A layer of ``rows`` rows that all begin with this one's tokens (of its only row)."""
         new = PreallocatedLayer(self.capacity)

@@ -23,6 +23,7 @@ from coreheads.adapters.generation.collate import collate
 from coreheads.adapters.generation.protocol import GenerationAdapter
 from coreheads.adapters.generation.sampling import Sampler
 from coreheads.adapters.generation.structure import cache_argument, prompt_owners, reading
+from coreheads.adapters.generation.work import Work, counting
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS, Prompt
 from coreheads.adapters.value_checks import whole_number
 from coreheads.errors import UserError
@@ -61,6 +62,7 @@ class Generation:
         margin: Of the first token, its logit less that of the next likely one; where it is small, another rounding
             may answer otherwise.
         broken_at: The first token, from 1, that was picked from non-finite logits; None where all are finite.
+        work: What reading the prompt cost; only when asked for.
     """
 
     text: str
@@ -69,6 +71,7 @@ class Generation:
     timings: Timings | None = None
     margin: float = math.nan
     broken_at: int | None = None
+    work: Work | None = None
 
     @property
     def finite(self) -> bool:
@@ -89,6 +92,7 @@ def generate(
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
+    count: bool = False,
 ) -> list[Generation]:
     """Answers in the order of the prompts; greedy unless a temperature is given.
 
@@ -108,6 +112,7 @@ def generate(
         temperature: Divides the logits that tokens are drawn from; 0 is greedy.
         top_p: Share of the likeliest tokens that are drawn from.
         seed: Of the draws.
+        count: Count what reading each prompt costs.
 
     Raises:
         UserError: If max_new_tokens is below 1, stop holds no texts, or temperature, top_p or seed is out of its range.
@@ -124,15 +129,20 @@ def generate(
         longest = max(prompts[row].tokens for batch in group for row in batch.rows)
         room = longest + min(max_new_tokens, ANSWER_ROOM)
         shared: PreallocatedCache | None = None
+        before: Work | None = None
         for batch in group:
             members = [prompts[row] for row in batch.rows]
             cache = cache_factory() if cache_factory else PreallocatedCache(adapter.layers, room)
             if batch.prefix:
-                shared = shared or _prefix_cache(adapter, members[0], batch.prefix, cache)
+                if shared is None:
+                    with counting(adapter.model, 1, count) as tally:
+                        shared = _prefix_cache(adapter, members[0], batch.prefix, cache)
+                    before = tally.work(0, 0, shared) if tally else None
                 shared.rewind(batch.prefix)
                 # one prompt goes on in the shared cache itself, which is then taken back: nothing is copied
                 cache = shared if len(members) == 1 else shared.copies(len(members))
-            answers = _answers(adapter, members, batch.prefix, cache, stop, max_new_tokens, sampler, timing)
+            chosen = stop, max_new_tokens, sampler, timing, count
+            answers = _answers(adapter, members, batch.prefix, before, cache, *chosen)
             done |= zip(batch.rows, answers, strict=True)
     return [done[row] for row in range(len(prompts))]
 
@@ -141,13 +151,15 @@ def _answers(
     adapter: GenerationAdapter,
     prompts: Sequence[Prompt],
     prefix: int,
+    before: Work | None,
     cache: Cache,
     stop: Sequence[str],
     max_new_tokens: int,
     sampler: Sampler,
     timing: bool,
+    count: bool,
 ) -> Iterator[Generation]:
-    """The answers of one batch, whose first ``prefix`` tokens the cache holds."""
+    """The answers of one batch, whose first ``prefix`` tokens the cache holds, at the cost of ``before``."""
     clock = Clock(adapter.device, timing)
     answers = [Answer(adapter, stop) for _ in prompts]
     finite: list[Tensor] = []  # for each token so far, which rows had finite logits to pick it from, bool [B]
@@ -158,11 +170,13 @@ def _answers(
         return sampler.pick(logits)
 
     with clock.watching(adapter.vision_modules):
-        with clock.phase("prefill_s"):
+        with clock.phase("prefill_s"), counting(adapter.model, len(prompts), count) as tally:
             logits, positions, mask = _prefill(adapter, prompts, prefix, cache)
             first, second = logits.float().topk(2).values.unbind(-1)
             margins = (first - second).tolist()
             tokens = pick(logits)
+        longest = max(prompt.tokens for prompt in prompts)
+        works = [tally and tally.work(row, longest - one.tokens, cache, before) for row, one in enumerate(prompts)]
         with clock.phase("decode_s"):
             for steps in range(max_new_tokens):
                 for answer, token in zip(answers, tokens.tolist(), strict=True):
@@ -172,7 +186,8 @@ def _answers(
                 mask = None if mask is None else nn.functional.pad(mask, (0, 1), value=1)
                 tokens = pick(_forward(adapter, {"input_ids": tokens[:, None]}, positions + steps, mask, cache))
     clock.seconds["prefill_s"] -= clock.seconds["vision_s"]
-    for prompt, answer, margin, sound in zip(prompts, answers, margins, torch.stack(finite).T.tolist(), strict=True):
+    sounds = torch.stack(finite).T.tolist()
+    for prompt, answer, margin, sound, work in zip(prompts, answers, margins, sounds, works, strict=True):
         phases: Timings = {
             "preprocess_s": prompt.preprocess_s,
             "vision_s": clock.seconds["vision_s"],
@@ -182,7 +197,7 @@ def _answers(
         }
         heard = sound[: len(answer.ids)]  # a row that has ended goes on in its batch, unheard
         broken_at = None if all(heard) else heard.index(False) + 1
-        yield Generation(answer.text(), answer.ids, prompt.tokens, phases if timing else None, margin, broken_at)
+        yield Generation(answer.text(), answer.ids, prompt.tokens, phases if timing else None, margin, broken_at, work)
 
 
 def _prefill(

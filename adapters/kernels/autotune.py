@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from coreheads.adapters.generation.clock import Clock
+from coreheads.adapters.generation.work import metered
 
 Kernel = Callable[..., Tensor]
 """(query, key, value, scaling, *pattern) -> [B, Q, H, D]."""
@@ -71,7 +72,8 @@ def run(kind: str, candidates: Mapping[str, Kernel], query: Tensor, key: Tensor,
         return next(iter(candidates.values()))(query, key, *rest)
     signature = _signature(kind, query, key, rest)
     if signature not in _CHOICES:
-        _CHOICES[signature] = _measure(candidates, query, key, rest)
+        with metered(None):  # what is tried out is no part of the prompt's work
+            _CHOICES[signature] = _measure(candidates, query, key, rest)
     return candidates[_CHOICES[signature].name](query, key, *rest)
 
 

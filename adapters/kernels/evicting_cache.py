@@ -159,6 +159,11 @@ class EvictingLayer(SeenTokens):
         full, short = self.keys[:, :, : self.seen], self.short_keys[:, :, : min(self.seen, self.slots)]
         return 2 * sum(states.numel() * states.element_size() for states in (full, short))
 
+    def bytes_of(self, row: int, padding: int) -> int:
+        """Bytes that are kept of one sample with so much padding."""
+        full, short = self.keys[row, :, padding : self.seen], self.short_keys[row, :, : self.kept(padding)]
+        return 2 * (full.nbytes + short.nbytes)
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> None:
         if self.is_initialized:
             for name in ("keys", "values", "short_keys", "short_values"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from coreheads.adapters.generation.work import of_sample
 from coreheads.adapters.kernels.dense import full_attention
 from coreheads.adapters.kernels.dispatch import masked_attention
 from coreheads.adapters.kernels.kept_cache import KeptBlock, KeptStates
@@ -32,13 +33,16 @@ def attend_kept(
     for block in blocks:
         part = by_kv[block.samples, block.heads]
         if plain:
-            note("full", part.shape[0] * part.shape[1] * causal_pairs(rows, block.length))
+            pairs = part.shape[0] * part.shape[1] * causal_pairs(rows, block.length)
+            note("full", pairs, [sample for sample, _ in block.pairs])
             result = full_attention(part, block.keys[:, None], block.values[:, None], scaling)
             output[block.samples, :, block.heads] = result
             continue
         for row, (sample, kv) in enumerate(block.pairs):
             seen = None if vision is None else vision[sample, states.layer.start(sample) :]
-            _under_rules(part, block, row, _of_kv_head(groups, kv, part.shape[1]), scaling, seen, output[sample, :, kv])
+            own = _of_kv_head(groups, kv, part.shape[1])
+            with of_sample(sample):
+                _under_rules(part, block, row, own, scaling, seen, output[sample, :, kv])
     return output.flatten(2, 3)
 
 

@@ -153,6 +153,11 @@ class KeptLayer(SeenTokens):
         """Bytes of the keys and values that are kept; room to grow does not count."""
         return 2 * sum(block.keys.numel() * block.keys.element_size() for block in self.blocks)
 
+    def bytes_of(self, row: int, padding: int) -> int:
+        """Bytes that are kept of one sample."""
+        alike = ((block, sum(sample == row for sample, _ in block.pairs)) for block in self.blocks)
+        return sum(2 * pairs * block.keys[0].nbytes for block, pairs in alike)
+
     def _select(self, samples: list[int]) -> None:
         self._starts = [self._starts[sample] for sample in samples]
         self.blocks = [chosen for block in self.blocks if (chosen := block.of(samples)) is not None]

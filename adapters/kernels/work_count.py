@@ -5,9 +5,11 @@ A mask that hides pairs but does not skip them saves nothing: a benchmark that c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+from coreheads.adapters.generation.work import note_pairs
 
 _COUNTS: ContextVar[dict[str, int] | None] = ContextVar("attention work", default=None)
 
@@ -24,11 +26,12 @@ def counted() -> Iterator[dict[str, int]]:
         _COUNTS.reset(token)
 
 
-def note(kind: str, pairs: int) -> None:
-    """Add to the count, where one is kept."""
+def note(kind: str, pairs: int, samples: Sequence[int] | None = None) -> None:
+    """Add to the count, where one is kept; ``samples``: whose pairs they are, in equal parts, by default all's."""
     counts = _COUNTS.get()
     if counts is not None:
         counts[kind] += pairs
+    note_pairs(pairs, samples)
 
 
 def causal_pairs(rows: int, columns: int) -> int:

@@ -204,23 +204,26 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
     def _answer(self, requests: Sequence[_Request]) -> list[Generation | Refusal]:
         settings = requests[0].settings
         only_greedy(settings)
-        self._longest = 0
         prepared = held_together(map(self._prompt, requests))
         prompts = [prompt for prompt in prepared if not isinstance(prompt, Refusal)]
-        generations: list[Generation] = []
-        if prompts:
-            self._longest = max(prompt.tokens for prompt in prompts)
-            until = settings.get("until") or ()
-            with self.vision.active(self.adapter.vision_modules), self.patch(self.adapter.model):
-                generations = self.adapter.generate(
-                    prompts,
+        self._longest = max((prompt.tokens for prompt in prompts), default=0)
+        patches = [self.patch.for_prompt(self.adapter.model, prompt) for prompt in prompts]
+        generations: dict[int, Generation] = {}
+        until = settings.get("until") or ()
+        for patch in {id(patch): patch for patch in patches}.values():
+            numbers = [number for number, own in enumerate(patches) if own is patch]
+            with self.vision.active(self.adapter.vision_modules), patch(self.adapter.model):
+                answers = self.adapter.generate(
+                    [prompts[number] for number in numbers],
                     max_new_tokens=int(settings.get("max_new_tokens", MAX_NEW_TOKENS)),
                     stop=[until] if isinstance(until, str) else list(until),
-                    share_prefix=not self.patch.evicts,
+                    share_prefix=not patch.evicts,
                     batch_tokens=self.batch_tokens,
+                    count=self._sink is not None,
                 )
-        answers = iter(generations)
-        return [prompt if isinstance(prompt, Refusal) else _usable(next(answers)) for prompt in prepared]
+            generations |= zip(numbers, answers, strict=True)
+        in_order = (generations[number] for number in range(len(prompts)))
+        return [prompt if isinstance(prompt, Refusal) else _usable(next(in_order)) for prompt in prepared]
 
     def generate_until_multi_round(self, requests: list[Any]) -> list[Any]:
         raise UserError("coreheads: multi-round tasks are not supported, expected output_type generate_until")

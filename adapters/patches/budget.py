@@ -123,11 +123,14 @@ class Budgeted(Patch):
         return known[-1].kv_ratio(model, tokens) if known else None
 
     def turned(self, value: float) -> Patch:
-        """The patch with its budget parameter at a value; a whole-number parameter's is rounded."""
-        if self.heads is not None:
-            return make_patch(self.kind, self.heads(value), **self.params)
-        own = {str(self._class.budget): max(1, round(value)) if self._is_whole else value}
-        return make_patch(self.kind, **{**self.params, **own})
+        """The patch with its budget parameter at a value; the same object for the same value."""
+        if value not in self._turned:
+            if self.heads is not None:
+                self._turned[value] = make_patch(self.kind, self.heads(value), **self.params)
+            else:
+                own = {str(self._class.budget): round(value) if self._is_whole else value}
+                self._turned[value] = make_patch(self.kind, **{**self.params, **own})
+        return self._turned[value]
 
     def describe(self) -> dict[str, Any]:
         """The patch, its other parameters and its budget."""
@@ -138,16 +141,18 @@ class Budgeted(Patch):
         shape = Shape.of(model)
         layers, width, _ = head_shape(model)
         last = layers * width if self.heads is not None else text + vision if self._is_whole else STEPS
-        tried: dict[int, tuple[Patch, float]] = {}
+        spent: dict[int, float] = {}
 
         def at(step: int) -> float:
-            if step not in tried:
-                patch = self.turned(step if self._is_whole else step / last)
-                spent = cost(patch, model, text, runs, shape)
-                if spent is None:
+            if step not in spent:
+                own = cost(self.turned(value(step)), model, text, runs, shape)
+                if own is None:
                     raise Cannot(f"what {self.kind} costs is not told by a prompt's numbers of tokens")
-                tried[step] = patch, spent
-            return tried[step][1]
+                spent[step] = own
+            return spent[step]
+
+        def value(step: int) -> float:
+            return step if self._is_whole else step / last
 
         sign = 1 if at(last) >= at(1) else -1
         found = bisect_left(range(1, last + 1), sign * self.share, key=lambda step: sign * at(step)) + 1
@@ -159,10 +164,14 @@ class Budgeted(Patch):
                 f"{self.kind} comes no nearer than {at(best):.3f} to {self.share:g} {WORK[self._class.budget_of]} "
                 f"on a prompt of {text:,} text and {vision:,} vision tokens"
             )
-        return tried[best][0]
+        return self.turned(value(best))
 
     @cached_property
     def _solved(self) -> dict[tuple[int, int, tuple[int, ...]], Patch]:
+        return {}
+
+    @cached_property
+    def _turned(self) -> dict[float, Patch]:
         return {}
 
     @cached_property

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
+from coreheads.adapters.generation.work import by_own_kernels, choosing, of_sample
 from coreheads.adapters.kernels.dispatch import attend
 from coreheads.adapters.kernels.evicting_cache import RaggedStates
 from coreheads.adapters.kernels.kept import attend_kept
@@ -74,6 +75,7 @@ class Control:
         query [B, H, Q, D], key and value [B, Hkv, K, D] or what an evicting cache gave in their place, mask bool
         [B, tokens so far], False on left padding.
         """
+        by_own_kernels(layer)
         batch, heads, rows, _ = query.shape
         groups, starts = self.groups(layer, heads), self.starts(mask, batch)
         observers = [patch for patch in self.patches if patch.observes]
@@ -103,10 +105,12 @@ class Control:
                 self._steps(layer, query, key, value, scaling, groups, starts) if observers or not together else ()
             ):
                 if not together:
-                    part = attend(step.query, step.key, step.value, scaling, groups, step.vision)
+                    with of_sample(step.sample):
+                        part = attend(step.query, step.key, step.value, scaling, groups, step.vision)
                     output[step.sample, -part.shape[1] :] = part[0]
                 for patch in observers:
-                    patch.observe(step)
+                    with choosing(step.sample, step.like(patch)):
+                        patch.observe(step)
             if self.eviction is not None:
                 self.eviction.attended(layer, query, key, value, scaling, groups, starts, self.vision)
         real = [max(0, min(rows, total - start)) for start in starts]

@@ -29,6 +29,7 @@ from coreheads.adapters.generation.structure import (
     prompt_owners,
     prompts_read,
 )
+from coreheads.adapters.generation.work import choosing
 from coreheads.adapters.patches.attention import active, attached, by_position, only_full_attention
 from coreheads.adapters.patches.hooks import AttentionHooks, Cut, Step
 from coreheads.adapters.patches.tower import Tower, tower_read
@@ -189,7 +190,8 @@ class _Run(AttentionHooks):
         places, ids, is_vision = (known.to(hidden.device) for known in (self.places, self.ids, self.is_vision))
         prompt = next(iter(prompts_read(self.model)), None)
         cut = Cut(layer, hidden[0], places, ids, is_vision, len(self.gaps), block, rotary, prompt, self.tower)
-        found = self.patch.stay(cut)
+        with choosing(0, cut.like(self.patch)):
+            found = self.patch.stay(cut)
         if found is None:
             return None
         stay, states = found if isinstance(found, tuple) else (found, None)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicCache
 
 from coreheads.adapters.generation.structure import cache_argument, cache_of, language_model
+from coreheads.adapters.generation.work import choosing
 from coreheads.adapters.kernels.evicting_cache import EvictingCache
 from coreheads.adapters.kernels.kept_cache import KeptLayer
 from coreheads.adapters.kernels.visibility import Group
@@ -66,7 +67,9 @@ class Eviction:
             one = slice(sample, sample + 1)
             states = last[one, :, start - total :], key[one, :, start:], value[one, :, start:]
             seen = None if vision is None else vision[sample, start:]
-            kept.append(self.patch.kept_keys(Step(layer, sample, *states, scaling, groups, seen)))
+            step = Step(layer, sample, *states, scaling, groups, seen)
+            with choosing(sample, step.like(self.patch)):
+                kept.append(self.patch.kept_keys(step))
         if all(tokens is None for tokens in kept):
             return
         whole = [[torch.arange(total - start, device=key.device)] * key.shape[1] for start in starts]

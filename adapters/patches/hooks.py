@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -38,6 +38,10 @@ class Step:
     scaling: float
     groups: tuple[Group, ...]
     vision: Tensor | None
+
+    def like(self, patch: object) -> Callable[[], Hashable]:
+        """What is alike where a patch computes with tensors of the same shapes."""
+        return lambda: (repr(patch), self.layer, self.query.shape, self.key.shape)
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,10 @@ class Cut:
             raise ValueError("the frames of the vision tokens are not known: answer by the adapter's generate")
         numbers = self.is_vision.cumsum(0) - 1
         return frames(self.prompt)[numbers[self.places[self.vision]].cpu()]
+
+    def like(self, patch: object) -> Callable[[], Hashable]:
+        """What is alike where a patch computes with tensors of the same shapes."""
+        return lambda: (repr(patch), self.layer, self.hidden.shape, tuple(self.spans.tolist()))
 
 
 class AttentionHooks:

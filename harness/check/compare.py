@@ -21,7 +21,7 @@ from coreheads.store.folder import RunFolder
 
 def check(run: RunFolder, baseline: Baseline) -> Report:
     """Compare a run with a baseline; UserError where the run has nothing to compare."""
-    reasons = {name: str(record["failed"]) for name, record in run.failures().items()}
+    reasons = {name: str(record["failed"]) for name, record in (run.failures() | run.cannot()).items()}
     now = snapshot(run, whole=False)  # samples that are missing are a finding
     unscored = {
         name: run.samples(name, whole=False).unscored

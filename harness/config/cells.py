@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from coreheads.config.budgets import Of
 from coreheads.errors import UserError
 from coreheads.heads.selections import SEEDED, SIZED
 from coreheads.heads.types import Head
@@ -38,6 +39,12 @@ class Cell:
     """What was drawn with."""
     heads: tuple[Head, ...] = ()
     """Only for explicit selections."""
+    budget: float | None = None
+    """Share of the dense cost that the patch is solved for, prompt by prompt; None where there is none."""
+    budget_of: Of | None = None
+    """What that is a share of; None without a budget."""
+    preset: bool = False
+    """Whether these are the method's published settings."""
     limit: int | None = None
     """How many samples are asked; None is all."""
     within: int | None = None
@@ -55,7 +62,8 @@ class Cell:
     @property
     def condition(self) -> tuple[Hashable, ...]:
         """What the model was made into: equal for all tasks, and for all draws of one control."""
-        return self.model, self.patch, self.params, self.on, self.selection, self.fraction, self.heads
+        kind = self.selection, self.fraction, self.heads, self.budget, self.budget_of
+        return self.model, self.patch, self.params, self.on, *kind
 
     @property
     def name(self) -> str:
@@ -67,6 +75,8 @@ class Cell:
             parts.append(self.selection)
         if self.fraction is not None:
             parts.append(f"{self.fraction:g}")
+        if self.budget is not None:
+            parts.append(f"{self.budget:g}-of-{self.budget_of}")
         if self.heads:
             parts.append("+".join(f"L{layer}H{head}" for layer, head in self.heads))
         if self.draw is not None:
@@ -128,11 +138,15 @@ def _cells(group: CellConfig, config: RunConfig, model: str, task: str) -> Itera
     params = _pairs(group.params)
     on = None if group.on is None else (group.on.patch, _pairs(group.on.params))
     draw_limit = min((n for n in (config.evaluate.draw_limit, limit) if n is not None), default=None)
+    common = Cell(model, task, group.patch, params, on, limit=limit, within=limit, preset=group.preset)
+    on_budgets = [replace(common, budget=budget, budget_of=group.budget_of) for budget in group.budgets]
     if not group.selections:
-        yield Cell(model, task, group.patch, params, limit=limit, within=limit, timed=group.timed)
+        for cell in on_budgets or [common]:
+            yield replace(cell, timed=group.timed)
     for selection in group.selections:
-        for fraction in group.fractions if selection in SIZED else (None,):
-            cell = Cell(model, task, group.patch, params, on, selection, fraction, limit=limit, within=limit)
+        sizes = on_budgets or [replace(common, fraction=fraction) for fraction in group.fractions]
+        for cell in sizes if selection in SIZED else [common]:
+            cell = replace(cell, selection=selection)
             if selection in SEEDED:
                 for draw in range(group.draws or config.evaluate.draws):
                     yield replace(cell, draw=draw, seed=config.seed + draw, limit=draw_limit)

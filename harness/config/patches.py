@@ -1,12 +1,15 @@
-"""What a configuration says of patches beside a cell's own: the one that it is put on, and whether one takes heads."""
+"""What a configuration says of patches beside a cell's own: the one that it is put on, and which there are."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from coreheads.errors import UserError, brief
+
+if TYPE_CHECKING:
+    from coreheads.adapters.patches.base import Patch
 
 
 class OnConfig(BaseModel):
@@ -31,11 +34,11 @@ def plain(params: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
-def takes_heads(patch: str) -> bool | None:
-    """Whether a patch takes heads; None where there is no such patch, which is said before anything is done."""
+def known_patch(name: str) -> type[Patch] | None:
+    """A patch's class; None where there is no such patch, which is said before anything is done."""
     from coreheads.adapters.patches.registry import patch_class
 
     try:
-        return patch_class(patch).takes_heads
+        return patch_class(name)
     except UserError:
         return None

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from coreheads import limits
+from coreheads.config.budgets import Asked, Of, budget_of
 from coreheads.config.parsing import load_yaml, set_values
-from coreheads.config.patches import OnConfig, plain, takes_heads
+from coreheads.config.patches import OnConfig, known_patch, plain
 from coreheads.errors import UserError, nearest
 from coreheads.files import matching
 from coreheads.heads.selections import SEEDED, SIZED, Kind
 from coreheads.validation import expected, validating
+
+if TYPE_CHECKING:
+    from coreheads.adapters.patches.base import Patch
 
 
 def _number(value: Any) -> Any:
@@ -85,7 +89,7 @@ class EvaluateConfig(_Section):
 
 class CellConfig(_Section):
     """Cells are the product of selections, fractions and (for random ones) draws, on every task; a patch that takes no
-    heads has none of these, and one cell a task."""
+    heads has none of these, and one cell a task. Budgets take the fractions' place, or give one cell each."""
 
     patch: str = "none"
     tasks: Names = ()
@@ -94,6 +98,12 @@ class CellConfig(_Section):
     """What the patch takes besides the heads: mode of ``ablate``; sink and window of ``hybrid``; keep of ``dart``."""
     selections: tuple[Kind, ...] = ()
     fractions: tuple[Fraction, ...] = ()
+    budgets: tuple[Fraction, ...] = ()
+    """Shares of what the dense model costs; for each, the patch's parameter is solved for every prompt."""
+    budget_of: Of | None = None
+    """What of the dense model's: the patch says it, it need not be given."""
+    preset: bool = False
+    """These are the published settings of the method; the board marks the rows."""
     draws: Count | None = None
     heads: tuple[tuple[Whole, Whole], ...] = ()
     on: OnConfig | None = None
@@ -105,19 +115,25 @@ class CellConfig(_Section):
     def _complete(self, info: ValidationInfo) -> CellConfig:
         plain(self.params)
         if self.patch == "none":
-            if self.selections or self.fractions or self.heads or self.params or self.on:
-                raise ValueError("patch none takes no selections, fractions, heads or params, and is on nothing")
+            if self.selections or self.fractions or self.heads or self.params or self.on or self.budgets or self.preset:
+                raise ValueError("patch none takes no selections, fractions, heads, params, on, budgets or preset")
             return self
         if info.context and self.patch == "ablate":
             # said in every cell that is made anew: what was stored without it was made when zero was the default
             self.params.setdefault("mode", "vision")
         # asked where a configuration is read: what a stored one names need not be installed
-        with_heads = info.context(self.patch) if info.context else None
-        if with_heads and not self.selections:
+        patch: type[Patch] | None = info.context(self.patch) if info.context else None
+        takes_heads = patch and patch.takes_heads
+        if takes_heads and not self.selections:
             raise ValueError(f"patch {self.patch} needs selections, for example [top]")
-        if with_heads is False and (self.selections or self.fractions or self.heads or self.draws or self.on):
+        if takes_heads is False and (self.selections or self.fractions or self.heads or self.draws or self.on):
             raise ValueError(f"patch {self.patch} takes no heads: no selections, fractions, heads, draws or on")
-        if any(name in SIZED for name in self.selections) and not self.fractions:
+        if self.on and self.budgets:
+            raise ValueError("budgets are given, and on: give the fractions of the one and params.keep of the other")
+        # stored, so that cells can be told without the patch
+        asked = Asked(*(getattr(self, name) for name in Asked._fields))
+        object.__setattr__(self, "budget_of", budget_of(asked, patch))
+        if any(name in SIZED for name in self.selections) and not (self.fractions or self.budgets):
             raise ValueError("these selections need fractions, for example [0.05]")
         if "explicit" in self.selections and not self.heads:
             raise ValueError("selection explicit needs heads, for example [[2, 8], [2, 9]]: the selection is empty")
@@ -187,11 +203,10 @@ class RunConfig(_Section):
         conditions = 0
         for group in self.cells:
             draws = group.draws or self.evaluate.draws
-            sizes = (
-                (len(group.fractions) if kind in SIZED else 1) * (draws if kind in SEEDED else 1)
-                for kind in group.selections
-            )
-            conditions += len(group.tasks or self.evaluate.tasks) * (sum(sizes) if group.selections else 1)
+            count = len(group.fractions or group.budgets)
+            sizes = ((count if kind in SIZED else 1) * (draws if kind in SEEDED else 1) for kind in group.selections)
+            own = sum(sizes) if group.selections else len(group.budgets) or 1
+            conditions += len(group.tasks or self.evaluate.tasks) * own
         return len(self.models) * (len(self.evaluate.tasks) + conditions)
 
     def timed_tasks(self) -> tuple[str, ...]:
@@ -237,4 +252,4 @@ def load_config(
         set_values(tree, (), [*(shorter.items() if isinstance(shorter, dict) else ()), ("evaluate.limit", limit)])
     set_values(tree, changes, [(name, value) for name, value in values.items() if value is not None])
     with validating(RunConfig, source):
-        return RunConfig.model_validate(tree, context=takes_heads)
+        return RunConfig.model_validate(tree, context=known_patch)

@@ -14,6 +14,7 @@ from coreheads.environment import versions
 from coreheads.errors import UserError
 from coreheads.files import write_json, write_text
 from coreheads.heads.profile import HeadProfile
+from coreheads.leaderboard.comparisons import compare
 from coreheads.leaderboard.gaps import find_failed, find_gaps
 from coreheads.leaderboard.merge import Source, newest, read
 from coreheads.leaderboard.overall import best, overall
@@ -84,6 +85,11 @@ def _content(sources: Sequence[Source], remarks: list[str]) -> Board:
         "rows": rows,
         "failed": failed,
         "left_out": gaps + older,
+        "comparisons": [
+            entry
+            for source in sources
+            for entry in compare(source.run, [row for row in rows if row["run"] == source.label])
+        ],
         "remarks": remarks + other,
         "runs": [_about(source) for source in sources],
         "heads": [summary for source in sources for summary in _heads(source)],

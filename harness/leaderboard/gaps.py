@@ -63,14 +63,16 @@ def asked_for(run: RunFolder) -> list[Cell] | None:
 
 
 def _cells(run: RunFolder) -> Iterator[Gap]:
-    finished, lost, timings = run.cells(), run.failures(), run.timings()
+    finished, lost, cannot, timings = run.cells(), run.failures(), run.cannot(), run.timings()
     for failure in lost.values():
         yield label(failure["cell"]), f"failed: {failure['failed']}"
-    for record in finished.values():
-        if not record["n"]:
-            yield label(record["cell"]), NOTHING_SCORED
+    for record in cannot.values():
+        yield label(record["cell"]), f"cannot: {record['failed']}"
+    for done in finished.values():
+        if not done["n"]:
+            yield label(done["cell"]), NOTHING_SCORED
     for cell in asked_for(run) or ():
-        if cell.name not in finished and cell.name not in lost:
+        if not any(cell.name in known for known in (finished, lost, cannot)):
             yield label(cell.to_json()), UNFINISHED
         elif cell.timed and cell.name in finished and cell.name not in timings:
             yield label(cell.to_json()), UNTIMED

@@ -96,6 +96,9 @@ def _row(
         "nonfinite": sum(record.get("nonfinite") or 0 for record in group),
         "over_context": sum(record.get("over_context") or 0 for record in group),
         "told_apart": None,
+        "budget": cell.budget,
+        "budget_of": cell.budget_of,
+        "preset": cell.preset,
     }
 
 
@@ -133,7 +136,7 @@ def _note(
     if cell.draw is None:
         return "no head keeps full attention" if (cell.patch, cell.selection) == ("hybrid", "none") else None
     note = f"mean of {len(group)} random draws, {count} samples in all"
-    if cell.fraction in tops:
+    if cell.fraction is not None and cell.fraction in tops:
         hits = sum(any(head in tops[cell.fraction] for head in record["heads"]) for record in group)
         note += f"; {hits} of the draws held some of the top heads"
     return note
@@ -142,4 +145,5 @@ def _note(
 def _order(row: Row) -> tuple[Any, ...]:
     patch_rank = {"none": 0, "hybrid": 1, "ablate": 2}.get(row["patch"], 3)
     selection = (None, *KINDS).index(row["selection"])
-    return patch_rank, row["patch"], str(row.get("on") or ""), str(row["params"]), selection, row["fraction"] or 0.0
+    size = row["fraction"] or 0.0, -(row.get("budget") or 2.0)  # what has no budget comes first, then the largest
+    return patch_rank, row["patch"], str(row.get("on") or ""), str(row["params"]), selection, *size

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from coreheads.store.board import Interval, Overall, Row
 from coreheads.store.schema import Plain, StoredCell
@@ -21,10 +21,26 @@ SELECTIONS = {
 }
 
 
+BUDGETS = {"flops": "of the work", "kv": "of the cache"}
+
+
 def condition_label(condition: Row | StoredCell) -> str:
-    """A row's or a cell's condition in words: ``hybrid: top 10 % full``, ``dart (keep 0.25)``, the two as ``hybrid: top
-    10 % full on dart (keep 0.25)``; with the settings of a patch on heads where the row is marked as told apart by
-    them."""
+    """A row's or a cell's condition in words: ``hybrid: top 10 % full``, ``dart (keep 0.25)``, ``cdpruner, 50 % of the
+    work``, two at once as ``hybrid: top 10 % full on dart (keep 0.25)``; with the settings of a patch on heads where
+    the row is marked as told apart by them."""
+    label = method_label(condition)
+    if (budget := condition.get("budget")) is not None:
+        label += f", {budget_label(budget, condition.get('budget_of'))}"
+    return f"{label}, preset" if condition.get("preset") else label
+
+
+def budget_label(budget: float, of: str | None) -> str:
+    """``50 % of the work``."""
+    return f"{100 * budget:g} % {BUDGETS.get(str(of), 'of dense')}"
+
+
+def method_label(condition: Row | StoredCell) -> str:
+    """The same without a budget."""
     patch, params = condition["patch"], condition["params"]
     if patch == "none":
         return "dense (the model as it is)"
@@ -49,20 +65,19 @@ def _with_settings(label: str, params: Mapping[str, Plain]) -> str:
     return f"{label} ({settings})" if settings else label
 
 
-BUDGETS = ("keep", "budget", "fraction")
-"""Fields and parameters that say how much a method keeps."""
+SIZES = ("fraction", "budget", "budget_of", "preset")
 
 
 def method(row: Row) -> str:
     """A row's condition in words, without how much it keeps: the rows of one method are a curve."""
-    params = {name: value for name, value in row["params"].items() if name not in BUDGETS}
-    without = {**row, **dict.fromkeys(set(BUDGETS) & row.keys()), "params": params}
+    without: dict[str, Any] = {**row, **dict.fromkeys(set(SIZES) & row.keys()), "params": _without_keep(row["params"])}
     if (below := row.get("on")) is not None:
-        without["on"] = {
-            **below,
-            "params": {name: value for name, value in below["params"].items() if name not in BUDGETS},
-        }
+        without["on"] = {**below, "params": _without_keep(below["params"])}
     return condition_label(cast(Row, without))
+
+
+def _without_keep(params: Mapping[str, Plain]) -> dict[str, Plain]:
+    return {name: value for name, value in params.items() if name != "keep"}
 
 
 def kind_label(kind: str) -> str:
@@ -118,7 +133,7 @@ def _number(name: str, meaning: str, field: str, form: Callable[..., str]) -> Co
 
 
 def _selected(row: Row) -> int | None:
-    return row["heads"] if row["selection"] is not None else None
+    return row["heads"] if row["selection"] is not None and row.get("budget") is None else None
 
 
 def _device(row: Row) -> str:

@@ -34,6 +34,7 @@ def to_markdown(board: Board) -> str:
         command = markdown_code(source["command"])
         made.append(f"{markdown(source['name'])}: {command} ({markdown(findings.made_by(source))})")
     lists = {
+        "On one budget": list(map(markdown, findings.comparison_sentences(board.get("comparisons", ())))),
         "Failed": [markdown(findings.failed_sentence(record)) for record in board["failed"]],
         "Left out": [markdown(findings.left_out_sentence(entry)) for entry in board["left_out"]],
         "How to read this": [f"**{word}** {text}" for word, text in findings.READING],

@@ -18,9 +18,9 @@ from coreheads.config.cells import Cell
 from coreheads.config.schema import ModelConfig, RunConfig
 from coreheads.errors import OutOfMemory, UserError, one_line
 from coreheads.heads.profile import HeadProfile
-from coreheads.heads.selections import select
 from coreheads.run.costs import Work
 from coreheads.run.examples import draw_for_run
+from coreheads.run.patches import cell_patch
 from coreheads.run.plan import untimed
 from coreheads.run.progress import RunProgress
 from coreheads.run.sources import note_model
@@ -71,7 +71,7 @@ class ModelRun:
 
     def run(self) -> None:
         """Do what is left. Raises UserError where that is the input's fault."""
-        evaluator, settings, finished = None, self.config.evaluate, self.folder.cells()
+        evaluator, settings, finished = None, self.config.evaluate, self.folder.settled()
         unfinished = [cell for cell in self.cells if cell.name not in finished]
         with self._isolate_cell(self.model.name, lambda why: self._fail(unfinished, why)):
             from coreheads.run.evaluator import Evaluator
@@ -86,7 +86,7 @@ class ModelRun:
         if evaluator is not None:
             for task in self.config.evaluate.tasks:
                 task_cells = [cell for cell in self.cells if cell.task == task]
-                patches = {cell.name: _patch(cell, profile, adapter) for cell in task_cells}
+                patches = {cell.name: cell_patch(cell, profile, adapter) for cell in task_cells}
                 check_heads(self.folder, self.model.name, {name: heads for name, (heads, _) in patches.items()})
                 self._evaluate(task_cells, patches, evaluator)
                 self._note_costs(adapter)  # a measurement counts memory anew
@@ -143,7 +143,9 @@ class ModelRun:
         return profile
 
     def _evaluate(self, cells: Sequence[Cell], patches: Patches, evaluator: Evaluator) -> None:
-        finished = self.folder.cells()
+        from coreheads.adapters.patches.budget import Cannot
+
+        finished = self.folder.settled()
         missing = [cell for cell in cells if cell.name not in finished or cell.name in self.again]
         if not missing:
             return
@@ -156,13 +158,14 @@ class ModelRun:
         with self._step("evaluating", missing[0].task, total, "samples"):
             for cell in missing:
                 work = Work("answer", cell.model, cell.task, cell.patch, cell.name)
-                with (
-                    self._isolate_cell(cell.name, lambda why, cell=cell: self._fail([cell], why)),  # type: ignore[misc]
-                    self.progress.work(work, cell.span(available)[1], cell.name.split("__", 2)[-1]),
-                ):
-                    heads, patch = patches[cell.name]
-                    store = self.folder.samples(cell.name)
-                    self.folder.finish_cell(cell, heads, evaluator.evaluate(cell, patch, store, self._answered))
+                with self._isolate_cell(cell.name, lambda why, cell=cell: self._fail([cell], why)):  # type: ignore[misc]
+                    try:
+                        with self.progress.work(work, cell.span(available)[1], cell.name.split("__", 2)[-1]):
+                            heads, patch = patches[cell.name]
+                            store = self.folder.samples(cell.name)
+                            self.folder.finish_cell(cell, heads, evaluator.evaluate(cell, patch, store, self._answered))
+                    except Cannot as error:
+                        self.folder.note_cannot(cell, str(error))
 
     def _answered(self, count: int, tokens: int) -> None:
         self.progress.advance(count, tokens, computed=tokens > 0)
@@ -238,14 +241,3 @@ class ModelRun:
     def _note_costs(self, adapter: Adapter) -> None:
         self.progress.costs.note_peak(self.model.name, adapter.device)
         self.progress.costs.save(self.folder.path)
-
-
-def _patch(cell: Cell, profile: HeadProfile | None, adapter: Adapter) -> tuple[list[list[int]], Patch]:
-    """(heads as stored, the patch) of a cell; UserError where the patch does not fit the model."""
-    from coreheads.adapters.patches.registry import make_patch, put_on
-
-    scores, shape = None if profile is None else profile.mean, (adapter.layers, adapter.heads)
-    heads = select(cell.selection, scores, shape, cell.fraction, cell.seed or 0, cell.heads)
-    patch = put_on(make_patch(cell.patch, heads, **cell.settings), cell.below)
-    patch.check(adapter.model)
-    return [list(head) for head in sorted(heads)], patch

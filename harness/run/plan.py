@@ -43,7 +43,8 @@ def left_to_do(
     config: RunConfig, cells: Sequence[Cell], folder: RunFolder | None, again: Container[str] = ()
 ) -> dict[Work, float | None]:
     """What is left, in the order in which it is done, with its units. again: finished cells that are asked again."""
-    finished = folder.cells() if folder is not None else {}
+    finished = folder.settled() if folder is not None else set()
+    cannot = folder.cannot() if folder is not None else {}
     timings = folder.timings() if folder is not None else {}
     by_task: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for cell in cells:
@@ -56,7 +57,7 @@ def left_to_do(
             for cell in task_cells:
                 if cell.name not in finished or cell.name in again:
                     own[Work("answer", model.name, task, cell.patch, cell.name)] = cell.limit
-            if untimed(task_cells, config, timings):
+            if untimed([cell for cell in task_cells if cell.name not in cannot], config, timings):
                 own[Work("time", model.name, task)] = config.timing.repeats
         if own:
             left[Work("load", model.name)] = 1
@@ -104,7 +105,7 @@ def show_plan(config: RunConfig, console: Console | None = None, fresh: bool = F
         lines.append(f"The run that is in {out} would be kept in {kept}")
     for line in lines:
         console.print(visible(line), highlight=False, markup=False, soft_wrap=True)
-    finished = run.cells() if run is not None else {}
+    finished = run.settled() if run is not None else set()
     known = last_known(out, config.device, [m.name for m in config.models], config.evaluate.tasks)
     for model in config.models:
         console.print(f"[bold]{for_rich(model.name)}[/bold] on {for_rich(config.device)}", highlight=False)

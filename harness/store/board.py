@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NotRequired
+from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -106,6 +106,12 @@ class Row(RowScore, Speed):
     """Of the unscored, those longer than the model's context."""
     told_apart: bool | None
     """True where another row differs from it in its patch's settings only; else null."""
+    budget: NotRequired[float | None]
+    """Share of the dense cost that the patch was solved for, prompt by prompt; null where there is none."""
+    budget_of: NotRequired[Literal["flops", "kv"] | None]
+    """What that is a share of: the FLOPs of the language model's prefill, or the cache's bytes; null without one."""
+    preset: NotRequired[bool]
+    """Whether these are the method's published settings."""
 
 
 class Overall(TypedDict):
@@ -200,6 +206,33 @@ class FailedCell(LeftOut):
     """A registered task."""
 
 
+class Comparison(TypedDict):
+    """Two methods on one budget, on the same samples."""
+
+    run: str
+    """The run's name on the board."""
+    model: str
+    """The model's name on the board."""
+    task: str | None
+    """A registered task; null for all tasks that the methods of the budget share, each of the same weight."""
+    budget: float
+    """Share of the dense cost, in (0, 1]."""
+    budget_of: Literal["flops", "kv"]
+    """What that is a share of."""
+    a: str
+    """The method of the best score, in words."""
+    b: str
+    """Another one."""
+    n: int
+    """Samples that both answered."""
+    difference: float
+    """Mean score of ``a`` less that of ``b``."""
+    difference_ci: Interval
+    """Bootstrap interval of ``difference``, paired by sample."""
+    p_value: float
+    """Of no difference, corrected (Holm) for all pairs of methods, since the best one was chosen by looking."""
+
+
 class RunSummary(Invocation):
     """A run behind the rows: the last process that worked on it, but ``started`` when the first one began."""
 
@@ -263,6 +296,8 @@ class Board(TypedDict):
     """What has no score."""
     left_out: list[LeftOut]
     """What the rows do not show."""
+    comparisons: NotRequired[list[Comparison]]
+    """The best method of each budget with the others; older boards do not have it."""
     remarks: list[str]
     """Sentences on how runs were merged."""
     runs: list[RunSummary]

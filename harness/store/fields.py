@@ -38,7 +38,7 @@ def as_often(times: Any) -> Any:
 
 
 def sized(cell: Any) -> Any:
-    """A cell that has a fraction where its selection takes one."""
-    if cell["selection"] in SIZED and cell["fraction"] is None:
+    """A cell that has a fraction, or a budget, where its selection takes one."""
+    if cell["selection"] in SIZED and cell["fraction"] is None and cell.get("budget") is None:
         raise expected(f"a cell with a fraction, which selection {cell['selection']} needs")
     return cell

@@ -172,6 +172,17 @@ class RunFolder:
 
     def failures(self) -> dict[str, FailureRecord]:
         """Cells that could not be computed, by name; not those that went well later."""
+        return {name: record for name, record in self._without_score().items() if not record.get("cannot")}
+
+    def cannot(self) -> dict[str, FailureRecord]:
+        """Cells whose method does not reach their budget, by name."""
+        return {name: record for name, record in self._without_score().items() if record.get("cannot")}
+
+    def settled(self) -> set[str]:
+        """Names of the cells that need not be computed: finished ones, and those whose method cannot."""
+        return {*self.cells(), *self.cannot()}
+
+    def _without_score(self) -> dict[str, FailureRecord]:
         return self._last("cells.jsonl", CellRecord, "a cell")[1]
 
     def timings(self) -> dict[str, TimingRecord]:
@@ -186,6 +197,10 @@ class RunFolder:
     def fail_cells(self, cells: Iterable[Cell], reason: str) -> None:
         """Note that cells could not be computed; they are tried again when the run goes on."""
         self._append("cells.jsonl", *_failures(cells, reason))
+
+    def note_cannot(self, cell: Cell, reason: str) -> None:
+        """Note that a cell's method does not reach its budget; it is not tried again."""
+        self._append("cells.jsonl", *({**record, "cannot": True} for record in _failures([cell], reason)))
 
     def finish_timing(self, records: Iterable[TimingRecord]) -> None:
         """Store one measurement, of all cells that were timed in turns: all of it or, where that fails, nothing."""

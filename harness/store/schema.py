@@ -94,6 +94,12 @@ class StoredCell(Condition):
     """The first so many samples of the task are those that the dense model answers, too; null: all."""
     timed: NotRequired[bool]
     """Whether its speed is measured where its task is timed."""
+    budget: NotRequired[Annotated[float, Field(gt=0, le=1)] | None]
+    """Share of the dense cost that the patch is solved for, prompt by prompt; null where there is none."""
+    budget_of: NotRequired[Literal["flops", "kv"] | None]
+    """What that is a share of: the FLOPs of the language model's prefill, or the cache's bytes."""
+    preset: NotRequired[bool]
+    """Whether these are the method's published settings."""
 
 
 @known_fields
@@ -141,6 +147,8 @@ class FailureRecord(_Named):
 
     failed: str
     """Why, in one line; the whole text of an error lies in ``errors/``."""
+    cannot: NotRequired[bool]
+    """True where that is what the method is like, and no failure: it does not reach its budget. Not tried again."""
 
 
 class CellResult(TypedDict):

@@ -61,6 +61,7 @@ def time_cells(
     task = evaluator.task(cells[0][0].task)
     prompt = evaluator.prompt(task.benchmark.name, index)
     prepare = partial(evaluator.prepare, task.benchmark.name, index)
+    cells = [(cell, patch.for_prompt(adapter.model, prompt)) for cell, patch in cells]
     patches = {cell.name: patch for cell, patch in cells}
     times, peaks, kernels = time_patches(adapter, prompt, prepare, patches, settings, advance)
     records: list[TimingRecord] = []
