@@ -45,6 +45,8 @@ CELLS = {
         "vision:layer_matched:0@0.05",
         "vision:layer_matched:1@0.05",
     ],
+    "top 5 % zeroed": ["zero@0.05"],
+    "bottom 5 % zeroed": ["zero:bottom@0.05"],
     "hybrid, no head full": ["hybrid:none"],
     "hybrid, top 5 % full": ["hybrid@0.05"],
     "hybrid, top 10 % full": ["hybrid@0.1"],
@@ -53,7 +55,10 @@ CELLS = {
 
 
 def seeds_table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Accuracy over all pairs of an evaluation seed (a row of each cell) and a profile seed (a column)."""
+    """Accuracy over all pairs of an evaluation seed (a column) and a profile seed (the numbers in it).
+
+    Cells that were not judged for all of them are left out.
+    """
     found = {
         (_seed(line), line["ranking"], line["patch"]): line["right"]
         for line in lines
@@ -63,7 +68,11 @@ def seeds_table(lines: Sequence[Mapping[str, Any]]) -> str:
     rankings = [f"{REFERENCE}{f'-seed{seed}' if seed else ''}:question:none" for seed in seeds]
     rows = []
     for name, patches in CELLS.items():
-        columns = rankings if (0, rankings[0], patches[0]) in found else [""]
+        pairs = [(seed, patch) for seed in seeds for patch in patches]
+        whole = [tried for tried in (rankings, [""]) if all((s, way, p) in found for s, p in pairs for way in tried)]
+        if not whole:
+            continue
+        columns = whole[0]
         shares = [[np.mean([found[seed, column, patch] for patch in patches]) for column in columns] for seed in seeds]
         all_of_them = np.array(shares)
         summary = [f"{all_of_them.mean():.2f}", f"{all_of_them.min():.2f}", f"{all_of_them.max():.2f}"]
