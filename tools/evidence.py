@@ -131,7 +131,7 @@ def judge(
     ``vision@0.05`` or ``zero@0.05``, with its share of heads from the top; ``vision:bottom@0.05`` takes another
     selection, ``vision:layer_matched:1@0.05`` draw 1 of one that draws, judged by the second document alone (successive
     draws take successive documents, as in a run); ``hybrid:none`` no heads, ``text:none``
-    and the other ``WAYS`` no pages, none of them with a ranking.
+    and the other ``WAYS`` no pages, none of them with a ranking; ``hybrid+text@0.1`` a patch on one of these.
     """
     docs = task.records("test", questions, documents(task, document_seed), family=adapter.model_type)
     prompts: list[Prompt] = []
@@ -162,10 +162,11 @@ def judge(
         asked = {name: cell[name] for name in ("task", "document_seed", "heads", "records")}
         same = [line for line in known if _mode(line) == mode and all(line[k] == asked[k] for k in asked)]
         shown = prompts[drawn]
-        if mode in WAYS:
+        way = mode.rpartition("+")[2]
+        if way in WAYS:
             told = [data.document(task.benchmark, "test", row // A_DOCUMENT, document_seed) for row in range(len(docs))]
-            shown = [as_text(adapter, prompt, document, mode) for prompt, document in zip(prompts, told, strict=True)]
-        right = same[0]["right"] if same else _right(adapter, task, docs[drawn], shown, mode, heads)
+            shown = [as_text(adapter, prompt, document, way) for prompt, document in zip(prompts, told, strict=True)]
+        right = same[0]["right"] if same else _right(adapter, task, docs[drawn], shown, mode.partition("+")[0], heads)
         known.append({**cell, "right": right, "command": environment.command_line(), "date": environment.now()})
         append_jsonl(path, known[-1])
         print(f"{task.benchmark} {document_seed} {patch} {ranking} {np.mean(right):.3f}", flush=True)

@@ -20,7 +20,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def judged_table(lines: Sequence[Mapping[str, Any]]) -> str:
     """Accuracy with each ranking's heads, with Wilson intervals; other seeds and selections have their own tables."""
-    lines = [line for line in lines if not _seed(line) and "-seed" not in line["ranking"] and ":" not in line["patch"]]
+    special = (":", "+")
+    lines = [line for line in lines if not _seed(line) and not any(mark in line["patch"] for mark in special)]
+    lines = [line for line in lines if "-seed" not in line["ranking"]]
     tasks = list(dict.fromkeys(line["task"] for line in lines if line["ranking"]))
     return "\n\n".join(_judged(task, [line for line in lines if line["task"] == task]) for task in tasks)
 
@@ -45,6 +47,8 @@ CELLS = {
         "vision:layer_matched:0@0.05",
         "vision:layer_matched:1@0.05",
     ],
+    "top 5 % zeroed": ["zero@0.05"],
+    "bottom 5 % zeroed": ["zero:bottom@0.05"],
     "hybrid, no head full": ["hybrid:none"],
     "hybrid, top 5 % full": ["hybrid@0.05"],
     "hybrid, top 10 % full": ["hybrid@0.1"],
@@ -53,7 +57,10 @@ CELLS = {
 
 
 def seeds_table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Accuracy over all pairs of an evaluation seed (a row of each cell) and a profile seed (a column)."""
+    """Accuracy over all pairs of an evaluation seed (a column) and a profile seed (the numbers in it).
+
+    Cells that were not judged for all of them are left out.
+    """
     found = {
         (_seed(line), line["ranking"], line["patch"]): line["right"]
         for line in lines
@@ -63,7 +70,11 @@ def seeds_table(lines: Sequence[Mapping[str, Any]]) -> str:
     rankings = [f"{REFERENCE}{f'-seed{seed}' if seed else ''}:question:none" for seed in seeds]
     rows = []
     for name, patches in CELLS.items():
-        columns = rankings if (0, rankings[0], patches[0]) in found else [""]
+        pairs = [(seed, patch) for seed in seeds for patch in patches]
+        whole = [tried for tried in (rankings, [""]) if all((s, way, p) in found for s, p in pairs for way in tried)]
+        if not whole:
+            continue
+        columns = whole[0]
         shares = [[np.mean([found[seed, column, patch] for patch in patches]) for column in columns] for seed in seeds]
         all_of_them = np.array(shares)
         summary = [f"{all_of_them.mean():.2f}", f"{all_of_them.min():.2f}", f"{all_of_them.max():.2f}"]
@@ -71,20 +82,31 @@ def seeds_table(lines: Sequence[Mapping[str, Any]]) -> str:
     return table(["", "mean", "lowest", "highest", *(f"documents {seed}" for seed in seeds)], rows)
 
 
-def text_table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Accuracy on pages, and on the same documents as text."""
-    ways = ("none", "cells:none", "breaks:none", "words:none", "text:none")
-    found = {(line["task"], _seed(line), line["patch"]): line["right"] for line in lines}
+FORMS = {
+    "pages": ("", "none"),
+    **{way: ("", f"{way}:none") for way in ("cells", "breaks", "words", "text")},
+}
+MARKS = {
+    "pages": FORMS["pages"],
+    "breaks": FORMS["breaks"],
+    "pages, hybrid": (f"{REFERENCE}:question:none", "hybrid@0.1"),
+    "breaks, hybrid": (f"{REFERENCE}:question:none", "hybrid+breaks@0.1"),
+}
+"""Columns of ``forms_table``: ranking and patch."""
+
+
+def forms_table(lines: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[str, str]]) -> str:
+    """Accuracy of the same questions in several forms, over the seeds for which all were judged; then by seed."""
+    found = {(line["task"], _seed(line), line["ranking"], line["patch"]): line["right"] for line in lines}
     rows = []
-    for task in sorted({task for task, _, _ in found}):
-        seeds = [seed for name, seed, way in sorted(found) if (name, way) == (task, "none")]
-        seeds = [seed for seed in seeds if all((task, seed, way) in found for way in ways)]
-        if seeds:
-            right = [np.array([found[task, seed, way] for seed in seeds]) for way in ways]
+    for task, seeds in {line["task"]: sorted({_seed(other) for other in lines}) for line in lines}.items():
+        whole = [seed for seed in seeds if all((task, seed, *column) in found for column in columns.values())]
+        if whole:
+            right = [np.array([found[task, seed, *column] for seed in whole]) for column in columns.values()]
             each = [" ".join(f"{share:.2f}" for share in hits.mean(1)) for hits in right]
             cells = [f"{_accuracy(hits.ravel())}: {shares}" for hits, shares in zip(right, each, strict=True)]
             rows.append([task.removeprefix("coreheads_smol_"), f"{right[0].size}", *cells])
-    return table(["documents", "n", "pages", "cells", "breaks", "words", "text"], rows)
+    return table(["documents", "n", *columns], sorted(rows))
 
 
 def _accuracy(right: Sequence[float] | npt.NDArray[np.float64]) -> str:

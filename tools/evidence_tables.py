@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from evidence_judged import REFERENCE, judged_table, seeds_table, table, text_table
+from evidence_judged import FORMS, MARKS, REFERENCE, forms_table, judged_table, seeds_table, table
 
 from coreheads.files import read_jsonl
 from coreheads.heads.ranking import order
@@ -190,7 +190,8 @@ def main() -> int:
         "Documents: overlap of the top 5 % and 10 % by the question": sets_table(sets),
         "Judged on the test split": judged_table(lines),
         "Across seeds": seeds_table(lines),
-        "Pages and text": text_table(lines),
+        "Pages and text": forms_table(lines, FORMS),
+        "Pages and line breaks, 10 % of heads full": forms_table(lines, MARKS),
     }.items():
         print(f"### {title}\n\n{written}\n")
     return 0

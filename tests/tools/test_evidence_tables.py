@@ -153,6 +153,7 @@ def test_seeds_are_summed_up_over_all_pairs(tables: Any) -> None:
     assert "| picture hidden from the top 5 % | 0.38 | 0.00 | 0.75 | 0.00 0.25 | 0.50 0.75 |" in written
     assert any(row.endswith("same layers | 0.50 | 0.12 | 0.88 | 0.12 0.38 | 0.62 0.88 |") for row in written)
     assert "seed1" not in tables.judged_table(lines)
+    assert tables.forms_table(lines, tables.MARKS).count("\n") == 1  # no other form was judged
     assert "bottom" not in tables.judged_table(lines)
 
 
@@ -167,7 +168,7 @@ def test_pages_stand_beside_their_text(tables: Any) -> None:
         for way in ("none", *(f"{way}:none" for way in ("cells", "breaks", "words", "text")))
     ]
     lines.append(_line("none", 4))
-    (row,) = tables.text_table(lines).splitlines()[2:]
+    (row,) = tables.forms_table(lines, tables.FORMS).splitlines()[2:]
     assert row.startswith("| doc_4000 | 8 | 0.75 [0.41, 0.93]: 0.50 1.00 |")
     assert row.endswith("| 1.00 [0.68, 1.00]: 1.00 1.00 |")
 
