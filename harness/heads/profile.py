@@ -16,7 +16,7 @@ from coreheads.contents import changed_parts
 from coreheads.errors import UserError
 from coreheads.files import read_json, write_text
 from coreheads.heads import schema, selections
-from coreheads.heads.ranking import ClearTop, clear_top, order, share
+from coreheads.heads.ranking import ClearTop, clear_top, order
 from coreheads.heads.schema import ModelIdentity, Normalization, ProfileRecord, Provenance, TaskRecord
 from coreheads.heads.types import Head, Heads
 
@@ -209,22 +209,18 @@ class HeadProfile:
         """What share of the ``count`` highest heads two random halves of the samples have in common, where known."""
         return None if self.split_half_shared is None else self.split_half_shared[count - 1]
 
-    def interval(self, head: Head) -> str:
-        """A head's interval in words; empty where there is none."""
-        if self.ci_low is None or self.ci_high is None:
-            return ""
-        return f"{self.ci_low[head]:.4f} to {self.ci_high[head]:.4f}"
-
     def share(self, heads: Heads) -> float:
-        """What part of the sum of all heads' scores these heads hold; a score below 0 holds nothing.
+        """What part of the sum of all heads' positive scores these heads hold.
 
         Args:
             heads: (layer, head) pairs.
 
         Returns:
-            0 to 1; 0 where the sum is not positive.
+            0 to 1; 0 where no score is positive.
         """
-        return share(self.mean, heads)
+        held = self.mean.clip(min=0.0)
+        total = float(held.sum())
+        return sum(float(held[head]) for head in sorted(heads)) / total if total > 0 else 0.0
 
     def check_model(self, described: Mapping[str, Any]) -> None:
         """Refuse another architecture; another id, say of a fine-tuned checkpoint, or other contents are a warning.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -42,13 +42,6 @@ def spearman(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     if len(a) < 2 or np.all(a == a[0]) or np.all(b == b[0]):
         return float("nan")
     return float(spearmanr(a, b).statistic)
-
-
-def share(scores: npt.NDArray[np.floating], heads: Iterable[tuple[int, int]]) -> float:
-    """What part of the sum of all scores [layers, heads] these heads hold, 0 to 1; a score below 0 holds nothing."""
-    held = np.maximum(scores, 0)
-    total = float(held.sum())
-    return sum(float(held[head]) for head in sorted(heads)) / total if total > 0 else 0.0
 
 
 def jaccard(first: frozenset[tuple[int, int]], second: frozenset[tuple[int, int]]) -> float:

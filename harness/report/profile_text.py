@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from coreheads.contents import CheckpointFingerprint, changed_parts
 from coreheads.heads.profile import HeadProfile
-from coreheads.heads.ranking import SPLIT_HALF_TOP, jaccard, share, spearman
+from coreheads.heads.ranking import SPLIT_HALF_TOP, jaccard, spearman
 from coreheads.heads.selections import head_count, top
 from coreheads.heads.types import Head, Heads, by_layer, head_name
 from coreheads.report.findings import clear_sentences, in_common
@@ -54,12 +54,10 @@ def ranking_table(profile: HeadProfile, count: int) -> str:
     """The leading heads: rank, name, score with its interval, share of the sum, and the shares added up."""
     rows, added = [], 0.0
     for rank, head in enumerate(profile.ranking()[:count], 1):
-        own = profile.share(frozenset({head}))
-        added += own
+        share = profile.share(frozenset({head}))
+        added += share
         value = f"{profile.mean[head]:.4f}"
-        rows.append(
-            (rank, head_name(head), *head, value, profile.interval(head) or "none", _percent(own), _percent(added))
-        )
+        rows.append((rank, head_name(head), *head, value, _interval(profile, head), _percent(share), _percent(added)))
     names = ("rank", "name", "layer", "head", visible(profile.score.upper()), "95 % interval", "of the sum", "added up")
     return _table(rows, names)
 
@@ -155,8 +153,10 @@ def _task_table(profile: HeadProfile, fraction: float) -> str:
     for name, task in profile.tasks.items():
         scores = np.asarray(task["mean"])
         shared = f"{len(top(scores, fraction) & chosen)} of {len(chosen)}"
-        held = _percent(share(scores, chosen))
-        rows.append((visible(name), task["n"], shared, held, _correlation(scores, profile.mean)))
+        positive = scores.clip(min=0.0)
+        total = float(positive.sum())
+        held = sum(float(positive[head]) for head in chosen) / total if total > 0 else 0.0
+        rows.append((visible(name), task["n"], shared, _percent(held), _correlation(scores, profile.mean)))
     names = ("task", "samples", "its top among the top", "the top hold", "rank correlation")
     return _table(rows, names, align=("left", *["right"] * 4))
 
@@ -171,7 +171,13 @@ def _correlation(first: Any, second: Any) -> str:
 
 
 def _value(profile: HeadProfile, head: Head) -> str:
-    return f"{profile.mean[head]:.4f} ({profile.interval(head) or 'none'})"
+    return f"{profile.mean[head]:.4f} ({_interval(profile, head)})"
+
+
+def _interval(profile: HeadProfile, head: Head) -> str:
+    if profile.ci_low is None or profile.ci_high is None:
+        return "none"
+    return f"{profile.ci_low[head]:.4f} to {profile.ci_high[head]:.4f}"
 
 
 def _percent(share: float) -> str:
