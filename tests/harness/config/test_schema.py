@@ -256,7 +256,7 @@ def test_what_cannot_be_on_top_of_another_patch_is_said_first(tmp_path: Path) ->
         ("cells.0.on.layer=2",): r"cells\.0\.on\.layer",
         ("cells.0.on.patch=null",): r"cells\.0\.on\.patch",
         ("cells.0.selections=[]", "cells.0.patch=stride"): "patch stride takes no heads: .* or on",
-        ("cells.0.selections=[]", "cells.0.patch=none"): "and is on nothing",
+        ("cells.0.selections=[]", "cells.0.patch=none"): "takes no selections, fractions, heads, params, on",
         ("cells.0.patch=ablate",): r"on: ablate \(mode vision\) goes by tokens' positions, which dart changes",
     }.items():
         with pytest.raises(UserError, match=message):
