@@ -23,6 +23,11 @@ def judged_table(lines: Sequence[Mapping[str, Any]]) -> str:
     special = (":", "+")
     lines = [line for line in lines if not _seed(line) and not any(mark in line["patch"] for mark in special)]
     lines = [line for line in lines if "-seed" not in line["ranking"]]
+    rankings: dict[tuple[str, str], set[str]] = {}
+    for line in lines:
+        rankings.setdefault((line["task"], line["patch"]), set()).add(line["ranking"])
+    # a patch that one ranking was judged by compares none
+    lines = [line for line in lines if not line["ranking"] or len(rankings[line["task"], line["patch"]]) > 1]
     tasks = list(dict.fromkeys(line["task"] for line in lines if line["ranking"]))
     return "\n\n".join(_judged(task, [line for line in lines if line["task"] == task]) for task in tasks)
 

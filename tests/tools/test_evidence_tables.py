@@ -126,9 +126,12 @@ def test_every_table_has_its_rows(tables: Any) -> None:
 def test_accuracies_have_intervals(tables: Any) -> None:
     line = {"task": "t", "patch": "none", "ranking": "", "right": [1.0] * 24}
     other = line | {"patch": "hybrid@0.1", "ranking": "doc_450:name:none", "right": [1.0] * 12 + [0.0] * 12}
-    written = tables.judged_table([line, other])
+    second = other | {"ranking": "doc_450:question:none"}
+    alone = other | {"patch": "zero@0.05"}
+    written = tables.judged_table([line, other, second, alone])
     assert "t, as it is: 1.00 [0.86, 1.00]" in written
     assert "| doc_450:name:none | 0.50 [0.31, 0.69] |" in written
+    assert "zero" not in written  # one ranking alone is compared with none
 
 
 def _line(
