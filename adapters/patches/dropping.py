@@ -103,8 +103,6 @@ class _Run:
         if self.places is None:
             return None
         hidden = args[0] if args else call["hidden_states"]
-        if hidden.shape[1] != len(self.places):
-            raise ValueError(f"{self.name} needs the whole prompt in one forward call: no chunked prefill")
         stay = self._stay(layer, hidden)
         if stay is not None:
             self.places, hidden, self.shared = self.places[stay.to(self.places.device)], hidden[:, stay], None

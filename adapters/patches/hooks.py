@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from coreheads.adapters.kernels.key_blocks import KeyBlocks
 from coreheads.adapters.kernels.visibility import Group, Rule
 
 
@@ -24,6 +25,7 @@ class Step:
         scaling: Factor on the products of queries and keys.
         groups: The layer's heads by what they may see.
         vision: Bool [K], where the vision tokens are; None if no active patch needs to know.
+        chosen: The keys that a patch chose for the queries (``blocks``); None where all are met.
     """
 
     layer: int
@@ -34,6 +36,18 @@ class Step:
     scaling: float
     groups: tuple[Group, ...]
     vision: Tensor | None
+    chosen: KeyBlocks | None = None
+
+    def visible(self, rows: Tensor) -> Tensor:
+        """Bool [heads, R, K]: what the queries at positions ``rows`` [R] see, of all the step's keys."""
+        columns = torch.arange(self.key.shape[2], device=self.key.device)
+        seen = torch.empty(self.query.shape[1], len(rows), len(columns), dtype=torch.bool, device=columns.device)
+        for group in self.groups:
+            seen[list(group.heads)] = group.visible(rows, columns, self.vision)
+        if self.chosen is not None:
+            for head, own in enumerate(seen):
+                own &= self.chosen.visible(head, rows, columns)
+        return seen
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,7 @@ class AttentionHooks:
         drops: Whether ``stay`` is called; of the other hooks then none is.
         single: Whether the model takes one whole prompt at a time meanwhile; always so where tokens are dropped.
         evicts: How many of a prompt's last queries ``kept_keys`` is given; 0: it is not called.
+        sparse: Whether ``blocks`` is called, of one active patch; it needs ``single``.
     """
 
     needs_vision: bool = False
@@ -84,6 +99,7 @@ class AttentionHooks:
     drops: bool = False
     single: bool = False
     evicts: int = 0
+    sparse: bool = False
 
     def rules(self, layer: int, heads: int) -> Mapping[int, Rule]:
         """What the heads 0 to ``heads`` - 1 of a layer may see; one that is left out keeps full causal attention."""
@@ -100,6 +116,11 @@ class AttentionHooks:
     def stay(self, cut: Cut) -> Tensor | None:
         """Which of the tokens go on into the layer, bool [L], all text among them; None for all. Called before each
         layer while a prompt is read, never while an answer is decoded."""
+        return None
+
+    def blocks(self, step: Step) -> KeyBlocks | None:
+        """Which keys the queries of a prompt meet, head by head; None for all. Called once a layer and sample when
+        ``sparse``, while a prompt is read, all keys of ``step`` being those of queries; later tokens meet all."""
         return None
 
     def observe(self, step: Step) -> None:
