@@ -21,6 +21,7 @@ from coreheads.adapters.patches.random_tokens import RandomTokens
 from coreheads.adapters.patches.snapkv import SnapKV
 from coreheads.adapters.patches.streaming import Streaming
 from coreheads.adapters.patches.stride import Stride
+from coreheads.adapters.patches.vertical_slash import VerticalSlash
 from coreheads.errors import UserError, expected_one_of, one_line
 from coreheads.heads.types import Head
 
@@ -42,7 +43,7 @@ class NoPatch(Patch):
 PATCHES: dict[str, type[Patch]] = {
     patch.name: patch
     for patch in (
-        *(NoPatch, Ablate, Hybrid, Streaming, Document),
+        *(NoPatch, Ablate, Hybrid, Streaming, Document, VerticalSlash),
         *(SnapKV, AdaKV),
         *(CDPruner, Dart, RandomTokens, Stride),
     )
