@@ -22,6 +22,7 @@ from coreheads.adapters.patches.snapkv import SnapKV
 from coreheads.adapters.patches.streaming import Streaming
 from coreheads.adapters.patches.stride import Stride
 from coreheads.adapters.patches.vertical_slash import VerticalSlash
+from coreheads.adapters.patches.xattention import XAttention
 from coreheads.errors import UserError, expected_one_of, one_line
 from coreheads.heads.types import Head
 
@@ -43,7 +44,7 @@ class NoPatch(Patch):
 PATCHES: dict[str, type[Patch]] = {
     patch.name: patch
     for patch in (
-        *(NoPatch, Ablate, Hybrid, Streaming, Document, VerticalSlash),
+        *(NoPatch, Ablate, Hybrid, Streaming, Document, VerticalSlash, XAttention),
         *(SnapKV, AdaKV),
         *(CDPruner, Dart, RandomTokens, Stride),
     )
