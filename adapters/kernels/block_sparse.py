@@ -135,7 +135,8 @@ def _ruled(
             note("blocks", seen.numel())
             found = scaled_dot_product_attention(
                 query[:, head : head + 1, near],
-                *(states[:, head : head + 1, places] for states in (key, value)),
+                key[:, head : head + 1, places],
+                value[:, head : head + 1, places],
                 attn_mask=seen,
                 scale=scaling,
             )[0, 0]

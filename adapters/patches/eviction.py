@@ -73,8 +73,8 @@ class Eviction:
         if all(tokens is None for tokens in kept):
             return
         whole = [[torch.arange(total - start, device=key.device)] * key.shape[1] for start in starts]
-        chosen = [every if tokens is None else tokens for tokens, every in zip(kept, whole, strict=True)]
-        self._cache.layers[layer] = KeptLayer(key, value, chosen, starts)
+        stays = [every if tokens is None else tokens for tokens, every in zip(kept, whole, strict=True)]
+        self._cache.layers[layer] = KeptLayer(key, value, stays, starts)
 
 
 @contextmanager
