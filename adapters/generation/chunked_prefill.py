@@ -15,7 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from coreheads.adapters.generation.cache import PreallocatedCache
-from coreheads.adapters.generation.structure import CACHE_NAMES, cache_argument, cache_of, head_shape, language_model
+from coreheads.adapters.generation.structure import (
+    CACHE_NAMES,
+    cache_argument,
+    cache_of,
+    head_shape,
+    language_model,
+    prompt_owners,
+)
 from coreheads.adapters.value_checks import whole_number
 
 Keep = Literal["last", "all"]
@@ -38,6 +45,7 @@ def chunked_prefill(model: nn.Module, tokens: int, keep: Keep = "last") -> Itera
 
     Raises:
         UserError: If ``tokens`` is below 1.
+        ValueError: From a call with a longer prompt, while a patch takes whole prompts only.
     """
     whole_number("prefill_chunk:", tokens)
     decoder: Any = language_model(model)
@@ -45,7 +53,7 @@ def chunked_prefill(model: nn.Module, tokens: int, keep: Keep = "last") -> Itera
     # an instance attribute hides the class's method, and deleting it brings the method back
     whole = decoder.forward
     nested = "forward" in vars(decoder)
-    decoder.forward = _in_chunks(decoder, whole, layers, tokens, keep)
+    decoder.forward = _in_chunks(model, decoder, whole, layers, tokens, keep)
     try:
         yield model
     finally:
@@ -55,7 +63,9 @@ def chunked_prefill(model: nn.Module, tokens: int, keep: Keep = "last") -> Itera
             del decoder.forward
 
 
-def _in_chunks(decoder: Any, forward: Callable[..., Any], layers: int, size: int, keep: Keep) -> Callable[..., Any]:
+def _in_chunks(
+    model: nn.Module, decoder: Any, forward: Callable[..., Any], layers: int, size: int, keep: Keep
+) -> Callable[..., Any]:
     def chunked(input_ids: Tensor | None = None, inputs_embeds: Tensor | None = None, **given: Any) -> Any:
         if inputs_embeds is None:
             assert input_ids is not None
@@ -65,6 +75,8 @@ def _in_chunks(decoder: Any, forward: Callable[..., Any], layers: int, size: int
         length = inputs_embeds.shape[1]
         if length <= size:
             return forward(inputs_embeds=inputs_embeds, **given)
+        if owners := prompt_owners(model):
+            raise ValueError(f"{owners[-1].name} needs the whole prompt in one forward call: no chunked prefill")
         cache = cache_of(given)
         wanted = cache is not None or bool(given.get("use_cache"))
         if cache is None:

@@ -1,6 +1,6 @@
-"""Sink + window attention by torch's FlexAttention, with block masks computed and not searched.
+"""Sink + window attention, and chosen key blocks, by torch's FlexAttention, with block masks computed and not searched.
 
-Asking a mask function about every pair of tokens takes tokens x tokens; which blocks of 128 x 128 the pattern touches
+Asking a mask function about every pair of tokens takes tokens x tokens; which blocks of 128 x 128 the window touches
 follows from their corners.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, lru_cache
+from math import lcm
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from torch.nn.functional import pad
 
+from coreheads.adapters.kernels.key_blocks import KeyBlocks
 from coreheads.adapters.kernels.local import local_attention
 from coreheads.adapters.kernels.work_count import note
 
@@ -74,7 +76,7 @@ def block_mask(rows: int, columns: int, sink: int, window: int, device: torch.de
     # a block that reaches over an edge is left to the mask function
     whole = inside & (top + BLOCK <= columns) & (right < columns)
     return BlockMask.from_kv_blocks(
-        *_listed(touched & ~whole), *_listed(whole),
+        *_listed((touched & ~whole)[None, None]), *_listed(whole[None, None]),
         BLOCK_SIZE=BLOCK, mask_mod=_visible(before, sink, window), seq_lengths=(rows, columns),
     )  # fmt: skip
 
@@ -88,9 +90,9 @@ def blocks(rows: int, columns: int, sink: int, window: int) -> int:
 
 
 def _listed(blocks: Tensor) -> tuple[Tensor, Tensor]:
-    """Bool [query blocks, key blocks] -> how many a row has [1, 1, rows], and which, those first [1, 1, rows, n]."""
-    order = blocks.to(torch.int8).argsort(dim=1, descending=True, stable=True).to(torch.int32)
-    return blocks.sum(1, dtype=torch.int32)[None, None], order[None, None].contiguous()
+    """Bool [..., query blocks, key blocks] -> how many a row has [..., rows], and which, those first [..., rows, n]."""
+    order = blocks.to(torch.int8).argsort(dim=-1, descending=True, stable=True).to(torch.int32)
+    return blocks.sum(-1, dtype=torch.int32), order.contiguous()
 
 
 def _visible(before: int, sink: int, window: int) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
@@ -99,3 +101,59 @@ def _visible(before: int, sink: int, window: int) -> Callable[[Tensor, Tensor, T
         return (column <= position) & ((column < sink) | (position - column < window))
 
     return visible
+
+
+def block_sparse(query: Tensor, key: Tensor, value: Tensor, scaling: float, chosen: KeyBlocks) -> Tensor:
+    """A whole prompt's attention to chosen keys; as ``coreheads.adapters.kernels.block_sparse.gathered``.
+
+    Single keys are gathered behind the prompt's, for every head, so that a block of them is a block like any other.
+    Lengths are filled up as in ``windowed``.
+    """
+    (heads, rows), size = query.shape[1:3], chosen.size
+    singles = [chosen.single(head) for head in range(heads)]
+    more, most = -rows % lcm(size, step(rows)), max(map(len, singles))
+    most += -most % lcm(size, step(max(1, most)))
+    # where each stands; what fills up stands behind everything
+    places = torch.full((heads, most), rows + more, device=query.device)
+    for head, single in enumerate(singles):
+        places[head, : len(single)] = single
+    query, key, value = (pad(states, (0, 0, 0, more)) if more else states for states in (query, key, value))
+    if most:
+        source = torch.arange(heads, device=query.device) // (heads // key.shape[1])
+        at = places.clamp(max=rows - 1)[None, :, :, None]
+        key, value = (
+            torch.cat([own, own.gather(2, at.expand(-1, -1, -1, own.shape[3]))], 2)
+            for own in (key[:, source], value[:, source])
+        )
+    mask = chosen_mask(chosen, places, rows + more)
+    assert mask.full_kv_num_blocks is not None
+    note("blocks", int(mask.kv_num_blocks.sum() + mask.full_kv_num_blocks.sum()) * size**2)
+    with torch._dynamo.config.patch(recompile_limit=SHAPES):
+        output: Tensor = _compiled()(
+            query, key, value, block_mask=mask, scale=scaling, enable_gqa=heads != key.shape[1]
+        )
+    return output[:, :, :rows].transpose(1, 2)
+
+
+def chosen_mask(chosen: KeyBlocks, places: Tensor, length: int) -> BlockMask:
+    """The blocks of ``length`` queries x as many keys, and the single keys that stand at ``places`` [heads, S]."""
+    size, own = chosen.size, length // chosen.size
+    more = own - chosen.seen.shape[1]
+    seen = pad(chosen.seen, (0, more, 0, more))
+    diagonal = torch.eye(own, dtype=torch.bool, device=seen.device)
+    first = places.view(len(places), -1, size)[:, :, 0]
+    ends = torch.arange(1, own + 1, device=seen.device) * size
+    whole = pad(seen & ~diagonal, (0, first.shape[1]))
+    partly = torch.cat([seen & diagonal, first[:, None] < ends[:, None]], 2)
+
+    def visible(batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        single = places[head, (column - length).clamp(min=0)] if places.shape[1] else column
+        place = torch.where(column < length, column, single)
+        # a single key is met as such where its block is not
+        met = seen[head, row // size, (place // size).clamp(max=own - 1)] == (column < length)
+        return met & (place <= row)
+
+    return BlockMask.from_kv_blocks(
+        *_listed(partly[None]), *_listed(whole[None]),
+        BLOCK_SIZE=size, mask_mod=visible, seq_lengths=(length, length + places.shape[1]),
+    )  # fmt: skip

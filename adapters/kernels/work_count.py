@@ -17,8 +17,8 @@ _COUNTS: ContextVar[dict[str, int] | None] = ContextVar("attention work", defaul
 @contextmanager
 def counted() -> Iterator[dict[str, int]]:
     """Pairs over all heads and samples by kind, of what runs inside the block: ``full`` (causal attention), ``window``
-    (sink + window), ``masked`` (explicit masks)."""
-    counts = {"full": 0, "window": 0, "masked": 0}
+    (sink + window), ``masked`` (explicit masks), ``blocks`` (chosen keys)."""
+    counts = {"full": 0, "window": 0, "masked": 0, "blocks": 0}
     token = _COUNTS.set(counts)
     try:
         yield counts

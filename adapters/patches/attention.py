@@ -47,6 +47,8 @@ def attached(model: nn.Module, patch: AttentionHooks) -> Iterator[nn.Module]:
     if control is None:
         control = Control(config._attn_implementation)
     with ExitStack() as cleanup:
+        if patch.sparse and any(other.sparse for other in control.patches):
+            raise UserError("another active patch chooses key blocks, expected one that does")
         control.add(patch)
         cleanup.callback(_detach, control, patch, config, modules)
         for module in modules:

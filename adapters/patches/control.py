@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from torch import Tensor
 
 from coreheads.adapters.generation.work import by_own_kernels, choosing, of_sample
+from coreheads.adapters.kernels.block_sparse import block_sparse
 from coreheads.adapters.kernels.dispatch import attend
 from coreheads.adapters.kernels.evicting_cache import RaggedStates
 from coreheads.adapters.kernels.kept import attend_kept
 from coreheads.adapters.kernels.kept_cache import KeptStates
+from coreheads.adapters.kernels.key_blocks import KeyBlocks
 from coreheads.adapters.kernels.ragged import attend_ragged
 from coreheads.adapters.kernels.visibility import Group, group_heads
 from coreheads.adapters.patches.eviction import Eviction
 from coreheads.adapters.patches.hooks import AttentionHooks, Step
+from coreheads.errors import UserError
 
 
 class Control:
@@ -79,12 +83,16 @@ class Control:
         batch, heads, rows, _ = query.shape
         groups, starts = self.groups(layer, heads), self.starts(mask, batch)
         observers = [patch for patch in self.patches if patch.observes]
+        chooser = next((patch for patch in self.patches if patch.sparse and rows > 1), None)
         for patch in self.patches:
             query = patch.edit_query(layer, query)
         if not isinstance(key, Tensor):
             if observers and (isinstance(key, KeptStates) or key.seen > key.keys.shape[2]):
                 raise ValueError("attention cannot be measured over an evicting cache: the keys are gone")
             total = key.seen
+            if chooser is not None and total == rows:
+                name = getattr(chooser, "name", type(chooser).__name__)
+                raise UserError(f"{name}: the cache evicts by itself, expected one that keeps all keys")
             if isinstance(key, KeptStates):
                 output = attend_kept(query, key, groups, scaling, self.vision)
             else:
@@ -96,23 +104,30 @@ class Control:
             assert isinstance(value, Tensor)
             total = key.shape[2] if mask is None else mask.shape[1]
             key, value = key[:, :, :total], value[:, :, :total]
-            together = not any(starts) and self.vision is None
+            if total > rows:
+                chooser = None
+            together = not any(starts) and self.vision is None and chooser is None
             if together:
                 output = attend(query, key, value, scaling, groups, None)
             else:
                 output = query.new_zeros(batch, rows, heads, value.shape[3])
+            chosen: list[KeyBlocks | None] = [None] * batch
             for step in (
                 self._steps(layer, query, key, value, scaling, groups, starts) if observers or not together else ()
             ):
+                if chooser is not None:
+                    with choosing(step.sample, step.like(chooser)):
+                        chosen[step.sample] = chooser.blocks(step)
+                    step = replace(step, chosen=chosen[step.sample])
                 if not together:
                     with of_sample(step.sample):
-                        part = attend(step.query, step.key, step.value, scaling, groups, step.vision)
+                        part = _attend(step)
                     output[step.sample, -part.shape[1] :] = part[0]
                 for patch in observers:
                     with choosing(step.sample, step.like(patch)):
                         patch.observe(step)
             if self.eviction is not None:
-                self.eviction.attended(layer, query, key, value, scaling, groups, starts, self.vision)
+                self.eviction.attended(layer, query, key, value, scaling, groups, starts, self.vision, chosen)
         real = [max(0, min(rows, total - start)) for start in starts]
         for patch in self.patches:
             output = patch.edit_output(layer, output, real)
@@ -137,3 +152,9 @@ class Control:
             vision = None if self.vision is None else self.vision[sample, start:]
             states = query[one, :, -rows:], key[one, :, start:], value[one, :, start:]
             yield Step(layer, sample, *states, scaling, groups, vision)
+
+
+def _attend(step: Step) -> Tensor:
+    """Attention [1, Q, H, D] of one sample."""
+    states = step.query, step.key, step.value, step.scaling, step.groups
+    return attend(*states, step.vision) if step.chosen is None else block_sparse(*states, step.chosen, step.vision)

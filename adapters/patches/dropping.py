@@ -151,8 +151,6 @@ class _Run(AttentionHooks):
             return args, {**call, **self._later(layer, hidden, call)}
         if self.places is None:
             return None
-        if hidden.shape[1] != len(self.places):
-            raise ValueError(f"{self.name} needs the whole prompt in one forward call: no chunked prefill")
         left = self._left(layer, block, hidden, (self.shared or call)["position_embeddings"])
         if left is not None:
             stay, hidden = left

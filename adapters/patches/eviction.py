@@ -14,6 +14,7 @@ from coreheads.adapters.generation.structure import cache_argument, cache_of, la
 from coreheads.adapters.generation.work import choosing
 from coreheads.adapters.kernels.evicting_cache import EvictingCache
 from coreheads.adapters.kernels.kept_cache import KeptLayer
+from coreheads.adapters.kernels.key_blocks import KeyBlocks
 from coreheads.adapters.kernels.visibility import Group
 from coreheads.adapters.patches.hooks import AttentionHooks, Step
 from coreheads.errors import UserError
@@ -51,8 +52,10 @@ class Eviction:
         groups: tuple[Group, ...],
         starts: Sequence[int],
         vision: Tensor | None,
+        chosen: Sequence[KeyBlocks | None],
     ) -> None:
-        """A layer has attended: query [B, H, Q, D], key and value [B, Hkv, K, D], as ``Control.attend`` has them."""
+        """A layer has attended: query [B, H, Q, D], key and value [B, Hkv, K, D], as ``Control.attend`` has
+        them; ``chosen`` for each sample."""
         if self._cache is None:
             return
         before, total = self._last.pop(layer, None), key.shape[2]
@@ -67,14 +70,14 @@ class Eviction:
             one = slice(sample, sample + 1)
             states = last[one, :, start - total :], key[one, :, start:], value[one, :, start:]
             seen = None if vision is None else vision[sample, start:]
-            step = Step(layer, sample, *states, scaling, groups, seen)
+            step = Step(layer, sample, *states, scaling, groups, seen, chosen[sample])
             with choosing(sample, step.like(self.patch)):
                 kept.append(self.patch.kept_keys(step))
         if all(tokens is None for tokens in kept):
             return
         whole = [[torch.arange(total - start, device=key.device)] * key.shape[1] for start in starts]
-        chosen = [every if tokens is None else tokens for tokens, every in zip(kept, whole, strict=True)]
-        self._cache.layers[layer] = KeptLayer(key, value, chosen, starts)
+        stays = [every if tokens is None else tokens for tokens, every in zip(kept, whole, strict=True)]
+        self._cache.layers[layer] = KeptLayer(key, value, stays, starts)
 
 
 @contextmanager

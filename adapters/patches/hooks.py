@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from coreheads.adapters.kernels.key_blocks import KeyBlocks
 from coreheads.adapters.kernels.visibility import Group, Rule
 from coreheads.adapters.patches.tower import Tower
 from coreheads.adapters.prompt.frames import Frames, frames
@@ -28,6 +29,7 @@ class Step:
         scaling: Factor on the products of queries and keys.
         groups: The layer's heads by what they may see.
         vision: Bool [K], where the vision tokens are; None if no active patch needs to know.
+        chosen: The keys that a patch chose for the queries (``blocks``); None where all are met.
     """
 
     layer: int
@@ -38,6 +40,18 @@ class Step:
     scaling: float
     groups: tuple[Group, ...]
     vision: Tensor | None
+    chosen: KeyBlocks | None = None
+
+    def visible(self, rows: Tensor) -> Tensor:
+        """Bool [heads, R, K]: what the queries at positions ``rows`` [R] see, of all the step's keys."""
+        columns = torch.arange(self.key.shape[2], device=self.key.device)
+        seen = torch.empty(self.query.shape[1], len(rows), len(columns), dtype=torch.bool, device=columns.device)
+        for group in self.groups:
+            seen[list(group.heads)] = group.visible(rows, columns, self.vision)
+        if self.chosen is not None:
+            for head, own in enumerate(seen):
+                own &= self.chosen.visible(head, rows, columns)
+        return seen
 
     def like(self, patch: object) -> Callable[[], Hashable]:
         """What is alike where a patch computes with tensors of the same shapes."""
@@ -109,6 +123,7 @@ class AttentionHooks:
         reads_tower: Whether ``stay`` wants to know what the vision tower attends to.
         single: Whether the model takes one whole prompt at a time meanwhile; always so where tokens are dropped.
         evicts: How many of a prompt's last queries ``kept_keys`` is given; 0: it is not called.
+        sparse: Whether ``blocks`` is called, of one active patch; it needs ``single``.
     """
 
     needs_vision: bool = False
@@ -118,6 +133,7 @@ class AttentionHooks:
     reads_tower: bool = False
     single: bool = False
     evicts: int = 0
+    sparse: bool = False
 
     def rules(self, layer: int, heads: int) -> Mapping[int, Rule]:
         """What the heads 0 to ``heads`` - 1 of a layer may see; one that is left out keeps full causal attention."""
@@ -137,9 +153,10 @@ class AttentionHooks:
         reads of those that stay in place of their own states, [tokens that stay, hidden size]."""
         return None
 
-    def tokens_left(self, layers: int, text: int, vision: int) -> list[int]:
-        """How many tokens enter each layer of a prompt of so many text and vision tokens."""
-        return [text + vision] * layers
+    def blocks(self, step: Step) -> KeyBlocks | None:
+        """Which keys the queries of a prompt meet, head by head; None for all. Called once a layer and sample when
+        ``sparse``, while a prompt is read, all keys of ``step`` being those of queries; later tokens meet all."""
+        return None
 
     def observe(self, step: Step) -> None:
         """See queries and keys; called once a layer, forward and sample when ``observes``. Where tokens are dropped

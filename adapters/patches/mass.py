@@ -67,16 +67,13 @@ class RowProbe(AttentionHooks):
         self._counted[step.layer] += len(inside)
         # A column beyond the keys so far is one that these rows cannot see.
         columns = [tokens[tokens < total].to(device) for tokens in self.columns]
-        keys = torch.arange(total, device=device)
         readers = by_kv_head(self.heads(step), step.query.shape[1] // step.key.shape[1])
         sums = self._sums[step.layer] = self._sums[step.layer].to(device)
         for rows in torch.split(inside.to(device), ROWS):
-            visible = [(group, group.visible(rows, keys, step.vision)) for group in step.groups]
-            seen = {head: mask for group, mask in visible for head in group.heads}
+            seen = step.visible(rows)
             query = step.query[:, :, rows - offset]
             for kv, heads in readers.items():
-                masks = torch.stack([seen[head] for head in heads])
-                weights = probabilities(take(query, heads)[0], step.key[0, kv], masks, step.scaling)
+                weights = probabilities(take(query, heads)[0], step.key[0, kv], seen[heads], step.scaling)
                 self.add(sums, heads, weights, columns)
 
 

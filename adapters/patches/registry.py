@@ -26,8 +26,10 @@ from coreheads.adapters.patches.resolution import Resolution
 from coreheads.adapters.patches.snapkv import SnapKV
 from coreheads.adapters.patches.streaming import Streaming
 from coreheads.adapters.patches.stride import Stride
+from coreheads.adapters.patches.vertical_slash import VerticalSlash
 from coreheads.adapters.patches.vidcom2 import VidCom2
 from coreheads.adapters.patches.visionzip import VisionZip
+from coreheads.adapters.patches.xattention import XAttention
 from coreheads.errors import UserError, expected_one_of, one_line
 from coreheads.heads.types import Head
 
@@ -49,7 +51,7 @@ class NoPatch(Patch):
 PATCHES: dict[str, type[Patch]] = {
     patch.name: patch
     for patch in (
-        *(NoPatch, Ablate, Hybrid, Streaming, Document),
+        *(NoPatch, Ablate, Hybrid, Streaming, Document, VerticalSlash, XAttention),
         *(SnapKV, AdaKV),
         *(CDPruner, Dart, EVS, FastV, PyramidDrop, RandomTokens, Resolution, Stride, VidCom2, VisionZip),
     )

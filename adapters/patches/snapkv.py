@@ -106,16 +106,10 @@ def observed(step: Step) -> Tensor:
     """Attention [KV heads, K] that each key gets from the step's queries, the last of its tokens, in at least float32:
     the mean over the queries and over the query heads of the KV head."""
     total, device = step.key.shape[2], step.key.device
-    columns = torch.arange(total, device=device)
-    rows = columns[total - step.query.shape[2] :]
-    seen: dict[int, Tensor] = {}
-    for group in step.groups:
-        seen |= dict.fromkeys(group.heads, group.visible(rows, columns, step.vision))
+    seen = step.visible(torch.arange(total - step.query.shape[2], total, device=device))
     readers = by_kv_head(range(step.query.shape[1]), step.query.shape[1] // step.key.shape[1])
     means = [
-        probabilities(
-            take(step.query, heads)[0], step.key[0, kv], torch.stack([seen[head] for head in heads]), step.scaling
-        ).mean((0, 1))
+        probabilities(take(step.query, heads)[0], step.key[0, kv], seen[heads], step.scaling).mean((0, 1))
         for kv, heads in readers.items()
     ]
     return torch.stack(means)
