@@ -177,11 +177,7 @@ class _Run(AttentionHooks):
         if stay is None:
             return None
         stay = stay.to(hidden.device)
-        if (
-            stay.dtype != torch.bool
-            or stay.shape != self.places.shape
-            or bool((~stay & ~self.is_vision[self.places].to(stay.device)).any())
-        ):
+        if stay.dtype != torch.bool or stay.shape != places.shape or bool((~stay & ~is_vision[places]).any()):
             raise ValueError(f"{self.name}: stay gave what is no bool [{len(self.places)}] that keeps all text")
         return None if bool(stay.all()) else stay
 
@@ -191,7 +187,7 @@ class _Run(AttentionHooks):
         if self.positions is not None:
             # forward itself: not to be noted as the call's positions
             kept = self.positions[..., self.places.to(self.positions.device)]
-            left: Tensor = torch.unique(kept, return_inverse=True)[1]  # type: ignore[no-untyped-call]
+            left: Tensor = torch.unique(kept, return_inverse=True)[1]
             self.gap = int(self.positions.max() - left.max())
             rotary = self.decoder.rotary_emb.forward(hidden, left)
         else:
