@@ -194,7 +194,7 @@ class _Run(AttentionHooks):
             return None
         stay, states = found if isinstance(found, tuple) else (found, None)
         stay = stay.to(hidden.device)
-        if stay.dtype != torch.bool or stay.shape != self.places.shape or bool((~stay & ~cut.vision).any()):
+        if stay.dtype != torch.bool or stay.shape != places.shape or bool((~stay & ~is_vision[places]).any()):
             raise ValueError(f"{self.name}: stay gave what is no bool [{len(self.places)}] that keeps all text")
         if bool(stay.all()):
             return None
@@ -206,7 +206,7 @@ class _Run(AttentionHooks):
         if self.positions is not None:
             # forward itself: not to be noted as the call's positions
             kept = self.positions[..., self.places.to(self.positions.device)]
-            left: Tensor = torch.unique(kept, return_inverse=True)[1]  # type: ignore[no-untyped-call]
+            left: Tensor = torch.unique(kept, return_inverse=True)[1]
             self.gap = int(self.positions.max() - left.max())
             rotary = self.decoder.rotary_emb.forward(hidden, left)
         else:
