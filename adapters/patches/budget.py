@@ -128,7 +128,7 @@ class Budgeted(Patch):
             if self.heads is not None:
                 self._turned[value] = make_patch(self.kind, self.heads(value), **self.params)
             else:
-                own = {str(self._class.budget): round(value) if self._is_whole else value}
+                own = {str(self._class.budget): max(1, round(value)) if self._is_whole else value}
                 self._turned[value] = make_patch(self.kind, **{**self.params, **own})
         return self._turned[value]
 

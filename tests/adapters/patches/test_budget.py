@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -12,12 +13,12 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from coreheads.adapters.kernels.work_count import counted
 from coreheads.adapters.patches import budget
 from coreheads.adapters.patches.budget import Budgeted, Cannot, cost, runs_of
 from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.patches.hooks import Cut
 from coreheads.adapters.patches.hybrid import Hybrid
+from coreheads.adapters.patches.ratios import Ratios
 from coreheads.adapters.patches.registry import PATCHES, make_patch
 from coreheads.errors import UserError
 from coreheads.heads import selections
@@ -171,21 +172,42 @@ def test_choosing_costs_its_products(kind: str, runs: list[int], keep: float) ->
     assert list(runs_of(cut.vision.nonzero()[:, 0])) == runs
 
 
-@pytest.mark.parametrize("kind", [*DROPPING, "streaming"])
-def test_pairs_said_are_pairs_computed(kind: str) -> None:
-    """By the own kernels, on a model that is run."""
-    made = new_adapter("qwen3_vl")
+@pytest.mark.parametrize("kind", [*DROPPING, "hybrid", "streaming", "snapkv"])
+@pytest.mark.parametrize("share", [0.75, 0.5])
+def test_counted_work_is_what_was_solved_for(kind: str, share: float) -> None:
+    """Counted while a model reads a prompt: tokens in each layer, pairs given to kernels, products of choosing."""
+    made = _adapter()
     content = [{"type": "image", "image": _picture()}, {"type": "text", "text": "where is the red one"}]
     prompt = made.prepare([{"role": "user", "content": content}])
-    vision = len(prompt.vision_tokens)
-    patch = make_patch(kind, **({"window": 10**6} if kind == "streaming" else {"keep": 0.3}))
-    with patch(made.model), make_patch("streaming", window=10**6)(made.model), counted() as pairs:
-        made.generate([prompt], max_new_tokens=1)
-    said = patch.pairs(Shape.of(made.model), prompt.tokens - vision, vision)
-    assert sum(pairs.values()) == said
+    every = selections.every((made.layers, made.heads))
+    heads = (lambda fraction: sorted(every)[: round(fraction * len(every))]) if kind == "hybrid" else None
+    params = {"sink": 2, "window": 8} if kind == "hybrid" else {"sink": 2} if kind == "streaming" else {}
+    try:
+        patch = Budgeted(kind, share, params, heads).for_prompt(made.model, prompt)
+    except Cannot:
+        assert kind in ("hybrid", "streaming")  # whose matrices alone cost more
+        return
+    with patch(made.model):
+        (answer,) = made.generate([prompt], max_new_tokens=1, count=True)
+    counted = Ratios(made.model, patch).of(prompt.tokens, answer.work)
+    spent = counted["kv_ratio" if kind == "snapkv" else "flops_ratio"]
+    text = prompt.tokens - len(prompt.vision_tokens)
+    left = patch.tokens_left(made.layers, text, len(prompt.vision_tokens))
+    assert counted["matrix_ratio"] == sum(left) / (made.layers * prompt.tokens)
+    said = cost(patch, made.model, text, runs_of(prompt.vision_tokens))
+    assert said == pytest.approx(share, abs=0.02)
+    if kind in ("hybrid", "streaming"):
+        assert said - 1e-9 <= spent <= said + 0.05  # kernels take whole blocks, which are large on a short prompt
+    else:
+        assert spent == pytest.approx(said, rel=1e-9)
+
+
+@cache
+def _adapter() -> Any:
+    return new_adapter("qwen3_vl")
 
 
 def _picture() -> Any:
     from PIL import Image
 
-    return Image.new("RGB", (96, 64), "red")
+    return Image.new("RGB", (480, 320), "red")
