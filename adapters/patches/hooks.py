@@ -85,6 +85,8 @@ class AttentionHooks:
         drops: Whether ``stay`` is called; of the other hooks then none is.
         single: Whether the model takes one whole prompt at a time meanwhile; always so where tokens are dropped.
         evicts: How many of a prompt's last queries ``kept_keys`` is given; 0: it is not called.
+        unseen: Whether that is done before the question is read, which is all behind the prompt's last vision token;
+            then patches are ``single`` and need vision.
     """
 
     needs_vision: bool = False
@@ -92,6 +94,7 @@ class AttentionHooks:
     drops: bool = False
     single: bool = False
     evicts: int = 0
+    unseen: bool = False
 
     def rules(self, layer: int, heads: int) -> Mapping[int, Rule]:
         """What the heads 0 to ``heads`` - 1 of a layer may see; one that is left out keeps full causal attention."""
