@@ -113,6 +113,11 @@ class SnapKV(Patch):
         where it depends on the question's length."""
         return None if self.unseen else self.count(tokens) / tokens
 
+    def kv_share(self, model: nn.Module, tokens: int, after: int) -> float:
+        """An unseen question is kept whole, and so is a prompt without vision tokens then."""
+        late = after if self.unseen else 0
+        return 1.0 if late == tokens else (self.count(tokens - late) + late) / tokens
+
     def describe(self) -> dict[str, Any]:
         """The patch and its parameters."""
         return {"patch": self.name, **asdict(self)}

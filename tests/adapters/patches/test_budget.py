@@ -64,12 +64,14 @@ def test_costs_of_an_8b_model(
         (make_patch("stride", keep=0.5, layer=2), fastv),
     )
     for patch, (work, pairs) in patches:
-        assert cost(patch, MODEL, *split(tokens), QWEN) == pytest.approx(work, abs=0.0051)
+        assert cost(patch, MODEL, *split(tokens), shape=QWEN) == pytest.approx(work, abs=0.0051)
         text, (vision,) = split(tokens)
         own = patch.pairs(QWEN, text, vision)
         assert own is not None
         assert own / QWEN.dense_pairs(tokens) == pytest.approx(pairs, abs=0.0051)
-    assert cost(make_patch("stride", keep=0.25), MODEL, *split(tokens), QWEN) == pytest.approx(quarter, abs=0.0051)
+    assert cost(make_patch("stride", keep=0.25), MODEL, *split(tokens), shape=QWEN) == pytest.approx(
+        quarter, abs=0.0051
+    )
 
 
 @given(
@@ -114,11 +116,11 @@ def test_a_budget_is_met_or_refused(kind: str, name: str, tokens: int, vision: f
             patch = asked.solved(MODEL, tokens - seen, (seen,))
         except Cannot:
             patch = asked.turned(1 / budget.STEPS)  # the least
-            least = cost(patch, MODEL, tokens - seen, (seen,), shape)
+            least = cost(patch, MODEL, tokens - seen, (seen,), shape=shape)
             assert least is not None
             assert least > share  # it does not go so far down
             return
-        spent = cost(patch, MODEL, tokens - seen, (seen,), shape)
+        spent = cost(patch, MODEL, tokens - seen, (seen,), shape=shape)
         assert spent is not None
         step = 1 / (shape.layers * shape.heads) if kind == "hybrid" else 1 / seen
         assert abs(spent - share) <= 0.02 * share + 0.5 * step  # or as near as one head or token comes
@@ -132,8 +134,18 @@ def test_what_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     few = budgeted(monkeypatch, QWEN, "stride", 0.25)
     with pytest.raises(Cannot, match="stride comes no nearer than"):
         few.solved(MODEL, 500, (200, 300))
-    assert 0.24 < (cost(few.solved(MODEL, 100, (900,)), MODEL, 100, (900,), QWEN) or 0) < 0.26
+    assert 0.24 < (cost(few.solved(MODEL, 100, (900,)), MODEL, 100, (900,), shape=QWEN) or 0) < 0.26
     assert hybrid.solved(MODEL, *split(131072)) is hybrid.solved(MODEL, *split(131072))
+
+
+def test_an_unseen_question_is_part_of_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = budgeted(monkeypatch, QWEN, "snapkv", 0.5, question="unseen")
+    patch: Any = asked.solved(MODEL, 300, (700,), 200)
+    assert patch.count(800) + 200 == 500
+    with pytest.raises(Cannot):
+        asked.solved(MODEL, 600, (400,), 600)
+    with pytest.raises(Cannot):
+        asked.solved(MODEL, 400, (), 400)
 
 
 def test_a_budget_needs_something_to_turn() -> None:
