@@ -7,8 +7,9 @@ versions changes the answers or fails on prompts with pictures).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any, Literal
 
 import torch
@@ -48,14 +49,33 @@ def chunked_prefill(model: nn.Module, tokens: int, keep: Keep = "last") -> Itera
         ValueError: From a call with a longer prompt, while a patch takes whole prompts only.
     """
     whole_number("prefill_chunk:", tokens)
+
+    def parts(length: int, _held: int) -> list[int]:
+        if length > tokens and (owners := prompt_owners(model)):
+            raise ValueError(f"{owners[-1].name} needs the whole prompt in one forward call: no chunked prefill")
+        return [tokens] * (length // tokens) + [length % tokens]
+
+    with in_parts(model, parts, keep):
+        yield model
+
+
+@contextmanager
+def in_parts(model: nn.Module, parts: Callable[[int, int], Sequence[int]], keep: Keep) -> Iterator[None]:
+    """Inside the block the language model computes each call in parts, one after the other.
+
+    Args:
+        model: A transformers multimodal model.
+        parts: (tokens of the call, tokens that the cache holds already) -> the parts' lengths; empty ones are skipped.
+        keep: As for ``chunked_prefill``.
+    """
     decoder: Any = language_model(model)
     layers = head_shape(model)[0]
     # an instance attribute hides the class's method, and deleting it brings the method back
     whole = decoder.forward
     nested = "forward" in vars(decoder)
-    decoder.forward = _in_chunks(model, decoder, whole, layers, tokens, keep)
+    decoder.forward = _parted(decoder, whole, layers, parts, keep)
     try:
-        yield model
+        yield
     finally:
         if nested:
             decoder.forward = whole
@@ -63,30 +83,28 @@ def chunked_prefill(model: nn.Module, tokens: int, keep: Keep = "last") -> Itera
             del decoder.forward
 
 
-def _in_chunks(
-    model: nn.Module, decoder: Any, forward: Callable[..., Any], layers: int, size: int, keep: Keep
+def _parted(
+    decoder: Any, forward: Callable[..., Any], layers: int, parts: Callable[[int, int], Sequence[int]], keep: Keep
 ) -> Callable[..., Any]:
-    def chunked(input_ids: Tensor | None = None, inputs_embeds: Tensor | None = None, **given: Any) -> Any:
-        if inputs_embeds is None:
-            assert input_ids is not None
-            if input_ids.shape[1] <= size:
-                return forward(input_ids=input_ids, **given)
-            inputs_embeds = decoder.embed_tokens(input_ids)
-        length = inputs_embeds.shape[1]
-        if length <= size:
-            return forward(inputs_embeds=inputs_embeds, **given)
-        if owners := prompt_owners(model):
-            raise ValueError(f"{owners[-1].name} needs the whole prompt in one forward call: no chunked prefill")
+    def parted(input_ids: Tensor | None = None, inputs_embeds: Tensor | None = None, **given: Any) -> Any:
         cache = cache_of(given)
+        before = 0 if cache is None else int(cache.get_seq_length())
+        tokens = input_ids if inputs_embeds is None else inputs_embeds
+        assert tokens is not None
+        length = tokens.shape[1]
+        sizes = [size for size in parts(length, before) if size]
+        if len(sizes) == 1:
+            return forward(**{"input_ids" if inputs_embeds is None else "inputs_embeds": tokens}, **given)
+        if inputs_embeds is None:
+            inputs_embeds = decoder.embed_tokens(input_ids)
         wanted = cache is not None or bool(given.get("use_cache"))
         if cache is None:
             cache = PreallocatedCache(layers, length)
             given[cache_argument(decoder)] = cache
         given["use_cache"] = True
-        before = int(cache.get_seq_length())
         hidden = []
-        for start in range(0, length, size):
-            stop = min(start + size, length)
+        for stop, size in zip(accumulate(sizes), sizes, strict=True):
+            start = stop - size
             output = forward(inputs_embeds=inputs_embeds[:, start:stop], **_piece(given, start, stop, length, before))
             if keep == "all" or stop == length:
                 hidden.append(output.last_hidden_state)
@@ -97,7 +115,7 @@ def _in_chunks(
                     output[name] = None
         return output
 
-    return chunked
+    return parted
 
 
 def _piece(given: dict[str, Any], start: int, stop: int, length: int, before: int) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def attached(model: nn.Module, patch: AttentionHooks) -> Iterator[nn.Module]:
         if patch.evicts:
             if control.eviction is not None:
                 raise UserError("another active patch evicts keys, expected one that does")
-            control.eviction = Eviction(patch)
+            control.eviction = Eviction(patch, lambda: control.vision)
             cleanup.callback(setattr, control, "eviction", None)
             cleanup.enter_context(evicting(model, control.eviction))
         yield model

@@ -72,6 +72,10 @@ class Patch(AttentionHooks):
         """KV bytes kept at ``tokens`` tokens over those of a dense cache; None where the patch keeps all."""
         return None
 
+    def kv_share(self, model: nn.Module, tokens: int, after: int) -> float | None:
+        """As ``kv_ratio``, where it is known how many of the tokens come after the last vision token."""
+        return self.kv_ratio(model, tokens)
+
     def tokens_left(self, layers: int, text: int, vision: int) -> list[int]:
         """How many tokens of a prompt of so many text and vision tokens enter each of the layers."""
         return [text + vision] * layers

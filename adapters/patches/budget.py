@@ -31,7 +31,9 @@ class Cannot(Exception):
     """A method does not reach a budget on a prompt: no fault, but what the method is like. The message says why."""
 
 
-def cost(patch: Patch, model: nn.Module, text: int, runs: Sequence[int], shape: Shape | None = None) -> float | None:
+def cost(
+    patch: Patch, model: nn.Module, text: int, runs: Sequence[int], after: int = 0, shape: Shape | None = None
+) -> float | None:
     """What a patch costs on a prompt of so many text and vision tokens, over the dense model's cost.
 
     Args:
@@ -40,6 +42,7 @@ def cost(patch: Patch, model: nn.Module, text: int, runs: Sequence[int], shape: 
         model: The model that it is for.
         text: Text tokens of the prompt.
         runs: Lengths of the prompt's runs of vision tokens, unbroken by text.
+        after: How many text tokens come after the last vision token, which matters to what a cache keeps.
         shape: The model's, where it is known.
 
     Returns:
@@ -47,7 +50,7 @@ def cost(patch: Patch, model: nn.Module, text: int, runs: Sequence[int], shape: 
     """
     vision = sum(runs)
     if patch.budget_of == "kv":
-        kept = patch.kv_ratio(model, text + vision)
+        kept = patch.kv_share(model, text + vision, after)
         return 1.0 if kept is None else kept
     shape = shape or Shape.of(model)
     pairs = patch.pairs(shape, text, vision)
@@ -104,22 +107,25 @@ class Budgeted(Patch):
 
     def for_prompt(self, model: nn.Module, prompt: Prompt) -> Patch:
         """The patch that costs ``share`` on the prompt; Cannot where none does."""
-        return self.solved(model, prompt.tokens - len(prompt.vision_tokens), runs_of(prompt.vision_tokens))
+        places = prompt.vision_tokens
+        after = prompt.tokens - (int(places[-1]) + 1 if len(places) else 0)
+        return self.solved(model, prompt.tokens - len(places), runs_of(places), after)
 
-    def solved(self, model: nn.Module, text: int, runs: tuple[int, ...]) -> Patch:
-        """The patch that costs ``share`` on a prompt of so many text tokens and runs of vision tokens.
+    def solved(self, model: nn.Module, text: int, runs: tuple[int, ...], after: int = 0) -> Patch:
+        """The patch that costs ``share`` on a prompt of so many text tokens and runs of vision tokens; ``after`` of the
+        text tokens come after the last vision token.
 
         Raises:
             Cannot: None does.
         """
-        key = id(model), text, runs
+        key = id(model), text, runs, after
         if key not in self._solved:
-            self._solved[key] = self._solve(model, text, runs)
+            self._solved[key] = self._solve(model, text, runs, after)
         return self._solved[key]
 
     def kv_ratio(self, model: nn.Module, tokens: int) -> float | None:
         """Of the last prompt of so many tokens; None where none was solved."""
-        known = [patch for (_, text, runs), patch in self._solved.items() if text + sum(runs) == tokens]
+        known = [patch for (_, text, runs, _), patch in self._solved.items() if text + sum(runs) == tokens]
         return known[-1].kv_ratio(model, tokens) if known else None
 
     def turned(self, value: float) -> Patch:
@@ -128,7 +134,7 @@ class Budgeted(Patch):
             if self.heads is not None:
                 self._turned[value] = make_patch(self.kind, self.heads(value), **self.params)
             else:
-                own = {str(self._class.budget): round(value) if self._is_whole else value}
+                own = {str(self._class.budget): max(1, round(value)) if self._is_whole else value}
                 self._turned[value] = make_patch(self.kind, **{**self.params, **own})
         return self._turned[value]
 
@@ -136,7 +142,7 @@ class Budgeted(Patch):
         """The patch, its other parameters and its budget."""
         return {"patch": self.kind, **self.params, "budget": self.share, "budget_of": self._class.budget_of}
 
-    def _solve(self, model: nn.Module, text: int, runs: tuple[int, ...]) -> Patch:
+    def _solve(self, model: nn.Module, text: int, runs: tuple[int, ...], after: int) -> Patch:
         vision = sum(runs)
         shape = Shape.of(model)
         layers, width, _ = head_shape(model)
@@ -145,7 +151,7 @@ class Budgeted(Patch):
 
         def at(step: int) -> float:
             if step not in spent:
-                own = cost(self.turned(value(step)), model, text, runs, shape)
+                own = cost(self.turned(value(step)), model, text, runs, after, shape)
                 if own is None:
                     raise Cannot(f"what {self.kind} costs is not told by a prompt's numbers of tokens")
                 spent[step] = own
@@ -167,7 +173,7 @@ class Budgeted(Patch):
         return self.turned(value(best))
 
     @cached_property
-    def _solved(self) -> dict[tuple[int, int, tuple[int, ...]], Patch]:
+    def _solved(self) -> dict[tuple[int, int, tuple[int, ...], int], Patch]:
         return {}
 
     @cached_property

@@ -66,7 +66,7 @@ class Shape:
         return self.layers * self.heads * causal_pairs(tokens, tokens)
 
 
-def flops(shape: Shape, tokens: Sequence[int], pairs: int) -> int:
+def flops(shape: Shape, tokens: Sequence[int], pairs: float) -> float:
     """FLOPs of a prefill by the language model; norms, rotary positions, softmax and the logits are left out.
 
     Args:
@@ -82,7 +82,7 @@ def flops(shape: Shape, tokens: Sequence[int], pairs: int) -> int:
     return matrices + 4 * shape.head_dim * pairs
 
 
-def dense_flops(shape: Shape, tokens: int) -> int:
+def dense_flops(shape: Shape, tokens: int) -> float:
     """FLOPs of the dense prefill of so many tokens."""
     return flops(shape, [tokens] * shape.layers, shape.dense_pairs(tokens))
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicCache
 
+from coreheads.adapters.generation.chunked_prefill import in_parts
 from coreheads.adapters.generation.structure import cache_argument, cache_of, language_model
 from coreheads.adapters.generation.work import choosing
 from coreheads.adapters.kernels.evicting_cache import EvictingCache
@@ -29,18 +30,38 @@ class Eviction:
     A prefill is a call of the language model with an empty cache, in pieces (``chunked_prefill``) or not. As soon as a
     layer has attended to the whole of it, its place in the cache is taken by one that holds what stays, and all else
     is freed, before the next layer's keys come. Tokens of later calls are all kept.
+
+    Where the patch is to choose without the question, the prefill ends with the prompt's last vision token: the call is
+    parted there, and its second part is a later call.
+
+    vision: gives where a call's vision tokens are, bool [batch, tokens].
     """
 
-    def __init__(self, patch: AttentionHooks) -> None:
-        self.patch = patch
+    def __init__(self, patch: AttentionHooks, vision: Callable[[], Tensor | None]) -> None:
+        self.patch, self._vision = patch, vision
         self._cache: Cache | None = None
         self._tokens = 0
         self._last: dict[int, Tensor] = {}
 
     def begin(self, cache: Cache | None, tokens: int) -> None:
         """A prefill of so many tokens, padding included; none of a cache that is None."""
-        self._cache, self._tokens = cache, tokens
+        self._cache, self._tokens = cache, self._asked_from(tokens) if self.patch.unseen and tokens else tokens
         self._last.clear()
+
+    def _asked_from(self, tokens: int) -> int:
+        """Where the question begins; UserError for a batch, ValueError where vision tokens cannot be told."""
+        vision = self._vision()
+        if vision is None:
+            raise ValueError("keys cannot be chosen without the question: call the model with input_ids")
+        if vision.shape[0] > 1:
+            raise ValueError("keys are chosen without the question for one prompt at a time")
+        shown = vision[0, :tokens].nonzero()
+        return int(shown[-1]) + 1 if len(shown) else 0
+
+    def parts(self, length: int, held: int) -> list[int]:
+        """Lengths of the parts of a call of so many tokens, before which the cache holds ``held``."""
+        first = self._tokens - held
+        return [first, length - first] if self._cache is not None and 0 < first < length else [length]
 
     def attended(
         self,
@@ -56,7 +77,7 @@ class Eviction:
     ) -> None:
         """A layer has attended: query [B, H, Q, D], key and value [B, Hkv, K, D], as ``Control.attend`` has
         them; ``chosen`` for each sample."""
-        if self._cache is None:
+        if self._cache is None or key.shape[2] > self._tokens:
             return
         before, total = self._last.pop(layer, None), key.shape[2]
         last = query[:, :, -self.patch.evicts :]
@@ -116,7 +137,8 @@ def evicting(model: nn.Module, eviction: Eviction) -> Iterator[None]:
         decoder.register_forward_hook(leave, always_call=True),
     ]
     try:
-        yield
+        with in_parts(model, eviction.parts, "all") if eviction.patch.unseen else nullcontext():
+            yield
     finally:
         for hook in hooks:
             hook.remove()

@@ -123,6 +123,8 @@ class AttentionHooks:
         reads_tower: Whether ``stay`` wants to know what the vision tower attends to.
         single: Whether the model takes one whole prompt at a time meanwhile; always so where tokens are dropped.
         evicts: How many of a prompt's last queries ``kept_keys`` is given; 0: it is not called.
+        unseen: Whether that is done before the question is read, which is all behind the prompt's last vision token;
+            then patches are ``single`` and need vision.
         sparse: Whether ``blocks`` is called, of one active patch; it needs ``single``.
     """
 
@@ -133,6 +135,7 @@ class AttentionHooks:
     reads_tower: bool = False
     single: bool = False
     evicts: int = 0
+    unseen: bool = False
     sparse: bool = False
 
     def rules(self, layer: int, heads: int) -> Mapping[int, Rule]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
-from coreheads.adapters.generation.structure import head_shape, language_model
 from coreheads.adapters.generation.work import Work, held_bytes
 from coreheads.adapters.kernels.evicting_cache import EvictingCache
-from coreheads.adapters.kernels.work_count import causal_pairs
 from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.patches.cost import Shape, dense_flops, flops
 
 
 class Ratios:
@@ -21,11 +18,7 @@ class Ratios:
     """
 
     def __init__(self, model: nn.Module, patch: Patch) -> None:
-        self.layers, self.heads, self.kv_heads = head_shape(model)
-        self.model, self.patch = model, patch
-        decoder: Any = language_model(model)
-        self.width = int(decoder.layers[0].self_attn.head_dim)
-        self.flops = [token_flops(layer) for layer in decoder.layers]
+        self.model, self.patch, self.shape = model, patch, Shape.of(model)
         self._own: dict[tuple[int, ...], int] = {}
 
     def of(self, tokens: int, work: Work) -> dict[str, float]:
@@ -38,14 +31,13 @@ class Ratios:
         kv_ratio: bytes of keys and values held after the prompt, over those of all tokens. Where the patch has a cache
             of its own, it is that one's, given as many tokens in each layer: the one that is timed.
         """
-        pairs = self.layers * self.heads * causal_pairs(tokens, tokens)
-        dense = tokens * sum(self.flops) + 4 * self.width * pairs
-        entered = sum(count * flops for count, flops in zip(work.tokens, self.flops, strict=True))
-        whole = self.layers * self.kv_heads * tokens * 2 * self.width * self._dtype.itemsize
+        shape = self.shape
+        spent = flops(shape, work.tokens, work.pairs) + work.choice_flops
+        whole = shape.layers * shape.kv_heads * tokens * 2 * shape.head_dim * self._dtype.itemsize
         return {
-            "matrix_ratio": sum(work.tokens) / (self.layers * tokens),
-            "pairs_ratio": work.pairs / pairs,
-            "flops_ratio": (entered + 4 * self.width * work.pairs + work.choice_flops) / dense,
+            "matrix_ratio": sum(work.tokens) / (shape.layers * tokens),
+            "pairs_ratio": work.pairs / shape.dense_pairs(tokens),
+            "flops_ratio": spent / dense_flops(shape, tokens),
             "kv_ratio": self._held(work) / whole,
         }
 
@@ -61,28 +53,9 @@ class Ratios:
             if not isinstance(cache, EvictingCache):
                 return work.kv_bytes
             for layer, tokens in zip(cache.layers, work.tokens, strict=True):
-                shape = 1, self.kv_heads, tokens, self.width
-                states = torch.empty(shape, dtype=self._dtype, device="meta")
+                sizes = 1, self.shape.kv_heads, tokens, self.shape.head_dim
+                states = torch.empty(sizes, dtype=self._dtype, device="meta")
                 layer.update(states, states)
                 layer.store(states, states, [0])
             self._own[work.tokens] = sum(held_bytes(layer, 0, 0) for layer in cache.layers)
         return self._own[work.tokens]
-
-
-def token_flops(layer: nn.Module) -> int:
-    """FLOPs of a decoder layer's matrices for one token: two for each number of them, of experts the active share."""
-    total = 0.0
-    for name, module in layer.named_modules():
-        share = _active(layer) if "experts" in name.split(".") else 1.0
-        if hasattr(module, "in_features") and hasattr(module, "out_features"):  # also where weights are packed
-            total += 2 * share * module.in_features * module.out_features  # type: ignore[operator]
-        else:
-            own = (part for part in module.parameters(recurse=False) if part.ndim > 1)
-            total += 2 * share * sum(part.numel() for part in own)
-    return round(total)
-
-
-def _active(layer: Any) -> float:
-    """The share of a layer's experts that a token goes to."""
-    config = next(module.config for module in (layer.mlp, layer.self_attn) if hasattr(module, "config"))
-    return float(config.num_experts_per_tok / config.num_experts)

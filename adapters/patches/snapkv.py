@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -18,6 +18,7 @@ from coreheads.adapters.value_checks import is_number, one_of, whole_number
 from coreheads.errors import UserError
 
 Pooling = Literal["avg", "max"]
+Question = Literal["seen", "unseen"]
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,20 @@ class SnapKV(Patch):
     kept are what was asked for on short and long prompts alike. Where the budget is smaller than the window, the last
     keys alone stay, as many as it allows, where the reference would keep the whole window. The reference keeps keys
     per query head, which under grouped-query attention stores them several times; here a KV head's query heads agree
-    on one set. The question is part of the prompt, so it has been seen when keys are chosen.
+    on one set. The question is part of the prompt, so it has been seen when keys are chosen, and what the answer needs
+    may already stand in its tokens. With ``question`` "unseen" the prompt up to its last vision token is compressed
+    first, ``keep`` being a share of that, and the rest is read over what is left: what a cache can do that was
+    compressed before anybody asked. A prompt without vision tokens then keeps all.
 
-    Works with padded batches, chunked prefill, beams and other patches' rules; not with a shared prefix.
+    Works with padded batches, chunked prefill, beams and other patches' rules; not with a shared prefix. An unseen
+    question takes one prompt at a time, and no patch that drops tokens beside it.
 
     Attributes:
         keep: Share of the prompt's keys that each KV head keeps, above 0 and up to 1; 1 changes nothing.
         window: How many last queries observe, and how many last keys stay.
         kernel: How many neighbours are pooled, odd; 1 does not pool.
         pooling: Their mean (``avg``) or their largest (``max``).
+        question: Whether the question is "seen" or "unseen" when keys are chosen.
     """
 
     name: ClassVar[str] = "snapkv"
@@ -57,6 +63,7 @@ class SnapKV(Patch):
     window: int = 32
     kernel: int = 5
     pooling: Pooling = "avg"
+    question: Question = field(default="seen", kw_only=True)
 
     def __post_init__(self) -> None:
         where = type(self).__name__
@@ -66,11 +73,19 @@ class SnapKV(Patch):
         if whole_number(f"{where}: kernel is", self.kernel) % 2 == 0:
             raise UserError(f"{where}: kernel is {self.kernel!r}, expected an odd number")
         one_of(f"{where}: pooling is", self.pooling, get_args(Pooling))
+        one_of(f"{where}: question is", self.question, get_args(Question))
 
     @property
     def evicts(self) -> int:  # type: ignore[override]
         """The observers."""
         return self.window
+
+    @property
+    def unseen(self) -> bool:  # type: ignore[override]
+        """As ``question`` says."""
+        return self.question == "unseen"
+
+    single = needs_vision = unseen
 
     def count(self, tokens: int) -> int:
         """Keys that a KV head keeps of a prompt of ``tokens`` tokens."""
@@ -93,9 +108,15 @@ class SnapKV(Patch):
             return avg_pool1d(attention, self.kernel, 1, self.kernel // 2)
         return max_pool1d(attention, self.kernel, 1, self.kernel // 2)
 
-    def kv_ratio(self, model: nn.Module, tokens: int) -> float:
-        """KV bytes kept after a prompt of ``tokens`` tokens over those of a dense cache."""
-        return self.count(tokens) / tokens
+    def kv_ratio(self, model: nn.Module, tokens: int) -> float | None:
+        """KV bytes kept after a prompt of ``tokens`` tokens over those of a dense cache; None for an unseen question,
+        where it depends on the question's length."""
+        return None if self.unseen else self.count(tokens) / tokens
+
+    def kv_share(self, model: nn.Module, tokens: int, after: int) -> float:
+        """An unseen question is kept whole, and so is a prompt without vision tokens then."""
+        late = after if self.unseen else 0
+        return 1.0 if late == tokens else (self.count(tokens - late) + late) / tokens
 
     def describe(self) -> dict[str, Any]:
         """The patch and its parameters."""

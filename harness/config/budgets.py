@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from coreheads.errors import UserError
 from coreheads.heads.selections import SIZED
 
 if TYPE_CHECKING:
@@ -55,3 +56,13 @@ def budget_of(cells: Asked, patch: type[Patch] | None) -> Of | None:
     if cells.budget_of not in (None, patch.budget_of):
         raise ValueError(f"budget_of is {cells.budget_of!r}, expected {patch.budget_of!r} for patch {cells.patch}")
     return patch.budget_of
+
+
+def patch_of(name: str) -> type[Patch] | None:
+    """A patch's class; None where there is no such patch, which is said before anything is done."""
+    from coreheads.adapters.patches.registry import patch_class
+
+    try:
+        return patch_class(name)
+    except UserError:
+        return None

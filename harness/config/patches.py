@@ -1,15 +1,12 @@
-"""What a configuration says of patches beside a cell's own: the one that it is put on, and which there are."""
+"""What a configuration says of patches beside a cell's own: the one that it is put on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from coreheads.errors import UserError, brief
-
-if TYPE_CHECKING:
-    from coreheads.adapters.patches.base import Patch
+from coreheads.errors import brief
 
 
 class OnConfig(BaseModel):
@@ -32,13 +29,3 @@ def plain(params: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(value, str | int | float | bool | None):
             raise ValueError(f"params.{name} is {brief(value)}, expected a text, a number, true, false or null")
     return params
-
-
-def known_patch(name: str) -> type[Patch] | None:
-    """A patch's class; None where there is no such patch, which is said before anything is done."""
-    from coreheads.adapters.patches.registry import patch_class
-
-    try:
-        return patch_class(name)
-    except UserError:
-        return None

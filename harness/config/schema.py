@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from coreheads import limits
-from coreheads.config.budgets import Asked, Of, budget_of
+from coreheads.config.budgets import Asked, Of, budget_of, patch_of
 from coreheads.config.parsing import load_yaml, set_values
-from coreheads.config.patches import OnConfig, known_patch, plain
+from coreheads.config.patches import OnConfig, plain
 from coreheads.errors import UserError, nearest
 from coreheads.files import matching
 from coreheads.heads.selections import SEEDED, SIZED, Kind
 from coreheads.validation import expected, validating
-
-if TYPE_CHECKING:
-    from coreheads.adapters.patches.base import Patch
 
 
 def _number(value: Any) -> Any:
@@ -122,7 +119,7 @@ class CellConfig(_Section):
             # said in every cell that is made anew: what was stored without it was made when zero was the default
             self.params.setdefault("mode", "vision")
         # asked where a configuration is read: what a stored one names need not be installed
-        patch: type[Patch] | None = info.context(self.patch) if info.context else None
+        patch = info.context(self.patch) if info.context else None
         takes_heads = patch and patch.takes_heads
         if takes_heads and not self.selections:
             raise ValueError(f"patch {self.patch} needs selections, for example [top]")
@@ -252,4 +249,4 @@ def load_config(
         set_values(tree, (), [*(shorter.items() if isinstance(shorter, dict) else ()), ("evaluate.limit", limit)])
     set_values(tree, changes, [(name, value) for name, value in values.items() if value is not None])
     with validating(RunConfig, source):
-        return RunConfig.model_validate(tree, context=known_patch)
+        return RunConfig.model_validate(tree, context=patch_of)

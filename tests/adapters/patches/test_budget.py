@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -12,12 +13,12 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from coreheads.adapters.kernels.work_count import counted
 from coreheads.adapters.patches import budget
 from coreheads.adapters.patches.budget import Budgeted, Cannot, cost, runs_of
 from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.patches.hooks import Cut
 from coreheads.adapters.patches.hybrid import Hybrid
+from coreheads.adapters.patches.ratios import Ratios
 from coreheads.adapters.patches.registry import PATCHES, make_patch
 from coreheads.errors import UserError
 from coreheads.heads import selections
@@ -63,12 +64,14 @@ def test_costs_of_an_8b_model(
         (make_patch("stride", keep=0.5, layer=2), fastv),
     )
     for patch, (work, pairs) in patches:
-        assert cost(patch, MODEL, *split(tokens), QWEN) == pytest.approx(work, abs=0.0051)
+        assert cost(patch, MODEL, *split(tokens), shape=QWEN) == pytest.approx(work, abs=0.0051)
         text, (vision,) = split(tokens)
         own = patch.pairs(QWEN, text, vision)
         assert own is not None
         assert own / QWEN.dense_pairs(tokens) == pytest.approx(pairs, abs=0.0051)
-    assert cost(make_patch("stride", keep=0.25), MODEL, *split(tokens), QWEN) == pytest.approx(quarter, abs=0.0051)
+    assert cost(make_patch("stride", keep=0.25), MODEL, *split(tokens), shape=QWEN) == pytest.approx(
+        quarter, abs=0.0051
+    )
 
 
 @given(
@@ -113,11 +116,11 @@ def test_a_budget_is_met_or_refused(kind: str, name: str, tokens: int, vision: f
             patch = asked.solved(MODEL, tokens - seen, (seen,))
         except Cannot:
             patch = asked.turned(1 / budget.STEPS)  # the least
-            least = cost(patch, MODEL, tokens - seen, (seen,), shape)
+            least = cost(patch, MODEL, tokens - seen, (seen,), shape=shape)
             assert least is not None
             assert least > share  # it does not go so far down
             return
-        spent = cost(patch, MODEL, tokens - seen, (seen,), shape)
+        spent = cost(patch, MODEL, tokens - seen, (seen,), shape=shape)
         assert spent is not None
         step = 1 / (shape.layers * shape.heads) if kind == "hybrid" else 1 / seen
         assert abs(spent - share) <= 0.02 * share + 0.5 * step  # or as near as one head or token comes
@@ -131,8 +134,18 @@ def test_what_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     few = budgeted(monkeypatch, QWEN, "stride", 0.25)
     with pytest.raises(Cannot, match="stride comes no nearer than"):
         few.solved(MODEL, 500, (200, 300))
-    assert 0.24 < (cost(few.solved(MODEL, 100, (900,)), MODEL, 100, (900,), QWEN) or 0) < 0.26
+    assert 0.24 < (cost(few.solved(MODEL, 100, (900,)), MODEL, 100, (900,), shape=QWEN) or 0) < 0.26
     assert hybrid.solved(MODEL, *split(131072)) is hybrid.solved(MODEL, *split(131072))
+
+
+def test_an_unseen_question_is_part_of_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = budgeted(monkeypatch, QWEN, "snapkv", 0.5, question="unseen")
+    patch: Any = asked.solved(MODEL, 300, (700,), 200)
+    assert patch.count(800) + 200 == 500
+    with pytest.raises(Cannot):
+        asked.solved(MODEL, 600, (400,), 600)
+    with pytest.raises(Cannot):
+        asked.solved(MODEL, 400, (), 400)
 
 
 def test_a_budget_needs_something_to_turn() -> None:
@@ -171,21 +184,42 @@ def test_choosing_costs_its_products(kind: str, runs: list[int], keep: float) ->
     assert list(runs_of(cut.vision.nonzero()[:, 0])) == runs
 
 
-@pytest.mark.parametrize("kind", [*DROPPING, "streaming"])
-def test_pairs_said_are_pairs_computed(kind: str) -> None:
-    """By the own kernels, on a model that is run."""
-    made = new_adapter("qwen3_vl")
+@pytest.mark.parametrize("kind", [*DROPPING, "hybrid", "streaming", "snapkv"])
+@pytest.mark.parametrize("share", [0.75, 0.5])
+def test_counted_work_is_what_was_solved_for(kind: str, share: float) -> None:
+    """Counted while a model reads a prompt: tokens in each layer, pairs given to kernels, products of choosing."""
+    made = _adapter()
     content = [{"type": "image", "image": _picture()}, {"type": "text", "text": "where is the red one"}]
     prompt = made.prepare([{"role": "user", "content": content}])
-    vision = len(prompt.vision_tokens)
-    patch = make_patch(kind, **({"window": 10**6} if kind == "streaming" else {"keep": 0.3}))
-    with patch(made.model), make_patch("streaming", window=10**6)(made.model), counted() as pairs:
-        made.generate([prompt], max_new_tokens=1)
-    said = patch.pairs(Shape.of(made.model), prompt.tokens - vision, vision)
-    assert sum(pairs.values()) == said
+    every = selections.every((made.layers, made.heads))
+    heads = (lambda fraction: sorted(every)[: round(fraction * len(every))]) if kind == "hybrid" else None
+    params = {"sink": 2, "window": 8} if kind == "hybrid" else {"sink": 2} if kind == "streaming" else {}
+    try:
+        patch = Budgeted(kind, share, params, heads).for_prompt(made.model, prompt)
+    except Cannot:
+        assert kind in ("hybrid", "streaming")  # whose matrices alone cost more
+        return
+    with patch(made.model):
+        (answer,) = made.generate([prompt], max_new_tokens=1, count=True)
+    counted = Ratios(made.model, patch).of(prompt.tokens, answer.work)
+    spent = counted["kv_ratio" if kind == "snapkv" else "flops_ratio"]
+    text = prompt.tokens - len(prompt.vision_tokens)
+    left = patch.tokens_left(made.layers, text, len(prompt.vision_tokens))
+    assert counted["matrix_ratio"] == sum(left) / (made.layers * prompt.tokens)
+    said = cost(patch, made.model, text, runs_of(prompt.vision_tokens))
+    assert said == pytest.approx(share, abs=0.02)
+    if kind in ("hybrid", "streaming"):
+        assert said - 1e-9 <= spent <= said + 0.05  # kernels take whole blocks, which are large on a short prompt
+    else:
+        assert spent == pytest.approx(said, rel=1e-9)
+
+
+@cache
+def _adapter() -> Any:
+    return new_adapter("qwen3_vl")
 
 
 def _picture() -> Any:
     from PIL import Image
 
-    return Image.new("RGB", (96, 64), "red")
+    return Image.new("RGB", (480, 320), "red")

@@ -158,3 +158,28 @@ def test_a_patch_on_top_of_another_is_a_cell_of_its_own() -> None:
         assert Cell.from_json(cell.to_json()) == cell
     old = {name: value for name, value in alone.to_json().items() if name != "on"}  # before there was such a field
     assert Cell.from_json(old) == alone  # type: ignore[arg-type]
+
+
+def test_budgets_are_cells_of_their_own() -> None:
+    config = make(patch="hybrid", selections=["top", "random"], budgets=[0.5, 0.25], budget_of="flops", tasks=["a"])
+    cells = [cell for cell in expand(config) if cell.patch == "hybrid"]
+    assert [(c.selection, c.budget, c.draw) for c in cells] == [
+        ("top", 0.5, None), ("top", 0.25, None),
+        ("random", 0.5, 0), ("random", 0.5, 1), ("random", 0.5, 2),
+        ("random", 0.25, 0), ("random", 0.25, 1), ("random", 0.25, 2),
+    ]  # fmt: skip
+    assert len({cell.name for cell in cells}) == len(cells) == config.cell_count() - 2
+    assert cells[0].name == "m__a__hybrid__top__0.5-of-flops"
+    assert all(Cell.from_json(cell.to_json()) == cell for cell in cells)
+    alone = expand(make(patch="snapkv", budgets=[0.5, 0.25], budget_of="kv"))
+    assert [cell.budget for cell in alone] == [None, 0.5, 0.25] * 2
+    assert condition_label(alone[1].to_json()) == "snapkv, 50 % of the cache"
+    assert condition_label(cells[0].to_json()) == "hybrid: top full, 50 % of the work"
+    preset = expand(make(patch="dart", params={"keep": 0.25}, preset=True))[1]
+    assert condition_label(preset.to_json()) == "dart (keep 0.25), preset"
+
+
+def test_cells_of_older_versions_have_no_budget() -> None:
+    record = Cell("m", "a", "hybrid", selection="top", fraction=0.5).to_json()
+    older = {name: value for name, value in record.items() if name not in ("budget", "budget_of", "preset")}
+    assert Cell.from_json(older) == Cell.from_json(record)  # type: ignore[arg-type]

@@ -30,9 +30,9 @@ def test_counted_work_is_the_budget(
     spent: dict[str, list[float]] = {}
     solved = budget.Budgeted.solved
 
-    def watched(own: budget.Budgeted, model: Any, text: int, runs: tuple[int, ...]) -> Any:
-        patch = solved(own, model, text, runs)
-        share = budget.cost(patch, model, text, runs)
+    def watched(own: budget.Budgeted, *prompt: Any) -> Any:
+        patch = solved(own, *prompt)
+        share = budget.cost(patch, *prompt)
         assert share is not None
         spent.setdefault(f"{own.kind} {own.share:g}", []).append(share)
         return patch
