@@ -12,6 +12,7 @@ from coreheads.adapters.generation.work import Work, held_bytes
 from coreheads.adapters.kernels.evicting_cache import EvictingCache
 from coreheads.adapters.kernels.work_count import causal_pairs
 from coreheads.adapters.patches.base import Patch
+from coreheads.errors import UserError
 
 
 class Ratios:
@@ -57,7 +58,10 @@ class Ratios:
     def _held(self, work: Work) -> int:
         """Bytes by the patch's own cache; asked of it once for the same counts of tokens, with shapes alone."""
         if work.tokens not in self._own:
-            cache = self.patch.cache(self.model)
+            try:
+                cache = self.patch.cache(self.model)
+            except UserError:  # a ceiling: its answers mean nothing
+                cache = None
             if not isinstance(cache, EvictingCache):
                 return work.kv_bytes
             for layer, tokens in zip(cache.layers, work.tokens, strict=True):
@@ -75,7 +79,7 @@ def token_flops(layer: nn.Module) -> int:
     for name, module in layer.named_modules():
         share = _active(layer) if "experts" in name.split(".") else 1.0
         if hasattr(module, "in_features") and hasattr(module, "out_features"):  # also where weights are packed
-            total += 2 * share * module.in_features * module.out_features  # type: ignore[operator]
+            total += 2 * share * module.in_features * module.out_features
         else:
             own = (part for part in module.parameters(recurse=False) if part.ndim > 1)
             total += 2 * share * sum(part.numel() for part in own)
