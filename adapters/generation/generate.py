@@ -23,7 +23,7 @@ from coreheads.adapters.generation.collate import collate
 from coreheads.adapters.generation.protocol import GenerationAdapter
 from coreheads.adapters.generation.sampling import Sampler
 from coreheads.adapters.generation.structure import cache_argument, prompt_owners, reading
-from coreheads.adapters.generation.work import Work, counting
+from coreheads.adapters.generation.work import Work, counting, held_bytes, metered
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS, Prompt
 from coreheads.adapters.value_checks import whole_number
 from coreheads.errors import UserError
@@ -44,10 +44,14 @@ class Timings(TypedDict):
     """The vision tower."""
     prefill_s: float
     """Up to the first token, without the vision tower."""
+    select_s: float | None
+    """Of ``prefill_s``, choosing tokens or keys; None where nothing is chosen, or the device cannot say."""
     decode_s: float
     """The tokens after the first."""
     decode_tokens: int
     """Their number."""
+    kv_bytes: int
+    """Bytes of the keys and values that the cache holds after the prefill."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ def generate(
                 if shared is None:
                     with counting(adapter.model, 1, count) as tally:
                         shared = _prefix_cache(adapter, members[0], batch.prefix, cache)
-                    before = tally.work(0, 0, shared) if tally else None
+                    (before,) = tally.works([batch.prefix], shared) if tally else [None]
                 shared.rewind(batch.prefix)
                 # one prompt goes on in the shared cache itself, which is then taken back: nothing is copied
                 cache = shared if len(members) == 1 else shared.copies(len(members))
@@ -170,13 +174,14 @@ def _answers(
         return sampler.pick(logits)
 
     with clock.watching(adapter.vision_modules):
-        with clock.phase("prefill_s"), counting(adapter.model, len(prompts), count) as tally:
+        counted = counting(adapter.model, len(prompts), count)
+        with clock.phase("prefill_s"), metered(clock if timing else None), counted as tally:
             logits, positions, mask = _prefill(adapter, prompts, prefix, cache)
             first, second = logits.float().topk(2).values.unbind(-1)
             margins = (first - second).tolist()
             tokens = pick(logits)
-        longest = max(prompt.tokens for prompt in prompts)
-        works = [tally and tally.work(row, longest - one.tokens, cache, before) for row, one in enumerate(prompts)]
+        kv_bytes = sum(held_bytes(layer, 0, 0) for layer in cache.layers) if timing else 0
+        works = tally.works([one.tokens for one in prompts], cache, before) if tally else [None] * len(prompts)
         with clock.phase("decode_s"):
             for steps in range(max_new_tokens):
                 for answer, token in zip(answers, tokens.tolist(), strict=True):
@@ -192,8 +197,10 @@ def _answers(
             "preprocess_s": prompt.preprocess_s,
             "vision_s": clock.seconds["vision_s"],
             "prefill_s": clock.seconds["prefill_s"],
+            "select_s": clock.select_s(),
             "decode_s": clock.seconds["decode_s"],
             "decode_tokens": steps,
+            "kv_bytes": kv_bytes,
         }
         heard = sound[: len(answer.ids)]  # a row that has ended goes on in its batch, unheard
         broken_at = None if all(heard) else heard.index(False) + 1

@@ -136,11 +136,15 @@ class Tally:
             _KNOWN[key] = products.flops
         self.flops[sample] += _KNOWN[key]
 
-    def work(self, row: int, padding: int, cache: Any, before: Work | None = None) -> Work:
-        """What the sample ``row`` cost, whose first ``padding`` tokens are none, and which the cache now holds.
+    def works(self, lengths: Sequence[int], cache: Any, before: Work | None = None) -> list[Work]:
+        """What each sample of so many tokens cost, which the cache now holds, padded on the left.
 
         before: what the beginning cost that the cache held already.
         """
+        longest = max(lengths)
+        return [self._work(row, longest - length, cache, before) for row, length in enumerate(lengths)]
+
+    def _work(self, row: int, padding: int, cache: Any, before: Work | None) -> Work:
         tokens = [count - padding for count in self.tokens]
         held = before.tokens if before else (0,) * len(tokens)
         pairs = self.pairs[row] + sum(
@@ -211,11 +215,10 @@ class _Products(TorchFunctionMode):
         return output
 
 
-_LEFT = {
-    **dict.fromkeys((torch.matmul, torch.mm, torch.bmm, torch.mv, torch.dot, torch.inner, linear), 0),
-    **dict.fromkeys((Tensor.matmul, Tensor.__matmul__, Tensor.mm, Tensor.bmm, Tensor.mv, Tensor.dot, Tensor.inner), 0),
-    **dict.fromkeys((torch.addmm, torch.baddbmm, torch.addmv, Tensor.addmm, Tensor.baddbmm, Tensor.addmv), 1),
-}
+_FIRST: tuple[Any, ...] = (torch.matmul, torch.mm, torch.bmm, torch.mv, torch.dot, torch.inner, linear)
+_METHODS: tuple[Any, ...] = (Tensor.matmul, Tensor.__matmul__, Tensor.mm, Tensor.bmm, Tensor.mv, Tensor.dot)
+_ADDED: tuple[Any, ...] = (torch.addmm, torch.baddbmm, torch.addmv, Tensor.addmm, Tensor.baddbmm, Tensor.addmv)
+_LEFT: dict[Any, int] = {**dict.fromkeys((*_FIRST, *_METHODS, Tensor.inner), 0), **dict.fromkeys(_ADDED, 1)}
 """Products by which argument is the left factor [..., K]."""
 
 

@@ -96,6 +96,11 @@ class Patch(AttentionHooks):
         """What is applied for a prompt: the patch itself, unless it is made for each."""
         return self
 
+    def kept_ratio(self, model: nn.Module, tokens: int, counted: float | None) -> float | None:
+        """``kv_ratio`` as it was counted, where it was; None also where nothing less was, and the patch keeps all."""
+        claimed = self.kv_ratio(model, tokens)
+        return claimed if counted is None or (counted == 1 and claimed is None) else counted
+
     def ceiling(self) -> Patch | None:
         """The patch with the attention that it shortens left out, which bounds its speed; None where it has none."""
         return None

@@ -9,6 +9,7 @@ from coreheads.adapters.generation.work import Work, held_bytes
 from coreheads.adapters.kernels.evicting_cache import EvictingCache
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.cost import Shape, dense_flops, flops
+from coreheads.errors import UserError
 
 
 class Ratios:
@@ -49,7 +50,10 @@ class Ratios:
     def _held(self, work: Work) -> int:
         """Bytes by the patch's own cache; asked of it once for the same counts of tokens, with shapes alone."""
         if work.tokens not in self._own:
-            cache = self.patch.cache(self.model)
+            try:
+                cache = self.patch.cache(self.model)
+            except UserError:  # a ceiling: its answers mean nothing
+                cache = None
             if not isinstance(cache, EvictingCache):
                 return work.kv_bytes
             for layer, tokens in zip(cache.layers, work.tokens, strict=True):

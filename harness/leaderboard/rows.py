@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from coreheads.config.cells import Cell
 from coreheads.heads.selections import KINDS
+from coreheads.leaderboard.counts import budget_of, loyalty
 from coreheads.stats import pooling
 from coreheads.stats.significance import holm
 from coreheads.store.board import Row, Speed
@@ -74,10 +75,12 @@ def _row(
         "delta": paired[0] if paired else None,
         "delta_ci": paired[1:3] if paired else None,
         "p_value": paired[3] if paired else None,
+        "loyalty": None if paired is None or not _has_answers(run) else loyalty(draws, dense or {}),
         "tokens_median": median(line["prompt_tokens"] for line in lines),
         **cast(Speed, dict.fromkeys(Speed.__annotations__)),
         "kv_bytes_ratio": first.get("kv_bytes_ratio"),
         **measured[0],
+        **budget_of(first, lines),
         "device": measured[1],
         "params": cell.settings,
         "heads": len(first["heads"]),
@@ -96,9 +99,6 @@ def _row(
         "nonfinite": sum(record.get("nonfinite") or 0 for record in group),
         "over_context": sum(record.get("over_context") or 0 for record in group),
         "told_apart": None,
-        "budget": cell.budget,
-        "budget_of": cell.budget_of,
-        "preset": cell.preset,
     }
 
 
@@ -127,6 +127,12 @@ def _speed(cell: Cell, run: RunFolder) -> tuple[Speed, str]:
         timing = next(iter(together.values()))
         return dense_speed(timing), timing["device"]
     return cast(Speed, {}), run.manifest["invocations"][-1]["machine"]["name"]
+
+
+def _has_answers(run: RunFolder) -> bool:
+    """Whether answers are known: a run may be published without."""
+    published = run.manifest.get("published")
+    return published is None or published["responses"]
 
 
 def _note(

@@ -86,6 +86,8 @@ class Evaluator:
             UserError: The task has no data or none that can be scored, or the store holds other records.
             NothingScored: Nothing could be scored, and that is the model's doing.
         """
+        from coreheads.adapters.patches.ratios import Ratios
+
         task = self.task(cell.task)
         offset, count = cell.span(len(task.ids))
         wanted = task.ids[offset : offset + count]
@@ -93,7 +95,8 @@ class Evaluator:
         if stray:
             raise UserError(f"{store.path}: record {min(stray)!r} does not belong to this cell: has the data changed?")
         started = time.perf_counter()
-        with self.model.cell(patch, CellSink(task, store, advance)):
+        sink = CellSink(task, store, advance, Ratios(self.adapter.model, patch).of)
+        with self.model.cell(patch, sink):
             results = self._simple_evaluate(task, offset, count)
         seconds = time.perf_counter() - started
         lines = {record: store.samples[record] for record in wanted if record in store.samples}
@@ -129,7 +132,11 @@ class Evaluator:
             "seconds": seconds,
         }
         if tokens:
-            result["kv_bytes_ratio"] = patch.kv_ratio(self.adapter.model, tokens[len(tokens) // 2])
+            middle = tokens[len(tokens) // 2]
+            kept = next(line.get("kv_ratio") for line in lines.values() if line["prompt_tokens"] == middle)
+            result["kv_bytes_ratio"] = patch.kept_ratio(self.adapter.model, middle, kept)
+        if patch.evicts:
+            result["question"] = "unseen" if patch.unseen else "seen"
         return result
 
     def prompt(self, name: str, index: int) -> Prompt:

@@ -11,6 +11,7 @@ from coreheads.store.samples import SampleFile
 
 if TYPE_CHECKING:
     from coreheads.adapters.generation.generate import Generation
+    from coreheads.adapters.generation.work import Work
     from coreheads.tasks.lmms import BenchmarkTask
 
 
@@ -22,10 +23,17 @@ class CellSink:
         store: The cell's file. Samples that it has are known, and so are those that the model refused: it would only
             do the same again. Those whose data could not be used are asked again: it may be there now.
         advance: Told of each (number of samples, prompt tokens computed).
+        ratios: What a prompt of so many tokens cost over dense, of what was counted.
     """
 
-    def __init__(self, task: BenchmarkTask, store: SampleFile, advance: Callable[[int, int], object]) -> None:
-        self.task, self.store, self.advance = task, store, advance
+    def __init__(
+        self,
+        task: BenchmarkTask,
+        store: SampleFile,
+        advance: Callable[[int, int], object],
+        ratios: Callable[[int, Work], Mapping[str, float]],
+    ) -> None:
+        self.task, self.store, self.advance, self.ratios = task, store, advance, ratios
         store.ask_again()
         scores = {
             (record, line["response"]): line["scores"] for record, line in store.samples.items() if "scores" in line
@@ -56,7 +64,8 @@ class CellSink:
         scores = dict(self.task.score(doc, answer.text))
         group = str(doc[benchmark.group_by]) if benchmark.group_by else None
         score, tokens = scores[benchmark.metric], answer.prompt_tokens
-        self.store.add(self.task.ids[index], answer.text, score, scores, tokens, group, answer.margin)
+        counts = None if answer.work is None else self.ratios(tokens, answer.work)
+        self.store.add(self.task.ids[index], answer.text, score, scores, tokens, group, answer.margin, counts)
         self.advance(1, tokens)
 
     def _leave_out(self, index: int, refusal: Refusal) -> None:

@@ -32,8 +32,32 @@ class RowScore(Condition):
     """Bootstrap interval of ``delta``, paired by sample."""
     p_value: float | None
     """Of no change, corrected (Holm) within model and task; in [0, 1]."""
+    loyalty: float | None
+    """Share of answers equal to the dense row's on the same samples, 0 to 1; null for the dense row, and where answers
+    are not known."""
     tokens_median: float
     """Median prompt length in tokens."""
+
+
+class Budget(TypedDict):
+    """What reading a prompt costs over dense: means over the scored samples; null where they were not counted."""
+
+    matrix_ratio: float | None
+    """Tokens that entered the language model's layers, over layers x tokens."""
+    pairs_ratio: float | None
+    """Query-key pairs given to attention kernels, over causal pairs."""
+    flops_ratio: float | None
+    """FLOPs of the language model's prefill, those of choosing included."""
+    kv_ratio: float | None
+    """Bytes of keys and values held after the prefill."""
+    budget: float | None
+    """What was asked; null where nothing was."""
+    budget_of: str | None
+    """Of what: ``flops`` or ``kv``."""
+    preset: bool | None
+    """True: the method's published defaults; else null."""
+    question: str | None
+    """``seen`` or ``unseen`` when keys were evicted; null where none are."""
 
 
 class Speed(TypedDict):
@@ -41,6 +65,8 @@ class Speed(TypedDict):
 
     prefill_ms: float | None
     """Median milliseconds of the language model over the timed prompt."""
+    select_ms: float | None
+    """Of these, the median milliseconds in which tokens or keys were chosen; null where nothing was measured."""
     prefill_speedup: float | None
     """Dense over this, medians; 1 for the dense row."""
     prefill_speedup_ci: Interval | None
@@ -67,7 +93,7 @@ class Speed(TypedDict):
     """Interleaved repeats of the measurement."""
 
 
-class Row(RowScore, Speed):
+class Row(RowScore, Speed, Budget):
     """One condition of one model on one task; the random draws of one control are pooled."""
 
     device: str
@@ -106,12 +132,6 @@ class Row(RowScore, Speed):
     """Of the unscored, those longer than the model's context."""
     told_apart: bool | None
     """True where another row differs from it in its patch's settings only; else null."""
-    budget: NotRequired[float | None]
-    """Share of the dense cost that the patch was solved for, prompt by prompt; null where there is none."""
-    budget_of: NotRequired[Literal["flops", "kv"] | None]
-    """What that is a share of: the FLOPs of the language model's prefill, or the cache's bytes; null without one."""
-    preset: NotRequired[bool]
-    """Whether these are the method's published settings."""
 
 
 class Overall(TypedDict):

@@ -25,7 +25,8 @@ def is_selection(kind: str) -> str:
 
 def one_length(phases: Any) -> Any:
     """Phases of one variant, repeated equally often."""
-    if len({len(phases[name]) for name in ("preprocess", "vision", "prefill", "decode")}) > 1:
+    names = ["preprocess", "vision", "prefill", "decode", *(["select"] if phases.get("select") else [])]
+    if len({len(phases[name]) for name in names}) > 1:
         raise expected("lists of one length: phases were repeated equally often")
     return phases
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl, cut_half_line, read_jsonl, sync_file, write_errors
 from coreheads.private import private
-from coreheads.store.schema import SCHEMA_VERSION, By, SampleRecord, UnscoredRecord
+from coreheads.store.schema import SCHEMA_VERSION, By, Counts, SampleRecord, UnscoredRecord
 from coreheads.store.validation import checked
 
 
@@ -110,6 +111,7 @@ class SampleFile:
         prompt_tokens: int,
         group: str | None = None,
         margin: float | None = None,
+        counts: Mapping[str, float] | None = None,
     ) -> None:
         """Append one sample, on disk after `sync`. A record that is there raises ValueError: none is done twice."""
         if record_id in self:
@@ -123,6 +125,7 @@ class SampleFile:
             "prompt_tokens": prompt_tokens,
             "margin": None if margin is None or not math.isfinite(margin) else float(f"{margin:.4g}"),
         }
+        line |= cast(Counts, {name: float(f"{value:.6g}") for name, value in (counts or {}).items()})  # type: ignore[typeddict-item]
         if group is not None:
             line["group"] = group
         self._append(line)

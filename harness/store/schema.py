@@ -102,8 +102,21 @@ class StoredCell(Condition):
     """Whether these are the method's published settings."""
 
 
+class Counts(TypedDict):
+    """What reading a prompt cost over dense, counted while it was answered: see docs/board.md."""
+
+    matrix_ratio: NotRequired[Value]
+    """Tokens that entered the language model's layers, over layers x tokens."""
+    pairs_ratio: NotRequired[Value]
+    """Query-key pairs that attention kernels were given, over the causal pairs of all layers and heads."""
+    flops_ratio: NotRequired[Value]
+    """FLOPs of the prefill, those of choosing tokens or keys included, over dense."""
+    kv_ratio: NotRequired[Value]
+    """Bytes of keys and values that the cache holds after the prefill, over dense."""
+
+
 @known_fields
-class SampleRecord(Versioned):
+class SampleRecord(Versioned, Counts):
     """A line of ``samples/<cell>.jsonl``: one answer and its scores."""
 
     record_id: str
@@ -181,7 +194,9 @@ class CellResult(TypedDict):
     tokens_median: NotRequired[Value | None]
     """Median prompt length in tokens; null without a scored sample."""
     kv_bytes_ratio: NotRequired[Value | None]
-    """KV bytes kept over dense at ``tokens_median``; null where the patch keeps all or does not say."""
+    """KV bytes kept over dense at ``tokens_median``, counted (once as the patch said); null where it keeps all."""
+    question: NotRequired[Literal["seen", "unseen"] | None]
+    """Whether the question was seen when keys were evicted; null where none are."""
     seconds: NotRequired[Seconds | None]
     """How long the call that finished the cell took."""
 
@@ -205,6 +220,8 @@ class Phases(TypedDict):
     """The language model over the whole prompt."""
     decode: Annotated[list[Positive], Field(min_length=1, max_length=limits.REPEATS)]
     """Per answer token."""
+    select: NotRequired[Annotated[list[Seconds], Field(min_length=1, max_length=limits.REPEATS)] | None]
+    """Of ``prefill``, choosing tokens or keys; missing where nothing is chosen, or no device said how long."""
 
 
 @known_fields
@@ -239,7 +256,7 @@ class TimingRecord(_Named):
     kernels: NotRequired[dict[str, float]]
     """Median seconds of prefill of every dense kernel that was tried."""
     kv_bytes_ratio: Value | None
-    """KV bytes kept over dense at ``prompt_tokens``; null where the patch keeps all or does not say."""
+    """KV bytes over dense after the timed prefill (once as the patch said); null where the patch keeps all."""
     peak_memory_ratio: Value | None
     """Peak memory over dense; null where the device does not count it."""
     times: Annotated[Times, AfterValidator(as_often)]

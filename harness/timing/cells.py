@@ -66,6 +66,7 @@ def time_cells(
     times, peaks, kernels = time_patches(adapter, prompt, prepare, patches, settings, advance)
     records: list[TimingRecord] = []
     for cell, patch in cells:
+        kept = _kept(times["dense"], times[cell.name])
         own: Times = {"dense": _phases(times["dense"]), "patched": _phases(times[cell.name])}
         if (ceiling := times.get(f"ceiling {cell.name}")) is not None:
             own["ceiling"] = _phases(ceiling)
@@ -83,7 +84,7 @@ def time_cells(
                 "repeats": settings.repeats,
                 "dense_kernel": fastest_kernel(kernels),
                 "kernels": kernels["prefill"],
-                "kv_bytes_ratio": patch.kv_ratio(adapter.model, prompt.tokens),
+                "kv_bytes_ratio": patch.kept_ratio(adapter.model, prompt.tokens, kept),
                 "peak_memory_ratio": peak / dense_peak if peak and dense_peak else None,
                 "times": own,
             }
@@ -91,13 +92,21 @@ def time_cells(
     return records
 
 
+def _kept(dense: Mapping[str, list[float]], own: Mapping[str, list[float]]) -> float:
+    """KV bytes over dense, as the caches of the timed runs held them."""
+    return own["kv_bytes"][0] / dense["kv_bytes"][0]
+
+
 def _phases(seconds: Mapping[str, list[float]]) -> Phases:
-    return {
+    phases: Phases = {
         "preprocess": seconds["preprocess"],
         "vision": seconds["vision"],
         "prefill": seconds["prefill"],
         "decode": seconds["decode"],
     }
+    if "select" in seconds:
+        phases["select"] = seconds["select"]
+    return phases
 
 
 def nearest_to_median(tokens: Mapping[int, int]) -> int:

@@ -59,7 +59,8 @@ def time_patches(
         advance: Called after every repeat.
 
     Returns:
-        As ``take_turns``, decode being a token's; and as ``time_kernels``.
+        As ``take_turns``, decode being a token's, with the phase ``select`` of the prefill where tokens or keys are
+        chosen, and beside the seconds ``kv_bytes``, what the cache held after each prefill; and as ``time_kernels``.
     """
     model = adapter.model
     shares = {"dense": 1.0} | {name: patch.shown for name, patch in patches.items()}
@@ -84,6 +85,8 @@ def time_patches(
             "vision": spent["vision_s"],
             "prefill": spent["prefill_s"],
             "decode": spent["decode_s"] / spent["decode_tokens"],
+            **({} if spent["select_s"] is None else {"select": spent["select_s"]}),
+            "kv_bytes": float(spent["kv_bytes"]),
         }
 
     runs = {"dense": partial(run, nullcontext, None)}

@@ -85,6 +85,7 @@ def _measured(timing: TimingRecord, variant: Literal["dense", "patched"]) -> Spe
     times = timing["times"][variant]
     return {
         "prefill_ms": 1000 * median(times["prefill"]),
+        "select_ms": 1000 * median(chosen) if (chosen := times.get("select")) else None,
         "prefill_speedup": None,
         "prefill_speedup_ci": None,
         "decode_ms_per_token": 1000 * median(times["decode"]),
