@@ -204,16 +204,17 @@ class HeadProfile:
         return None if self.split_half_shared is None else self.split_half_shared[count - 1]
 
     def share(self, heads: Heads) -> float:
-        """What part of the sum of all heads' scores these heads hold.
+        """What part of the sum of all heads' positive scores these heads hold.
 
         Args:
             heads: (layer, head) pairs.
 
         Returns:
-            0 to 1; 0 where the sum is not positive.
+            0 to 1; 0 where no score is positive.
         """
-        total = float(self.mean.sum())
-        return sum(float(self.mean[head]) for head in sorted(heads)) / total if total > 0 else 0.0
+        held = self.mean.clip(min=0.0)
+        total = float(held.sum())
+        return sum(float(held[head]) for head in sorted(heads)) / total if total > 0 else 0.0
 
     def check_model(self, described: Mapping[str, Any]) -> None:
         """Refuse another architecture; another id, say of a fine-tuned checkpoint, or other contents are a warning.
