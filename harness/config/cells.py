@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from coreheads.config.budgets import Of
 from coreheads.errors import UserError
-from coreheads.heads.selections import SEEDED, SIZED
+from coreheads.heads.selections import SCORED, SEEDED, SIZED
 from coreheads.heads.types import Head
 from coreheads.text import file_name
 
@@ -31,6 +31,8 @@ class Cell:
     """The patch that it acts on top of, with its settings; None for the model itself."""
     selection: str | None = None
     """One of ``KINDS``; None for the dense model, and for a patch that takes no heads."""
+    head_score: str | None = None
+    """Name of the head score whose profile selects; None is RAM, and where no profile is asked."""
     fraction: float | None = None
     """Of all heads of the language model, None where the selection has no size."""
     draw: int | None = None
@@ -62,7 +64,7 @@ class Cell:
     @property
     def condition(self) -> tuple[Hashable, ...]:
         """What the model was made into: equal for all tasks, and for all draws of one control."""
-        kind = self.selection, self.fraction, self.heads, self.budget, self.budget_of
+        kind = self.selection, self.head_score, self.fraction, self.heads, self.budget, self.budget_of
         return self.model, self.patch, self.params, self.on, *kind
 
     @property
@@ -72,7 +74,7 @@ class Cell:
         if self.on is not None:
             parts.append("on-" + _called(*self.on))
         if self.selection is not None:
-            parts.append(self.selection)
+            parts.append("-".join(filter(None, (self.selection, self.head_score))))
         if self.fraction is not None:
             parts.append(f"{self.fraction:g}")
         if self.budget is not None:
@@ -145,8 +147,9 @@ def _cells(group: CellConfig, config: RunConfig, model: str, task: str) -> Itera
             yield replace(cell, timed=group.timed)
     for selection in group.selections:
         sizes = on_budgets or [replace(common, fraction=fraction) for fraction in group.fractions]
+        score = group.score or config.profile.scores[0] if selection in SCORED else None
         for cell in sizes if selection in SIZED else [common]:
-            cell = replace(cell, selection=selection)
+            cell = replace(cell, selection=selection, head_score=None if score == "ram" else score)
             if selection in SEEDED:
                 for draw in range(group.draws or config.evaluate.draws):
                     yield replace(cell, draw=draw, seed=config.seed + draw, limit=draw_limit)

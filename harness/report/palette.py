@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import cycle
 
+from coreheads.heads.types import profile_name
 from coreheads.store.board import Row
 
 INK = "currentColor"
@@ -33,10 +34,13 @@ HEADS = "#1971c2"
 
 
 def kind(row: Row) -> str:
-    """By what a row is coloured: ``dense``, its selection, or its patch where that takes no heads."""
+    """By what a row is coloured: ``dense``, its selection (with the head score unless that is RAM), or its patch where
+    that takes no heads."""
     if (below := row.get("on")) is not None:
         return f"{row['patch']} on {below['patch']}"
-    return "dense" if row["patch"] == "none" else row["selection"] or row["patch"]
+    if row["patch"] == "none" or row["selection"] is None:
+        return "dense" if row["patch"] == "none" else row["patch"]
+    return profile_name(row["selection"], row.get("head_score"))
 
 
 def by_method(methods: Iterable[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from coreheads.config.cells import Cell
@@ -14,13 +15,14 @@ if TYPE_CHECKING:
     from coreheads.adapters.patches.base import Patch
 
 
-def cell_patch(cell: Cell, profile: HeadProfile | None, adapter: Adapter) -> tuple[list[list[int]], Patch]:
+def cell_patch(cell: Cell, profiles: Mapping[str, HeadProfile], adapter: Adapter) -> tuple[list[list[int]], Patch]:
     """(heads as stored, the patch) of a cell; UserError where the patch does not fit the model. On a budget heads are
     others for every prompt, and none is stored."""
     from coreheads.adapters.patches.budget import Budgeted
     from coreheads.adapters.patches.registry import make_patch, put_on
 
-    scores, shape = None if profile is None else profile.mean, (adapter.layers, adapter.heads)
+    profile, shape = profiles.get(cell.head_score or "ram"), (adapter.layers, adapter.heads)
+    scores = None if profile is None else profile.mean
     if cell.budget is not None:
 
         def chosen(fraction: float) -> Heads:

@@ -74,6 +74,8 @@ class Condition(TypedDict):
     """Of all heads of the language model, in (0, 1]; null where the selection has no size."""
     on: NotRequired[Below | None]
     """What the patch acts on top of; null or missing: the model itself."""
+    head_score: NotRequired[str | None]
+    """Name of the head score whose profile picked the heads; null or missing is RAM, and where none was asked."""
 
 
 @only_fields
