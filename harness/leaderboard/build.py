@@ -133,7 +133,7 @@ def _heads(source: Source) -> list[HeadsSummary]:
     cells = [record["cell"] for record in source.run.cells().values()]
     fractions = {cell["fraction"] for cell in cells if cell["selection"] == "top"}
     shown = sorted(fraction for fraction in fractions if fraction is not None)
-    return [
+    summaries: list[HeadsSummary] = [
         {
             "run": source.label,
             "model": model,
@@ -147,6 +147,10 @@ def _heads(source: Source) -> list[HeadsSummary]:
         }
         for model, profile in source.profiles.items()
     ]
+    for summary, profile in zip(summaries, source.profiles.values(), strict=True):
+        if profile.ci_low is None:  # cuts are not judged
+            del summary["clear"]
+    return summaries
 
 
 def _top(profile: HeadProfile, fraction: float) -> TopHeads:
