@@ -69,6 +69,8 @@ class AskedRecord(Section):
     """Its name in the run."""
     selection: str | None = None
     fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    head_score: str | None = None
+    """Name of the head score that picked the heads; null is RAM."""
     seed: int | None = None
     """Of a draw."""
     limit: int | None = None
@@ -118,7 +120,7 @@ class Baseline(Section):
     made_from: MadeFrom | None = None
     """What its checkpoints and records held, null where the run does not say it."""
     heads: dict[str, HeadsRecord] = Field(default_factory=dict)
-    """By model."""
+    """By model and head score, as ``profile_name`` calls them."""
     cells: Annotated[dict[str, CellRecord], Field(min_length=1)]
     """By cell name."""
 

@@ -23,12 +23,12 @@ SAME_RECORDS = 0.05
 
 
 def compare_heads(now: Mapping[str, HeadsRecord], before: Baseline) -> Iterator[Finding]:
-    """For every model of the baseline: overlap of the top heads, rank correlation of all, and layers that were
+    """For every profile of the baseline: overlap of the top heads, rank correlation of all, and layers that were
     shuffled."""
     tolerances = before.tolerances
     for model, old in before.heads.items():
         if model not in now:
-            yield Finding("ranking", f"{model} heads", None, None, False, "the run has no head profile of this model")
+            yield Finding("ranking", f"{model} heads", None, None, False, "the run has no such head profile")
             continue
         first, second = np.array(old.mean), np.array(now[model].mean)
         if first.shape != second.shape:

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from coreheads.check.findings import Finding
 from coreheads.check.heads import explained
+from coreheads.heads.types import profile_name
 from coreheads.leaderboard.gaps import asked_for
 from coreheads.store.folder import RunFolder
 from coreheads.store.made_from import other_records
@@ -22,7 +23,7 @@ MOST = 4
 """Differences that are named."""
 _OF_MODELS = ("dtype", "attn_implementation", "settings")
 _OF_SECTIONS = (
-    ("profile", ("tasks", "samples", "split", "normalization")),
+    ("profile", ("tasks", "samples", "split", "normalization", "score")),
     ("evaluate", ("tasks", "limit", "split", "draws", "draw_limit")),
 )
 
@@ -125,7 +126,8 @@ def _other_heads(now: Baseline, before: Baseline, new: CellRecord, old: CellReco
     if new.asked is None or old.asked is None:
         return ""
     one, other = new.asked.chosen, old.asked.chosen
-    first, second = before.heads.get(old.asked.model), now.heads.get(new.asked.model)
+    first = before.heads.get(profile_name(old.asked.model, old.asked.head_score))
+    second = now.heads.get(profile_name(new.asked.model, new.asked.head_score))
     if one == other or (
         first is not None
         and second is not None

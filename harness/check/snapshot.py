@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 from coreheads.check.baseline import AskedRecord, Baseline, CellRecord, HeadsRecord, Matrix, SpeedRecord, abbreviated
 from coreheads.check.settings import settings_of
@@ -10,7 +11,7 @@ from coreheads.check.tolerances import Tolerances
 from coreheads.config.cells import Cell
 from coreheads.errors import UserError
 from coreheads.heads.profile import Scores
-from coreheads.heads.types import head_name
+from coreheads.heads.types import head_name, profile_name
 from coreheads.private import private_command_line, private_value
 from coreheads.retrieval.fingerprint import records_hash
 from coreheads.stats.bootstrap import ratio_of_medians_ci
@@ -50,6 +51,7 @@ def snapshot(run: RunFolder, tolerances: Tolerances | None = None, whole: bool =
                 model=cell.model,
                 selection=cell.selection,
                 fraction=cell.fraction,
+                head_score=cell.head_score,
                 seed=cell.seed,
                 limit=cell.limit,
                 heads=tuple(head_name((layer, head)) for layer, head in record["heads"]),
@@ -91,13 +93,13 @@ def _speed(timing: TimingRecord) -> SpeedRecord:
 
 def _heads(run: RunFolder) -> dict[str, HeadsRecord]:
     records = {}
-    for model in run.config["models"]:
-        profile = run.profile(model["name"])
+    for model, score in product(run.config["models"], run.scores):
+        profile = run.profile(model["name"], score)
         if profile is not None:
             # without an interval a head is exact
             low, high = (profile.mean if ends is None else ends for ends in (profile.ci_low, profile.ci_high))
             hashes = [task["records_hash"] for task in profile.tasks.values()]
-            records[model["name"]] = HeadsRecord(
+            records[profile_name(model["name"], score)] = HeadsRecord(
                 mean=_matrix(profile.mean),
                 ci_low=_matrix(low),
                 ci_high=_matrix(high),

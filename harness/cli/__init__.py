@@ -61,7 +61,7 @@ def build_app() -> TyperGroup:
         if name in GROUPS:
             app.add_typer(module.app, name=name)
         else:
-            app.command(name)(module.command)
+            app.command(name, cls=getattr(module, "Command", None))(module.command)
     group = get_group(app)
     _summarise(group)
     return group

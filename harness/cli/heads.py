@@ -8,6 +8,9 @@ import typer
 
 from coreheads.cli.profile import DataRoot, Device, Dtype, Options, Settings
 
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""What compared profiles are called."""
+
 app = typer.Typer(help="Look at the heads that `coreheads profile` or `coreheads run` found.", no_args_is_help=True)
 
 
@@ -91,28 +94,58 @@ def show(
 
 @app.command()
 def compare(
-    first: Path = typer.Argument(metavar="A", help="A head profile (heads.json)."),
-    second: Path = typer.Argument(metavar="B", help="Another one, of a model with as many layers and heads."),
-    moved: int = typer.Option(10, help="How many of the heads that moved most to list.", min=1),
+    files: list[Path] = typer.Argument(
+        metavar="A B ...", help="Head profiles of models with as many layers and heads."
+    ),
+    moved: int = typer.Option(10, help="Of two profiles: how many of the heads that moved most to list.", min=1),
+    run: Path | None = typer.Option(None, help="A run folder: also the scores of its cells with these top heads."),
 ) -> None:
-    """Compare two profiles: do other data, another seed or another checkpoint find the same heads?
+    """Compare profiles: do other data, another seed, another checkpoint or another score find the same heads?
 
     Example: coreheads heads compare heads-images.json heads-pages.json
+
+    Example: coreheads heads compare heads.ram.json heads.qrhead.json heads.visual_hit.json --run results/runs/scores
     """
+    from itertools import product
+
     from coreheads.cli.output import say
     from coreheads.errors import UserError
     from coreheads.heads.profile import HeadProfile
+    from coreheads.report.profile_comparison import accuracies, overlaps
     from coreheads.report.profile_text import caveats, comparison
+    from coreheads.store.folder import RunFolder
 
-    a, b = HeadProfile.load(first), HeadProfile.load(second)
-    if a.shape != b.shape:
-        raise UserError(
-            f"{second}: has {b.shape[0]} layers x {b.shape[1]} heads, but {first} has {a.shape[0]} x {a.shape[1]}: "
-            "heads of different models cannot be compared one by one"
-        )
-    for name, profile, path in (("A", a, first), ("B", b, second)):
+    if not 2 <= len(files) <= len(LETTERS):
+        raise UserError(f"{len(files)} head profiles are given, expected 2 to {len(LETTERS)}")
+    profiles = {letter: HeadProfile.load(path) for letter, path in zip(LETTERS, files, strict=False)}
+    a, *others = profiles.values()
+    for path, profile in zip(files[1:], others, strict=True):
+        if a.shape != profile.shape:
+            raise UserError(
+                f"{path}: has {profile.shape[0]} layers x {profile.shape[1]} heads, but {files[0]} has {a.shape[0]} x "
+                f"{a.shape[1]}: heads of different models cannot be compared one by one"
+            )
+    folder = None if run is None else RunFolder.load(run)
+    for (name, profile), path in zip(profiles.items(), files, strict=True):
         tasks = ", ".join(profile.tasks) or "no task"
-        say(f"{name}  {path}: {profile.model['id']}, {profile.samples} samples of {tasks}")
-    say("", *comparison(a, b, moved).split("\n"))
-    notes = [f"Note: {note}" for note in caveats(a, b)]
+        by = "" if profile.score == "ram" else f" by {profile.score}"
+        say(f"{name}  {path}: {profile.model['id']}{by}, {profile.samples} samples of {tasks}")
+    say("", *(comparison(a, others[0], moved) if len(others) == 1 else overlaps(profiles)).split("\n"))
+    if folder is not None:
+        from coreheads.leaderboard.rows import build_rows
+
+        named = product((model["name"] for model in folder.config["models"]), folder.scores)
+        known = [(name, folder.profile(name, score)) for name, score in named]
+        models = [name for name, profile in known if profile is not None and profile.model["id"] == a.model["id"]]
+        heads = {
+            name: frozenset((layer, head) for layer, head in cell["heads"]) for name, cell in folder.cells().items()
+        }
+        table = accuracies(profiles, build_rows(folder), heads, models)
+        if not table:
+            raise UserError(
+                f"--run {run}: no finished cell of {a.model['id']} has the top heads of one of these profiles"
+            )
+        say("", *table.split("\n"))
+    pairs = [(f"A and {name}", profile) for name, profile in profiles.items() if profile is not a]
+    notes = [f"Note: {note}" for names, profile in pairs for note in caveats(a, profile, names)]
     say(*(["", *notes] if notes else []))

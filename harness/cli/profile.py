@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import typer
+from typer.core import TyperCommand
 
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16; auto: the checkpoint's own.")]
@@ -19,16 +20,27 @@ Options = Annotated[
 ]
 
 
+class Command(TyperCommand):
+    """Its help ends with the names of all head scores, other packages' too, which are not known before it is asked."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the names behind the options."""
+        from coreheads.retrieval.head_scores import score_names
+
+        with formatter.section("Head scores"):
+            formatter.write_text(", ".join(score_names()))
+
+
 def command(
     model: str = typer.Argument(help="A hub id, a local folder, tiny or smol (the embedded models)."),
-    tasks: str = typer.Option(help="Tasks with ground-truth regions, by comma; see `coreheads tasks`."),
+    tasks: str = typer.Option(help="Tasks by comma, most scores need ground-truth regions; see `coreheads tasks`."),
     samples: int = typer.Option(64, help="Records a task; 0 takes all of the split.", min=0),
-    out: Path = typer.Option(Path("heads.json"), help="The file to write."),
+    out: Path = typer.Option(Path("heads.json"), help="The file to write; of several scores heads.SCORE.json."),
     split: str = typer.Option("profile", help="Where the records come from; judge the heads on another split."),
     normalization: str = typer.Option(
-        "none", help="none; vision: within the attention to pictures; lift: against a uniform reader."
+        "none", help="Of RAM: none; vision: within the attention to pictures; lift: against a uniform reader."
     ),
-    score: str = typer.Option("ram", help="The head score."),
+    score: list[str] = typer.Option(["ram"], help="The head score, one of those below; may be repeated."),
     device: Device = "auto",
     dtype: Dtype = "float32",
     attn_implementation: str | None = typer.Option(
@@ -47,7 +59,8 @@ def command(
 
     Every attention head is scored by its retrieval attention mass (RAM): of the attention that the words of the
     question pay, how much falls on the part of the picture, page or video that the answer is about. It takes one
-    forward pass a record. An interrupted command goes on where it stopped when it is given again.
+    forward pass a record. Other scores are asked for by --score. An interrupted command goes on where it stopped when
+    it is given again.
 
     Example: coreheads profile tiny --tasks coreheads_mini_refcocog --out heads.json
 
@@ -67,6 +80,7 @@ def command(
     from coreheads.retrieval.profiling import profile_heads
     from coreheads.run.preflight import look
     from coreheads.tasks import registry
+    from coreheads.text import file_name
 
     # everything that can be wrong is looked at before a model is loaded, which may take minutes
     divisor = next((known for known in get_args(Normalization) if known == normalization), None)
@@ -77,16 +91,22 @@ def command(
     options = set_values({}, option or (), flag="--option", example="coreheads_mmlongbench_doc.dpi=72")
     if not names or len(set(names)) < len(names):
         raise UserError(f"--tasks is {tasks!r}, expected one or more different names by comma; see `coreheads tasks`")
+    scores = [head_score(name) for name in score]
+    if len(set(score)) < len(score):
+        raise UserError(f"--score is {', '.join(score)}, expected different names")
+    if not any(known.normalized for known in scores):
+        scores[0].check_normalization(divisor)
     for name in names:
-        registry.get(name).check_profile(split, head_score(score).needing_regions)
+        registry.get(name).check_profile(split, next(filter(None, (known.needing_regions for known in scores)), None))
     for name, values in options.items():
         if name not in names:
             raise UserError(f"--option {name}: is no task of --tasks, expected one of {', '.join(names)}")
         registry.get(name).settings(values)
-    head_score(score).check_normalization(divisor)
     if out.is_dir():
         raise UserError(f"--out is {out}, a folder, expected the name of a file such as {out / 'heads.json'}")
-    check_output("--out", out, "a head profile", {})
+    outs = [out] if len(scores) == 1 else [out.with_name(f"{out.stem}.{file_name(name)}{out.suffix}") for name in score]
+    for path in outs:
+        check_output("--out", path, "a head profile", {})
     partial = out.with_name(f"{out.name}.partial")
     with write_errors(partial):
         partial.mkdir(parents=True, exist_ok=True)
@@ -106,20 +126,23 @@ def command(
         trust_remote_code=trust_remote_code,
         **settings,
     )
-    profile = profile_heads(
-        adapter,
-        names,
-        samples or None,
-        split=split,
-        seed=seed,
-        data_root=data_root,
-        options=options,
-        score=score,
-        normalization=divisor,
-        cache_dir=partial,
-    )
-    with write_errors(out):
-        profile.save(out)
+    for known, path in zip(scores, outs, strict=True):
+        profile = profile_heads(
+            adapter,
+            names,
+            samples or None,
+            split=split,
+            seed=seed,
+            data_root=data_root,
+            options=options,
+            score=known.name,
+            normalization=divisor if known.normalized else None,
+            cache_dir=partial,
+        )
+        with write_errors(path):
+            profile.save(path)
+        say(*f"\n{origin(profile)}\n\n{findings(profile)}\n".split("\n"))
+        say(f"Written: {path}. To see it: coreheads heads show {path}")
     shutil.rmtree(partial, ignore_errors=True)
-    say(*f"\n{origin(profile)}\n\n{findings(profile)}\n".split("\n"))
-    say(f"Written: {out}. To see it: coreheads heads show {out}")
+    if len(outs) > 1:
+        say(f"To compare them: coreheads heads compare {' '.join(map(str, outs))}")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from coreheads.errors import UserError
-from coreheads.heads.selections import SEEDED, SIZED
+from coreheads.heads.selections import SCORED, SEEDED, SIZED
 from coreheads.heads.types import Head
 from coreheads.text import file_name
 
@@ -28,6 +28,8 @@ class Cell:
     """The patch's settings as sorted (name, value) pairs."""
     selection: str | None = None
     """One of ``KINDS``; None for the dense model, and for a patch that takes no heads."""
+    head_score: str | None = None
+    """Name of the head score whose profile selects; None is RAM, and where no profile is asked."""
     fraction: float | None = None
     """Of all heads of the language model, None where the selection has no size."""
     draw: int | None = None
@@ -49,7 +51,7 @@ class Cell:
     @property
     def condition(self) -> tuple[Hashable, ...]:
         """What the model was made into: equal for all tasks, and for all draws of one control."""
-        return self.model, self.patch, self.params, self.selection, self.fraction, self.heads
+        return self.model, self.patch, self.params, self.selection, self.head_score, self.fraction, self.heads
 
     @property
     def name(self) -> str:
@@ -57,7 +59,7 @@ class Cell:
         settings = "-".join(f"{name}={value}" for name, value in self.params)
         parts = [self.model, self.task, "-".join(filter(None, (self.patch, settings)))]
         if self.selection is not None:
-            parts.append(self.selection)
+            parts.append("-".join(filter(None, (self.selection, self.head_score))))
         if self.fraction is not None:
             parts.append(f"{self.fraction:g}")
         if self.heads:
@@ -113,7 +115,9 @@ def _cells(group: CellConfig, config: RunConfig, model: str, task: str) -> Itera
         yield Cell(model, task, group.patch, params, limit=limit, within=limit, timed=group.timed)
     for selection in group.selections:
         for fraction in group.fractions if selection in SIZED else (None,):
-            cell = Cell(model, task, group.patch, params, selection, fraction, limit=limit, within=limit)
+            score = group.score or config.profile.scores[0] if selection in SCORED else None
+            cell = Cell(model, task, group.patch, params, selection, None if score == "ram" else score, fraction)
+            cell = replace(cell, limit=limit, within=limit)
             if selection in SEEDED:
                 for draw in range(group.draws or config.evaluate.draws):
                     yield replace(cell, draw=draw, seed=config.seed + draw, limit=draw_limit)

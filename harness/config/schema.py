@@ -5,39 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from coreheads import limits
+from coreheads.config.fields import Count, Fraction, Names, Repeats, Section, Whole, number
 from coreheads.config.parsing import load_yaml, set_values
+from coreheads.config.profile import ProfileConfig
 from coreheads.errors import UserError, brief, nearest
 from coreheads.files import matching
-from coreheads.heads.selections import SEEDED, SIZED, Kind
-from coreheads.validation import expected, validating
-
-
-def _number(value: Any) -> Any:
-    """The value; in YAML yes, on and true are one thing, and pydantic would take it for 1."""
-    if isinstance(value, bool):
-        raise expected("a number, not true or false")
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_number)]
-Count = Annotated[Whole, Field(ge=1, le=10**9)]
-Repeats = Annotated[Whole, Field(ge=1, le=limits.REPEATS)]
-Fraction = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1)]
-Names = Annotated[tuple[str, ...], Field(max_length=limits.NAMES)]
+from coreheads.heads.selections import SCORED, SEEDED, SIZED, Kind
+from coreheads.validation import validating
 
 
 class TooManyCells(ValueError):
     """A configuration asks for more cells than can be made."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """A checkpoint: ``tiny`` or ``smol`` (the embedded ones), a local folder or a hub id."""
 
     id: str = Field(min_length=1)
@@ -48,7 +32,7 @@ class ModelConfig(_Section):
     """Of the weights; ``auto`` is the checkpoint's own."""
     attn_implementation: str | None = None
     trust_remote_code: bool = False
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
     """Of the family's adapter: how pictures and videos are shown, such as max_pixels or max_tiles."""
     heads: str | None = None
     """A heads.json of this very model; without it the run finds the heads itself."""
@@ -63,14 +47,7 @@ class ModelConfig(_Section):
         return values
 
 
-class ProfileConfig(_Section):
-    tasks: Names = ()
-    samples: Count = 64
-    split: str = "profile"
-    normalization: Literal["vision", "lift"] | None = None
-
-
-class EvaluateConfig(_Section):
+class EvaluateConfig(Section):
     tasks: Annotated[Names, Field(min_length=1)]
     limit: Count | None = None
     """Samples a task; null is all of them."""
@@ -82,19 +59,21 @@ class EvaluateConfig(_Section):
     batch_size: Count = 8
 
 
-class CellConfig(_Section):
+class CellConfig(Section):
     """Cells are the product of selections, fractions and (for random ones) draws, on every task; a patch that takes no
     heads has none of these, and one cell a task."""
 
     patch: str = "none"
     tasks: Names = ()
     """On which of the evaluated tasks; none named is all."""
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = Field(default_factory=dict)
     """What the patch takes besides the heads: mode of ``ablate``; sink and window of ``hybrid``; keep of ``dart``."""
     selections: tuple[Kind, ...] = ()
     fractions: tuple[Fraction, ...] = ()
     draws: Count | None = None
     heads: tuple[tuple[Whole, Whole], ...] = ()
+    score: str | None = None
+    """Whose profile selects the heads, one of profile.score; null is its first."""
     timed: bool = False
     """Measure the speed of these cells too."""
 
@@ -103,6 +82,8 @@ class CellConfig(_Section):
         for name, value in self.params.items():
             if not isinstance(value, str | int | float | bool | None):
                 raise ValueError(f"params.{name} is {brief(value)}, expected a text, a number, true, false or null")
+        if self.score is not None and SCORED.isdisjoint(self.selections):
+            raise ValueError(f"score is {self.score!r}, but no selection goes by one: expected {', '.join(SCORED)}")
         if self.patch == "none":
             if self.selections or self.fractions or self.heads or self.params:
                 raise ValueError("patch none takes no selections, fractions, heads or params")
@@ -127,7 +108,7 @@ class CellConfig(_Section):
         return self
 
 
-class TimingConfig(_Section):
+class TimingConfig(Section):
     tasks: Names | Literal["all"] = "all"
     """Which of the evaluated tasks are timed; an empty list times nothing."""
     repeats: Annotated[Repeats, Field(ge=10)] = 10
@@ -136,20 +117,20 @@ class TimingConfig(_Section):
     """Tokens that every timed run decodes after the first, whatever the answer."""
 
 
-class RunConfig(_Section):
-    schema_version: Annotated[Literal[1], BeforeValidator(_number)] = 1
+class RunConfig(Section):
+    schema_version: Annotated[Literal[1], BeforeValidator(number)] = 1
     models: Annotated[tuple[ModelConfig, ...], Field(min_length=1, max_length=limits.NAMES)]
     device: str = "cpu"
     data_root: str | None = None
     """The folder that holds benchmark data, <data_root>/<benchmark>; null is each task's own place: the hub, or for
     mini tasks the cache (see `coreheads tasks`)."""
-    options: dict[str, dict[str, Any]] = {}
+    options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Options of tasks, by their names: {coreheads_mmlongbench_doc: {dpi: 72}}."""
     profile: ProfileConfig = ProfileConfig()
     evaluate: EvaluateConfig
     cells: Annotated[tuple[CellConfig, ...], Field(max_length=limits.NAMES)] = ()
     timing: TimingConfig = TimingConfig()
-    with_limit: dict[str, Any] = {}
+    with_limit: dict[str, Any] = Field(default_factory=dict)
     """What the command line's --limit changes besides the limit, by dotted path: a short run needs less of all."""
     seed: Annotated[Whole, Field(ge=0, le=10**15)] = 0
     out: str = "results/runs/run"
@@ -168,6 +149,11 @@ class RunConfig(_Section):
             raise ValueError("profile.tasks is empty and a model has no heads file: nothing to select heads from")
         if self.profile.tasks and self.profile.split == self.evaluate.split:
             raise ValueError("profile.split and evaluate.split are the same: heads are found on one, judged on another")
+        known_scores = self.profile.scores
+        for index, cell in enumerate(self.cells):
+            if cell.score is not None and cell.score not in known_scores:
+                names = f"expected one of profile.score, {', '.join(known_scores)}"
+                raise ValueError(f"cells.{index}.score is {cell.score!r}, {names}{nearest(cell.score, known_scores)}")
         if (count := self.cell_count()) > limits.CELLS:
             how = "models x tasks x selections x fractions x draws"
             raise TooManyCells(f"cells: {count:,} are asked for ({how}), expected at most {limits.CELLS:,}")

@@ -26,6 +26,8 @@ Kind = Literal["top", "all", "explicit", "none", "random", "layer_matched", "bot
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SEEDED = frozenset[str]({"random", "layer_matched"})
 """Kinds that draw: a control needs several seeds."""
+SCORED = frozenset[str]({"top", "bottom", "layer_matched"})
+"""Kinds that go by a profile's scores."""
 SIZED = SEEDED | {"top", "bottom"}
 """Kinds that take a fraction."""
 

@@ -16,6 +16,11 @@ def head_name(head: Head) -> str:
     return f"L{head[0]}H{head[1]}"
 
 
+def profile_name(model: str, score: str | None) -> str:
+    """What the profile of a model by a head score is called: the model alone where that is RAM."""
+    return model if score in (None, "ram") else f"{model} by {score}"
+
+
 def by_layer(heads: Iterable[Head]) -> dict[int, list[int]]:
     """Query heads of each layer that has any, ascending."""
     layers: dict[int, list[int]] = {}

@@ -14,6 +14,7 @@ from coreheads.environment import versions
 from coreheads.errors import UserError
 from coreheads.files import write_json, write_text
 from coreheads.heads.profile import HeadProfile
+from coreheads.heads.types import profile_name
 from coreheads.leaderboard.gaps import find_failed, find_gaps
 from coreheads.leaderboard.merge import Source, newest, read
 from coreheads.opening import inside
@@ -57,7 +58,9 @@ def write(runs: Sequence[RunFolder], out: Path) -> Board:
     stored: Board = json.loads(re.sub("[\ud800-\udfff]", lambda half: rf"\\u{ord(half.group()):x}", text))
     write_text(out / "leaderboard.csv", to_csv(stored["rows"]))
     write_text(out / "leaderboard.md", to_markdown({**stored}))
-    profiles = {(source.label, model): known for source in sources for model, known in source.profiles.items()}
+    profiles = {
+        (source.label, profile_name(*named)): known for source in sources for named, known in source.profiles.items()
+    }
     figures.draw({**stored}, profiles, pictures)
     write_text(out / "leaderboard.html", html.page({**stored}, profiles, examples))
     return stored
@@ -131,21 +134,24 @@ def _about(source: Source) -> RunSummary:
 
 def _heads(source: Source) -> list[HeadsSummary]:
     cells = [record["cell"] for record in source.run.cells().values()]
-    fractions = {cell["fraction"] for cell in cells if cell["selection"] == "top"}
-    shown = sorted(fraction for fraction in fractions if fraction is not None)
+    shown: dict[str, set[float]] = defaultdict(set)
+    for cell in cells:
+        if cell["selection"] == "top" and cell["fraction"] is not None:
+            shown[cell.get("head_score") or "ram"].add(cell["fraction"])
     summaries: list[HeadsSummary] = [
         {
             "run": source.label,
             "model": model,
             "id": profile.model["id"],
+            "score": score,
             "count": profile.count,
             "samples": profile.samples,
             "tasks": list(profile.tasks),
             "split_half": profile.split_half,
             "clear": profile.clear_top(),
-            "top": [_top(profile, fraction) for fraction in shown or [0.05]],
+            "top": [_top(profile, fraction) for fraction in sorted(shown[score]) or [0.05]],
         }
-        for model, profile in source.profiles.items()
+        for (model, score), profile in source.profiles.items()
     ]
     for summary, profile in zip(summaries, source.profiles.values(), strict=True):
         if profile.ci_low is None:  # cuts are not judged

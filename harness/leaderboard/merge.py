@@ -32,8 +32,8 @@ class Source:
     """What its models are called on the board, by their names in the run."""
     rows: list[Row] = field(default_factory=list)
     """All that it gave, under these names."""
-    profiles: dict[str, HeadProfile] = field(default_factory=dict)
-    """By the model's name on the board."""
+    profiles: dict[tuple[str, str], HeadProfile] = field(default_factory=dict)
+    """By the model's name on the board and the head score's name."""
 
 
 def read(runs: Sequence[RunFolder]) -> tuple[list[Source], list[str]]:
@@ -44,9 +44,9 @@ def read(runs: Sequence[RunFolder]) -> tuple[list[Source], list[str]]:
         source.rows = build_rows(source.run)
         for row in source.rows:
             row["run"], row["model"] = source.label, source.models[row["model"]]
-        for name, shown in source.models.items():
-            if (profile := source.run.profile(name)) is not None:
-                source.profiles[shown] = profile
+        for (name, shown), score in itertools.product(source.models.items(), source.run.scores):
+            if (profile := source.run.profile(name, score)) is not None:
+                source.profiles[shown, score] = profile
     return sources, remarks
 
 
@@ -93,7 +93,7 @@ class Checkpoint:
 
 def identity(run: RunFolder, model: StoredModel) -> Checkpoint:
     """The checkpoint of a model of the configuration."""
-    profile = run.profile(model["name"]) if model.get("heads") is None else None
+    profile = run.profile(model["name"], run.scores[0]) if model.get("heads") is None else None
     contents = tuple(checkpoint(run.manifest.get("made_from"), model["name"]).items())
     if profile is not None:
         name, revision = without_home(profile.model["id"]), profile.model["revision"] or model.get("revision")

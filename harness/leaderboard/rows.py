@@ -17,6 +17,8 @@ from coreheads.store.schema import CellRecord, SampleRecord
 from coreheads.timing.speedup import dense_speed, measured_together, patched_speed
 
 Samples = Mapping[str, SampleRecord]
+Tops = dict[tuple[str | None, float | None], list[list[int]]]
+"""The top heads by head score and fraction; by RAM or else the first score where the score is None."""
 
 
 def build_rows(run: RunFolder) -> list[Row]:
@@ -38,7 +40,11 @@ def _task_rows(run: RunFolder, groups: Sequence[list[CellRecord]]) -> list[Row]:
     samples = [[run.samples(record["name"]).samples for record in group] for group in groups]
     pairs = list(zip(groups, samples, strict=True))
     dense = next((draws[0] for group, draws in pairs if group[0]["cell"]["patch"] == "none"), None)
-    tops = {g[0]["cell"]["fraction"]: g[0]["heads"] for g in groups if g[0]["cell"]["selection"] == "top"}
+    tops: Tops = {}
+    for first in (group[0] for group in groups if group[0]["cell"]["selection"] == "top"):
+        score, fraction = first["cell"].get("head_score"), first["cell"]["fraction"]
+        tops[score, fraction] = first["heads"]
+        tops.setdefault((None, fraction), first["heads"])
     rows = sorted((_row(run, group, draws, dense, tops) for group, draws in pairs), key=_order)
     for row, adjusted in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
         row["p_value"] = adjusted
@@ -50,9 +56,9 @@ def _row(
     group: Sequence[CellRecord],
     draws: Sequence[Samples],
     dense: Samples | None,
-    tops: Mapping[float | None, list[list[int]]],
+    tops: Tops,
 ) -> Row:
-    """The row of one condition. group, draws: its records and samples, one a draw. tops: the top heads by fraction."""
+    """The row of one condition. group, draws: its records and samples, one a draw."""
     first = group[0]
     cell = Cell.from_json(first["cell"])
     drawn = cell.draw is not None
@@ -76,6 +82,7 @@ def _row(
         "patch": cell.patch,
         "selection": cell.selection,
         "fraction": cell.fraction,
+        "head_score": cell.head_score,
         "n": len(lines),
         "score": score,
         "score_ci": score_ci,
@@ -119,15 +126,13 @@ def _speed(cell: Cell, run: RunFolder) -> tuple[Speed, str]:
     return cast(Speed, {}), run.manifest["invocations"][-1]["machine"]["name"]
 
 
-def _note(
-    cell: Cell, group: Sequence[CellRecord], count: int, tops: Mapping[float | None, list[list[int]]]
-) -> str | None:
+def _note(cell: Cell, group: Sequence[CellRecord], count: int, tops: Tops) -> str | None:
     """A uniform draw may hold some of the top heads, which is what its cost may be."""
     if cell.draw is None:
         return "no head keeps full attention" if (cell.patch, cell.selection) == ("hybrid", "none") else None
     note = f"mean of {len(group)} random draws, {count} samples in all"
-    if cell.fraction in tops:
-        hits = sum(any(head in tops[cell.fraction] for head in record["heads"]) for record in group)
+    if top := tops.get((cell.head_score, cell.fraction)):
+        hits = sum(any(head in top for head in record["heads"]) for record in group)
         note += f"; {hits} of the draws held some of the top heads"
     return note
 
@@ -135,4 +140,5 @@ def _note(
 def _order(row: Row) -> tuple[Any, ...]:
     patch_rank = {"none": 0, "hybrid": 1, "ablate": 2}.get(row["patch"], 3)
     selection = (None, *KINDS).index(row["selection"])
-    return patch_rank, row["patch"], str(row["params"]), selection, row["fraction"] or 0.0
+    by_score = row.get("head_score") or "", row["fraction"] or 0.0
+    return patch_rank, row["patch"], str(row["params"]), selection, *by_score

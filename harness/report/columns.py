@@ -33,6 +33,8 @@ def condition_label(condition: Row | StoredCell) -> str:
     label = SELECTIONS.get(str(condition["selection"]), str(condition["selection"]))
     if condition["fraction"] is not None:
         label += f" {100 * condition['fraction']:g} %"
+    if score := condition.get("head_score"):
+        label += f" by {score}"
     if patch == "ablate":
         mode = params.get("mode", "zero")
         label = f"ablate{'' if mode == 'zero' else f' ({mode})'}: {label} off"

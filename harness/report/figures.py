@@ -11,6 +11,7 @@ import altair as alt
 
 from coreheads.files import write_bytes
 from coreheads.heads.profile import HeadProfile
+from coreheads.heads.types import profile_name
 from coreheads.report import panels
 from coreheads.report.columns import condition_label, grouped
 from coreheads.report.head_map import layer_shares
@@ -55,8 +56,8 @@ def draw(board: Board, profiles: panels.Profiles, folder: Path) -> list[Path]:
     """
     files = []
     for number, summary in enumerate(board["heads"]):
-        profile = profiles[summary["run"], summary["model"]]
-        picture = head_map_png(profile, panels.shown_fraction(summary), summary["model"])
+        name = profile_name(summary["model"], summary.get("score"))
+        picture = head_map_png(profiles[summary["run"], name], panels.shown_fraction(summary), name)
         files.append(write_bytes(folder / f"heads-{number}.png", picture))
     for number, ((_, model), rows) in enumerate(grouped(board["rows"], "run", "model").items()):
         timed = panels.tradeoffs(rows)

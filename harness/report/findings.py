@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from coreheads.heads.ranking import CLEAR_WITHIN, SPLIT_HALF_TOP, ClearTop
+from coreheads.heads.types import profile_name
 from coreheads.report.columns import by_task, condition_label, grouped, whole
 from coreheads.store.board import FailedCell, HeadsSummary, LeftOut, Row, RunSummary
+
+_RAM = "retrieval attention mass (RAM)"
 
 
 def headlines(rows: Iterable[Row]) -> list[str]:
@@ -46,11 +49,13 @@ def dependence(rows: Iterable[Row]) -> list[str]:
         modes = {row["params"].get("mode", "zero") for row in ablated if row["selection"] == "top"}
         mode = "vision" if "vision" in modes else "zero"
         off = [row for row in ablated if row["params"].get("mode", "zero") == mode]
-        fractions = {row["fraction"] or 0.0 for row in off if row["selection"] == "top"}
+        score = next((row.get("head_score") for row in off if row["selection"] == "top"), None)
+        tops = [row for row in off if row["selection"] == "top" and row.get("head_score") == score]
+        fractions = {row["fraction"] or 0.0 for row in tops}
         fraction = min(fractions, key=lambda value: abs(value - 0.05), default=None)
         groups = [
             [row for row in of_model if row["patch"] == "none"],
-            [row for row in off if row["fraction"] == fraction and row["selection"] == "top"],
+            [row for row in tops if row["fraction"] == fraction],
             [row for row in off if row["fraction"] == fraction and row["selection"] == "random"],
         ]
         tasks = set.intersection(*({row["task"] for row in group} for group in groups))
@@ -70,14 +75,15 @@ def dependence(rows: Iterable[Row]) -> list[str]:
 
 def heads_sentences(summary: HeadsSummary) -> list[str]:
     """What a model's head profile says, in words."""
-    model, total = summary["model"], summary["count"]
+    score, total = summary.get("score", "ram"), summary["count"]
+    model, of_all = profile_name(summary["model"], score), _RAM if score == "ram" else score
     sentences = []
     for entry in summary["top"]:
         layers = ", ".join(str(layer) for layer in entry["layers"])
         common = in_common(entry["count"], entry.get("shared"), total)
         sentences.append(
             f"{model}: the top {100 * entry['fraction']:g} % ({entry['count']} of {total} heads) hold "
-            f"{100 * entry['share']:.0f} % of all retrieval attention mass (RAM); they are in layer {layers}"
+            f"{100 * entry['share']:.0f} % of all {of_all}; they are in layer {layers}"
             f"{common and f'; {common}'}."
         )
     if summary["split_half"] is not None:
@@ -87,7 +93,8 @@ def heads_sentences(summary: HeadsSummary) -> list[str]:
         )
     if "clear" in summary:
         asked = [(entry["fraction"], entry["count"], entry.get("shared")) for entry in summary["top"]]
-        sentences += [f"{model}: {sentence}" for sentence in clear_sentences(summary["clear"], asked, total)]
+        named = "RAM" if score == "ram" else score
+        sentences += [f"{model}: {sentence}" for sentence in clear_sentences(summary["clear"], asked, total, named)]
     return sentences
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from coreheads.heads.types import profile_name
 from coreheads.store.board import Row
 
 KINDS = {
@@ -27,8 +28,11 @@ HEADS = "#1971c2"
 
 
 def kind(row: Row) -> str:
-    """By what a row is coloured: ``dense``, its selection, or its patch where that takes no heads."""
-    return "dense" if row["patch"] == "none" else row["selection"] or row["patch"]
+    """By what a row is coloured: ``dense``, its selection (with the head score unless that is RAM), or its patch where
+    that takes no heads."""
+    if row["patch"] == "none" or row["selection"] is None:
+        return "dense" if row["patch"] == "none" else row["patch"]
+    return profile_name(row["selection"], row.get("head_score"))
 
 
 def by_model(models: list[str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from coreheads.report.pareto import by_axis
 from coreheads.store.board import HeadsSummary, Row
 
 Profiles = Mapping[tuple[str, str], HeadProfile]
-"""Head profiles by (run, model)."""
+"""Head profiles by run and what ``profile_name`` calls them."""
 
 
 class Panel(NamedTuple):
@@ -55,17 +55,17 @@ def _where(rows: Sequence[Row]) -> str:
 
 
 def ablations(rows: Sequence[Row]) -> list[Panel]:
-    """Ablation curves, for each model, task and kind of ablation."""
+    """Ablation curves, for each model, task, kind of ablation and head score."""
     panels = []
     for (_, model, task), group in by_task(rows).items():
         dense = next((row for row in group if row["patch"] == "none"), None)
-        by_mode: dict[str, list[Row]] = {}
+        by_mode: dict[tuple[str, str | None], list[Row]] = {}
         for row in group:
             if row["patch"] == "ablate" and row["fraction"] is not None:
-                by_mode.setdefault(str(row["params"].get("mode", "zero")), []).append(row)
-        for mode, chosen in by_mode.items():
+                by_mode.setdefault((str(row["params"].get("mode", "zero")), row.get("head_score")), []).append(row)
+        for (mode, score), chosen in by_mode.items():
             how = {"zero": "", "vision": ", the picture hidden from them"}.get(mode, f", {mode} in their place")
-            about = f"{whole(chosen[0]['tokens_median'])} tokens{how}"
+            about = f"{whole(chosen[0]['tokens_median'])} tokens{how}{f', heads by {score}' if score else ''}"
             panels.append(Panel(model, task, about, charts.ablation(chosen, dense), chosen))
     return panels
 

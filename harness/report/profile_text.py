@@ -17,7 +17,8 @@ from coreheads.heads.types import Head, Heads, by_layer, head_name
 from coreheads.report.findings import clear_sentences, in_common
 from coreheads.text import visible
 
-FRACTIONS = (0.025, 0.05, 0.1, 0.2)
+FRACTIONS = (0.01, 0.025, 0.05, 0.1)
+"""What profiles are compared at."""
 MOVERS_WITHIN = 0.2
 """Only heads in the top 20 % of either profile can be "moved": the ranks of the others are mostly noise."""
 
@@ -105,7 +106,7 @@ def comparison(first: HeadProfile, second: HeadProfile, count: int = 10) -> str:
     parts = [
         _table(rows, ("top", "heads", "shared", "by chance", "overlap (Jaccard)")),
         "",
-        f"Rank correlation (Spearman): {_correlation(first.mean, second.mean)} over all {first.count} heads "
+        f"Rank correlation (Spearman): {correlation(first.mean, second.mean)} over all {first.count} heads "
         "(1 is the same order, 0 is chance).",
         "",
         f"Heads that moved most, of the {len(leading)} in the top {100 * MOVERS_WITHIN:g} % of either:",
@@ -114,22 +115,22 @@ def comparison(first: HeadProfile, second: HeadProfile, count: int = 10) -> str:
     return "\n".join(parts)
 
 
-def caveats(first: HeadProfile, second: HeadProfile) -> list[str]:
-    """What to keep in mind when these two are compared; empty when nothing."""
+def caveats(first: HeadProfile, second: HeadProfile, names: str = "A and B") -> list[str]:
+    """What to keep in mind when these two are compared, by their ``names``; empty when nothing."""
     notes = []
     keys: tuple[Literal["id", "revision", "model_type", "kv_heads"], ...] = ("id", "revision", "model_type", "kv_heads")
     for key in keys:
         if first.model[key] != second.model[key]:
-            notes.append(f"A and B differ in model.{key}: {first.model[key]} and {second.model[key]}.")
+            notes.append(f"{names} differ in model.{key}: {first.model[key]} and {second.model[key]}.")
     changed = changed_parts(*(profile.model.get("fingerprint", {}) for profile in (first, second)))
     if parts := " and ".join(part for part in CheckpointFingerprint.__annotations__ if part in changed):
-        notes.append(f"A and B were found on checkpoints of other contents: {parts}.")
+        notes.append(f"{names} were found on checkpoints of other contents: {parts}.")
     if (first.score, first.normalization) != (second.score, second.normalization):
         kinds = " and ".join(f"{p.score} / {p.normalization or 'none'}" for p in (first, second))
-        notes.append(f"A and B differ in score / normalization ({kinds}): compare ranks, not values.")
+        notes.append(f"{names} differ in score / normalization ({kinds}): compare ranks, not values.")
     records = {task["records_hash"] for task in first.tasks.values()}
     if any(task["records_hash"] in records for task in second.tasks.values()):
-        notes.append("A and B were made from the same records: agreement says nothing about other data.")
+        notes.append(f"{names} were made from the same records: agreement says nothing about other data.")
     return notes
 
 
@@ -157,7 +158,7 @@ def _task_table(profile: HeadProfile, fraction: float) -> str:
         positive = scores.clip(min=0.0)
         total = float(positive.sum())
         held = sum(float(positive[head]) for head in chosen) / total if total > 0 else 0.0
-        rows.append((visible(name), task["n"], shared, _percent(held), _correlation(scores, profile.mean)))
+        rows.append((visible(name), task["n"], shared, _percent(held), correlation(scores, profile.mean)))
     names = ("task", "samples", "its top among the top", "the top hold", "rank correlation")
     return _table(rows, names, align=("left", *["right"] * 4))
 
@@ -166,7 +167,8 @@ def _table(rows: Sequence[Sequence[Any]], names: Sequence[str], align: Sequence[
     return tabulate(rows, names, tablefmt="simple", disable_numparse=True, colalign=align or ["right"] * len(names))
 
 
-def _correlation(first: Any, second: Any) -> str:
+def correlation(first: Any, second: Any) -> str:
+    """Spearman's rank correlation of two score arrays, in words where there is none."""
     value = spearman(first, second)
     return f"{value:.3f}" if np.isfinite(value) else "undefined (all scores of one are equal)"
 

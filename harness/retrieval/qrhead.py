@@ -56,7 +56,7 @@ def qrhead(adapter: Adapter, prompt: Prompt, regions: Sequence[Region], *, answe
     moved = columns + longer * (columns > last)
     attention = _attention(adapter.model, dict(prompt.inputs), int(vision[-1]), columns)
     attention -= _attention(adapter.model, neutral, int(vision[-1]) + longer * (int(vision[-1]) > last), moved)
-    for document in documents.unique():
+    for document in torch.unique(documents):
         own = attention[:, documents == document]
         low = own.mean(1) - DEVIATIONS * own.std(1, correction=0)
         attention[:, documents == document] = torch.where(own < low[:, None], 0.0, own)

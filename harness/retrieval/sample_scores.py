@@ -148,7 +148,7 @@ class _Scorer:
         from coreheads.adapters.generation.structure import beyond_context
 
         task, needs, regions = self.task, self.score.needs, list(self.task.regions(doc))
-        query = (task.query(doc) or "").strip()
+        query = (task.query(doc) or "").strip()  # it need not stand in the prompt where no score reads it
         answer = task.answer(doc) if "answer" in needs else None
         if "regions" in needs and not regions:
             raise _Skipped(NO_REGION)
@@ -163,7 +163,7 @@ class _Scorer:
         if self._known.get(key) is not None:
             return asked
         try:
-            asked.prompt = prompt = self.adapter.prepare(messages, query=query or None)
+            asked.prompt = prompt = self.adapter.prepare(messages, query=query if "query" in needs else None)
         except UserError as error:
             raise BadSample(str(error)) from error
         if too_long := beyond_context(self.adapter.model, prompt):

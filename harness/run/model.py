@@ -6,7 +6,6 @@ A fault in one cell is noted and the others go on; one that comes before the cel
 from __future__ import annotations
 
 import errno
-import shutil
 import traceback
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -22,6 +21,7 @@ from coreheads.heads.selections import select
 from coreheads.run.costs import Work
 from coreheads.run.examples import draw_for_run
 from coreheads.run.plan import untimed
+from coreheads.run.profiles import profiles_of
 from coreheads.run.progress import RunProgress
 from coreheads.run.sources import note_model
 from coreheads.store.board import Board
@@ -77,16 +77,17 @@ class ModelRun:
             from coreheads.run.evaluator import Evaluator
 
             adapter = self._load()
-            profile = self._profile(adapter)
-            if profile is not None:
-                draw_for_run(self.folder.path, self.model.name, adapter, profile, self.config, self.progress.say)
+            profiles = profiles_of(self.config, self.model, adapter, self.folder, self._profiling)
+            if profiles:
+                first = next(iter(profiles.values()))
+                draw_for_run(self.folder.path, self.model.name, adapter, first, self.config, self.progress.say)
             evaluator = Evaluator(
                 adapter, settings.split, self.config.data_root, settings.batch_size, self.config.options
             )
         if evaluator is not None:
             for task in self.config.evaluate.tasks:
                 task_cells = [cell for cell in self.cells if cell.task == task]
-                patches = {cell.name: _patch(cell, profile, adapter) for cell in task_cells}
+                patches = {cell.name: _patch(cell, profiles, adapter) for cell in task_cells}
                 check_heads(self.folder, self.model.name, {name: heads for name, (heads, _) in patches.items()})
                 self._evaluate(task_cells, patches, evaluator)
                 self._note_costs(adapter)  # a measurement counts memory anew
@@ -110,37 +111,6 @@ class ModelRun:
             self.progress.advance()
         note_model(self.folder, self.model)
         return adapter
-
-    def _profile(self, adapter: Adapter) -> HeadProfile | None:
-        """The model's head profile: as stored in the run, as given, or measured now."""
-        path, settings = self.folder.heads_path(self.model.name), self.config.profile
-        profile = self.folder.profile(self.model.name)
-        if profile is not None:
-            profile.check_model(adapter.describe())
-        elif self.model.heads is not None:
-            profile = HeadProfile.load(self.model.heads)
-            profile.check_model(adapter.describe())
-            profile.save(path)
-        elif settings.tasks:
-            from coreheads.retrieval.profiling import profile_heads
-
-            profile = profile_heads(
-                adapter,
-                settings.tasks,
-                settings.samples,
-                split=settings.split,
-                normalization=settings.normalization,
-                seed=self.config.seed,
-                data_root=self.config.data_root,
-                options=self.config.options,
-                cache_dir=self.folder.path_of("heads", "partial"),
-                progress=self._profiling,
-            )
-            profile.save(path)
-        else:
-            return None
-        shutil.rmtree(self.folder.path_of("heads", "partial"), ignore_errors=True)
-        return profile
 
     def _evaluate(self, cells: Sequence[Cell], patches: Patches, evaluator: Evaluator) -> None:
         finished = self.folder.cells()
@@ -240,11 +210,12 @@ class ModelRun:
         self.progress.costs.save(self.folder.path)
 
 
-def _patch(cell: Cell, profile: HeadProfile | None, adapter: Adapter) -> tuple[list[list[int]], Patch]:
+def _patch(cell: Cell, profiles: Mapping[str, HeadProfile], adapter: Adapter) -> tuple[list[list[int]], Patch]:
     """(heads as stored, the patch) of a cell; UserError where the patch does not fit the model."""
     from coreheads.adapters.patches.registry import make_patch
 
-    scores, shape = None if profile is None else profile.mean, (adapter.layers, adapter.heads)
+    profile, shape = profiles.get(cell.head_score or "ram"), (adapter.layers, adapter.heads)
+    scores = None if profile is None else profile.mean
     heads = select(cell.selection, scores, shape, cell.fraction, cell.seed or 0, cell.heads)
     patch = make_patch(cell.patch, heads, **cell.settings)
     patch.check(adapter.model)

@@ -19,6 +19,7 @@ from coreheads.report.terminal import wide_console
 from coreheads.run import sources
 from coreheads.run.costs import Costs, Left, Work, last_known
 from coreheads.run.preflight import check_names, missing
+from coreheads.run.profiles import scores_to_find
 from coreheads.store.aside import kept_as
 from coreheads.store.folder import RunFolder
 from coreheads.store.schema import TimingRecord
@@ -60,8 +61,14 @@ def left_to_do(
                 own[Work("time", model.name, task)] = config.timing.repeats
         if own:
             left[Work("load", model.name)] = 1
-            if model.heads is None and (folder is None or not folder.heads_path(model.name).exists()):
-                left |= {Work("profile", model.name, task): config.profile.samples for task in config.profile.tasks}
+            scores = [
+                score
+                for score in scores_to_find(config, model)
+                if folder is None or not folder.heads_path(model.name, score).exists()
+            ]
+            if scores:
+                samples = config.profile.samples * len(scores)
+                left |= {Work("profile", model.name, task): samples for task in config.profile.tasks}
             left |= own
     return left
 
@@ -110,11 +117,12 @@ def show_plan(config: RunConfig, console: Console | None = None, fresh: bool = F
         console.print(f"[bold]{for_rich(model.name)}[/bold] on {for_rich(config.device)}", highlight=False)
         if model.heads is not None:
             console.print(visible(f"  heads: {model.heads}"), highlight=False, markup=False, soft_wrap=True)
-        elif config.profile.tasks:
+        if scores := scores_to_find(config, model):
             settings = config.profile
+            by = "" if scores == ("ram",) else f"by {', '.join(scores)} "
             console.print(
                 visible(
-                    f"  heads: found on {settings.samples} samples of the {settings.split} split of each of "
+                    f"  heads: found {by}on {settings.samples} samples of the {settings.split} split of each of "
                     f"{', '.join(settings.tasks)}"
                 ),
                 highlight=False,

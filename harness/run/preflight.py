@@ -10,6 +10,7 @@ from typing import Any
 from coreheads.config.schema import RunConfig
 from coreheads.errors import UserError
 from coreheads.heads.profile import HeadProfile
+from coreheads.run.profiles import scores_to_find
 from coreheads.store.folder import RunFolder
 from coreheads.tasks import registry
 
@@ -39,7 +40,8 @@ def look(
 def check_data(config: RunConfig, models: Collection[str], folder: RunFolder) -> None:
     """UserError where a task has no data that can be used, for what these models are still to do."""
     busy = [model for model in config.models if model.name in models]
-    if any(model.heads is None and not folder.heads_path(model.name).exists() for model in busy):
+    paths = (folder.heads_path(model.name, score) for model in busy for score in scores_to_find(config, model))
+    if not all(path.exists() for path in paths):
         wanted = config.profile
         look(wanted.tasks, wanted.split, wanted.samples, config.data_root, config.options)
     if busy:
@@ -47,15 +49,20 @@ def check_data(config: RunConfig, models: Collection[str], folder: RunFolder) ->
 
 
 def check_names(config: RunConfig) -> None:
-    """UserError for tasks, patches, patch parameters and heads files that do not exist, before a model is loaded."""
+    """UserError for tasks, patches, their parameters, head scores and heads files that do not exist or do not fit."""
     from coreheads.adapters.checkpoints.installed import described
     from coreheads.adapters.patches.registry import make_patch
+    from coreheads.retrieval.head_scores import head_score
 
     for name in config.evaluate.tasks:
         registry.get(name).split(config.evaluate.split)
+    scores = [head_score(name) for name in config.profile.scores]
+    if not any(score.normalized for score in scores):
+        scores[0].check_normalization(config.profile.normalization)
+    needing = next((score.needing_regions for score in scores if score.needing_regions), None)
     for name in config.profile.tasks:
         task = registry.get(name)
-        task.check_profile(config.profile.split)
+        task.check_profile(config.profile.split, needing)
         if name in config.evaluate.tasks and task.split(config.profile.split).overlaps(
             task.split(config.evaluate.split)
         ):
@@ -70,6 +77,10 @@ def check_names(config: RunConfig) -> None:
     for model in config.models:
         if model.heads is not None:
             profile, shape = HeadProfile.load(model.heads), described(model.id)
+            known = {profile.score, *scores_to_find(config, model)}
+            if profile.score not in config.profile.scores or not known.issuperset(config.profile.scores):
+                wanted = ", ".join(config.profile.scores)
+                raise UserError(f"{model.heads}: is by score {profile.score}, expected profile.score: {wanted}")
             if shape is not None:
                 # what is odd but possible is said when the model is loaded
                 with warnings.catch_warnings(action="ignore"):

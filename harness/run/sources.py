@@ -15,6 +15,7 @@ from coreheads.config.schema import ModelConfig, RunConfig
 from coreheads.contents import changed_parts, json_hash
 from coreheads.errors import UserError
 from coreheads.files import read_json
+from coreheads.run.profiles import scores_to_find
 from coreheads.source_code import code_hash
 from coreheads.store.folder import RunFolder
 from coreheads.store.provenance import MadeFrom, ModelSources, TaskSources
@@ -73,7 +74,7 @@ def _tasks(config: RunConfig) -> list[str]:
 
 
 def _profiled(config: RunConfig) -> tuple[str, ...]:
-    return config.profile.tasks if any(model.heads is None for model in config.models) else ()
+    return config.profile.tasks if any(scores_to_find(config, model) for model in config.models) else ()
 
 
 def _task_sources(task: Task, config: RunConfig, cells: Iterable[Cell], fetch: bool) -> TaskSources:
@@ -161,9 +162,9 @@ class _Stored:
         partly = folder.path_of("heads", "partial").exists()
         self.profiled = partly
         for model in config.models:
-            there = folder.heads_path(model.name).exists()
-            self.profiled |= there and model.heads is None
-            self.models |= {model.name} if there or partly else set()
+            found = {score for score in config.profile.scores if folder.heads_path(model.name, score).exists()}
+            self.profiled |= not found.isdisjoint(scores_to_find(config, model))
+            self.models |= {model.name} if found or partly else set()
         for cell in cells:
             store = folder.samples(cell.name)
             # what could not be used may be there now

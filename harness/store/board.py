@@ -147,7 +147,7 @@ class TopHeads(TypedDict):
     count: int
     """How many heads that is."""
     share: float
-    """Of all heads' retrieval attention mass, 0 to 1."""
+    """Of the sum of all heads' scores, 0 to 1."""
     layers: list[int]
     """Layers that hold any, ascending."""
     heads: list[list[int]]
@@ -166,6 +166,8 @@ class HeadsSummary(TypedDict):
     """The model's name on the board."""
     id: str
     """The checkpoint."""
+    score: NotRequired[str]
+    """Name of the head score; missing from older boards, where it is ram."""
     count: int
     """All heads of the language model."""
     samples: int

@@ -24,6 +24,7 @@ from coreheads.files import (
     write_text,
 )
 from coreheads.heads.profile import HeadProfile
+from coreheads.heads.types import profile_name
 from coreheads.opening import inside
 from coreheads.private import private, private_value
 from coreheads.store.lock import LockOwner, locked
@@ -140,12 +141,20 @@ class RunFolder:
     def config(self) -> StoredConfig:
         return self.manifest["config"]
 
-    def heads_path(self, model: str) -> Path:
-        return self.path_of("heads", f"{file_name(model)}.json")
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Names of the head scores that the run has profiles by, as its configuration says."""
+        named = (self.config.get("profile") or {}).get("score")
+        known = isinstance(named, list) and all(isinstance(name, str) for name in named)
+        return tuple(named) if named and known else ("ram",)
 
-    def profile(self, model: str) -> HeadProfile | None:
-        """The heads that the run found of a model, or was given; None where it has none."""
-        path = self.heads_path(model)
+    def heads_path(self, model: str, score: str | None = None) -> Path:
+        """Of a model's profile by a head score; None is RAM."""
+        return self.path_of("heads", f"{file_name(profile_name(model, score))}.json")
+
+    def profile(self, model: str, score: str | None = None) -> HeadProfile | None:
+        """The heads that the run found of a model by a score, or was given; None where it has none."""
+        path = self.heads_path(model, score)
         return HeadProfile.load(path, self.path) if path.exists() else None
 
     def samples(self, cell_name: str, whole: bool = True) -> SampleFile:

@@ -49,9 +49,10 @@ def check_heads(folder: RunFolder, model: str, picked: Mapping[str, list[list[in
     finished = folder.cells()
     other = [name for name, heads in picked.items() if name in finished and finished[name]["heads"] != heads]
     if other:
+        path = folder.heads_path(model, finished[other[0]]["cell"].get("head_score"))
         raise UserError(
-            f"{folder.heads_path(model)}: picks other heads than {len(other)} finished cells were answered with, such "
-            f"as {other[0]}; put the file back, give --fresh to begin anew, or another --out"
+            f"{path}: picks other heads than {len(other)} finished cells were answered with, such as {other[0]}; put "
+            "the file back, give --fresh to begin anew, or another --out"
         )
 
 

@@ -67,6 +67,8 @@ class StoredConfig(TypedDict):
     """The run's folder."""
     data_root: NotRequired[Any]
     """The folder that holds benchmark data; null: the default."""
+    profile: NotRequired[dict[str, Any] | None]
+    """How heads are found: tasks, samples, split, scores."""
     evaluate: NotRequired[dict[str, Any] | None]
     """Tasks, split and limits."""
     options: NotRequired[dict[str, Any] | None]

@@ -62,6 +62,8 @@ class Condition(TypedDict):
     """The rule that picked the heads; null for the dense model, and for a patch that takes no heads."""
     fraction: Annotated[float, Field(gt=0, le=1)] | None
     """Of all heads of the language model, in (0, 1]; null where the selection has no size."""
+    head_score: NotRequired[str | None]
+    """Name of the head score whose profile picked the heads; null or missing is RAM, and where none was asked."""
 
 
 @only_fields

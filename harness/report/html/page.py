@@ -16,6 +16,7 @@ import altair as alt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from coreheads.heads.types import profile_name
 from coreheads.report import columns, findings, palette, panels
 from coreheads.report.columns import COLUMNS, SELECTIONS, by_task, kind_label
 from coreheads.report.example_files import BYTES, Example, choose, picture
@@ -47,7 +48,7 @@ def page(board: Board, profiles: Profiles, examples: Sequence[tuple[Example, Pat
 
     Args:
         board: the content of leaderboard.json.
-        profiles: head profiles by (run, model).
+        profiles: head profiles by run and what ``profile_name`` calls them.
         examples: pictures (JPEG) of what heads look at, embedded as far as they fit.
     """
     rows = board["rows"]
@@ -135,9 +136,10 @@ def _maps(
 ) -> Iterator[tuple[Panel, Markup, int, tuple[str, str, str]]]:
     """For each profile its map, how wide it is in rem, and its scale: (from, to, in words)."""
     for summary in summaries:
-        profile = profiles.get((summary["run"], summary["model"]))
+        name = profile_name(summary["model"], summary.get("score"))
+        profile = profiles.get((summary["run"], name))
         if profile is not None:
-            panel = panels.heads(summary["model"], profile, panels.shown_fraction(summary))
+            panel = panels.heads(name, profile, panels.shown_fraction(summary))
             scale = f"{min(0.0, profile.mean.min()):.2g}", f"{profile.mean.max():.2g}", meaning(profile)
             yield panel, _spec(panel.chart), max(24, min(70, round(1.7 * profile.shape[1] + 4))), scale
 
