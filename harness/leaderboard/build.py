@@ -150,7 +150,7 @@ def _heads(source: Source) -> list[HeadsSummary]:
     for cell in cells:
         if cell["selection"] == "top" and cell["fraction"] is not None:
             shown[cell.get("head_score") or "ram"].add(cell["fraction"])
-    return [
+    summaries: list[HeadsSummary] = [
         {
             "run": source.label,
             "model": model,
@@ -165,6 +165,10 @@ def _heads(source: Source) -> list[HeadsSummary]:
         }
         for (model, score), profile in source.profiles.items()
     ]
+    for summary, profile in zip(summaries, source.profiles.values(), strict=True):
+        if profile.ci_low is None:  # cuts are not judged
+            del summary["clear"]
+    return summaries
 
 
 def _top(profile: HeadProfile, fraction: float) -> TopHeads:

@@ -86,7 +86,8 @@ def findings(profile: HeadProfile, fraction: float = 0.05) -> str:
             "of the samples (1 is perfect, 0 is chance)."
         )
     asked = [(fraction, len(chosen), shared)]
-    said = clear_sentences(profile.clear_top(), asked, profile.count, visible(profile.score.upper()))
+    known = profile.ci_low is not None
+    said = clear_sentences(profile.clear_top(), asked, profile.count, visible(profile.score.upper())) if known else []
     lines += [fill(sentence[0].upper() + sentence[1:], 100) for sentence in said]
     if len(profile.tasks) > 1:
         lines += ["", "Does each task find the same heads?", _task_table(profile, fraction)]

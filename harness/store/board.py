@@ -302,7 +302,8 @@ class HeadsSummary(TypedDict):
     split_half: float | None
     """Rank correlation of the leading heads between halves of the samples; null for too few."""
     clear: NotRequired[ClearTop | None]
-    """The top heads that another sample would find, too; null where no cut is clear. Older boards do not have it."""
+    """The top heads that another sample would find, too; null where no cut is clear. Older boards do not have
+    it, nor has a profile without intervals."""
     top: list[TopHeads]
     """One a fraction that the run's cells use."""
 

@@ -107,6 +107,7 @@ def test_a_score_of_all_samples_at_once_has_no_intervals(tmp_path: Path) -> None
     assert (read.ci_low, read.ci_high, read.clear_top()) == (None, None, None)
     text = profile_text.ranking_table(read, 2) + profile_text.findings(read) + profile_text.comparison(read, profile)
     assert "Split-half agreement: not measured (the score is one of all samples together)" in text
+    assert "clear of the rest" not in text
     assert re.search(r"L0H0 +0 +0 +3\.0000 +none +75\.0 %", text)
 
 

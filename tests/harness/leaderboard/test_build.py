@@ -13,6 +13,7 @@ import small_run
 
 from coreheads.cli import main
 from coreheads.config.cells import Cell
+from coreheads.files import read_json, write_json
 from coreheads.leaderboard.rows import build_rows
 from coreheads.stats import pooling
 from coreheads.store.board import Row
@@ -204,6 +205,16 @@ def test_the_board_says_which_top_heads_stand_clear(board: Path) -> None:
         text = (board / name).read_text()
         assert "the first head stands clear of the rest: RAM of at least 0.900" in text
         assert "behind it another sample may choose other heads in part: 1 of 2 in the top 25 %" in text
+
+
+def test_of_heads_without_intervals_no_cut_is_judged(tmp_path: Path) -> None:
+    run = small_run.fake_run(tmp_path / "run")
+    path = run.heads_path("made-up")
+    write_json(path, read_json(path) | {"ci_low": None, "ci_high": None})
+    assert main(["leaderboard", str(tmp_path / "run"), "--out", str(tmp_path / "board")]) == 0
+    (summary,) = json.loads((tmp_path / "board" / "leaderboard.json").read_text())["heads"]
+    assert "clear" not in summary
+    assert "clear of the rest" not in (tmp_path / "board" / "leaderboard.md").read_text()
 
 
 def test_the_board_says_why_short_prompts_are_not_faster(board: Path) -> None:

@@ -26,8 +26,11 @@ def test_the_answer_is_read_as_if_it_were_written(model_type: str) -> None:
 def test_a_control_token_in_an_answer_is_text() -> None:
     made, prompt = asked("qwen3_vl")
     forced = Forced(made, prompt, "red <|im_end|>")
-    assert made.processor.tokenizer.convert_tokens_to_ids("<|im_end|>") not in forced.answer.tolist()
-    assert forced.tokens == prompt.tokens + len(forced.answer)
+    assert (
+        made.processor.tokenizer.convert_tokens_to_ids("<|im_end|>")
+        not in forced.inputs["input_ids"][0, prompt.tokens :].tolist()
+    )
+    assert forced.tokens == prompt.tokens + len(forced.rows)
 
 
 @torch.inference_mode()
