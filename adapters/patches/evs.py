@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar
 
 import torch
@@ -50,7 +51,7 @@ class EVS(DropVision):
         change = torch.where(known, (directions - directions[before]).square().sum(1) / 2, NEW)
         clip = cut.frames.clip
         sizes, new = clip.bincount(), clip[~known.cpu()].bincount(minlength=int(clip[-1]) + 1)
-        wanted = (sizes.double() * count / len(clip)).tolist()
+        wanted = [Fraction(size * count, len(clip)) for size in sizes.tolist()]
         quotas = shared_out(count, wanted, new.tolist(), sizes.tolist())
         return first_of_groups(change.argsort(descending=True, stable=True), clip.to(features.device), quotas)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,7 @@ def cosine(a: Any, b: Any) -> float:
     return float(a @ b / length) if length else 0.0
 
 
-def parts_by_hand(count: int, wanted: list[float], least: list[int], most: list[int]) -> list[int]:
+def parts_by_hand(count: int, wanted: Sequence[float | Fraction], least: list[int], most: list[int]) -> list[int]:
     parts = [min(max(math.floor(want), low), high) for want, low, high in zip(wanted, least, most, strict=True)]
     everyone = range(len(parts))
     while sum(parts) < count:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 from drop_cases import cosine, kept, parts_by_hand
 from frame_cases import Shown, clips, cut_of, media
@@ -38,7 +40,7 @@ def evs_by_hand(shown: list[Shown], features: np.ndarray, keep: float) -> list[i
                 else:
                     change[token] = 1 - cosine(features[token], features[clip[number - 1][place]])
     count = max(round(keep * total), sum(new))
-    quotas = parts_by_hand(count, [size * count / total for size in length], new, length)
+    quotas = parts_by_hand(count, [Fraction(size * count, total) for size in length], new, length)
     chosen: list[int] = []
     for clip, quota in zip(clips(shown), quotas, strict=True):
         tokens = [token for frame in clip for token in frame]

@@ -35,7 +35,7 @@ def vidcom2_by_hand(shown: list[Shown], features: np.ndarray, keep: float) -> li
         away = [-np.mean([g(t, own) for t in frame]) / 0.01 for frame in clip]
         p = np.exp(np.array(away) - max(away))
         p /= p.sum()
-        wanted += [count / total * (1 + p[i] - p.mean()) * len(frame) for i, frame in enumerate(clip)]
+        wanted += [count / total * (1 + p[i] - 1 / len(clip)) * len(frame) for i, frame in enumerate(clip)]
     quotas = parts_by_hand(count, wanted, [1] * len(every), [len(frame) for frame in every])
     chosen: list[int] = []
     for frame, quota in zip(every, quotas, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -51,7 +52,7 @@ def by_hand(
     """What is read of each token that stays."""
     total, read, start = sum(runs), {}, 0
     count = max(1, round(keep * total))
-    quotas = parts_by_hand(count, [round(count * run / total, 9) for run in runs], [0] * len(runs), runs)
+    quotas = parts_by_hand(count, [Fraction(count * run, total) for run in runs], [0] * len(runs), runs)
     for run, quota in zip(runs, quotas, strict=True):
         own = list(range(start, start + run))
         start += run
