@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import floor
 from typing import Any, ClassVar
@@ -14,6 +15,7 @@ from coreheads.adapters.kernels.gqa import by_kv_head, take
 from coreheads.adapters.kernels.key_blocks import KeyBlocks
 from coreheads.adapters.kernels.work_count import causal_pairs
 from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.patches.hooks import Step
 from coreheads.adapters.patches.mass import probabilities
 from coreheads.adapters.value_checks import is_number, whole_number
@@ -80,16 +82,27 @@ class VerticalSlash(Patch):
         whole_number(f"{where}: sink is", self.sink, least=0)
         whole_number(f"{where}: block is", self.block)
 
-    def pairs(self, tokens: int) -> int:
+    def head_pairs(self, tokens: int) -> int:
         """Query-key pairs that a head is given of a prompt of ``tokens`` tokens, at most: they may be fewer by less
         than one vertical's. Where that is as much as full attention, it is full attention."""
         dense = causal_pairs(tokens, tokens)
         return min(dense, max(int(self.keep * dense), self._fixed(tokens) + self._sinks(tokens)))
 
+    def pairs(self, shape: Shape, text: int, vision: int) -> int:
+        """As ``head_pairs``, of every head."""
+        return shape.layers * shape.heads * self.head_pairs(text + vision)
+
+    def choice_flops(self, shape: Shape, text: int, runs: Sequence[int]) -> int:
+        """The observers' products with all keys."""
+        tokens = text + sum(runs)
+        if self.head_pairs(tokens) == causal_pairs(tokens, tokens):
+            return 0
+        return 2 * shape.layers * shape.heads * shape.head_dim * min(tokens, self.observers) * tokens
+
     def blocks(self, step: Step) -> KeyBlocks | None:
         """The choice for each head."""
         tokens = step.key.shape[2]
-        if self.pairs(tokens) == causal_pairs(tokens, tokens):
+        if self.head_pairs(tokens) == causal_pairs(tokens, tokens):
             return None
         free = self._first_full(tokens)
         verticals, distances = self.mass(step)

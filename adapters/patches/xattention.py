@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 from coreheads.adapters.kernels.gqa import by_kv_head
 from coreheads.adapters.kernels.key_blocks import KeyBlocks
 from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.patches.hooks import Step
 from coreheads.adapters.value_checks import is_number, whole_number
 from coreheads.errors import UserError
@@ -62,6 +63,9 @@ class XAttention(Patch):
         whole_number("XAttention: block is", self.block)
         if self.block % whole_number("XAttention: stride is", self.stride):
             raise UserError(f"XAttention: stride is {self.stride!r}, expected a divisor of block, {self.block}")
+
+    def pairs(self, shape: Shape, text: int, vision: int) -> None:
+        """None: how many blocks it takes depends on the prompt's attention."""
 
     def blocks(self, step: Step) -> KeyBlocks | None:
         """The choice for each head; None for a prompt of one block."""

@@ -75,7 +75,7 @@ def _with_best(
             "model": row["model"],
             "task": task,
             "budget": row["budget"] or 0.0,
-            "budget_of": row["budget_of"] or "flops",
+            "budget_of": "kv" if row["budget_of"] == "kv" else "flops",
             "a": best,
             "b": name,
             "n": sum(len(one.keys() & two.keys()) for one, two in zip(methods[best], methods[name], strict=True)),

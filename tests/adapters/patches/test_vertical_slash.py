@@ -101,11 +101,11 @@ def test_the_choice_is_the_definition(
     chosen = patch.blocks(step)
     dense = causal_pairs(tokens, tokens)
     if chosen is None:
-        assert patch.pairs(tokens) == dense
+        assert patch.head_pairs(tokens) == dense
         return
     with counted() as work:
         block_sparse(step.query, step.key, step.value, 0.5, step.groups, chosen, None)
-    most = patch.pairs(tokens)
+    most = patch.head_pairs(tokens)
     assert work["blocks"] <= 2 * most
     assert work["blocks"] > 2 * (min(most, int(keep * dense)) - tokens) or vertical == 0
     for head in range(2):
@@ -133,7 +133,7 @@ def test_the_budget_is_met_on_long_prompts(tokens: int, keep: float) -> None:
     assert chosen is not None
     with counted() as work:
         block_sparse(step.query, step.key, step.value, 0.5, step.groups, chosen, None)
-    given_pairs, most = work["blocks"] / 2, patch.pairs(tokens)
+    given_pairs, most = work["blocks"] / 2, patch.head_pairs(tokens)
     assert most - tokens < given_pairs <= most
     assert most == int(keep * dense) or (tokens, keep) == (1024, 0.25)
 
