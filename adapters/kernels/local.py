@@ -33,6 +33,14 @@ def block_size(sink: int, window: int) -> int:
     return most - (sink + window - 1 + most) % LANES
 
 
+def block_pairs(tokens: int, sink: int, window: int) -> int:
+    """Query-key pairs that ``local_attention`` is given for one head, in a prefill of so many tokens."""
+    plain = min(tokens, sink + window)
+    block = max(1, min(block_size(sink, window), tokens - plain))
+    rest, slab = (tokens - plain) % block, sink + window - 1
+    return causal_pairs(plain, plain) + (tokens - plain - rest) * (slab + block) + rest * (slab + rest)
+
+
 def local_attention(
     query: Tensor,
     key: Tensor,

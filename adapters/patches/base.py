@@ -92,6 +92,10 @@ class Patch(AttentionHooks):
         unbroken by text."""
         return 0
 
+    def least_of(self, prompt: Prompt) -> int:
+        """How many of a prompt's vision tokens stay whatever its budget parameter says."""
+        return 0
+
     def for_prompt(self, model: nn.Module, prompt: Prompt) -> Patch:
         """What is applied for a prompt: the patch itself, unless it is made for each."""
         return self

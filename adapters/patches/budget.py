@@ -67,6 +67,14 @@ def runs_of(places: Tensor) -> tuple[int, ...]:
     return tuple(end - start for start, end in pairwise(edges) if end > start)
 
 
+def check_counted(patch: Budgeted, ratios: Sequence[float]) -> None:
+    """Cannot where the prompts' counted costs over the dense model's are not the budget on average."""
+    mean = sum(ratios) / len(ratios) if ratios else patch.share
+    if abs(mean - patch.share) > TOLERANCE:
+        of = WORK[patch_class(patch.kind).budget_of]
+        raise Cannot(f"{patch.kind} took {mean:.3f} {of} as counted, expected {patch.share:g}")
+
+
 @dataclass(frozen=True, eq=False)
 class Budgeted(Patch):
     """A kind of patch whose ``budget`` parameter is solved for every prompt: ``for_prompt`` gives the patch
@@ -109,7 +117,17 @@ class Budgeted(Patch):
         """The patch that costs ``share`` on the prompt; Cannot where none does."""
         places = prompt.vision_tokens
         after = prompt.tokens - (int(places[-1]) + 1 if len(places) else 0)
-        return self.solved(model, prompt.tokens - len(places), runs_of(places), after)
+        text, runs = prompt.tokens - len(places), runs_of(places)
+        patch = self.solved(model, text, runs, after)
+        # what goes by frames keeps some of each, which the numbers of tokens do not tell
+        if (least := patch.least_of(prompt)) > 1:
+            spent = cost(self.turned(least / len(places)), model, text, runs, after)
+            if spent is not None and spent - self.share > TOLERANCE:
+                raise Cannot(
+                    f"{self.kind} keeps {least:,} of {len(places):,} vision tokens at least, {spent:.3f} "
+                    f"{WORK[self._class.budget_of]}, expected {self.share:g}"
+                )
+        return patch
 
     def solved(self, model: nn.Module, text: int, runs: tuple[int, ...], after: int = 0) -> Patch:
         """The patch that costs ``share`` on a prompt of so many text tokens and runs of vision tokens; ``after`` of the

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
 from coreheads.adapters.generation.structure import language_model
+from coreheads.adapters.kernels.local import block_pairs
 from coreheads.adapters.kernels.work_count import causal_pairs
+from coreheads.adapters.patches.tower import TowerShape
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Shape:
         ffn: By layer, how wide the feed-forward network is that a token goes through; with experts, the active ones
             together.
         experts: By layer, how many experts a router scores; 0 where there is none.
+        tower: The vision tower's, where that is known.
+        in_blocks: Whether windowed heads are computed in blocks of queries, as a CPU does.
     """
 
     layers: int
@@ -34,11 +38,15 @@ class Shape:
     head_dim: int
     ffn: tuple[int, ...]
     experts: tuple[int, ...] = ()
+    tower: TowerShape | None = None
+    in_blocks: bool = False
 
     @classmethod
     def of(cls, model: nn.Module) -> Shape:
-        """The shape of a multimodal model's language model, by its configuration."""
-        return cls.of_config(language_model(model).config)
+        """The shape of a multimodal model where it is, by its configuration."""
+        language: Any = language_model(model)
+        on_cpu = language.device.type == "cpu"
+        return replace(cls.of_config(language.config), tower=TowerShape.of(model), in_blocks=on_cpu)
 
     @classmethod
     def of_config(cls, config: Any) -> Shape:
@@ -64,6 +72,10 @@ class Shape:
     def dense_pairs(self, tokens: int) -> int:
         """Query-key pairs of a dense causal prefill of so many tokens, over all layers and heads."""
         return self.layers * self.heads * causal_pairs(tokens, tokens)
+
+    def near_pairs(self, tokens: int, sink: int, window: int) -> int:
+        """Query-key pairs that a sink + window head is given in a prefill of so many tokens."""
+        return (block_pairs if self.in_blocks else window_pairs)(tokens, sink, window)
 
 
 def flops(shape: Shape, tokens: Sequence[int], pairs: float) -> float:

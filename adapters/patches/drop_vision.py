@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from coreheads.adapters.generation.structure import head_shape
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.hooks import Cut
+from coreheads.adapters.prompt.frames import Frames, frames
+from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.adapters.value_checks import is_number, one_of, whole_number
 from coreheads.errors import UserError
 
@@ -36,6 +38,8 @@ class Dropping(Patch):
     budget: ClassVar[str | None] = "keep"
     drops = True
     single = True
+    by_frames: ClassVar[bool] = False
+    """Whether it goes by frames."""
 
     keep: float = 0.25
     positions: Positions = field(default="kept", kw_only=True)
@@ -71,7 +75,7 @@ class Dropping(Patch):
         vision = cut.vision.nonzero()[:, 0]
         count = share_of(cuts[cut.layer], int(cut.is_vision.sum()))
         if count < len(vision):
-            count = max(count, self.least(cut))
+            count = max(count, self.least(cut.frames) if self.by_frames else 1)
         if count == len(vision):
             return None
         found = self.choose(cut, cut.hidden[vision].float(), count)
@@ -87,9 +91,13 @@ class Dropping(Patch):
         hidden[vision[chosen]] = states.to(hidden)
         return stay, hidden[stay]
 
-    def least(self, cut: Cut) -> int:
-        """How many vision tokens stay however small ``keep`` is, at least 1."""
+    def least(self, frames: Frames) -> int:
+        """How many vision tokens of these frames stay however small ``keep`` is; asked where ``by_frames``."""
         return 1
+
+    def least_of(self, prompt: Prompt) -> int:
+        """As ``least``, of a prompt."""
+        return self.least(frames(prompt)) if self.by_frames and len(prompt.vision_tokens) else 1
 
     def choose(self, cut: Cut, features: Tensor, count: int) -> Tensor | tuple[Tensor, Tensor]:
         """Which vision tokens stay.

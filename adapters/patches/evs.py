@@ -11,6 +11,7 @@ from torch import Tensor
 
 from coreheads.adapters.patches.drop_vision import DropVision, first_of_groups, shared_out, unit
 from coreheads.adapters.patches.hooks import Cut
+from coreheads.adapters.prompt.frames import Frames
 
 NEW = 255.0
 """Dissimilarity of a token without one before it; that of others is at most 2."""
@@ -38,14 +39,15 @@ class EVS(DropVision):
 
     name: ClassVar[str] = "evs"
     cites: ClassVar[str] = "arXiv 2510.14624"
+    by_frames = True
 
-    def least(self, cut: Cut) -> int:
+    def least(self, frames: Frames) -> int:
         """All that is new."""
-        return len(cut.frames.clip) - int(earlier(cut)[1].sum())
+        return len(frames.clip) - int(earlier(frames)[1].sum())
 
     def choose(self, cut: Cut, features: Tensor, count: int) -> Tensor:
         """Clip by clip."""
-        before, known = (found.to(features.device) for found in earlier(cut))
+        before, known = (found.to(features.device) for found in earlier(cut.frames))
         directions = unit(features)
         # 1 - cos of what has length 1, and exactly 0 of what has not changed
         change = torch.where(known, (directions - directions[before]).square().sum(1) / 2, NEW)
@@ -56,9 +58,8 @@ class EVS(DropVision):
         return first_of_groups(change.argsort(descending=True, stable=True), clip.to(features.device), quotas)
 
 
-def earlier(cut: Cut) -> tuple[Tensor, Tensor]:
+def earlier(frames: Frames) -> tuple[Tensor, Tensor]:
     """For each vision token the number of the one at its place in the frame before, and whether its clip has it."""
-    frames = cut.frames
     width = int(frames.place.max()) + 1
     keys = frames.frame * width + frames.place
     before = torch.searchsorted(keys, keys - width)  # keys ascend, and what is looked for is below the last of them

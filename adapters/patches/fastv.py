@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor
 
+from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.patches.drop_vision import DropVision, largest
 from coreheads.adapters.patches.hooks import Cut, Step
 from coreheads.adapters.patches.snapkv import observed
@@ -45,6 +47,10 @@ class FastV(DropVision):
     def observes(self) -> bool:  # type: ignore[override]
         """Not where nothing is dropped."""
         return self.keep < 1
+
+    def choice_flops(self, shape: Shape, text: int, runs: Sequence[int]) -> int:
+        """The last token's query with all keys of layer K - 1."""
+        return 2 * shape.heads * shape.head_dim * (text + sum(runs)) if self.keep < 1 and runs else 0
 
     def observe(self, step: Step) -> None:
         """Note the last token's row of layer K - 1."""

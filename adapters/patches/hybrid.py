@@ -14,7 +14,7 @@ from coreheads.adapters.kernels.evicting_cache import EvictingCache
 from coreheads.adapters.kernels.visibility import Local, Nothing, Rule
 from coreheads.adapters.kernels.work_count import causal_pairs
 from coreheads.adapters.patches.base import HeadPatch
-from coreheads.adapters.patches.cost import Shape, window_pairs
+from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.value_checks import one_of, whole_number
 from coreheads.errors import UserError
 from coreheads.heads.types import SINK, WINDOW, Heads
@@ -142,7 +142,7 @@ class Hybrid(HeadPatch):
         if self.granularity == "kv":
             repeats = shape.heads // shape.kv_heads
             full = repeats * len({(layer, head // repeats) for layer, head in self.heads})
-        near = window_pairs(tokens, self.sink, self.window) if self.local else 0
+        near = shape.near_pairs(tokens, self.sink, self.window) if self.local else 0
         return full * causal_pairs(tokens, tokens) + (shape.layers * shape.heads - full) * near
 
     def ceiling(self) -> Hybrid:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from coreheads.adapters.kernels.visibility import Group
+from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.patches.drop_vision import Dropping, Positions, largest
 from coreheads.adapters.patches.hooks import Cut, Step
 from coreheads.adapters.patches.snapkv import observed
@@ -48,6 +49,14 @@ class PyramidDrop(Dropping):
         """In a model of few layers two cuts may be one: the later counts."""
         places = [min(layers - 1, round(depth * layers)) for depth in DEPTHS]
         return {layer: self.keep ** (stage + 1) for stage, layer in enumerate(places)}
+
+    def choice_flops(self, shape: Shape, text: int, runs: Sequence[int]) -> int:
+        """At each cut the keys of all tokens up to the last, its query, and their products."""
+        left = [text + sum(runs), *self.tokens_left(shape.layers, text, sum(runs))]
+        read = [left[layer] for layer in self.cuts(shape.layers) if left[layer + 1] < left[layer]]
+        keys = sum(tokens * shape.hidden * shape.kv_heads for tokens in read)
+        queries = sum((shape.hidden + tokens) * shape.heads for tokens in read)
+        return 2 * shape.head_dim * (keys + queries)
 
     def choose(self, cut: Cut, features: Tensor, count: int) -> Tensor:
         """The most attended ones."""

@@ -32,7 +32,6 @@ class Resolution(Patch):
     """
 
     name: ClassVar[str] = "resolution"
-    budget: ClassVar[str | None] = "keep"
 
     keep: float = 0.25
 

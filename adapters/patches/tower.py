@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -28,6 +29,39 @@ ROOM = 1 << 24
 NOT_SEEN = -1.0
 """Score of a vision token that no patch stands behind."""
 FAMILIES = ("internvl", "llava_onevision", "qwen3_vl", "qwen3_vl_moe")
+
+
+@dataclass(frozen=True)
+class TowerShape:
+    """Sizes of what ``Tower.tokens`` computes.
+
+    Attributes:
+        width: Of all heads' keys together.
+        patches: How many stand behind a vision token; where features are resized, of a picture.
+        queries: How many score a patch; 0 for all patches of its picture or frame.
+    """
+
+    width: int
+    patches: int
+    queries: int
+
+    @classmethod
+    def of(cls, model: nn.Module) -> TowerShape | None:
+        """By a model's configuration; None for a family that is not known."""
+        config: Any = model.config
+        if config.model_type not in FAMILIES:
+            return None
+        own = config.vision_config
+        if config.model_type.startswith("qwen3_vl"):
+            return cls(own.hidden_size, own.spatial_merge_size**2, 0)
+        if config.model_type == "internvl":
+            return cls(own.hidden_size, round(1 / config.downsample_ratio) ** 2, 1)
+        return cls(own.hidden_size, 1, (own.image_size // own.patch_size) ** 2)
+
+    def score_flops(self, tokens: int) -> int:
+        """FLOPs of the products by which the patches of a picture or frame of so many vision tokens are scored."""
+        patches = tokens * self.patches
+        return 2 * patches * (self.queries or patches) * self.width
 
 
 class Tower:

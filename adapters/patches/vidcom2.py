@@ -10,6 +10,7 @@ from torch import Tensor
 
 from coreheads.adapters.patches.drop_vision import DropVision, first_of_groups, shared_out, unit
 from coreheads.adapters.patches.hooks import Cut
+from coreheads.adapters.prompt.frames import Frames
 
 SCALES = (1 / 8, 1 / 4, 1 / 2, 1, 2)
 """Of the Gaussian kernels that are added up."""
@@ -40,10 +41,11 @@ class VidCom2(DropVision):
 
     name: ClassVar[str] = "vidcom2"
     cites: ClassVar[str] = "arXiv 2505.14454"
+    by_frames = True
 
-    def least(self, cut: Cut) -> int:
+    def least(self, frames: Frames) -> int:
         """One a frame."""
-        return int(cut.frames.frame[-1]) + 1
+        return int(frames.frame[-1]) + 1
 
     def choose(self, cut: Cut, features: Tensor, count: int) -> Tensor:
         """Scores and shares clip by clip, the sum over all."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from coreheads.adapters.patches.drop_vision import DropVision, by_span, unit
+from coreheads.adapters.patches.cost import Shape
+from coreheads.adapters.patches.drop_vision import DropVision, by_span, quotas, unit
 from coreheads.adapters.patches.hooks import Cut
 from coreheads.adapters.patches.tower import NOT_SEEN, check_tower
 from coreheads.adapters.value_checks import is_number
@@ -56,6 +58,16 @@ class VisionZip(DropVision):
         """UserError where the model has no such layer, or its vision tower says nothing."""
         super().check(model)
         check_tower(model)
+
+    def choice_flops(self, shape: Shape, text: int, runs: Sequence[int]) -> int:
+        """The scores of all patches, and in each run the others' keys with those of the contextual tokens."""
+        count, tower = self.count(sum(runs)), shape.tower
+        if count == sum(runs) or tower is None:
+            return 0
+        merged = [round(self.contextual * kept) for kept in quotas(runs, count)]
+        others = [run - kept for run, kept in zip(runs, quotas(runs, count), strict=True)]
+        nearest = sum(2 * left * targets * tower.width for left, targets in zip(others, merged, strict=True))
+        return nearest + sum(tower.score_flops(run) for run in runs)
 
     def choose(self, cut: Cut, features: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Run by run."""

@@ -168,7 +168,7 @@ class Products(TorchDispatchMode):
         return output
 
 
-@pytest.mark.parametrize("kind", DROPPING)
+@pytest.mark.parametrize("kind", ["cdpruner", "dart", "random", "stride"])
 @settings(max_examples=25, deadline=None)
 @given(runs=st.lists(st.integers(1, 12), min_size=1, max_size=4), keep=st.floats(0.02, 1))
 def test_choosing_costs_its_products(kind: str, runs: list[int], keep: float) -> None:
@@ -197,7 +197,8 @@ def test_counted_work_is_what_was_solved_for(kind: str, share: float) -> None:
     try:
         patch = Budgeted(kind, share, params, heads).for_prompt(made.model, prompt)
     except Cannot:
-        assert kind in ("hybrid", "streaming")  # whose matrices alone cost more
+        # their matrices cost more, the picture is one frame, layer 2 is none of two, the tower is half of this model
+        assert kind in ("hybrid", "streaming", "vertical_slash", "evs", "fastv", "visionzip")
         return
     with patch(made.model):
         (answer,) = made.generate([prompt], max_new_tokens=1, count=True)
@@ -208,10 +209,8 @@ def test_counted_work_is_what_was_solved_for(kind: str, share: float) -> None:
     assert counted["matrix_ratio"] == sum(left) / (made.layers * prompt.tokens)
     said = cost(patch, made.model, text, runs_of(prompt.vision_tokens))
     assert said == pytest.approx(share, abs=0.02)
-    if kind in ("hybrid", "streaming"):
-        assert said - 1e-9 <= spent <= said + 0.05  # kernels take whole blocks, which are large on a short prompt
-    else:
-        assert spent == pytest.approx(said, rel=1e-9)
+    # one vertical less than would fit may be chosen
+    assert spent == pytest.approx(said, rel=5e-3 if kind == "vertical_slash" else 1e-9)
 
 
 @cache

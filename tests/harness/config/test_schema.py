@@ -250,6 +250,14 @@ def test_a_patch_without_heads_needs_no_selections(tmp_path: Path) -> None:
             check_names(load_config(write(tmp_path, yaml.safe_dump(tree)), (change,)))
 
 
+def test_on_needs_no_quotes(tmp_path: Path) -> None:
+    text = yaml.safe_dump({name: BASE[name] for name in BASE if name != "cells"})
+    text += "cells:\n  - {patch: hybrid, selections: [none], on: {patch: dart}, timed: yes}\n"
+    (cell,) = load_config(write(tmp_path, text)).cells
+    assert cell.on is not None
+    assert (cell.on.patch, cell.timed) == ("dart", True)
+
+
 def test_what_cannot_be_on_top_of_another_patch_is_said_first(tmp_path: Path) -> None:
     from coreheads.run.preflight import check_names
 
