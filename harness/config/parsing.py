@@ -77,6 +77,8 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode) and key.value in seen and key.value != "<<":
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is there twice", key.start_mark)
             seen.add(key.value if isinstance(key, yaml.ScalarNode) else "<<")
+            if key.tag == "tag:yaml.org,2002:bool":  # the field ``on``, which YAML 1.1 takes for true
+                key.tag = "tag:yaml.org,2002:str"
         return super().construct_mapping(node, deep)
 
 
