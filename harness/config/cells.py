@@ -117,7 +117,8 @@ def expand(config: RunConfig) -> list[Cell]:
     cells: list[Cell] = []
     for model in config.models:
         for task in config.evaluate.tasks:
-            cells.append(Cell(model.name, task, limit=config.evaluate.limit, within=config.evaluate.limit))
+            limit = config.evaluate.limit_of(task)
+            cells.append(Cell(model.name, task, limit=limit, within=limit))
             for group in config.cells:
                 if group.patch != "none" and task in (group.tasks or config.evaluate.tasks):
                     cells.extend(_cells(group, config, model.name, task))
@@ -136,7 +137,7 @@ def _pairs(params: Mapping[str, Plain]) -> tuple[tuple[str, Plain], ...]:
 
 
 def _cells(group: CellConfig, config: RunConfig, model: str, task: str) -> Iterator[Cell]:
-    limit = config.evaluate.limit
+    limit = config.evaluate.limit_of(task)
     params = _pairs(group.params)
     on = None if group.on is None else (group.on.patch, _pairs(group.on.params))
     draw_limit = min((n for n in (config.evaluate.draw_limit, limit) if n is not None), default=None)

@@ -53,12 +53,18 @@ class EvaluateConfig(Section):
     tasks: Annotated[Names, Field(min_length=1)]
     limit: Count | None = None
     """Samples a task; null is all of them."""
+    limits: dict[str, Count] = Field(default_factory=dict)
+    """Fewer samples of single tasks, by name."""
     split: str = "test"
     draws: Count = 10
     """Draws of every random control."""
     draw_limit: Count | None = None
     """Samples a draw; successive draws take successive samples. Null: as many as ``limit``."""
     batch_size: Count = 8
+
+    def limit_of(self, task: str) -> int | None:
+        """Samples of a task; None is all of them."""
+        return min((n for n in (self.limit, self.limits.get(task)) if n is not None), default=None)
 
 
 class CellConfig(Section):
@@ -173,6 +179,7 @@ class RunConfig(Section):
             raise TooManyCells(f"cells: {count:,} are asked for ({how}), expected at most {limits.CELLS:,}")
         named = {f"cells.{index}.tasks": group.tasks for index, group in enumerate(self.cells)}
         named["timing.tasks"] = self.timed_tasks()
+        named["evaluate.limits"] = tuple(self.evaluate.limits)
         known = set(self.evaluate.tasks)
         for field, tasks in named.items():
             for task in tasks:

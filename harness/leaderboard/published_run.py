@@ -25,7 +25,8 @@ def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True
     Args:
         run: The run.
         to: The new folder.
-        responses: Without them, what models answered is left empty; scores stay, the board is the same.
+        responses: Without them, what models answered is left empty; scores stay, the board is the same but for
+            ``loyalty``.
         pictures: The examples of what heads look at, which show benchmark data.
 
     Returns:

@@ -30,11 +30,14 @@ def make(**cell: object) -> RunConfig:
 def test_default_has_every_cell_that_is_to_be_shown() -> None:
     cells = expand(load_config())
     ablations = {(c.selection, c.fraction) for c in cells if c.patch == "ablate"}
-    assert {(s, f) for s in ("top", "bottom", "random", "layer_matched") for f in (0.025, 0.05, 0.1)} <= ablations
+    assert {(s, f) for s in ("top", "bottom") for f in (0.025, 0.05, 0.1)} <= ablations
+    assert {("random", 0.05), ("layer_matched", 0.05)} <= ablations
     draws = [c for c in cells if c.patch == "ablate" and c.selection == "random" and c.fraction == 0.05]
     assert len({c.draw for c in draws}) >= 10
     hybrids = {(c.selection, c.fraction) for c in cells if c.patch == "hybrid"}
     assert {("top", 0.1), ("none", None), ("random", 0.1)} <= hybrids
+    rivals = {c.patch: c.budget_of for c in cells if c.budget is not None}
+    assert rivals == {"cdpruner": "flops", "dart": "flops", "random": "flops", "snapkv": "kv"}
     tasks = {c.task for c in cells}
     assert all(sum(c.patch == "none" and c.task == task for c in cells) == 1 for task in tasks)
     assert len({c.name for c in cells}) == len(cells)
@@ -183,3 +186,12 @@ def test_cells_of_older_versions_have_no_budget() -> None:
     record = Cell("m", "a", "hybrid", selection="top", fraction=0.5).to_json()
     older = {name: value for name, value in record.items() if name not in ("budget", "budget_of", "preset")}
     assert Cell.from_json(older) == Cell.from_json(record)  # type: ignore[arg-type]
+
+
+def test_a_task_may_have_fewer_samples() -> None:
+    config = make(patch="hybrid", selections=["random"], fractions=[0.5], draws=1)
+    evaluate = config.evaluate.model_copy(update={"limit": 20, "limits": {"a": 5, "b": 50}, "draw_limit": 8})
+    cells = expand(config.model_copy(update={"evaluate": evaluate}))
+    assert {(c.task, c.patch): (c.limit, c.within) for c in cells} == {
+        ("a", "none"): (5, 5), ("a", "hybrid"): (5, 5), ("b", "none"): (20, 20), ("b", "hybrid"): (8, 20),
+    }  # fmt: skip
