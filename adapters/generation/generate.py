@@ -22,7 +22,7 @@ from coreheads.adapters.generation.clock import Clock
 from coreheads.adapters.generation.collate import collate
 from coreheads.adapters.generation.protocol import GenerationAdapter
 from coreheads.adapters.generation.sampling import Sampler
-from coreheads.adapters.generation.structure import cache_argument, prompt_owners, reading
+from coreheads.adapters.generation.structure import cache_argument, cuts_caches, prompt_owners, reading
 from coreheads.adapters.generation.work import Work, counting, held_bytes, metered
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS, Prompt
 from coreheads.adapters.value_checks import whole_number
@@ -108,7 +108,7 @@ def generate(
         stop: Strings; a prompt's answer ends at the first of them.
         timing: Measure each phase with the device synchronised, one prompt at a time and nothing shared.
         share_prefix: Prompts that begin with the same tokens and show the same media, up to at least the last of them,
-            have that beginning computed once; same answers, only faster. Not under a patch that evicts keys.
+            have that beginning computed once; same answers, only faster. Under a patch that evicts keys nothing is.
         cache_factory: Makes the key-value cache of each batch, in place of one that keeps all; nothing is shared then,
             because such a cache may not be taken back.
         batch_tokens: Tokens a batch of several prompts at most; None: a bound that suits the device; 1: one prompt at
@@ -129,7 +129,8 @@ def generate(
     alone = timing or bool(prompt_owners(adapter.model))
     budget = 1 if alone else batch_tokens or BATCH_TOKENS.get(adapter.device.type, 4096)
     done: dict[int, Generation] = {}
-    for group in plan(prompts, budget, share_prefix and not alone and cache_factory is None):
+    shares = share_prefix and not alone and not cache_factory and not cuts_caches(adapter.model)
+    for group in plan(prompts, budget, shares):
         longest = max(prompts[row].tokens for batch in group for row in batch.rows)
         room = longest + min(max_new_tokens, ANSWER_ROOM)
         shared: PreallocatedCache | None = None

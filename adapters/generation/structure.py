@@ -13,6 +13,7 @@ CACHE_NAMES = ("cache", "past_key_values")
 """What a forward call names its key-value cache: the first from transformers 5.24 on, the second before."""
 _OWNERS = "_coreheads_one_prompt"
 _PROMPTS = "_coreheads_prompts"
+_EVICTS = "_coreheads_evicts"
 
 
 def language_model(model: nn.Module) -> nn.Module:
@@ -61,6 +62,22 @@ def prompt_owners(model: nn.Module) -> tuple[Any, ...]:
     """Because of what the language model takes one whole prompt at a time; empty where it does not."""
     owners: tuple[Any, ...] = getattr(language_model(model), _OWNERS, ())
     return owners
+
+
+@contextmanager
+def caches_cut(model: nn.Module) -> Iterator[None]:
+    """Inside the block the language model says that the caches of its prefills do not keep all."""
+    decoder = language_model(model)
+    setattr(decoder, _EVICTS, True)
+    try:
+        yield
+    finally:
+        delattr(decoder, _EVICTS)
+
+
+def cuts_caches(model: nn.Module) -> bool:
+    """Whether the caches of the language model's prefills do not keep all, so that none may be taken back."""
+    return hasattr(language_model(model), _EVICTS)
 
 
 @contextmanager

@@ -129,9 +129,7 @@ class KeptLayer(SeenTokens):
 
     def rewind(self, length: int) -> None:
         """Not possible: what was evicted cannot come back."""
-        raise RuntimeError(
-            "a cache of which keys were evicted cannot be taken back: call generate without share_prefix"
-        )
+        raise RuntimeError("a cache of which keys were evicted cannot be taken back to a shorter prompt")
 
     def reset(self) -> None:
         """Not possible: the layer has become one that evicts."""

@@ -217,7 +217,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
                     [prompts[number] for number in numbers],
                     max_new_tokens=int(settings.get("max_new_tokens", MAX_NEW_TOKENS)),
                     stop=[until] if isinstance(until, str) else list(until),
-                    share_prefix=not patch.evicts,
+                    share_prefix=True,
                     batch_tokens=self.batch_tokens,
                     count=self._sink is not None,
                 )

@@ -105,6 +105,11 @@ class Budgeted(Patch):
         """As the patch's."""
         return self.turned(1.0).evicts
 
+    @property
+    def unseen(self) -> bool:  # type: ignore[override]
+        """As the patch's."""
+        return self.turned(1.0).unseen
+
     def check(self, model: nn.Module) -> None:
         """UserError where the patch does not fit the model."""
         self.turned(1.0).check(model)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicCache
 
 from coreheads.adapters.generation.chunked_prefill import in_parts
-from coreheads.adapters.generation.structure import cache_argument, cache_of, language_model
+from coreheads.adapters.generation.structure import cache_argument, cache_of, caches_cut, language_model, prompt_owners
 from coreheads.adapters.generation.work import choosing
 from coreheads.adapters.kernels.evicting_cache import EvictingCache
 from coreheads.adapters.kernels.kept_cache import KeptLayer
@@ -34,6 +34,8 @@ class Eviction:
     Where the patch is to choose without the question, the prefill ends with the prompt's last vision token: the call is
     parted there, and its second part is a later call.
 
+    Where tokens are dropped a layer is given fewer, all in one call: what stays is chosen of those.
+
     vision: gives where a call's vision tokens are, bool [batch, tokens].
     """
 
@@ -41,10 +43,13 @@ class Eviction:
         self.patch, self._vision = patch, vision
         self._cache: Cache | None = None
         self._tokens = 0
+        self._at_once = False
         self._last: dict[int, Tensor] = {}
 
-    def begin(self, cache: Cache | None, tokens: int) -> None:
-        """A prefill of so many tokens, padding included; none of a cache that is None."""
+    def begin(self, cache: Cache | None, tokens: int, at_once: bool = False) -> None:
+        """A prefill of so many tokens, padding included; none of a cache that is None. ``at_once``: each layer has all
+        that it is given in one call, be it fewer."""
+        self._at_once = at_once
         self._cache, self._tokens = cache, self._asked_from(tokens) if self.patch.unseen and tokens else tokens
         self._last.clear()
 
@@ -83,7 +88,7 @@ class Eviction:
         last = query[:, :, -self.patch.evicts :]
         if before is not None:
             last = torch.cat([before, last], 2)[:, :, -self.patch.evicts :]
-        if total < self._tokens:
+        if total < self._tokens and not self._at_once:
             self._last[layer] = last.clone()
             return
         kept: list[Sequence[Tensor] | None] = []
@@ -124,7 +129,7 @@ def evicting(model: nn.Module, eviction: Eviction) -> Iterator[None]:
             setattr(cache, PREFILLED, True)
             embedded: Tensor | None = kwargs.get("inputs_embeds")
             read: Tensor = kwargs["input_ids"] if embedded is None else embedded
-            eviction.begin(cache, read.shape[1])
+            eviction.begin(cache, read.shape[1], any(owner.drops for owner in prompt_owners(model)))
         elif not getattr(cache, PREFILLED, False):
             raise UserError(f"{name}: the cache was filled without the patch, expected a prefill in its block")
         return args, kwargs
@@ -137,7 +142,7 @@ def evicting(model: nn.Module, eviction: Eviction) -> Iterator[None]:
         decoder.register_forward_hook(leave, always_call=True),
     ]
     try:
-        with in_parts(model, eviction.parts, "all") if eviction.patch.unseen else nullcontext():
+        with caches_cut(model), in_parts(model, eviction.parts, "all") if eviction.patch.unseen else nullcontext():
             yield
     finally:
         for hook in hooks:

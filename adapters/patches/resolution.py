@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from torch import nn
 
 from coreheads.adapters.families.registry import FAMILIES, family
+from coreheads.adapters.generation.structure import prompts_read
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.value_checks import is_number
 from coreheads.errors import UserError
@@ -24,8 +26,12 @@ class Resolution(Patch):
     are shares of a picture's sides and stay what they are.
 
     It is a family's own setting (Qwen3-VL's ``max_pixels``), said for each medium; nothing is published. ``keep`` is an
-    upper bound, where patches that drop tokens leave that many exactly. For families whose pictures can be
-    of any size: others show tiles and frames of a fixed number of tokens.
+    upper bound, where patches that drop tokens leave that many exactly, and it must be known before a prompt is
+    prepared: no budget is solved for it. For families whose pictures can be of any size: others show tiles and frames
+    of a fixed number of tokens.
+
+    In ``generate`` it takes prompts that were prepared so (``prepare(..., share=keep)``), as runs do, and refuses
+    others, which would be answered as ever.
 
     Attributes:
         keep: The share of vision tokens, above 0 and at most 1; with 1 prompts are as they are.
@@ -45,8 +51,26 @@ class Resolution(Patch):
         return self.keep
 
     def __call__(self, model: nn.Module) -> AbstractContextManager[nn.Module]:
-        """A ``with`` block that does nothing: the prompt is another, not the model."""
-        return nullcontext(model)
+        """A ``with`` block in which the model is as ever: the prompt is another. UserError from a call with a prompt
+        that was prepared with another share."""
+        self.check(model)
+        return self._asked(model)
+
+    @contextmanager
+    def _asked(self, model: nn.Module) -> Iterator[nn.Module]:
+        def look(*_: object) -> None:
+            for prompt in prompts_read(model):
+                if prompt.share != self.keep:
+                    raise UserError(
+                        f"resolution: the prompt was prepared with share={prompt.share:g} of its vision tokens, "
+                        f"expected share={self.keep:g}"
+                    )
+
+        hook = model.register_forward_pre_hook(look)
+        try:
+            yield model
+        finally:
+            hook.remove()
 
     def check(self, model: nn.Module) -> None:
         """UserError for a family that shows no picture with fewer tokens."""

@@ -140,6 +140,7 @@ def test_what_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_an_unseen_question_is_part_of_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = budgeted(monkeypatch, QWEN, "snapkv", 0.5, question="unseen")
+    assert asked.unseen
     patch: Any = asked.solved(MODEL, 300, (700,), 200)
     assert patch.count(800) + 200 == 500
     with pytest.raises(Cannot):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from adapter_cases import image_part, picture, text_part, user
+from dropping_cases import Given
 from eviction_cases import (
     CHOSEN,
     KV_HEADS,
@@ -85,6 +87,30 @@ def test_it_nests_with_a_patch_that_hides_keys(model_type: str) -> None:
     for first, second in ((outer, inner), (inner, outer)):
         with first(model), second(model):
             found = decoded(model, inputs(model_type), MORE, DynamicCache())
+        torch.testing.assert_close(found, wanted, **near(model_type))
+
+
+@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("layer", [0, 1])
+def test_of_dropped_prompts_it_evicts_what_is_left(model_type: str, layer: int) -> None:
+    model, batch, strides = net(model_type), inputs(model_type, 0), (2, 3, 3, 7)
+    tokens = batch["input_ids"].shape[1]
+    vision = torch.isin(batch["input_ids"][0], torch.tensor(adapter(model_type).vision_token_ids))
+    left = [place for place in range(tokens) if not vision[place] or place % 3]
+    stay = [list(range(tokens)) if number < layer else left for number in range(LAYERS)]
+
+    def dropped(number: int, head: int, i: np.ndarray, j: np.ndarray, vision: np.ndarray) -> np.ndarray:
+        return np.isin(j, stay[number]) | (j >= tokens) | (i == j)
+
+    kept = [
+        [[own[at] for at in head] for head in places_of(strides, number, len(own))] for number, own in enumerate(stay)
+    ]
+    with oracle(model, both(dropped, rule_of(kept, tokens, REPEATS))):
+        wanted = logits(model, extended(batch, MORE[:1]))[:, tokens:]
+    drop, evict = Given({layer: left}), Every(strides)
+    for first, second in ((drop, evict), (evict, drop)):
+        with first(model), second(model):
+            found = decoded(model, batch, MORE[:1], DynamicCache())
         torch.testing.assert_close(found, wanted, **near(model_type))
 
 
@@ -192,7 +218,7 @@ def test_what_cannot_be_evicted_is_refused() -> None:
         asked = [
             made.prepare(user(image_part(picture(61, 60)), text_part(text))) for text in ("where ?", "what is it ?")
         ]
-        with pytest.raises(RuntimeError, match="call generate without share_prefix"):
-            made.generate(asked, max_new_tokens=2, share_prefix=True)
+        alone = [made.generate([one], max_new_tokens=2)[0].token_ids for one in asked]
+        assert [answer.token_ids for answer in made.generate(asked, 2, share_prefix=True)] == alone
     with pytest.raises(RuntimeError, match="only inside the `with` block"):
         logits(model, step, **{name: kept}, use_cache=True)

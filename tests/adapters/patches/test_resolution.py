@@ -12,8 +12,10 @@ from adapter_cases import image_part, picture, text_part, user
 from family_cases import adapter, new_adapter
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patches_oracle import state
 
 from coreheads import UserError
+from coreheads.adapters.patches.budget import Budgeted
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.patches.on_top import OnTop
 from coreheads.adapters.patches.registry import make_patch
@@ -73,15 +75,27 @@ def test_pictures_and_videos_each_have_their_share(capped: bool) -> None:
 def test_it_says_what_it_is_and_where_it_cannot_act() -> None:
     patch = make_patch("resolution")
     assert patch.describe() == {"patch": "resolution", "keep": 0.25}
-    assert (patch.shown, make_patch("none").shown, patch.budget) == (0.25, 1.0, "keep")
+    assert (patch.shown, make_patch("none").shown, patch.budget) == (0.25, 1.0, None)
     assert patch.tokens_left(2, 5, 11) == [7, 7]
-    patch.check(adapter("qwen3_vl").model)
+    own, before = adapter("qwen3_vl"), state(adapter("qwen3_vl").model)
+    messages = user(image_part(picture(61, 60)), text_part("where is it ?"))
+
+    def whole() -> None:
+        with patch(own.model):
+            own.generate([own.prepare(messages)], 1)
+
+    with patch(own.model):
+        assert own.generate([own.prepare(messages, share=0.25)], 1)
     for message, make in {
         "keep is 0, expected above 0 and at most 1": lambda: Resolution(0),
         "cannot show pictures to internvl at any size": lambda: patch.check(adapter("internvl").model),
         "expected a model of qwen3_vl, qwen3_vl_moe": lambda: patch.check(adapter("llava_onevision").model),
+        "cannot show pictures to internvl": lambda: patch(adapter("internvl").model),
+        "resolution: the prompt was prepared with share=1 of its vision tokens, expected share=0.25": whole,
+        "patch resolution: has no parameter to turn": lambda: Budgeted("resolution", 0.5),
         "on: patch resolution drops no tokens": lambda: OnTop(Hybrid({(0, 1)}), patch),
     }.items():
         with pytest.raises(UserError) as error:
             make()
         assert message in str(error.value)
+    assert state(own.model) == before
