@@ -43,7 +43,7 @@ def config() -> dict[str, Any]:
     vision = {
         "model_type": "siglip_vision_model",
         "hidden_size": 640,
-        "num_hidden_layers": 3,
+        "num_hidden_layers": 3,  # the recogniser's two, and a norm
         "num_attention_heads": 10,
         "intermediate_size": 2048,
         "image_size": SIDE * CELL,

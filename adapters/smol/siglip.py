@@ -20,8 +20,6 @@ LOUD = 1e8
 QUIET = 0.25
 """Within the third layer's MLP, so that GELU at ``LIFT`` is the identity for every number of a norm."""
 
-LAYERS = 3
-
 _VISION = "model.vision_tower."
 _PROJECTOR = "model.multi_modal_projector."
 
@@ -47,7 +45,7 @@ def siglip(
         for part in ("weight", "bias")
     }
     weights[f"{_VISION}embeddings.position_embedding.weight"] = torch.zeros(positions, HIDDEN)
-    for number in range(LAYERS):
+    for number in range(3):
         layer = f"{_VISION}encoder.layers.{number}."
         for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
             weights[f"{layer}self_attn.{name}.weight"] = torch.zeros(HIDDEN, HIDDEN)
