@@ -8,7 +8,8 @@ import torch
 
 from coreheads.adapters.families.base import Adapter
 from coreheads.adapters.prompt.prompt import Prompt
-from coreheads.adapters.smol.build import SPECIAL, word_tokens
+from coreheads.adapters.smol.build import word_tokens
+from coreheads.adapters.smol.internvl import SPECIAL
 from coreheads.tasks.smol.print import words
 from coreheads.tasks.smol.world import Document, words_of
 

@@ -24,7 +24,7 @@ def load_adapter(
     """Load a model and its processor.
 
     Args:
-        id_or_path: A hub id, a local folder, or the name of an embedded model: "tiny", "smol".
+        id_or_path: A hub id, a local folder, or the name of an embedded model: "tiny", "smol", "smol-onevision".
         device: "cpu", "cuda", "cuda:1", or "auto" (CUDA when there is one).
         dtype: "float32", "bfloat16", "float16", or "auto" (the checkpoint's own).
         attn_implementation: Of the language model; None is transformers' choice.

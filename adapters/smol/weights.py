@@ -9,7 +9,7 @@ import hashlib
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -77,6 +77,27 @@ def state_dict(metadata: Mapping[str, Value], tensors: Mapping[str, Array]) -> d
                 values = np.ascontiguousarray(pairs).reshape(values.shape)
             weights[f"layers.{layer}.{_PARTS[part]}.weight"] = values
     return weights
+
+
+def text_config() -> dict[str, Any]:
+    """The language model's part of config.json."""
+    return {
+        "model_type": "llama",
+        "vocab_size": 49152,
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "head_dim": 64,
+        "max_position_embeddings": 8192,
+        "rms_norm_eps": 1e-5,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e5},
+        "tie_word_embeddings": True,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "dtype": "float32",
+    }
 
 
 def digest(weights: Mapping[str, Array]) -> str:

@@ -31,7 +31,7 @@ class Condition(TypedDict):
     """What was run, the same for all phases. Null: not measured."""
 
     model: str
-    """A hub id, a folder, ``tiny`` or ``smol``."""
+    """A hub id, a folder, ``tiny``, ``smol`` or ``smol-onevision``."""
     weights: str
     """``loaded`` from a checkpoint or ``random``."""
     device: str

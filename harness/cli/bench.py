@@ -10,7 +10,7 @@ from coreheads.heads.types import SINK, WINDOW
 
 
 def command(
-    model: str = typer.Argument(help="A hub id, a local folder, tiny or smol (the embedded models)."),
+    model: str = typer.Argument(help="A hub id, a local folder, tiny, smol or smol-onevision (embedded)."),
     heads: Path | None = typer.Option(None, help="A head profile; its top heads attend fully."),
     selection: str | None = typer.Option(
         None, help="By comma: top (of --heads), clustered (as real profiles are), scattered (worst for the cache)."

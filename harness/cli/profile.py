@@ -32,7 +32,7 @@ class Command(TyperCommand):
 
 
 def command(
-    model: str = typer.Argument(help="A hub id, a local folder, tiny or smol (the embedded models)."),
+    model: str = typer.Argument(help="A hub id, a local folder, tiny, smol or smol-onevision (embedded)."),
     tasks: str = typer.Option(help="Tasks by comma, most scores need ground-truth regions; see `coreheads tasks`."),
     samples: int = typer.Option(64, help="Records a task; 0 takes all of the split.", min=0),
     out: Path = typer.Option(Path("heads.json"), help="The file to write; of several scores heads.SCORE.json."),

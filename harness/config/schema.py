@@ -24,7 +24,7 @@ class TooManyCells(ValueError):
 
 
 class ModelConfig(Section):
-    """A checkpoint: ``tiny`` or ``smol`` (the embedded ones), a local folder or a hub id."""
+    """A checkpoint: ``tiny``, ``smol`` or ``smol-onevision`` (the embedded ones), a local folder or a hub id."""
 
     id: str = Field(min_length=1)
     name: str = ""

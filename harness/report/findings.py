@@ -204,7 +204,7 @@ def caveats(rows: Iterable[Row]) -> list[str]:
             "The model `tiny` is the embedded one: real Qwen3-VL architecture, a few million parameters, trained on "
             "this synthetic world. How far its heads concentrate is disclosed on its model card."
         )
-    if any(row["model"] == "smol" for row in rows):
+    if any(row["model"] in ("smol", "smol-onevision") for row in rows):
         sentences.append(
             "The model `smol` is SmolLM2-135M-Instruct, whose attention nobody here trained or chose, behind a vision "
             "tower of ours that reads printed words: seeing is reading here. Its tasks, `coreheads_smol_*`, are ours."

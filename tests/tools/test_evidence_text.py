@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from coreheads.adapters.prompt.prompt import Prompt
-from coreheads.adapters.smol.build import SPECIAL
+from coreheads.adapters.smol.internvl import SPECIAL
 from coreheads.tasks.smol.print import words
 from coreheads.tasks.smol.world import Document
 

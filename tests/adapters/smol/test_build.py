@@ -34,7 +34,7 @@ def test_a_new_checkpoint_removes_older_ones_that_nobody_uses(
 
     monkeypatch.setattr(weights, "installed", lambda: tmp_path)
     monkeypatch.setattr(weights, "check", lambda path: path)
-    monkeypatch.setattr(build, "_write", lambda path, target: _version(target, "part"))
+    monkeypatch.setattr(build, "_write", lambda name, path, target: _version(target, "part"))
     made = build.checkpoint()
     assert made == root / build.version()
     assert set(root.iterdir()) == {made, *kept}
@@ -51,7 +51,7 @@ def test_a_checkpoint_that_cannot_be_built_removes_nothing(monkeypatch: pytest.M
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     old = _version(tmp_path / "coreheads" / "smol", "0123456789ab")
 
-    def fail(path: Path, target: Path) -> None:
+    def fail(name: str, path: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(weights, "installed", lambda: tmp_path)

@@ -1,4 +1,4 @@
-"""The model ``smol`` as it is loaded: what it reads, where a sentence stands, RAM, patches."""
+"""SmolLM2 as it is loaded, in two families: what it reads, where a sentence stands, RAM, patches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 from patches_oracle import hybrid_rule, logits, oracle, vision_rule
-from smol_case import needs_smol, smol
+from PIL import Image
+from smol_case import NAMES, features, needs_smol, smol
 
 from coreheads import Ablate, Hybrid, Region, retrieval_attention_mass
 from coreheads.adapters.prompt.prompt import Prompt
@@ -17,74 +18,69 @@ from coreheads.tasks import registry
 from coreheads.tasks.smol.print import page, words
 from coreheads.tasks.smol.world import words_of
 
-pytestmark = [needs_smol, pytest.mark.slow]
+pytestmark = [needs_smol, pytest.mark.slow, pytest.mark.parametrize("name", NAMES)]
 
 TASK = "coreheads_smol_doc_450"
 
 
 @cache
-def sample() -> tuple[Prompt, list[Region], dict[str, Any]]:
+def sample(name: str) -> tuple[Prompt, list[Region], dict[str, Any]]:
     task = registry.get(TASK)
     doc = next(doc for doc in task.records("test") if len(task.regions(doc)) == 1)
-    return smol().prepare(task.messages(doc), query=task.query(doc)), task.regions(doc), doc
+    return smol(name).prepare(task.messages(doc), query=task.query(doc)), task.regions(doc), doc
 
 
-@torch.inference_mode()
-def test_the_nearest_embedding_of_every_word_is_its_own() -> None:
-    model = smol().model
-    tokens, blank = word_tokens(smol().processor.tokenizer)
+def test_the_nearest_embedding_of_every_word_is_its_own(name: str) -> None:
+    model = smol(name).model
+    tokens, blank = word_tokens(smol(name).processor.tokenizer)
     assert len(set(tokens)) == len(tokens)
     known = torch.tensor([*tokens, blank])
     embeddings = model.get_input_embeddings().weight[known]
     right, listed = 0, words()
     for first in range(0, len(listed), 144):
         shown = listed[first : first + 144]
-        pixels = torch.from_numpy(page(shown)).permute(2, 0, 1)[None].float() / 255 * 2 - 1
-        features = model.get_image_features(pixel_values=pixels).pooler_output[0]
-        nearest = torch.cdist(features, embeddings).argmin(1)
+        picture = {"type": "image", "image": Image.fromarray(page(shown))}
+        seen = features(name, smol(name).prepare([{"role": "user", "content": [picture]}]))
+        nearest = torch.cdist(seen, embeddings).argmin(1)[:144]
         right += int((nearest[: len(shown)] == torch.arange(first, first + len(shown))).sum())
         assert (nearest[len(shown) :] == len(known) - 1).all()
     assert right / len(listed) >= 0.998
 
 
 @torch.inference_mode()
-def test_a_page_gives_the_logits_of_its_text() -> None:
-    prompt, _, _ = sample()
-    adapter = smol()
-    model, tokenizer = adapter.model, adapter.processor.tokenizer
+def test_pages_give_the_logits_of_their_text(name: str) -> None:
+    prompt, _, _ = sample(name)
+    model, tokenizer = smol(name).model, smol(name).processor.tokenizer
     ids = prompt.inputs["input_ids"].clone()
-    doc = sample()[2]
-    task = registry.get(TASK)
-    pictures = [part["url"] for part in task.messages(doc)[0]["content"] if part["type"] == "image"]
     tokens, blank = word_tokens(tokenizer)
     known = torch.tensor([*tokens, blank])
-    pixels = adapter.processor.image_processor(pictures, return_tensors="pt")["pixel_values"]
-    features = model.get_image_features(pixel_values=pixels).pooler_output.reshape(-1, 576)
-    read = known[torch.cdist(features, model.get_input_embeddings().weight[known]).argmin(1)]
-    ids[0, prompt.vision_tokens] = read
+    seen = features(name, prompt)
+    ids[0, prompt.vision_tokens] = known[torch.cdist(seen, model.get_input_embeddings().weight[known]).argmin(1)]
     by_text = model(input_ids=ids, logits_to_keep=8).logits[0]
     by_page = model(**prompt.inputs, logits_to_keep=8).logits[0]
     assert (by_text.argmax(1) == by_page.argmax(1)).all()
     assert (by_text - by_page).abs().max() < 0.5  # of logits that range over some 30
 
 
-def test_a_sentence_is_where_its_words_stand() -> None:
-    prompt, regions, doc = sample()
+def test_a_sentence_is_where_its_words_stand(name: str) -> None:
+    prompt, regions, doc = sample(name)
     (region,) = regions
     assert region.box is not None
     located = prompt.locate(regions)
     assert len(located) == round((region.box[2] - region.box[0]) * 12)
     place = prompt.vision_tokens.tolist().index(int(located[0]))
-    assert place == region.media * 144 + round(region.box[1] * 12) * 12 + round(region.box[0] * 12)
+    assert place == region.media * (144 if name == "smol" else 145) + round(region.box[1] * 12) * 12 + round(
+        region.box[0] * 12
+    )
     assert (
         prompt.inputs["input_ids"][0, prompt.query_tokens].tolist()
-        == smol().processor.tokenizer(f" {doc['question']}", add_special_tokens=False)["input_ids"]
+        == smol(name).processor.tokenizer(f" {doc['question']}", add_special_tokens=False)["input_ids"]
     )
 
 
-def test_ram_is_what_eager_attention_says() -> None:
-    prompt, regions, _ = sample()
-    adapter = smol()
+def test_ram_is_what_eager_attention_says(name: str) -> None:
+    prompt, regions, _ = sample(name)
+    adapter = smol(name)
     mass = retrieval_attention_mass(adapter, prompt, regions)
     model = adapter.model
     before = model.config.text_config._attn_implementation
@@ -100,9 +96,9 @@ def test_ram_is_what_eager_attention_says() -> None:
 
 
 @pytest.mark.parametrize("kind", ["hybrid", "vision"])
-def test_patches_are_the_dense_masks(kind: str) -> None:
-    prompt, _, _ = sample()
-    model = smol().model
+def test_patches_are_the_dense_masks(name: str, kind: str) -> None:
+    prompt, _, _ = sample(name)
+    model = smol(name).model
     inputs = dict(prompt.inputs)
     chosen = {(layer, head) for layer in range(30) for head in range(9) if (layer * 9 + head) % 4 == 0}
     patch = Hybrid(chosen, sink=16, window=128) if kind == "hybrid" else Ablate(chosen, mode="vision")
@@ -115,8 +111,8 @@ def test_patches_are_the_dense_masks(kind: str) -> None:
         torch.testing.assert_close(logits(model, inputs), expected, atol=2e-3, rtol=0)
 
 
-def test_what_is_asked_is_answered() -> None:
-    prompt, _, doc = sample()
-    (said,) = smol().generate([prompt], max_new_tokens=6, stop=("\n", "."))
+def test_what_is_asked_is_answered(name: str) -> None:
+    prompt, _, doc = sample(name)
+    (said,) = smol(name).generate([prompt], max_new_tokens=6, stop=("\n", "."))
     assert registry.get(TASK).doc_scores(doc, said.text)["accuracy"] == 1
     assert words_of(said.text)
