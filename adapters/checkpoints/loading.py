@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +123,8 @@ def model_and_processor(
             raise UserError("attn_implementation: flash_attention_2, but the package flash-attn cannot be used here")
         how["attn_implementation"] = attn_implementation
     try:
-        model, report = AutoModelForImageTextToText.from_pretrained(location, output_loading_info=True, **how)
+        with _no_bars():
+            model, report = AutoModelForImageTextToText.from_pretrained(location, output_loading_info=True, **how)
     except Exception as error:  # a damaged file, weights of another shape, a package that is missing, ...
         if is_out_of_memory(error):
             raise OutOfMemory(f"{name}: out of memory while it was loaded ({one_line(error)})") from None
@@ -138,3 +141,17 @@ def model_and_processor(
     if not trusted and (problem := template.problem(processor.chat_template)):
         raise UserError(f"{name}: its chat template {problem}")
     return model.eval(), processor
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without the bars that transformers draws for a checkpoint's weights."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

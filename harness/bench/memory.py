@@ -37,7 +37,7 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
+        result = _computed(func, args, kwargs or {})
         for made in result if isinstance(result, (tuple, list)) else [result]:
             if isinstance(made, Tensor) and (storage := made.untyped_storage())._cdata not in self._known:
                 size = storage.nbytes()
@@ -50,6 +50,50 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _free(self, name: int, size: int) -> None:
         self._known.discard(name)
         self.now -= size
+
+
+_SHAPES: dict[Any, tuple[torch.Size, tuple[int, ...], torch.dtype] | None] = {}
+"""What an operation makes of inputs of these shapes; None where that is not to be told by shapes. Layers are alike, and
+torch finds most shapes in Python, which takes ten times as long as to look them up."""
+
+
+def _computed(func: Any, args: Any, kwargs: Any) -> Any:
+    """The operation's result on the meta device."""
+    try:
+        key = (func, _signature(args), _signature(tuple(sorted(kwargs.items()))))
+        known = _SHAPES.get(key)
+    except TypeError:  # something that has no hash
+        return func(*args, **kwargs)
+    if known is not None:
+        return torch.empty_strided(known[0], known[1], dtype=known[2], device="meta")
+    result = func(*args, **kwargs)
+    if key not in _SHAPES:
+        schema = func._schema
+        new = all(part.alias_info is None for part in (*schema.arguments, *schema.returns))
+        storages = {tensor.untyped_storage()._cdata for tensor in _tensors((args, tuple(kwargs.values())))}
+        if new and isinstance(result, Tensor) and result.is_meta and result.untyped_storage()._cdata not in storages:
+            whole = result.untyped_storage().nbytes() == result.nbytes
+            _SHAPES[key] = (result.shape, result.stride(), result.dtype) if whole else None
+        else:
+            _SHAPES[key] = None
+    return result
+
+
+def _signature(value: Any) -> Any:
+    """What an input is to an operation on the meta device; TypeError where its values count too."""
+    if isinstance(value, Tensor):
+        if not value.is_meta:
+            raise TypeError
+        return value.shape, value.stride(), value.dtype
+    if isinstance(value, tuple | list):
+        return tuple(map(_signature, value))
+    return type(value), value  # 1, 1.0 and True are equal
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, tuple | list):
+        return [tensor for part in value for tensor in _tensors(part)]
+    return [value] if isinstance(value, Tensor) else []
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,7 @@ def compare(
     ),
     moved: int = typer.Option(10, help="Of two profiles: how many of the heads that moved most to list.", min=1),
     run: Path | None = typer.Option(None, help="A run folder: also the scores of its cells with these top heads."),
+    out: Path | None = typer.Option(None, help="Write the comparison to this text file too."),
 ) -> None:
     """Compare profiles: do other data, another seed, another checkpoint or another score find the same heads?
 
@@ -110,13 +111,20 @@ def compare(
 
     from coreheads.cli.output import say
     from coreheads.errors import UserError
+    from coreheads.files import write_bytes, write_errors
     from coreheads.heads.profile import HeadProfile
+    from coreheads.outputs import check_output
     from coreheads.report.profile_comparison import accuracies, overlaps
     from coreheads.report.profile_text import caveats, comparison
     from coreheads.store.folder import RunFolder
+    from coreheads.text import visible
 
     if not 2 <= len(files) <= len(LETTERS):
         raise UserError(f"{len(files)} head profiles are given, expected 2 to {len(LETTERS)}")
+    if out is not None:
+        if out.is_dir():
+            raise UserError(f"--out is {out}, a folder, expected the name of a file such as {out / 'comparison.txt'}")
+        check_output("--out", out, "a comparison", {f"head profile {path}": path for path in files})
     profiles = {letter: HeadProfile.load(path) for letter, path in zip(LETTERS, files, strict=False)}
     a, *others = profiles.values()
     for path, profile in zip(files[1:], others, strict=True):
@@ -126,11 +134,12 @@ def compare(
                 f"{a.shape[1]}: heads of different models cannot be compared one by one"
             )
     folder = None if run is None else RunFolder.load(run)
+    lines = []
     for (name, profile), path in zip(profiles.items(), files, strict=True):
         tasks = ", ".join(profile.tasks) or "no task"
         by = "" if profile.score == "ram" else f" by {profile.score}"
-        say(f"{name}  {path}: {profile.model['id']}{by}, {profile.samples} samples of {tasks}")
-    say("", *(comparison(a, others[0], moved) if len(others) == 1 else overlaps(profiles)).split("\n"))
+        lines.append(f"{name}  {path}: {profile.model['id']}{by}, {profile.samples} samples of {tasks}")
+    lines += ["", *(comparison(a, others[0], moved) if len(others) == 1 else overlaps(profiles)).split("\n")]
     if folder is not None:
         from coreheads.leaderboard.rows import build_rows
 
@@ -145,7 +154,12 @@ def compare(
             raise UserError(
                 f"--run {run}: no finished cell of {a.model['id']} has the top heads of one of these profiles"
             )
-        say("", *table.split("\n"))
+        lines += ["", *table.split("\n")]
     pairs = [(f"A and {name}", profile) for name, profile in profiles.items() if profile is not a]
     notes = [f"Note: {note}" for names, profile in pairs for note in caveats(a, profile, names)]
-    say(*(["", *notes] if notes else []))
+    lines += ["", *notes] if notes else []
+    say(*lines)
+    if out is not None:
+        with write_errors(out):
+            write_bytes(out, "".join(f"{visible(line)}\n" for line in lines).encode())
+        say("", f"Written: {out}")

@@ -54,6 +54,7 @@ def command(
     data_root: DataRoot = None,
     option: Options = None,
     setting: Settings = None,
+    quiet: bool = typer.Option(False, "--quiet", help="No progress."),
 ) -> None:
     """Find the heads that look at what a question asks about, and write them to a file.
 
@@ -67,7 +68,8 @@ def command(
     Then: coreheads heads show heads.json --out heads.png
     """
     import shutil
-    from contextlib import suppress
+    from collections.abc import Callable, Iterator
+    from contextlib import contextmanager, suppress
 
     from coreheads.cli.output import say
     from coreheads.config.parsing import set_values
@@ -78,7 +80,9 @@ def command(
     from coreheads.report.profile_text import findings, origin
     from coreheads.retrieval.head_scores import head_score
     from coreheads.retrieval.profiling import profile_heads
+    from coreheads.run.costs import Work
     from coreheads.run.preflight import look
+    from coreheads.run.progress import RunProgress
     from coreheads.tasks import registry
     from coreheads.text import file_name
 
@@ -117,16 +121,29 @@ def command(
 
     from coreheads.adapters.checkpoints.adapter import load_adapter
 
-    adapter = load_adapter(
-        model,
-        device=device,
-        dtype=dtype,
-        attn_implementation=attn_implementation,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
-        **settings,
-    )
+    progress = RunProgress(not quiet)
+    with progress.step("loading", model, 0, "models"):
+        adapter = load_adapter(
+            model,
+            device=device,
+            dtype=dtype,
+            attn_implementation=attn_implementation,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            **settings,
+        )
+
     for known, path in zip(scores, outs, strict=True):
+
+        @contextmanager
+        def shown(task: str, total: int, score: str = known.name) -> Iterator[Callable[[], object]]:
+            fresh = not (partial / f"{task}.jsonl").exists()
+            with (
+                progress.step("profiling", f"{task} by {score}" if len(scores) > 1 else task, total),
+                progress.work(Work("profile", model, task), total),
+            ):
+                yield lambda: progress.advance(computed=fresh)
+
         profile = profile_heads(
             adapter,
             names,
@@ -138,6 +155,7 @@ def command(
             score=known.name,
             normalization=divisor if known.normalized else None,
             cache_dir=partial,
+            progress=shown,
         )
         with write_errors(path):
             profile.save(path)

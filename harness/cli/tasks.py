@@ -23,8 +23,8 @@ def command(
 ) -> None:
     """List the tasks; show one's files and options; or check its data record by record.
 
-    Validating opens every record's media and prints a table of what it found. Exit status: 0 nothing, 1 findings,
-    2 the data as a whole, or no single record of it, can be used.
+    Validating opens every record's media and prints a table of what it found. Exit status: 0 nothing was found,
+    1 findings, 2 not one record, or not the data as a whole, can be used.
 
     Examples:
 
@@ -54,7 +54,7 @@ def command(
 def _list(tasks: Sequence[Task], data_root: Path | None) -> None:
     from rich.table import Table
 
-    from coreheads.report.terminal import wide_console
+    from coreheads.report.terminal import print_table, wide_console
 
     table = Table(
         "task", "kind", "main metric", "regions", "splits", "data", "here", title="Tasks", title_justify="left"
@@ -66,13 +66,14 @@ def _list(tasks: Sequence[Task], data_root: Path | None) -> None:
         data = "made on first use" if task.is_made else f"{task.benchmark}/{f' or {task.hub}' if task.hub else ''}"
         regions = "no" if task.no_regions else "yes"
         table.add_row(task.name, task.kind, task.board_metric, regions, ", ".join(task.splits), data, here)
-    wide_console().print(table)
+    print_table(wide_console(), table)
     typer.echo("One task's files: coreheads tasks NAME --data-root DIR. To check them: coreheads tasks validate NAME")
     typer.echo('The same tasks in lmms-eval: lmms-eval --model coreheads --include_path "$(coreheads tasks --path)"')
 
 
 def _show(task: Task, data_root: Path | None, split: str, options: dict[str, Any]) -> None:
     from coreheads.cli.output import say
+    from coreheads.tasks.download import download
 
     say(f"{task.name}: {task.summary}. Main score: {task.board_metric}. Splits: {', '.join(task.splits)}.")
     if task.no_regions:
@@ -87,7 +88,8 @@ def _show(task: Task, data_root: Path | None, split: str, options: dict[str, Any
     if task.is_made:
         say("What is missing is made on first use.")
     else:
-        say(f"Where to get it, licence and size: {task.folder / 'README.md'}")
+        say(*download(task, data_root, options))
+        say(f"Its tree, licence and size: {task.folder / 'README.md'}")
 
 
 def _validate(task: Task, data_root: Path | None, split: str, limit: int | None, options: dict[str, Any]) -> None:

@@ -131,7 +131,8 @@ class CellConfig(Section):
 class TimingConfig(Section):
     tasks: Names | Literal["all"] = "all"
     """Which of the evaluated tasks are timed; an empty list times nothing."""
-    repeats: Annotated[Repeats, Field(ge=10)] = 10
+    repeats: Annotated[Repeats, Field(ge=2)] = 10
+    """Interleaved; with fewer than ten the board says at every row that its intervals are rough."""
     warmup: Repeats = 1
     decode_tokens: Annotated[Count, Field(le=10**6)] = 8
     """Tokens that every timed run decodes after the first, whatever the answer."""

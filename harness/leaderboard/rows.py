@@ -22,6 +22,10 @@ Tops = dict[tuple[str | None, float | None], list[list[int]]]
 """The top heads by head score and fraction; by RAM or else the first score where the score is None."""
 
 
+ENOUGH_REPEATS = 10
+"""Of a timing, from which on its interval means what it says."""
+
+
 def build_rows(run: RunFolder) -> list[Row]:
     """The leaderboard rows of one run, in the order of its configuration; only finished cells count.
 
@@ -95,7 +99,7 @@ def _row(
         "metric": first["metric"],
         "run": run.path.name,
         "cells": [record["name"] for record in group],
-        "note": _note(cell, group, len(lines), tops),
+        "note": "; ".join(filter(None, (_note(cell, group, len(lines), tops), _few(measured[0])))) or None,
         "unscored": sum(record.get("unscored") or 0 for record in group),
         "unscored_example": next((r["unscored_example"] for r in group if r.get("unscored_example")), None),
         "aggregates": None if drawn else first.get("aggregates") or None,
@@ -151,6 +155,12 @@ def _note(cell: Cell, group: Sequence[CellRecord], count: int, tops: Tops) -> st
         hits = sum(any(head in top for head in record["heads"]) for record in group)
         note += f"; {hits} of the draws held some of the top heads"
     return note
+
+
+def _few(speed: Speed) -> str | None:
+    """Marks a speed that was measured less often than it should be."""
+    repeats = speed.get("repeats")
+    return f"speed of {repeats} repeats only, intervals are rough" if repeats and repeats < ENOUGH_REPEATS else None
 
 
 def _order(row: Row) -> tuple[Any, ...]:

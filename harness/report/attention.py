@@ -86,12 +86,15 @@ def figure(attention_map: AttentionMap, query: str, title: str, most: int = PICT
 
 
 def describe(attention_map: AttentionMap, query: str) -> str:
-    """The figure in words."""
+    """The figure in words. Ranks are over all samples of the profile: on one of them a later head may pay more."""
     heads = [
-        f"{head_name(head)} (rank {rank} of {attention_map.count}) pays {ram:.2f} of its attention to the target"
+        f"{head_name(head)} (rank {rank} of {attention_map.count}) pays {ram:.2f}"
         for head, rank, ram in zip(attention_map.heads, attention_map.ranks, attention_map.ram, strict=True)
     ]
-    return f"Looking for “{' '.join(query.split())}”: {'; '.join(heads)}."
+    return (
+        f"Looking for “{' '.join(query.split())}”, share of a head's attention on the target in this one sample "
+        f"(ranks are over all samples of the profile, so that here a later head may pay more): {'; '.join(heads)}."
+    )
 
 
 def _title(attention_map: AttentionMap, index: int, view: View, first: bool, alone: bool) -> list[str]:

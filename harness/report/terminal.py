@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from coreheads.report.columns import condition_label, grouped, interval, number, whole
+from coreheads.report import ranking
+from coreheads.report.columns import condition_label, grouped, interval, number, ratio, whole
 from coreheads.report.findings import heads_sentences
 from coreheads.store.board import Board, Row
 from coreheads.text import for_rich
@@ -20,8 +21,28 @@ def wide_console() -> Console:
     return console if console.is_terminal else Console(width=160, emoji=False)
 
 
+RANKED = 12
+"""Lines of the ranking that are printed; the page has all."""
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table whose first column holds names, which are never cut: where the terminal is too narrow, columns go,
+    the last one first, and a line says so."""
+    names, dropped = table.columns[0], 0
+    unbounded = console.options.update(max_width=10_000)
+    names.no_wrap = True
+    names.min_width = max(console.measure(text, options=unbounded).maximum for text in (names.header, *names.cells))
+    while len(table.columns) > 1 and console.measure(table, options=unbounded).minimum > console.width:
+        table.columns.pop()
+        dropped += 1
+    console.print(table, crop=False)
+    if dropped:
+        console.print(f"   ({dropped} more column{'s' * (dropped > 1)} in a wider terminal)", highlight=False)
+
+
 def show(board: Board, out: Path, console: Console | None = None) -> None:
-    """Print the findings, the cells that tell the story at one fraction a model, and where everything lies."""
+    """Print the findings, the cells that tell the story at one fraction a model, the scores of every other change, the
+    ranking's first lines, and where everything lies."""
     console = console or wide_console()
     console.print()
     console.print("[bold]1. Which heads look at what is asked about?[/bold]")
@@ -36,19 +57,23 @@ def show(board: Board, out: Path, console: Console | None = None) -> None:
         ablate, hybrid = _story(rows, "ablate", 0.05), _story(rows, "hybrid", 0.1)
         if ablate:
             console.print(f"\n[bold]2. Do the answers depend on them?{title}[/bold] The score with heads switched off:")
-            console.print(_scores(rows, ablate))
+            print_table(console, _scores(rows, ablate))
         if hybrid:
             console.print(
                 f"\n[bold]3. Are they enough?{title}[/bold] The score when only they read everything "
                 "and all other heads the first and last tokens:"
             )
-            console.print(_scores(rows, hybrid, speed=True))
+            print_table(console, _scores(rows, hybrid, speed=True))
+        if others := [row for row in rows if row["patch"] not in ("none", "ablate", "hybrid")]:
+            console.print(f"\n[bold]Other changes{title}[/bold]: score, its change against dense, prefill speedup")
+            print_table(console, _others(others))
     if any(row["prefill_speedup"] is not None for row in board["rows"]):
         console.print(
             "   Attention is the part that grows with the square of the tokens: short prompts have nothing to save, "
             "so about 1x, or less for the shortest, is what to expect there.",
             highlight=False,
         )
+    _show_ranking(board, console)
     page = for_rich(str(out / "leaderboard.html"))
     console.print(f"\nThe whole board, with intervals and pictures: {page}", highlight=False, soft_wrap=True)
 
@@ -81,6 +106,42 @@ def _scores(rows: list[Row], chosen: list[Row], speed: bool = False) -> Table:
             line.append(number(timed["ceiling"]) if timed else "")
         table.add_row(*(for_rich(text) for text in line))
     return table
+
+
+def _others(rows: list[Row]) -> Table:
+    """A line a task and condition, whatever patch it is."""
+    table = Table("task", "condition", box=None)
+    for heading in ("score", "change", "prefill speedup", "KV kept"):
+        table.add_column(heading, justify="right")
+    for row in sorted(rows, key=lambda row: row["task"]):
+        change = interval(row["delta"], row["delta_ci"], sign=True)
+        speed = ratio(row["prefill_speedup"], row["prefill_speedup_ci"])
+        line = [row["task"], condition_label(row), number(row["score"]), change, speed, number(row["kv_bytes_ratio"])]
+        table.add_row(*(for_rich(text) for text in line))
+    return table
+
+
+def _show_ranking(board: Board, console: Console) -> None:
+    """The verdict of every model, and the first lines of the ranking."""
+    lines = board.get("overall") or []
+    if not any(line["patch"] != "none" for line in lines):
+        return
+    console.print("\n[bold]The ranking[/bold], over all tasks")
+    for sentence in ranking.verdicts(lines):
+        console.print(f"   {for_rich(sentence)}", highlight=False, soft_wrap=True)
+    models = grouped(lines, "run", "model")
+    for (_, model), ranked in models.items():
+        # a condition is a row's name here: it stands first, and is not cut
+        order = ("condition", "rank", *(name for name in ranking.HEADINGS if name not in ("condition", "rank")))
+        table = Table(*order, box=None, title=for_rich(model) if len(models) > 1 else None, title_justify="left")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for line in ranked[:RANKED]:
+            named = dict(zip(ranking.HEADINGS, ranking.cells(line), strict=True))
+            table.add_row(*(for_rich(named[name]) for name in order))
+        print_table(console, table)
+        if len(ranked) > RANKED:
+            console.print(f"   {len(ranked) - RANKED} more on the page", highlight=False)
 
 
 def _score(row: Row | None) -> str:
