@@ -44,8 +44,8 @@ class Adapter(ABC):
         settings: The family's own, see its class.
 
     Raises:
-        UserError: If a setting is not known to the family, or has a value that cannot be used, or parts of the model are
-            offloaded to CPU or disk.
+        UserError: If a setting is not known to the family, or has a value that cannot be used, or parts of the
+            model are offloaded.
     """
 
     settings: tuple[str, ...] = ()

@@ -132,8 +132,8 @@ def take_turns(
         shares: By variant the prompt that it has, those of one prompt having one ``vision``; 1 where it is not named.
 
     Returns:
-        ``times[variant][phase]``, the seconds of every repeat; and by variant the most bytes allocated on the GPUs, None
-        where that is not to be had.
+        ``times[variant][phase]``, the seconds of every repeat; and by variant the most bytes allocated on the
+        GPUs, None where that is not to be had.
     """
     names = list(runs)
     for name in names:

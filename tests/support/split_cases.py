@@ -126,7 +126,7 @@ def scored(name: str, adapter: Adapter, prompts: list[Prompt]) -> Tensor:
     """A head score of the answer "red star"."""
     score = SCORES[name].load()
     if SCORES[name].of_set:
-        return score(adapter, prompts[1:2], ["red star"], steps=2)  # type: ignore[no-any-return]
+        return score(adapter, prompts[1:2], ["red star"], steps=2, window=8)  # type: ignore[no-any-return]
     return score(adapter, prompts[1], FIRST, answer="red star")  # type: ignore[no-any-return]
 
 
