@@ -6,6 +6,8 @@ import os
 import platform
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -79,10 +81,20 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def devices_name(devices: Sequence[object]) -> str:
+    """The devices of one model in words: ``2x NVIDIA H100, split``; of one its name."""
+    names = Counter(device_name(str(device)) for device in devices)
+    if len(devices) == 1:
+        return next(iter(names))
+    return " + ".join(f"{count}x {name}" for name, count in names.items()) + ", split"
+
+
 def device_name(device: str) -> str:
-    """A device in words: GPU name, or CPU name with the number of threads torch uses."""
+    """A device in words: GPU name, or CPU name with the number of threads torch uses; of ``auto-map`` all GPUs."""
     import torch
 
+    if device == "auto-map" and torch.cuda.is_available():
+        return devices_name([f"cuda:{number}" for number in range(torch.cuda.device_count())])
     if device.startswith("cuda") and torch.cuda.is_available():
         return torch.cuda.get_device_name(device)
     if device == "cpu":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,21 +20,25 @@ def load_adapter(
     attn_implementation: str | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
+    device_map: int | Mapping[str, int | str] | None = None,
     **settings: Any,
 ) -> Adapter:
     """Load a model and its processor.
 
     Args:
         id_or_path: A hub id, a local folder, or the name of an embedded model: "tiny", "smol", "smol-onevision".
-        device: "cpu", "cuda", "cuda:1", or "auto" (CUDA when there is one).
+        device: "cpu", "cuda", "cuda:1", "auto" (CUDA when there is one), or "auto-map": split by layers over the fewest
+            GPUs that hold the model in two thirds of their free memory.
         dtype: "float32", "bfloat16", "float16", or "auto" (the checkpoint's own).
         attn_implementation: Of the language model; None is transformers' choice.
         revision: Branch, tag or commit of a hub id.
         trust_remote_code: Whether code of the checkpoint may run.
+        device_map: In place of ``device``, over how many GPUs the model is split, or the GPU of each module as
+            accelerate has it.
         settings: The family's own, see its adapter class.
 
     Returns:
-        The adapter of the checkpoint's family, its model in evaluation mode on the device.
+        The adapter of the checkpoint's family, its model in evaluation mode on the device or devices.
 
     Raises:
         UserError: In one line, for a path or id that holds no checkpoint, an unsupported model type, and a device,
@@ -42,12 +47,13 @@ def load_adapter(
     for reserved in ("model", "processor", "id"):
         if reserved in settings:
             raise UserError(f"setting {reserved}: is not one, expected the settings of the model's family")
+    from coreheads.adapters.checkpoints import device_map as devices
     from coreheads.adapters.checkpoints import loading
     from coreheads.adapters.checkpoints.fingerprint import checkpoint_fingerprint
     from coreheads.adapters.checkpoints.location import locate
 
     name = str(id_or_path)
-    target = loading.device(device)
+    where = devices.asked(device, device_map)
     number_type = loading.dtype(dtype)
     location = locate(name)
     source = {
@@ -59,8 +65,9 @@ def load_adapter(
     fingerprint = checkpoint_fingerprint(name, revision) if Path(location).is_dir() else None
     config = loading.config(name, location, **source)
     adapter = family(config.model_type, name)
+    on = devices.made(name, where, config, dtype)
     model, processor = loading.model_and_processor(
-        name, location, config, target, number_type, attn_implementation, **source
+        name, location, config, on, number_type, attn_implementation, **source
     )
     made = adapter(model, processor, id=name, revision=loading.commit(location, revision), **settings)
     made.fingerprint = fingerprint or checkpoint_fingerprint(name, revision)

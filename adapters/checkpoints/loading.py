@@ -30,7 +30,7 @@ def device(name: str) -> torch.device:
     except RuntimeError:
         target = torch.device("meta")
     if target.type not in ("cpu", "cuda", "mps"):
-        raise UserError(f"device: {name!r}, expected auto, cpu, cuda or cuda:N")
+        raise UserError(f"device: {name!r}, expected auto, cpu, cuda, cuda:N or auto-map")
     if target.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (target.index or 0) >= count:
@@ -105,16 +105,19 @@ def model_and_processor(
     name: str,
     location: str,
     config: Any,
-    device: torch.device,
+    device_map: dict[str, str],
     dtype: torch.dtype | str,
     attn_implementation: str | None,
     **source: Any,
 ) -> tuple[Any, Any]:
-    """The model, in evaluation mode on its device, and its processor; ``source`` as in ``config``."""
+    """The model, in evaluation mode, and its processor; ``source`` as in ``config``.
+
+    device_map: by name of module a device, "" being the whole model.
+    """
     from transformers import AutoModelForImageTextToText, AutoProcessor
     from transformers.utils import is_flash_attn_2_available
 
-    how: dict[str, Any] = {"config": config, "dtype": dtype, "device_map": {"": str(device)}, **source}
+    how: dict[str, Any] = {"config": config, "dtype": dtype, "device_map": device_map, **source}
     if attn_implementation is not None:
         if not isinstance(attn_implementation, str):
             raise UserError(f"attn_implementation: {attn_implementation!r}, expected a name such as sdpa or eager")

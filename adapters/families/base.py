@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from coreheads.adapters.generation.collate import collate as collate_prompts
+from coreheads.adapters.generation.devices import check_devices, input_device, model_devices
 from coreheads.adapters.generation.generate import generate as generate_answers
 from coreheads.adapters.generation.memory import is_out_of_memory
 from coreheads.adapters.generation.state import state_hash
@@ -43,7 +44,8 @@ class Adapter(ABC):
         settings: The family's own, see its class.
 
     Raises:
-        UserError: If a setting is not known to the family, or has a value that cannot be used.
+        UserError: If a setting is not known to the family, or has a value that cannot be used, or parts of the
+            model are offloaded.
     """
 
     settings: tuple[str, ...] = ()
@@ -56,6 +58,7 @@ class Adapter(ABC):
     def __init__(
         self, model: nn.Module, processor: Any, id: str = "", revision: str | None = None, **settings: Any
     ) -> None:
+        check_devices(model)
         self.model: Any = model  # transformers' models have no types
         self.processor = processor
         self.id = id or type(model).__name__
@@ -75,8 +78,13 @@ class Adapter(ABC):
 
     @property
     def device(self) -> torch.device:
-        device: torch.device = self.model.device
-        return device
+        """Where inputs go; the layers may lie on others."""
+        return input_device(self.model)
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """All that the model lies on, that of its inputs first."""
+        return model_devices(self.model)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -102,7 +110,7 @@ class Adapter(ABC):
             share: At most so much of its vision tokens each medium is shown with, by smaller pictures.
 
         Returns:
-            A prompt of one sample, its inputs on the model's device.
+            A prompt of one sample, its inputs on ``device``.
 
         Raises:
             UserError: For messages that cannot be used, a file that is missing, a query that is not in the prompt.

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from coreheads.adapters.generation.devices import synchronize
+
 
 @dataclass
 class Clock:
-    """Adds up the seconds of one run on a device by phase; where it is not ``on``, nothing is read."""
+    """Adds up the seconds of one run on its devices by phase; where it is not ``on``, nothing is read."""
 
-    device: torch.device
+    devices: Sequence[torch.device]
     on: bool
     seconds: dict[str, float] = field(default_factory=lambda: {"vision_s": 0.0, "prefill_s": 0.0, "decode_s": 0.0})
     _chosen: list[Callable[[], float]] = field(default_factory=list)
@@ -24,10 +26,7 @@ class Clock:
         """Seconds of a clock without a zero, after everything before has run; 0 when not ``on``."""
         if not self.on:
             return 0.0
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        elif self.device.type == "mps":
-            torch.mps.synchronize()
+        synchronize(self.devices)
         return time.perf_counter()
 
     @contextmanager
@@ -38,14 +37,14 @@ class Clock:
         self.seconds[name] += self.now() - started
 
     @contextmanager
-    def choosing(self, sample: int, like: object) -> Iterator[None]:
-        """Time what a patch computes to choose tokens or keys, without waiting for the device; see ``select_s``."""
-        if self.device.type == "cuda":
+    def choosing(self, sample: int, like: object, device: torch.device) -> Iterator[None]:
+        """Time what a patch computes on a device to choose tokens or keys, without waiting for it; see ``select_s``."""
+        if device.type == "cuda":
             # a GPU notes the times itself when it comes to these places of its queue
             began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-            began.record()
+            began.record(torch.cuda.current_stream(device))
             yield
-            ended.record()
+            ended.record(torch.cuda.current_stream(device))
             self._chosen.append(lambda: began.elapsed_time(ended) / 1000)
             return
         started = time.perf_counter()
@@ -54,9 +53,9 @@ class Clock:
         self._chosen.append(lambda: spent)
 
     def select_s(self) -> float | None:
-        """Seconds that choosing took so far, of work that the device has done; None where nothing was chosen, and on a
-        device that works on while its host does, and keeps no times."""
-        if not self._chosen or self.device.type not in ("cpu", "cuda"):
+        """Seconds that choosing took so far, of work that the devices have done; None where nothing was chosen, and on
+        a device that works on while its host does, and keeps no times."""
+        if not self._chosen or any(device.type not in ("cpu", "cuda") for device in self.devices):
             return None
         return sum(seconds() for seconds in self._chosen)
 

@@ -20,6 +20,7 @@ from coreheads.adapters.generation.batching import plan
 from coreheads.adapters.generation.cache import PreallocatedCache
 from coreheads.adapters.generation.clock import Clock
 from coreheads.adapters.generation.collate import collate
+from coreheads.adapters.generation.devices import model_devices
 from coreheads.adapters.generation.protocol import GenerationAdapter
 from coreheads.adapters.generation.sampling import Sampler
 from coreheads.adapters.generation.structure import cache_argument, cuts_caches, prompt_owners, reading
@@ -106,7 +107,7 @@ def generate(
             shared under a patch that takes no more.
         max_new_tokens: The longest answer.
         stop: Strings; a prompt's answer ends at the first of them.
-        timing: Measure each phase with the device synchronised, one prompt at a time and nothing shared.
+        timing: Measure each phase with all devices synchronised, one prompt at a time and nothing shared.
         share_prefix: Prompts that begin with the same tokens and show the same media, up to at least the last of them,
             have that beginning computed once; same answers, only faster. Under a patch that evicts keys nothing is.
         cache_factory: Makes the key-value cache of each batch, in place of one that keeps all; nothing is shared then,
@@ -165,7 +166,7 @@ def _answers(
     count: bool,
 ) -> Iterator[Generation]:
     """The answers of one batch, whose first ``prefix`` tokens the cache holds, at the cost of ``before``."""
-    clock = Clock(adapter.device, timing)
+    clock = Clock(model_devices(adapter.model) if timing else (), timing)
     answers = [Answer(adapter, stop) for _ in prompts]
     finite: list[Tensor] = []  # for each token so far, which rows had finite logits to pick it from, bool [B]
 

@@ -38,14 +38,19 @@ class VisionCache:
     @contextmanager
     def active(self, modules: list[nn.Module]) -> Iterator[None]:
         """Have these modules answer from memory inside the block; afterwards they are as before."""
+        # an instance attribute hides the class's method, and deleting it brings the method back; a module of a model
+        # that is split over devices has one already
+        own = [vars(module).get("forward") for module in modules]
         for number, module in enumerate(modules):
-            # an instance attribute hides the class's method, and deleting it brings the method back
             module.forward = self._remembering(number, module)
         try:
             yield
         finally:
-            for module in modules:
-                del module.forward
+            for module, before in zip(modules, own, strict=True):
+                if before is None:
+                    del module.forward
+                else:
+                    module.forward = before
 
     def _remembering(self, number: int, module: nn.Module) -> Callable[..., Any]:
         forward = module.forward

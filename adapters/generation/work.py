@@ -46,7 +46,7 @@ Like = Callable[[], Hashable]
 class Meter(Protocol):
     """Looks at what happens while a prompt is read."""
 
-    def choosing(self, sample: int, like: Like) -> Any:
+    def choosing(self, sample: int, like: Like, device: torch.device) -> Any:
         """As the function ``choosing``."""
 
 
@@ -64,13 +64,13 @@ def metered(meter: Meter | None) -> Iterator[None]:
 
 
 @contextmanager
-def choosing(sample: int, like: Like) -> Iterator[None]:
-    """Around all that a patch computes to choose tokens or keys of a sample of the batch."""
+def choosing(sample: int, like: Like, device: torch.device) -> Iterator[None]:
+    """Around all that a patch computes on a device to choose tokens or keys of a sample of the batch."""
     meter = _METER.get()
     if meter is None:
         yield
     else:
-        with meter.choosing(sample, like):
+        with meter.choosing(sample, like, device):
             yield
 
 
@@ -125,7 +125,7 @@ class Tally:
         self.tokens[layer] += hidden.shape[1]
 
     @contextmanager
-    def choosing(self, sample: int, like: Like) -> Iterator[None]:
+    def choosing(self, sample: int, like: Like, device: torch.device) -> Iterator[None]:
         """Count the FLOPs of the block, once for all blocks that are alike: looking at every call takes its time."""
         key = like()
         if key in _KNOWN:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from statistics import median
 
 import torch
@@ -97,7 +98,13 @@ def _signature(kind: str, query: Tensor, key: Tensor, rest: tuple[object, ...]) 
     lengths = (query.shape[2].bit_length(), key.shape[2].bit_length(), query.shape[2] == key.shape[2])
     pattern = tuple(part for part in rest if isinstance(part, int))
     heads = (query.shape[0], query.shape[1], key.shape[1], query.shape[3])
-    return (kind, str(query.device), str(query.dtype), *heads, *lengths, *pattern)
+    return (kind, _model_of(query.device), str(query.dtype), *heads, *lengths, *pattern)
+
+
+@cache
+def _model_of(device: torch.device) -> str:
+    """What devices of one kind share: the layers of a model that is split over them are to attend by one kernel."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _measure(candidates: Mapping[str, Kernel], query: Tensor, key: Tensor, rest: tuple[object, ...]) -> Choice:
@@ -153,7 +160,7 @@ def relative_errors(output: Tensor, expected: Tensor) -> Tensor:
 
 
 def _timed(candidate: Kernel, query: Tensor, key: Tensor, rest: tuple[object, ...]) -> float:
-    clock = Clock(query.device, on=True)
+    clock = Clock([query.device], on=True)
     started = clock.now()
     candidate(query, key, *rest)
     return clock.now() - started

@@ -45,7 +45,7 @@ def attached(model: nn.Module, patch: AttentionHooks) -> Iterator[nn.Module]:
     config: Any = decoder.config
     control: Control | None = getattr(modules[0], CONTROL, None)
     if control is None:
-        control = Control(config._attn_implementation)
+        control = Control(config._attn_implementation, config.num_attention_heads)
     with ExitStack() as cleanup:
         if patch.sparse and any(other.sparse for other in control.patches):
             raise UserError("another active patch chooses key blocks, expected one that does")

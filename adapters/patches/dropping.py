@@ -151,6 +151,7 @@ class _Run(AttentionHooks):
             return args, {**call, **self._later(layer, hidden, call)}
         if self.places is None:
             return None
+        hidden = hidden.to(next(block.parameters()).device)  # the layer before may lie on another
         left = self._left(layer, block, hidden, (self.shared or call)["position_embeddings"])
         if left is not None:
             stay, hidden = left
@@ -187,8 +188,9 @@ class _Run(AttentionHooks):
         assert self.is_vision is not None
         places, ids, is_vision = (known.to(hidden.device) for known in (self.places, self.ids, self.is_vision))
         prompt = next(iter(prompts_read(self.model)), None)
+        rotary = rotary[0].to(hidden.device), rotary[1].to(hidden.device)
         cut = Cut(layer, hidden[0], places, ids, is_vision, len(self.gaps), block, rotary, prompt, self.tower)
-        with choosing(0, cut.like(self.patch)):
+        with choosing(0, cut.like(self.patch), hidden.device):
             found = self.patch.stay(cut)
         if found is None:
             return None

@@ -97,7 +97,7 @@ class Eviction:
             states = last[one, :, start - total :], key[one, :, start:], value[one, :, start:]
             seen = None if vision is None else vision[sample, start:]
             step = Step(layer, sample, *states, scaling, groups, seen, chosen[sample])
-            with choosing(sample, step.like(self.patch)):
+            with choosing(sample, step.like(self.patch), key.device):
                 kept.append(self.patch.kept_keys(step))
         if all(tokens is None for tokens in kept):
             return

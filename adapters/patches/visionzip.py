@@ -74,7 +74,8 @@ class VisionZip(DropVision):
         assert cut.tower is not None
         vision = cut.vision.to(cut.ids.device)
         left = torch.isin(cut.is_vision.nonzero()[:, 0], cut.places[vision])
-        scores, keys = (of_all[left].to(features.device) for of_all in cut.tower.tokens(cut.ids[cut.is_vision]))
+        known = cut.tower.tokens(cut.ids[cut.is_vision])  # where the tower lies
+        scores, keys = (of_all[left.to(of_all.device)].to(features.device) for of_all in known)
         states = cut.hidden[cut.vision]
         chosen = torch.cat(
             [zipped(scores, keys, states, run, quota, self.contextual) for run, quota in by_span(cut, count)]

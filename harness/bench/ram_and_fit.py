@@ -12,6 +12,7 @@ from typing import NotRequired, TypedDict
 
 import torch
 
+from coreheads.adapters.generation.devices import input_device, model_devices, synchronize
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.bench.heads import with_dense
 from coreheads.bench.settings import Settings
@@ -83,13 +84,13 @@ def ram_cost(target: Target, settings: Settings, say: Callable[[str], None]) -> 
 
 def _prefills(target: Target, workload: Workload, repeats: int) -> dict[str, Prefill]:
     """Of those that fit, where the plain one does."""
-    device = target.model.device
+    devices = model_devices(target.model)
     runs: dict[str, Callable[[Target, Workload], None]] = {"plain": _plain, "ram": _ram}
-    if workload.tokens <= (EAGER_TOKENS_GPU if device.type == "cuda" else EAGER_TOKENS):
+    if workload.tokens <= (EAGER_TOKENS_GPU if devices[0].type == "cuda" else EAGER_TOKENS):
         runs["eager"] = _eager
 
     def timed(run: Callable[[Target, Workload], None]) -> dict[str, float]:
-        return {"prefill": seconds_of(partial(run, target, workload), device)}
+        return {"prefill": seconds_of(partial(run, target, workload), devices)}
 
     fitting: dict[str, Callable[[], dict[str, float]]] = {}
     slowest = 0.0
@@ -102,11 +103,11 @@ def _prefills(target: Target, workload: Workload, repeats: int) -> dict[str, Pre
                 torch.cuda.empty_cache()
         if "plain" not in fitting:
             return {}
-        times, peaks = take_turns(fitting, device, repeats if slowest <= SLOW else min(repeats, FEW), warmup=1)
+        times, peaks = take_turns(fitting, devices, repeats if slowest <= SLOW else min(repeats, FEW), warmup=1)
     prefills = {}
     for name, phases in times.items():
         ratio, low, high = ratio_of_medians_ci(phases["prefill"], times["plain"]["prefill"])
-        peak, plain = peaks[name], peaks["plain"]
+        peak, plain = (None if held is None else held.total for held in (peaks[name], peaks["plain"]))
         prefills[name] = Prefill(
             seconds=median(phases["prefill"]),
             repeats=len(phases["prefill"]),
@@ -121,7 +122,7 @@ def _prefills(target: Target, workload: Workload, repeats: int) -> dict[str, Pre
 @torch.inference_mode()
 def _plain(target: Target, workload: Workload) -> None:
     # the same kernel on both sides: a GPU has several, of which patches take the fastest
-    with dense_kernel(target.model, OWN) if target.model.device.type == "cuda" else nullcontext():
+    with dense_kernel(target.model, OWN) if input_device(target.model).type == "cuda" else nullcontext():
         target.model(**workload.inputs, use_cache=False, logits_to_keep=1)
 
 
@@ -142,7 +143,7 @@ def longest(target: Target, settings: Settings, say: Callable[[str], None]) -> d
 
     The search ends at steps of SHORTEST tokens, or when a variant has taken SEARCH seconds.
     """
-    if target.model.device.type != "cuda":
+    if input_device(target.model).type != "cuda":
         say("The longest context is looked for on a GPU only")
         return {}
     patches, start = with_dense(target, settings), max(settings.contexts)
@@ -170,7 +171,7 @@ def largest(
         except torch.OutOfMemoryError:
             bad = tokens
         if torch.cuda.is_available():
-            torch.cuda.synchronize()
+            synchronize(torch.device("cuda", number) for number in range(torch.cuda.device_count()))
             gc.collect()  # what an error's traceback held on to
             torch.cuda.empty_cache()
         last = clock() - tried

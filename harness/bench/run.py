@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 
 from coreheads import environment
+from coreheads.adapters.generation.devices import input_device, model_devices
 from coreheads.adapters.kernels import autotune
 from coreheads.bench import memory, ram_and_fit, text
 from coreheads.bench.check import check
@@ -82,7 +83,7 @@ def bench(
         "command": environment.command_line(),
         "date": environment.now(),
         "versions": environment.versions(),
-        "machine": environment.machine(str(target.model.device)),
+        "machine": environment.machine(str(input_device(target.model))),
         "decode_tokens": plan.decode_tokens,
         "prefill_chunk": plan.prefill_chunk,
         "kv_heads_full": {name: list(patch.full_kv_share(target.model)) for name, patch in patches.items()},
@@ -134,7 +135,7 @@ def _rows(target: Target, context: int, entry: Entry, measured: Measured, plan: 
     condition: Condition = {
         "model": target.name,
         "weights": target.weights,
-        "device": environment.device_name(str(target.model.device)),
+        "device": environment.devices_name(model_devices(target.model)),
         "dtype": str(target.model.dtype).removeprefix("torch."),
         "context": context,
         "batch": plan.batch,

@@ -15,16 +15,17 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-from coreheads.adapters.checkpoints import loading, location, published
+from coreheads.adapters.checkpoints import device_map, loading, location, published
 from coreheads.adapters.checkpoints.adapter import load_adapter
 from coreheads.adapters.checkpoints.embedded import TINY
+from coreheads.adapters.checkpoints.shapes import empty_model
 from coreheads.adapters.generation.cache import PreallocatedCache
 from coreheads.adapters.generation.chunked_prefill import chunked_prefill
+from coreheads.adapters.generation.devices import input_device
 from coreheads.adapters.generation.structure import cache_argument, head_shape
 from coreheads.adapters.generation.vision_cache import VisionCache
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.adapters.prompt.prompt import TEXT_INPUTS, Prompt
-from coreheads.doctor.memory import empty_model
 from coreheads.errors import UserError
 from coreheads.timing.interleaved import seconds_preparing
 
@@ -116,10 +117,13 @@ class Target:
 
 def load(name: str, random_weights: bool, device: str, dtype: str | None) -> Target:
     """The model to measure; UserError for one that cannot be had. dtype: None is bfloat16 on a GPU, else float32."""
-    on = loading.device(device)
+    split = device == device_map.AUTO
+    if split and random_weights:
+        raise UserError(f"device: {device!r} with random weights, expected one device: they are drawn on it")
+    on = loading.device("cuda" if split else device)
     dtype = dtype or ("bfloat16" if on.type == "cuda" else "float32")
     if not random_weights:
-        adapter = load_adapter(name, device=str(on), dtype=dtype)
+        adapter = load_adapter(name, device=device if split else str(on), dtype=dtype)
         return Target(name, "loaded", adapter.model, adapter)
     from transformers import AutoModelForImageTextToText
 
@@ -155,14 +159,14 @@ def _random_prompt(model: Any, tokens: int, batch: int) -> Workload:
         if (token := getattr(config, name, None)) is not None:
             ids[ids == token] = 0
     inputs = {"input_ids": ids, "position_ids": torch.arange(tokens)[None]}
-    inputs = {name: value.expand(batch, -1).to(model.device) for name, value in inputs.items()}
+    inputs = {name: value.expand(batch, -1).to(input_device(model)) for name, value in inputs.items()}
     vision_tokens, vision = _vision(model, int(tokens * (1 - TEXT_SHARE)))
     return Workload(tokens, inputs, tokens, vision_tokens, vision=vision)
 
 
 def _vision(model: Any, tokens: int) -> tuple[int, Callable[[], object]]:
     """(vision tokens, what computes them): as near below ``tokens`` as whole pictures or tiles come, at least one."""
-    device, dtype = model.device, model.dtype
+    device, dtype = input_device(model), model.dtype
     config = model.config
     vision = config.vision_config
     if hasattr(model.model, "visual"):

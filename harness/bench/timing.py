@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 import torch
 
 from coreheads.adapters.generation.clock import Clock
+from coreheads.adapters.generation.devices import model_devices
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.bench.settings import Plan
 from coreheads.bench.target import Target, Workload
@@ -32,7 +33,7 @@ class Measured(TypedDict):
     kv_bytes: dict[str, int]
     """By variant but the ceilings, after the prompt."""
     peak_bytes: dict[str, int | None]
-    """By variant, the most allocated; null where the device is no GPU."""
+    """By variant, the most allocated, summed over devices; null where they are no GPUs."""
 
 
 def fastest_kernels(dense_kernels: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
@@ -47,7 +48,7 @@ def measure(target: Target, workload: Workload, hybrids: Mapping[str, Hybrid], p
     The dense kernel is the fastest of those that this device has, found for prefill and decoding apart.
     """
     runner = Runner(target, workload, plan)
-    device = target.model.device
+    devices = model_devices(target.model)
     with target.remembering():
         kernels = time_kernels(
             target.model, workload.tokens, lambda name: runner.dense({"prefill": name, "decode": name})
@@ -58,15 +59,16 @@ def measure(target: Target, workload: Workload, hybrids: Mapping[str, Hybrid], p
             runs[name] = partial(runner.hybrid, name, patch)
             # with the same cache: but for the attention left out, all is what hybrid does
             runs[f"ceiling {name}"] = partial(runner.hybrid, None, patch)
-        times, peaks = take_turns(runs, device, repeats, plan.warmup, target.vision_cache.clear)
+        times, peaks = take_turns(runs, devices, repeats, plan.warmup, target.vision_cache.clear)
+    most = {name: None if held is None else held.total for name, held in peaks.items()}
     # no variant changes preprocessing and the vision tower, which is run on its own where it is no part of the runs
     vision, prepare = times["dense"]["vision"], workload.prepare
     if workload.vision is not None:
-        _, *vision = (seconds_of(workload.vision, device) for _ in range(1 + repeats))
+        _, *vision = (seconds_of(workload.vision, devices) for _ in range(1 + repeats))
     preprocess = [] if prepare is None else [prepare() for _ in range(repeats)]
     for phases in times.values():
         phases.update(preprocess=preprocess, vision=vision if any(vision) else [])
-    return {"dense_kernels": kernels, "seconds": times, "kv_bytes": runner.kv_bytes, "peak_bytes": peaks}
+    return {"dense_kernels": kernels, "seconds": times, "kv_bytes": runner.kv_bytes, "peak_bytes": most}
 
 
 class Runner:
@@ -74,6 +76,7 @@ class Runner:
 
     def __init__(self, target: Target, workload: Workload, plan: Plan) -> None:
         self.target, self.workload, self.plan = target, workload, plan
+        self.devices = model_devices(target.model)
         dense = cache_bytes(target.model.config, target.model.dtype, workload.tokens)
         self.kv_bytes = {"dense": dense * workload.batch}
 
@@ -97,7 +100,7 @@ class Runner:
     ) -> dict[str, float]:
         """Seconds of prefill without the vision tower, of a decoded token, and of the vision tower."""
         target, workload = self.target, self.workload
-        clock = Clock(target.model.device, on=True)
+        clock = Clock(self.devices, on=True)
         modules = [] if target.adapter is None else target.adapter.vision_modules
         with clock.watching(modules), attention["prefill"], clock.phase("prefill_s"):
             target.prefill(cache, workload, self.plan.prefill_chunk)

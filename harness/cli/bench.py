@@ -23,7 +23,9 @@ def command(
     random_weights: bool = typer.Option(
         False, "--random-weights", help="Build the published shape, or a folder's, without its weights."
     ),
-    device: str = typer.Option("auto", help="cpu, cuda, cuda:1; auto takes a GPU where there is one."),
+    device: str = typer.Option(
+        "auto", help="cpu, cuda, cuda:1; auto takes a GPU where there is one, auto-map as many as hold it."
+    ),
     dtype: str | None = typer.Option(
         None,
         help="float32, bfloat16, float16; auto: the checkpoint's own. Default: bfloat16 on a GPU, else float32.",

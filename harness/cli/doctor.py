@@ -9,7 +9,7 @@ def command(
     model: str | None = typer.Argument(
         None, help="A hub id, a folder, or tiny, smol, smol-onevision: can it be loaded here?"
     ),
-    device: str = typer.Option("auto", help="For MODEL: auto, cpu, cuda or cuda:N."),
+    device: str = typer.Option("auto", help="For MODEL: auto, cpu, cuda, cuda:N or auto-map."),
     dtype: str = typer.Option("bfloat16", help="For MODEL: float32, bfloat16, float16; auto: its own."),
 ) -> None:
     """Say what this machine can run, and what is missing for the rest.

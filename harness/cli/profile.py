@@ -8,7 +8,9 @@ from typing import Annotated, Any, get_args
 import typer
 from typer.core import TyperCommand
 
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")]
+Device = Annotated[
+    str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one, auto-map as many as hold it.")
+]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16; auto: the checkpoint's own.")]
 Settings = Annotated[
     list[str] | None,

@@ -13,7 +13,9 @@ def command(
     ),
     out: Path | None = typer.Option(None, help="The run's folder; an interrupted run in it goes on."),
     limit: int | None = typer.Option(None, help="Evaluate only so many samples a task."),
-    device: str | None = typer.Option(None, help="cpu, cuda, cuda:1 ..."),
+    device: str | None = typer.Option(
+        None, help="cpu, cuda, cuda:1, or auto-map: over the fewest GPUs that hold a model."
+    ),
     change: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a value: evaluate.draws=3."),
     data_root: Path | None = typer.Option(
         None, help="The folder that holds benchmark data; default: see `coreheads tasks`."

@@ -34,6 +34,8 @@ class ModelConfig(Section):
     """Of the weights; ``auto`` is the checkpoint's own."""
     attn_implementation: str | None = None
     trust_remote_code: bool = False
+    device_map: Count | dict[str, Whole | str] | None = None
+    """In place of the run's ``device``: over how many GPUs the model is split, or the GPU of each of its modules."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Of the family's adapter: how pictures and videos are shown, such as max_pixels or max_tiles."""
     heads: str | None = None
@@ -142,6 +144,7 @@ class RunConfig(Section):
     schema_version: Annotated[Literal[1], BeforeValidator(number)] = 1
     models: Annotated[tuple[ModelConfig, ...], Field(min_length=1, max_length=limits.NAMES)]
     device: str = "cpu"
+    """auto-map: each model over the fewest GPUs that hold it."""
     data_root: str | None = None
     """The folder that holds benchmark data, <data_root>/<benchmark>; null is each task's own place: the hub, or for
     mini tasks the cache (see `coreheads tasks`)."""

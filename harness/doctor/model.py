@@ -3,7 +3,7 @@ but the configuration of a checkpoint whose shape is not known here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 import psutil
 import torch
 
-from coreheads.adapters.checkpoints import hub, loading, location, published, template
+from coreheads.adapters.checkpoints import device_map, hub, loading, location, published, template
+from coreheads.adapters.checkpoints.shapes import empty_model, weight_bytes
 from coreheads.adapters.families.registry import family
 from coreheads.doctor.environment import Check
-from coreheads.doctor.memory import cache_bytes, empty_model, weight_bytes
+from coreheads.doctor.memory import cache_bytes
 from coreheads.errors import UserError, one_line
 from coreheads.quiet import quiet
 from coreheads.text import gib
@@ -46,7 +47,7 @@ def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> l
 
 def _checks(name: str, device: str, dtype: str) -> Iterator[Check]:
     """The findings but the verdict; UserError ends them."""
-    target = loading.device(device)
+    target = device_map.asked(device)
     loading.dtype(dtype)  # a wrong one is told before anything is looked for
     path, known = Path(location.locate(name)), name in published.names()
     problem = "" if path.is_dir() else hub.unreachable(name)
@@ -75,8 +76,8 @@ def _checks(name: str, device: str, dtype: str) -> Iterator[Check]:
     sizes = ", ".join(f"{gib(token * tokens)} at {tokens:,} tokens" for tokens in _CONTEXTS if tokens <= most)
     yield Check("KV cache", True, f"{token / 1024:.0f} KiB a token" + (f": {sizes}" if sizes else ""))
     need = weights + token * _cache_tokens(config)
-    free = torch.cuda.mem_get_info(target)[0] if target.type == "cuda" else psutil.virtual_memory().available
-    room = f"{gib(need)} for weights and cache, {gib(free)} free on {target}; activations come on top"
+    free, where = _free(target)
+    room = f"{gib(need)} for weights and cache, {gib(free)} free on {where}; activations come on top"
     yield Check("memory", need < free, room)
     if folder is not None:
         whole = path.is_dir() or bool(problem)  # what the folder lacks cannot come from the hub
@@ -95,6 +96,17 @@ def needed_bytes(name: str, dtype: str) -> tuple[int, int, int]:
     number = loading.dtype_of(config, dtype)
     tokens = _cache_tokens(config)
     return weight_bytes(empty_model(config, number)), cache_bytes(config, number, tokens), tokens
+
+
+def _free(target: dict[str, str] | Sequence[int]) -> tuple[int, str]:
+    """Free bytes where a model would be put, and that in words."""
+    if not isinstance(target, dict):
+        free = device_map.free_memory()
+        return sum(free), f"{len(free)} GPUs"
+    (name,) = target.values()
+    if name.startswith("cuda"):
+        return torch.cuda.mem_get_info(name)[0], name
+    return psutil.virtual_memory().available, name
 
 
 def _cache_tokens(config: Any) -> int:

@@ -101,7 +101,7 @@ def learn_gates(
             sample, target = samples[step % len(samples)], wanted[step % len(samples)]
             with attached(adapter.model, WindowGates(gates, sink, window)):
                 found = sample.last_states()
-            loss = (found - target).square().mean() + penalty * gates.mean()
+            loss = (found - target).square().mean().to(gates.device) + penalty * gates.mean()
             (gates.grad,) = torch.autograd.grad(loss, gates)
             optimizer.step()
             with torch.no_grad():

@@ -137,7 +137,7 @@ def build_profile(
             "versions": environment.versions(),
             "seed": seed,
             "dtype": str(adapter.dtype).removeprefix("torch."),
-            "device": str(adapter.device),
+            "device": ", ".join(map(str, adapter.devices)),
             "attn_implementation": attention_implementation(adapter),
             "date": environment.now(),
             "command": environment.command_line(),

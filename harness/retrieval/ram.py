@@ -104,6 +104,7 @@ def _measure(
     model: Any, inputs: dict[str, Any], rows: Sequence[Tensor], columns: Sequence[Sequence[Tensor]]
 ) -> list[Tensor]:
     """``attention_mass`` of each sample of a batch, whose padding does not count."""
+    from coreheads.adapters.generation.devices import input_device
     from coreheads.adapters.patches.mass import collect_mass
 
     mask, length = inputs.get("attention_mask"), inputs["input_ids"].shape[1]
@@ -112,7 +113,9 @@ def _measure(
         for name, tokens in [("query", own), *(("target", tokens) for tokens in sets)]:
             if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < length:
                 raise UserError(f"RAM: a {name} token lies outside the prompt, expected positions 0 to {length - 1}")
-    ready = {name: value.to(model.device) if isinstance(value, Tensor) else value for name, value in inputs.items()}
+    ready = {
+        name: value.to(input_device(model)) if isinstance(value, Tensor) else value for name, value in inputs.items()
+    }
     with torch.inference_mode(), ExitStack() as stack:
         collected = [
             stack.enter_context(collect_mass(model, own, sets, sample))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,13 +47,13 @@ class Costs:
             before = self.spent.get(work[:4], (0.0, 0.0))
             self.spent[work[:4]] = before[0] + seconds, before[1] + units
 
-    def note_peak(self, model: str, device: Any) -> None:
-        """Note the most memory in use so far: allocated on a GPU since it last counted anew, else resident in this
-        process since it began; nothing where the system does not say."""
-        if str(device).startswith("cuda"):
-            import torch
+    def note_peak(self, model: str, devices: Sequence[Any]) -> None:
+        """Note the most memory in use so far: allocated on all its GPUs since they last counted anew, else resident in
+        this process since it began; nothing where the system does not say."""
+        from coreheads.adapters.generation.devices import peak
 
-            size: int = torch.cuda.max_memory_allocated(device)
+        if (allocated := peak(devices)) is not None:
+            size = allocated.total
         else:
             try:
                 import resource

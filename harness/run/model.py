@@ -105,6 +105,7 @@ class ModelRun:
                 attn_implementation=self.model.attn_implementation,
                 revision=self.model.revision,
                 trust_remote_code=self.model.trust_remote_code,
+                device_map=self.model.device_map,
                 **self.model.settings,
             )
             self.progress.advance()
@@ -208,5 +209,5 @@ class ModelRun:
             yield lambda: self.progress.advance(computed=fresh)
 
     def _note_costs(self, adapter: Adapter) -> None:
-        self.progress.costs.note_peak(self.model.name, adapter.device)
+        self.progress.costs.note_peak(self.model.name, adapter.devices)
         self.progress.costs.save(self.folder.path)

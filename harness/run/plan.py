@@ -191,7 +191,11 @@ def _memory(config: RunConfig, known: Costs) -> Iterator[str]:
 
     for model in config.models:
         if model.name in known.peak_bytes:
-            kind = "allocated on the GPU" if config.device.startswith("cuda") else "of the whole process"
+            kind = (
+                "allocated on GPUs"
+                if config.device.startswith(("cuda", "auto-map")) or model.device_map
+                else "of the whole process"
+            )
             yield f"Memory: {model.name} took {gib(known.peak_bytes[model.name])} ({kind}) in {known.source}"
             continue
         try:

@@ -260,6 +260,8 @@ class TimingRecord(_Named):
     kv_bytes_ratio: Value | None
     """KV bytes over dense after the timed prefill (once as the patch said); null where the patch keeps all."""
     peak_memory_ratio: Value | None
-    """Peak memory over dense; null where the device does not count it."""
+    """Peak memory over dense, summed over the model's devices; null where they do not count it."""
+    peak_device_ratio: NotRequired[Value | None]
+    """Of the device that held most, over the dense model's; only of a model that is split over several."""
     times: Annotated[Times, AfterValidator(as_often)]
     """Every repeat's seconds."""

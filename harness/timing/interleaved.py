@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from statistics import median
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from coreheads.adapters.generation.clock import Clock
+from coreheads.adapters.generation.devices import Peak, input_device, peak, reset_peak
 from coreheads.adapters.generation.structure import language_model
 from coreheads.adapters.generation.vision_cache import VisionCache
 from coreheads.adapters.patches.base import Patch
@@ -45,7 +46,7 @@ def time_patches(
     patches: Mapping[str, Patch],
     settings: TimingConfig,
     advance: Callable[[], object] = lambda: None,
-) -> tuple[Seconds, dict[str, int | None], dict[str, dict[str, float]]]:
+) -> tuple[Seconds, dict[str, Peak | None], dict[str, dict[str, float]]]:
     """Time dense, every patch, and the ceiling of each that has one, on one prompt, in turns.
 
     The vision tower, which no patch changes, runs once a repeat and its time is everyone's; it runs once more for the
@@ -106,7 +107,7 @@ def time_patches(
         kernels = time_kernels(model, prompt.tokens, run_dense)
         with dense_kernel(model, fastest_kernel(kernels)):
             times, peaks = take_turns(
-                runs, adapter.device, settings.repeats, settings.warmup, vision_cache.clear, advance, shares
+                runs, adapter.devices, settings.repeats, settings.warmup, vision_cache.clear, advance, shares
             )
     for name, phases in times.items():
         phases["preprocess"] = preprocess[shares.get(name, 1.0)]
@@ -115,13 +116,13 @@ def time_patches(
 
 def take_turns(
     runs: Mapping[str, Callable[[], Mapping[str, float]]],
-    device: torch.device,
+    devices: Sequence[torch.device],
     repeats: int,
     warmup: int,
     before: Callable[[], object] = lambda: None,
     after: Callable[[], object] = lambda: None,
     shares: Mapping[str, float] | None = None,
-) -> tuple[Seconds, dict[str, int | None]]:
+) -> tuple[Seconds, dict[str, Peak | None]]:
     """Measure variants interleaved: in each repeat all of them take their turn, each repeat beginning with another.
 
     Args:
@@ -131,25 +132,25 @@ def take_turns(
         shares: By variant the prompt that it has, those of one prompt having one ``vision``; 1 where it is not named.
 
     Returns:
-        ``times[variant][phase]``, the seconds of every repeat; and by variant the most bytes allocated on the GPU, None
-        where that is not to be had.
+        ``times[variant][phase]``, the seconds of every repeat; and by variant the most bytes allocated on the
+        GPUs, None where that is not to be had.
     """
-    names, on_gpu = list(runs), device.type == "cuda"
+    names = list(runs)
     for name in names:
         for _ in range(warmup):
             runs[name]()
     times: Seconds = {name: {} for name in names}
-    peaks: dict[str, int | None] = dict.fromkeys(names)
+    peaks: dict[str, Peak | None] = dict.fromkeys(names)
     for repeat in range(repeats):
         before()
         first = repeat % len(names)
         for name in names[first:] + names[:first]:
-            if on_gpu:
-                torch.cuda.reset_peak_memory_stats(device)
+            reset_peak(devices)
             for phase, seconds in runs[name]().items():
                 times[name].setdefault(phase, []).append(seconds)
-            if on_gpu:
-                peaks[name] = max(peaks[name] or 0, torch.cuda.max_memory_allocated(device))
+            if (held := peak(devices)) is not None:
+                before_it = peaks[name] or held
+                peaks[name] = Peak(max(before_it.total, held.total), max(before_it.largest, held.largest))
         after()
     groups: dict[float, list[dict[str, list[float]]]] = {}
     for name, phases in times.items():
@@ -208,7 +209,7 @@ def dense_kernels(model: Any, tokens: int) -> list[str]:
     names = ["sdpa"]
     if tokens <= EAGER_TOKENS:
         names.append("eager")
-    if model.device.type == "cuda" and model.dtype != torch.float32 and is_flash_attn_2_available():
+    if input_device(model).type == "cuda" and model.dtype != torch.float32 and is_flash_attn_2_available():
         names.append("flash_attention_2")
     return [*names, OWN]
 
@@ -237,9 +238,9 @@ def seconds_preparing(prepare: Callable[[], Prompt]) -> float:
     return seconds
 
 
-def seconds_of(run: Callable[[], object], device: torch.device) -> float:
-    """Seconds until the device has finished what ``run`` asks of it."""
-    clock = Clock(device, on=True)
+def seconds_of(run: Callable[[], object], devices: Sequence[torch.device]) -> float:
+    """Seconds until the devices have finished what ``run`` asks of them."""
+    clock = Clock(devices, on=True)
     started = clock.now()
     run()
     return clock.now() - started

@@ -152,8 +152,8 @@ def test_products_are_counted_however_they_are_written() -> None:
         for _ in range(2):  # the second time it is known
             with counting(model, 1) as tally:
                 assert tally is not None
-                with choosing(0, lambda number=number: ("test", number)):  # type: ignore[misc]
+                with choosing(0, lambda number=number: ("test", number), torch.device("cpu")):  # type: ignore[misc]
                     product()
-                with metered(None), choosing(0, lambda: "not looked at"):
+                with metered(None), choosing(0, lambda: "not looked at", torch.device("cpu")):
                     product()
             assert tally.flops == [flops]
