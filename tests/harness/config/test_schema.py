@@ -47,7 +47,7 @@ SHIPPED = sorted(path.stem for path in default_path().parent.glob("*.yaml"))
 
 
 def test_what_is_shipped() -> None:
-    assert SHIPPED == ["embedded", "paper", "rivals", "rivals_smol", "single_gpu", "smol"]
+    assert SHIPPED == ["embedded", "head_scores", "paper", "rivals", "rivals_smol", "single_gpu", "smol"]
     assert default_path().stem == "embedded"
 
 
