@@ -87,7 +87,7 @@ class Evaluator:
             NothingScored: Nothing could be scored, and that is the model's doing.
             Cannot: The patch does not reach the cell's budget.
         """
-        from coreheads.adapters.patches.budget import check_counted
+        from coreheads.adapters.patches.budget import Budgeted, check_counted
         from coreheads.adapters.patches.ratios import Ratios
 
         task = self.task(cell.task)
@@ -108,9 +108,9 @@ class Evaluator:
                 f"task {cell.task}: none of {len(wanted)} samples could be scored; record {wanted[0]}: "
                 f"{store.unscored.get(wanted[0], 'unknown')}"
             )
-        if cell.budget is not None:
-            ratio = "kv_ratio" if cell.budget_of == "kv" else "flops_ratio"
-            check_counted(patch, [line[ratio] for line in lines.values() if ratio in line])
+        if isinstance(patch, Budgeted):
+            ratios = [line.get("kv_ratio" if cell.budget_of == "kv" else "flops_ratio") for line in lines.values()]
+            check_counted(patch, [ratio for ratio in ratios if ratio is not None])
         metrics = {
             key.partition(",")[0]: value
             for key, value in results["results"][cell.task].items()

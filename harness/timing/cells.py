@@ -72,25 +72,25 @@ def time_cells(
             own["ceiling"] = _phases(ceiling)
         dense_peak, peak = peaks["dense"], peaks[cell.name]
         largest = peak.largest / dense_peak.largest if peak and dense_peak else None
-        records.append(
-            {
-                "schema_version": SCHEMA_VERSION,
-                "name": cell.name,
-                "cell": cell.to_json(),
-                "device": environment.devices_name(adapter.devices),
-                "dtype": str(adapter.dtype).removeprefix("torch."),
-                "record_id": task.ids[index],
-                "prompt_tokens": prompt.tokens,
-                "decode_tokens": settings.decode_tokens,
-                "repeats": settings.repeats,
-                "dense_kernel": fastest_kernel(kernels),
-                "kernels": kernels["prefill"],
-                "kv_bytes_ratio": patch.kept_ratio(adapter.model, prompt.tokens, kept),
-                "peak_memory_ratio": peak.total / dense_peak.total if peak and dense_peak else None,
-                **({} if len(adapter.devices) == 1 else {"peak_device_ratio": largest}),
-                "times": own,
-            }
-        )
+        record: TimingRecord = {
+            "schema_version": SCHEMA_VERSION,
+            "name": cell.name,
+            "cell": cell.to_json(),
+            "device": environment.devices_name(adapter.devices),
+            "dtype": str(adapter.dtype).removeprefix("torch."),
+            "record_id": task.ids[index],
+            "prompt_tokens": prompt.tokens,
+            "decode_tokens": settings.decode_tokens,
+            "repeats": settings.repeats,
+            "dense_kernel": fastest_kernel(kernels),
+            "kernels": kernels["prefill"],
+            "kv_bytes_ratio": patch.kept_ratio(adapter.model, prompt.tokens, kept),
+            "peak_memory_ratio": peak.total / dense_peak.total if peak and dense_peak else None,
+            "times": own,
+        }
+        if len(adapter.devices) > 1:
+            record["peak_device_ratio"] = largest
+        records.append(record)
     return records
 
 
