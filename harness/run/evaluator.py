@@ -109,7 +109,8 @@ class Evaluator:
                 f"{store.unscored.get(wanted[0], 'unknown')}"
             )
         if isinstance(patch, Budgeted):
-            ratios = [line.get("kv_ratio" if cell.budget_of == "kv" else "flops_ratio") for line in lines.values()]
+            of_cache = cell.budget_of == "kv"
+            ratios = [line.get("kv_ratio") if of_cache else line.get("flops_ratio") for line in lines.values()]
             check_counted(patch, [ratio for ratio in ratios if ratio is not None])
         metrics = {
             key.partition(",")[0]: value
