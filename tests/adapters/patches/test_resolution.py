@@ -73,7 +73,7 @@ def test_pictures_and_videos_each_have_their_share(capped: bool) -> None:
 def test_it_says_what_it_is_and_where_it_cannot_act() -> None:
     patch = make_patch("resolution")
     assert patch.describe() == {"patch": "resolution", "keep": 0.25}
-    assert (patch.shown, make_patch("none").shown, patch.budget) == (0.25, 1.0, "keep")
+    assert (patch.shown, make_patch("none").shown, patch.budget) == (0.25, 1.0, None)
     assert patch.tokens_left(2, 5, 11) == [7, 7]
     patch.check(adapter("qwen3_vl").model)
     for message, make in {
