@@ -48,7 +48,6 @@ class XAttention(Patch):
     """
 
     name: ClassVar[str] = "xattention"
-    budget: ClassVar[str | None] = "threshold"
     cites: ClassVar[str] = "arXiv 2503.16428"
     single = True
     sparse = True
