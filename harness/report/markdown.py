@@ -15,8 +15,10 @@ def to_markdown(board: Board) -> str:
     for summary in board["heads"]:
         parts += [f"- {markdown(sentence)}" for sentence in findings.heads_sentences(summary)]
     if ranked := board.get("overall"):
-        lines = [[line["model"], *ranking.cells(line)] for line in ranked]
-        parts += ["", "## Ranking", "", *_table(["model", *ranking.HEADINGS], lines)]
+        headings, texts = ranking.table(ranked)
+        lines = [[line["model"], *text] for line, text in zip(ranked, texts, strict=True)]
+        parts += ["", "## Ranking", "", *_table(["model", *headings], lines), ""]
+        parts += [f"- {markdown(sentence)}" for sentence in ranking.fronts(ranked)]
     if board.get("best"):
         parts += ["", "## The best at a speed, within a point of the dense score", ""]
         parts += _table(*ranking.best_table(board["best"]))

@@ -178,6 +178,12 @@ class Overall(TypedDict):
     """Mean of the tasks' KV bytes after the prefill over dense."""
     work: float | None
     """Mean of the tasks' FLOPs of the prefill over dense; null where they were not counted."""
+    loyalty: NotRequired[float | None]
+    """Mean of the tasks' shares of answers equal to dense; null where not known. Older boards do not have it."""
+    select_ms: NotRequired[float | None]
+    """Mean of the timed tasks' milliseconds of choosing; null where not measured. Older boards do not have it."""
+    question: NotRequired[str | None]
+    """``seen`` or ``unseen`` when keys were evicted; null where none are. Older boards do not have it."""
     rank: int
     """From 1 within the model: first what keeps the score within a point, by speed, then the others by score."""
 

@@ -74,9 +74,13 @@ def page(board: Board, profiles: Profiles, examples: Sequence[tuple[Example, Pat
         "models": ", ".join(models[:MODELS]) + (f" and {len(models) - MODELS} more" if len(models) > MODELS else ""),
         "sentences": [*ranking.verdicts(ranked), *findings.dependence(rows)],
         "ranked": ranked,
-        "ranking": ranking,
+        "ranking": ranking.table(ranked),
+        "ranking_means": ranking.HEADINGS,
+        "busy": f" ({columns.BUSY})",
+        "fronts": ranking.fronts(ranked),
         "overall": [(panel, _spec(panel.chart)) for panel in panels.overall(ranked, methods)],
-        "overall_methods": list(dict.fromkeys(line["method"] for line in ranked if line["prefill_speedup"])),
+        "caches": [(panel, _spec(panel.chart)) for panel in panels.caches(ranked, methods)],
+        "overall_methods": list(dict.fromkeys(line["method"] for line in ranked)),
         "front_overall": {
             id(line)
             for lines in columns.grouped(ranked, "run", "model").values()
