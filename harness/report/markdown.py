@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coreheads.report import findings, ranking
+from coreheads.report import claims, findings, ranking
 from coreheads.report.columns import by_task, notes, table
 from coreheads.store.board import Board
 from coreheads.text import markdown, markdown_code
@@ -22,6 +22,8 @@ def to_markdown(board: Board) -> str:
     if board.get("best"):
         parts += ["", "## The best at a speed, within a point of the dense score", ""]
         parts += _table(*ranking.best_table(board["best"]))
+    if board.get("claims"):
+        parts += ["", "## Claims", "", *_table(*claims.table(board["claims"]))]
     for (run, model, task), rows in by_task(board["rows"]).items():
         headings, lines = table(rows)
         parts += ["", f"## {markdown(model)} on {markdown(task)}", ""]

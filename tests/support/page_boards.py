@@ -10,7 +10,7 @@ from profile_samples import random_profile
 
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard import overall
-from coreheads.report import columns
+from coreheads.report import claims, columns
 from coreheads.report.html import page as html
 from coreheads.store.board import Overall, Row
 
@@ -119,7 +119,7 @@ def rivals(models: tuple[str, ...] = ("a model",), tasks: int = 5) -> dict[str, 
                     counted |= {"delta_ci": [-lost - 0.02, -lost + 0.02], "loyalty": 1 - lost, "flops_ratio": 1 / fast}
                     found.append(row(**common | values | counted, **speed(fast, end_to_end_speedup=fast**0.7)))
     ranked = _ranked(found)
-    return board(found, overall=ranked, best=list(overall.best(found, ranked)))  # type: ignore[arg-type]
+    return board(found, overall=ranked, best=list(overall.best(found, ranked)), claims=claims.claims(found, []))  # type: ignore[arg-type]
 
 
 def _rival(name: str, loss: float, share: float, common: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from coreheads.heads.types import profile_name
-from coreheads.report import columns, findings, palette, panels, ranking
+from coreheads.report import claims, columns, findings, palette, panels, ranking
 from coreheads.report.columns import COLUMNS, SELECTIONS, by_task, kind_label
 from coreheads.report.example_files import BYTES, Example, choose, picture
 from coreheads.report.head_map import meaning
@@ -90,6 +90,7 @@ def page(board: Board, profiles: Profiles, examples: Sequence[tuple[Example, Pat
         "several": len(models) > 1,
         "methods": methods,
         "method": columns.method,
+        "claims": claims.table(board.get("claims", [])),
         "best": ranking.best_table(board.get("best", [])),
         "compared": [(panel, _spec(panel.chart)) for panel in compared],
         "colours": {model: colour for model, colour in palette.by_model(models).items() if model in among},
