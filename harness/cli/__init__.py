@@ -16,7 +16,19 @@ from typer.main import get_group
 
 from coreheads.errors import UserError
 
-COMMANDS = ("run", "profile", "bench", "leaderboard", "publish", "check", "heads", "tasks", "models", "doctor")
+COMMANDS = (
+    "run",
+    "profile",
+    "bench",
+    "leaderboard",
+    "claims",
+    "publish",
+    "check",
+    "heads",
+    "tasks",
+    "models",
+    "doctor",
+)
 """Module names, in the order of ``coreheads --help``."""
 GROUPS = ("heads", "models")
 """Those with subcommands of their own."""

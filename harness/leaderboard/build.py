@@ -14,7 +14,7 @@ from coreheads.environment import versions
 from coreheads.errors import UserError
 from coreheads.files import write_json, write_text
 from coreheads.heads.profile import HeadProfile
-from coreheads.heads.types import profile_name
+from coreheads.heads.types import Heads, profile_name
 from coreheads.leaderboard.comparisons import compare
 from coreheads.leaderboard.gaps import find_failed, find_gaps
 from coreheads.leaderboard.merge import Source, newest, read
@@ -22,6 +22,7 @@ from coreheads.leaderboard.overall import best, overall
 from coreheads.opening import inside
 from coreheads.private import private_command_line
 from coreheads.report import example_files
+from coreheads.report.claims import claims
 from coreheads.report.columns import condition_label
 from coreheads.store.board import SCHEMA_VERSION, Board, HeadsSummary, LeftOut, Row, RunSummary, TopHeads
 from coreheads.store.folder import RunFolder
@@ -83,6 +84,7 @@ def _content(sources: Sequence[Source], remarks: list[str]) -> Board:
         for source in sources
         for what, reason in find_gaps(source.run, source.rows)
     ]
+    heads = [summary for source in sources for summary in _heads(source)]
     return {
         "schema_version": SCHEMA_VERSION,
         "rows": rows,
@@ -95,9 +97,10 @@ def _content(sources: Sequence[Source], remarks: list[str]) -> Board:
         ],
         "remarks": remarks + other,
         "runs": [_about(source) for source in sources],
-        "heads": [summary for source in sources for summary in _heads(source)],
+        "heads": heads,
         "overall": ranking,
         "best": list(best(rows, ranking)),
+        "claims": claims(rows, heads),
     }
 
 
@@ -171,6 +174,12 @@ def _heads(source: Source) -> list[HeadsSummary]:
     return summaries
 
 
+def _depth(profile: HeadProfile, chosen: Heads) -> float | None:
+    weights = {head: max(0.0, float(profile.mean[head])) for head in sorted(chosen)}
+    total, last = sum(weights.values()), profile.shape[0] - 1
+    return sum(layer * weight for (layer, _), weight in weights.items()) / (total * last) if total and last else None
+
+
 def _top(profile: HeadProfile, fraction: float) -> TopHeads:
     chosen = profile.top(fraction)
     return {
@@ -180,4 +189,5 @@ def _top(profile: HeadProfile, fraction: float) -> TopHeads:
         "layers": sorted({layer for layer, _ in chosen}),
         "heads": [list(head) for head in sorted(chosen)],
         "shared": profile.shared(len(chosen)),
+        "depth": _depth(profile, chosen),
     }

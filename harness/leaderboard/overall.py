@@ -9,7 +9,7 @@ import numpy as np
 
 from coreheads.config.cells import Cell
 from coreheads.leaderboard.rows import weighted
-from coreheads.report.columns import condition_label, grouped, method
+from coreheads.report.columns import condition_label, grouped, kv, method
 from coreheads.stats.bootstrap import bootstrap_means, mean_ratio_ci
 from coreheads.stats.pooling import FEW_DRAWS, Scores
 from coreheads.store.board import Best, Interval, Overall, Row
@@ -40,7 +40,7 @@ def overall(run: RunFolder, rows: Sequence[Row]) -> list[Overall]:
             for by_task in conditions.values()
             if dense.keys() <= by_task.keys()
         ]
-        found.sort(key=_standing)
+        found.sort(key=standing)
         for rank, line in enumerate(found, 1):
             line["rank"] = rank
         lines += found
@@ -93,8 +93,11 @@ def _line(
         "prefill_speedup": speedup,
         "prefill_speedup_ci": speedup_ci if first["patch"] != "none" else None,
         "end_to_end_speedup": geometric_mean([row["end_to_end_speedup"] or 1.0 for row in speeds]) if speeds else None,
-        "kv": _mean([row.get("kv_ratio", row["kv_bytes_ratio"]) for row in rows]),
-        "work": _mean([row.get("flops_ratio") for row in rows]),
+        "kv": _mean([kv(row) for row in rows]),
+        "work": _mean([row["flops_ratio"] for row in rows]),
+        "loyalty": _mean([row["loyalty"] for row in rows]),
+        "select_ms": _mean([row["select_ms"] for row in speeds]),
+        "question": first["question"],
         "rank": 0,
     }
 
@@ -123,14 +126,15 @@ def _speedup(run: RunFolder, rows: Sequence[Row]) -> tuple[float | None, Interva
 
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return fmean(known) if len(known) == len(values) else None
+    return fmean(known) if known and len(known) == len(values) else None
 
 
 def _keeps(line: Overall | Row) -> bool:
     return line["patch"] == "none" or (line["delta"] or 0.0) >= -POINT - ROUNDING
 
 
-def _standing(line: Overall) -> tuple[bool, float, float]:
+def standing(line: Overall) -> tuple[bool, float, float]:
+    """What the ranking sorts by: first what keeps the score, by speed, then the others by score."""
     by_speed, by_score = -(line["prefill_speedup"] or 0.0), -line["score"]
     return (False, by_speed, by_score) if _keeps(line) else (True, by_score, by_speed)
 

@@ -75,7 +75,8 @@ def method(row: Row) -> str:
     without: dict[str, Any] = {**row, **dict.fromkeys(set(SIZES) & row.keys()), "params": _without_keep(row["params"])}
     if (below := row.get("on")) is not None:
         without["on"] = {**below, "params": _without_keep(below["params"])}
-    return condition_label(cast(Row, without))
+    question = f", question {row['question']}" if row.get("question") else ""
+    return condition_label(cast(Row, without)) + question
 
 
 def _without_keep(params: Mapping[str, Plain]) -> dict[str, Plain]:
@@ -138,6 +139,23 @@ def _selected(row: Row) -> int | None:
     return row["heads"] if row["selection"] is not None and row.get("budget") is None else None
 
 
+def kv(row: Row) -> float | None:
+    """Bytes of keys and values after the prefill over dense: counted over the samples, else of the timed prompt."""
+    counted = row.get("kv_ratio")
+    return row["kv_bytes_ratio"] if counted is None else counted
+
+
+WIDE = 0.25
+"""An interval of a speed that is wider than this share of it was measured on a busy machine."""
+BUSY = "busy machine"
+
+
+def speed(value: float | None, bounds: Interval | None) -> str:
+    """``ratio``, marked where the interval is wide."""
+    wide = value and bounds is not None and bounds[1] - bounds[0] > WIDE * value
+    return ratio(value, bounds) + (f" ({BUSY})" if wide else "")
+
+
 def _device(row: Row) -> str:
     return str(row["device"]) if row["prefill_ms"] is not None or row["prefill_speedup"] is not None else ""
 
@@ -155,14 +173,18 @@ COLUMNS = (
     _number("score", "mean, 95 % interval", "score", interval),
     _number("change", "against dense on the same samples", "delta", partial(interval, sign=True)),
     _number("p", "of no change, corrected for the number of rows (Holm)", "p_value", p_value),
-    _number("prefill speedup", "dense over this, 95 % interval", "prefill_speedup", ratio),
+    _number("prefill speedup", "dense over this, 95 % interval", "prefill_speedup", speed),
     _number("ceiling", "speedup were the other heads free", "ceiling", ratio),
     _number("timed tokens", "length of the timed prompt", "timed_tokens", whole),
     Column("device", "where the speed was measured", _device),
     _number("decode speedup", "per answer token", "decode_speedup", ratio),
     _number("end to end", "from media to answer", "end_to_end_speedup", ratio),
     _number("prefill ms", "median", "prefill_ms", partial(number, digits=1)),
-    _number("KV kept", "cache bytes over dense", "kv_bytes_ratio", number),
+    _number("work", "FLOPs of the prefill over dense, those of choosing included", "flops_ratio", number),
+    Column("KV kept", "cache bytes over dense", lambda row: number(kv(row)), kv),
+    Column("question", "seen: keys were evicted after it was read; unseen: before", lambda r: r.get("question") or ""),
+    _number("loyalty", "share of answers equal to dense", "loyalty", number),
+    _number("choosing ms", "median, of the prefill", "select_ms", partial(number, digits=1)),
     Column("heads", "how many heads were selected", lambda row: count(_selected(row)), _selected),
     _number("answers", "how many were scored", "n", count),
     _number("tokens", "prompt length, median", "tokens_median", whole),

@@ -15,6 +15,7 @@ from coreheads.heads.types import profile_name
 from coreheads.report import panels
 from coreheads.report.columns import condition_label, grouped
 from coreheads.report.head_map import layer_shares
+from coreheads.report.palette import by_method
 from coreheads.store.board import Board
 from coreheads.text import visible
 
@@ -27,6 +28,7 @@ SPEED = (
     "Score against prefill speedup. Bars: 95 % intervals; stairs: the Pareto front; dashed: the ceiling. "
     "Short prompts leave nothing to save."
 )
+OVERALL = "Bars: 95 % intervals; a line joins a method's budgets; stairs: the Pareto front."
 CONFIG = {
     "background": "white",
     "view": {"stroke": None},
@@ -68,7 +70,18 @@ def draw(board: Board, profiles: panels.Profiles, folder: Path) -> list[Path]:
         ):
             if drawn:
                 files.append(write_bytes(folder / f"{name}-{number}.png", _grid(drawn, model, caption)))
+    ranked = board.get("overall", [])
+    colours = by_method(line["method"] for line in ranked)
+    drawn = panels.overall(ranked, colours)
+    files += [write_bytes(folder / f"overall-{number}.png", _overall(panel)) for number, panel in enumerate(drawn)]
     return files
+
+
+def _overall(panel: panels.Panel) -> bytes:
+    """The PNG of the chart over all tasks, with its methods named beside it."""
+    title = alt.TitleParams(panel.model, subtitle=f"{panel.about}. {OVERALL}", anchor="start", offset=16)
+    config = {"orient": "right", "labelLimit": 250, "symbolOpacity": 1, "symbolStrokeWidth": 2}
+    return png(panel.chart.properties(width=600, title=title).configure_legend(**config).to_dict())
 
 
 def head_map_png(profile: HeadProfile, fraction: float, model: str | None = None) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coreheads.report import findings, ranking
+from coreheads.report import claims, findings, ranking
 from coreheads.report.columns import by_task, notes, table
 from coreheads.store.board import Board
 from coreheads.text import markdown, markdown_code
@@ -15,11 +15,15 @@ def to_markdown(board: Board) -> str:
     for summary in board["heads"]:
         parts += [f"- {markdown(sentence)}" for sentence in findings.heads_sentences(summary)]
     if ranked := board.get("overall"):
-        lines = [[line["model"], *ranking.cells(line)] for line in ranked]
-        parts += ["", "## Ranking", "", *_table(["model", *ranking.HEADINGS], lines)]
+        headings, texts = ranking.table(ranked)
+        lines = [[line["model"], *text] for line, text in zip(ranked, texts, strict=True)]
+        parts += ["", "## Ranking", "", *_table(["model", *headings], lines), ""]
+        parts += [f"- {markdown(sentence)}" for sentence in ranking.fronts(ranked)]
     if board.get("best"):
         parts += ["", "## The best at a speed, within a point of the dense score", ""]
         parts += _table(*ranking.best_table(board["best"]))
+    if board.get("claims"):
+        parts += ["", "## Claims", "", *_table(*claims.table(board["claims"]))]
     for (run, model, task), rows in by_task(board["rows"]).items():
         headings, lines = table(rows)
         parts += ["", f"## {markdown(model)} on {markdown(task)}", ""]

@@ -27,6 +27,8 @@ MODELS = (
     "#d9480f", "#1971c2", "#2b8a3e", "#9467bd", "#b08900", "#c2255c", "#0f8a7e", "#8a94a3", "#7c5cff", "#a0522d",
 )  # fmt: skip
 """Of models, where a chart holds several; from the eleventh on they come again."""
+MORE = ("#e64980", "#74a12e", "#5b7ce0", "#a35fd0", "#c98a2b", "#3aa0b8", "#b5626a", "#5f9e86", "#8c7a3d", "#c45ab3")
+"""Of methods behind those, since a chart may hold a dozen curves."""
 SHAPES = {"dense": "circle", "top": "diamond", "bottom": "triangle-down", "random": "triangle-up"}
 """Of kinds, where colours are those of models; every other is a square."""
 HEADS = "#1971c2"
@@ -45,7 +47,7 @@ def kind(row: Row) -> str:
 
 def by_method(methods: Iterable[str]) -> dict[str, str]:
     """A colour for each method by its words: ours stands out, controls of it are grey, dense is the ink's."""
-    others = (colour for colour in cycle(MODELS) if colour not in (KINDS["top"], KINDS["random"]))
+    others = (colour for colour in cycle((*MODELS, *MORE)) if colour not in (KINDS["top"], KINDS["random"]))
     colours = {}
     for name in dict.fromkeys(methods):
         patch, _, selection = name.partition(": ")

@@ -9,6 +9,7 @@ import altair as alt
 
 from coreheads.heads.profile import HeadProfile
 from coreheads.report import charts
+from coreheads.report.ablation_chart import ablation
 from coreheads.report.columns import by_task, grouped, whole
 from coreheads.report.head_map import head_map
 from coreheads.report.pareto import by_axis
@@ -37,6 +38,19 @@ def overall(lines: Sequence[Overall], colours: Mapping[str, str]) -> list[Panel]
             tasks = len(timed[0]["timed_tasks"])
             about = f"mean over {len(timed[0]['tasks'])} tasks, speed of {tasks} on {timed[0]['device']}"
             panels.append(Panel(model, "", about, charts.overall(timed, colours)))
+    return panels
+
+
+def caches(lines: Sequence[Overall], colours: Mapping[str, str]) -> list[Panel]:
+    """Accuracy against the bytes of the cache over all tasks, for each model with a method that evicts keys."""
+    panels = []
+    for (_, model), ranked in grouped(lines, "run", "model").items():
+        known = [line for line in ranked if line["kv"] is not None or line["patch"] == "none"]
+        if any(line.get("question") for line in known):
+            about = (
+                f"mean over {len(known[0]['tasks'])} tasks; hollow: the question was not seen when keys were evicted"
+            )
+            panels.append(Panel(model, "", about, charts.cache(known, colours)))
     return panels
 
 
@@ -78,7 +92,7 @@ def ablations(rows: Sequence[Row]) -> list[Panel]:
         for (mode, score), chosen in by_mode.items():
             how = {"zero": "", "vision": ", the picture hidden from them"}.get(mode, f", {mode} in their place")
             about = f"{whole(chosen[0]['tokens_median'])} tokens{how}{f', heads by {score}' if score else ''}"
-            panels.append(Panel(model, task, about, charts.ablation(chosen, dense), chosen))
+            panels.append(Panel(model, task, about, ablation(chosen, dense), chosen))
     return panels
 
 

@@ -4,34 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from coreheads.report.columns import grouped, interval, number, ratio
+from coreheads.report.columns import grouped, interval, number, ratio, speed
+from coreheads.report.pareto import pareto
 from coreheads.store.board import Best, Overall
 
 HEADINGS = {
     "rank": "first what keeps the score within a point of dense, by speed; then the others by score",
     "condition": "what was done to the model",
+    "prefill speedup": "dense over this, geometric mean over the timed tasks, 95 % interval",
     "score": "mean over tasks, 95 % interval",
     "change": "against dense on the same samples",
-    "prefill speedup": "dense over this, geometric mean over the timed tasks, 95 % interval",
     "end to end": "the same from media to answer",
     "work": "FLOPs of the prefill over dense",
     "KV kept": "bytes of keys and values after the prefill over dense",
+    "question": "seen: keys were evicted after it was read; unseen: before, so that others can be asked, too",
+    "loyalty": "share of answers equal to the dense model's",
+    "choosing ms": "time spent choosing tokens or keys, in the prefill",
 }
 """The ranking's columns and what they mean."""
 
 
-def cells(line: Overall) -> list[str]:
-    """A line of the ranking, a text for each of ``HEADINGS``."""
+def table(lines: Sequence[Overall]) -> tuple[list[str], list[list[str]]]:
+    """(headings, a text for each) without the columns that are empty in every line."""
+    texts = [_cells(line) for line in lines]
+    used = [index for index in range(len(HEADINGS)) if any(line[index] for line in texts)]
+    return [list(HEADINGS)[index] for index in used], [[line[index] for index in used] for line in texts]
+
+
+def _cells(line: Overall) -> list[str]:
     return [
         str(line["rank"]),
         line["condition"],
+        speed(line["prefill_speedup"], line["prefill_speedup_ci"]),
         interval(line["score"], line["score_ci"]),
         interval(line["delta"], line["delta_ci"], sign=True),
-        ratio(line["prefill_speedup"], line["prefill_speedup_ci"]),
         ratio(line["end_to_end_speedup"]),
         number(line["work"]),
         number(line["kv"]),
+        line.get("question") or "",
+        number(line.get("loyalty")),
+        number(line.get("select_ms"), digits=1),
     ]
+
+
+def fronts(lines: Iterable[Overall]) -> list[str]:
+    """For every model what stands on the front, the slowest first: ``front: dense 1.00x .95; ...``."""
+    sentences = []
+    for (_, model), ranked in grouped(lines, "run", "model").items():
+        timed = [line for line in ranked if line["prefill_speedup"] is not None]
+        if len(timed) > 1:
+            points = [f"{_short(at)} {ratio(at['prefill_speedup'])} {at['score']:.3f}" for at in pareto(timed)]
+            sentences.append(f"{model}: front: {'; '.join(points)}.")
+    return sentences
+
+
+def _short(line: Overall) -> str:
+    return "dense" if line["patch"] == "none" else line["condition"]
 
 
 def verdicts(lines: Iterable[Overall]) -> list[str]:
@@ -46,7 +74,7 @@ def verdicts(lines: Iterable[Overall]) -> list[str]:
         if dense is not None and first["rank"] < dense["rank"]:
             sentences.append(
                 f"{model}: the fastest that keeps the score within a point is {first['condition']}: prefill "
-                f"{ratio(first['prefill_speedup'], first['prefill_speedup_ci'])} as fast, score "
+                f"{speed(first['prefill_speedup'], first['prefill_speedup_ci'])} as fast, score "
                 f"{interval(first['score'], first['score_ci'])}, change "
                 f"{interval(first['delta'], first['delta_ci'], sign=True)} ({_means(first)})."
             )

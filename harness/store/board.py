@@ -178,6 +178,12 @@ class Overall(TypedDict):
     """Mean of the tasks' KV bytes after the prefill over dense."""
     work: float | None
     """Mean of the tasks' FLOPs of the prefill over dense; null where they were not counted."""
+    loyalty: NotRequired[float | None]
+    """Mean of the tasks' shares of answers equal to dense; null where not known. Older boards do not have it."""
+    select_ms: NotRequired[float | None]
+    """Mean of the timed tasks' milliseconds of choosing; null where not measured. Older boards do not have it."""
+    question: NotRequired[str | None]
+    """``seen`` or ``unseen`` when keys were evicted; null where none are. Older boards do not have it."""
     rank: int
     """From 1 within the model: first what keeps the score within a point, by speed, then the others by score."""
 
@@ -253,6 +259,26 @@ class Comparison(TypedDict):
     """Of no difference, corrected (Holm) for all pairs of methods, since the best one was chosen by looking."""
 
 
+Verdict = Literal["holds", "does not", "cannot tell", "not tested here"]
+
+
+class Claim(TypedDict):
+    """A statement of the paper, and what a model's rows and heads say of it."""
+
+    run: str
+    """The run's name on the board."""
+    model: str
+    """The model's name on the board."""
+    claim: str
+    """The statement."""
+    verdict: Verdict
+    """What follows from the figures and the test."""
+    figures: str
+    """What was measured, with 95 % intervals."""
+    test: str
+    """What the figures had to be; empty where nothing was tested."""
+
+
 class RunSummary(Invocation):
     """A run behind the rows: the last process that worked on it, but ``started`` when the first one began."""
 
@@ -280,6 +306,9 @@ class TopHeads(TypedDict):
     shared: NotRequired[float | None]
     """Which share of them random halves of the profiling samples have in common, 0 to 1; null where the profile does
     not say, as older boards."""
+    depth: NotRequired[float | None]
+    """Mean depth of their layers, weighted by score: 0 the first layer, 1 the last; null where the model has one layer
+    or the scores no positive sum. Older boards do not have it."""
 
 
 class HeadsSummary(TypedDict):
@@ -331,3 +360,5 @@ class Board(TypedDict):
     """By run and model, by rank. Older boards do not have it."""
     best: NotRequired[list[Best]]
     """For every model, task and speed that is asked for. Older boards do not have it."""
+    claims: NotRequired[list[Claim]]
+    """The paper's statements for every run and model. Older boards do not have it."""

@@ -9,8 +9,10 @@ from typing import Any
 from profile_samples import random_profile
 
 from coreheads.heads.profile import HeadProfile
+from coreheads.leaderboard import overall
+from coreheads.report import claims, columns
 from coreheads.report.html import page as html
-from coreheads.store.board import Row
+from coreheads.store.board import Overall, Row
 
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
@@ -90,6 +92,72 @@ def large(folder: Path) -> Path:
                 line["score_ci"] = [bound - 0.04 * place for bound in line["score_ci"]]
             found += mine
     return write(folder, board(found, profiles), profiles)
+
+
+METHODS = {
+    "cdpruner": 0.02, "dart": 0.05, "evs": 0.2, "fastv": 0.12, "pyramiddrop": 0.1, "random": 0.16, "resolution": 0.14,
+    "stride": 0.17, "vidcom2": 0.07, "visionzip": 0.06, "snapkv": 0.03, "adakv": 0.025,
+}  # fmt: skip
+"""Made-up losses of rivals at a quarter of the work."""
+BUDGETS = (0.75, 0.5, 0.35, 0.25, 0.15)
+
+
+def rivals(models: tuple[str, ...] = ("a model",), tasks: int = 5) -> dict[str, Any]:
+    """A board of a dozen methods beside hybrid attention, alone and on another, at five budgets on five tasks."""
+    found = []
+    for model in models:
+        for task in range(tasks):
+            common: dict[str, Any] = {"model": model, "task": f"coreheads_task_{task}", "kv_ratio": 1.0, "n": 64}
+            found.append(row(**common, **speed(1.0), flops_ratio=1.0))
+            for share in BUDGETS:
+                for name, loss in METHODS.items():
+                    found += _rival(name, loss * (0.25 / share) * (1 + task) / 4, share, common)
+                values: dict[str, Any] = {"patch": "hybrid", "params": {}, "selection": "top", "fraction": share / 4}
+                for below in (None, {"patch": "cdpruner", "params": {"keep": 0.5}}):
+                    lost, fast = 0.01 / share * (2 if below else 1), 1 / (0.4 + share / 2) * (1.5 if below else 1)
+                    counted = {"score": 0.9 - lost, "score_ci": [0.85 - lost, 0.95 - lost], "delta": -lost, "on": below}
+                    counted |= {"delta_ci": [-lost - 0.02, -lost + 0.02], "loyalty": 1 - lost, "flops_ratio": 1 / fast}
+                    found.append(row(**common | values | counted, **speed(fast, end_to_end_speedup=fast**0.7)))
+    ranked = _ranked(found)
+    return board(found, overall=ranked, best=list(overall.best(found, ranked)), claims=claims.claims(found, []))  # type: ignore[arg-type]
+
+
+def _rival(name: str, loss: float, share: float, common: Mapping[str, Any]) -> list[dict[str, Any]]:
+    evicts = name in ("snapkv", "adakv")
+    fast = 0.98 if evicts else 1 / (0.15 + 0.9 * share)
+    values: dict[str, Any] = {"patch": name, "params": {}, "budget": share, "budget_of": "kv" if evicts else "flops"}
+    values |= speed(fast, end_to_end_speedup=fast**0.5, select_ms=3.5, ceiling=None)
+    if name == "evs":
+        values["prefill_speedup_ci"] = [0.6 * fast, 1.4 * fast]
+    values |= {"flops_ratio": 1.0 if evicts else share, "kv_ratio": share, "loyalty": 1 - loss}
+    lines = []
+    for question in ("seen", "unseen") if evicts else (None,):
+        lost = loss * (3 if question == "unseen" else 1)
+        score = {"score": 0.9 - lost, "score_ci": [0.86 - lost, 0.94 - lost], "delta": -lost, "question": question}
+        lines.append(row(**common | values | score | {"delta_ci": [-lost - 0.02, -lost + 0.02]}))
+    return lines
+
+
+def _ranked(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The ranking of rows that no run folder lies behind: intervals are those of the first task."""
+    groups: dict[tuple[str, ...], list[Any]] = {}
+    for line in found:
+        groups.setdefault((line["model"], columns.condition_label(line), str(line["question"])), []).append(line)  # type: ignore[arg-type]
+    ranked = []
+    for (model, condition, _), lines in groups.items():
+        first, tasks = lines[0], [line["task"] for line in lines]
+        entry = {name: first.get(name) for name in Overall.__annotations__}
+        entry |= {"condition": condition, "method": columns.method(first), "tasks": tasks, "timed_tasks": tasks}
+        for name in ("score", "loyalty", "select_ms"):
+            known = [line[name] for line in lines if line[name] is not None]
+            entry[name] = sum(known) / len(known) if known else None
+        entry["delta"] = sum(line["delta"] or 0 for line in lines) / len(lines) if first["patch"] != "none" else None
+        for name, width in (("score", 0.02), ("delta", 0.015)):
+            if entry[name] is not None:
+                entry[f"{name}_ci"] = [entry[name] - width, entry[name] + width]
+        ranked.append(entry | {"model": model, "kv": first["kv_ratio"], "work": first["flops_ratio"]})
+    ranked.sort(key=overall.standing)
+    return [entry | {"rank": place} for place, entry in enumerate(ranked, 1)]
 
 
 def hostile(folder: Path) -> Path:

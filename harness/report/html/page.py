@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from coreheads.heads.types import profile_name
-from coreheads.report import columns, findings, palette, panels, ranking
+from coreheads.report import claims, columns, findings, palette, panels, ranking
 from coreheads.report.columns import COLUMNS, SELECTIONS, by_task, kind_label
 from coreheads.report.example_files import BYTES, Example, choose, picture
 from coreheads.report.head_map import meaning
@@ -74,9 +74,13 @@ def page(board: Board, profiles: Profiles, examples: Sequence[tuple[Example, Pat
         "models": ", ".join(models[:MODELS]) + (f" and {len(models) - MODELS} more" if len(models) > MODELS else ""),
         "sentences": [*ranking.verdicts(ranked), *findings.dependence(rows)],
         "ranked": ranked,
-        "ranking": ranking,
+        "ranking": ranking.table(ranked),
+        "ranking_means": ranking.HEADINGS,
+        "busy": f" ({columns.BUSY})",
+        "fronts": ranking.fronts(ranked),
         "overall": [(panel, _spec(panel.chart)) for panel in panels.overall(ranked, methods)],
-        "overall_methods": list(dict.fromkeys(line["method"] for line in ranked if line["prefill_speedup"])),
+        "caches": [(panel, _spec(panel.chart)) for panel in panels.caches(ranked, methods)],
+        "overall_methods": list(dict.fromkeys(line["method"] for line in ranked)),
         "front_overall": {
             id(line)
             for lines in columns.grouped(ranked, "run", "model").values()
@@ -86,6 +90,7 @@ def page(board: Board, profiles: Profiles, examples: Sequence[tuple[Example, Pat
         "several": len(models) > 1,
         "methods": methods,
         "method": columns.method,
+        "claims": claims.table(board.get("claims", [])),
         "best": ranking.best_table(board.get("best", [])),
         "compared": [(panel, _spec(panel.chart)) for panel in compared],
         "colours": {model: colour for model, colour in palette.by_model(models).items() if model in among},

@@ -1,0 +1,119 @@
+"""The paper's statements against boards for which the verdict is known."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import page_boards
+import pytest
+import small_run
+
+from coreheads.cli import main
+from coreheads.leaderboard.build import build
+from coreheads.report import claims
+from coreheads.report.claims import STATEMENTS, pooled
+from coreheads.report.markdown import to_markdown
+
+MASS, HALVES, DEPTH, TOP, LOW, RANDOM, KEPT, FASTER = STATEMENTS
+UNTESTED = "not tested here"
+
+
+def off(selection: str, change: float, width: float = 0.01, mode: str = "vision", **values: Any) -> dict[str, Any]:
+    ends = [change - width, change + width]
+    known = {"patch": "ablate", "params": {"mode": mode}, "selection": selection, "fraction": 0.05, "delta": change}
+    return page_boards.row(**known | {"delta_ci": ends, "p_value": 0.01} | values)
+
+
+def hybrid(change: float, speedup: float, width: float = 0.01, **values: Any) -> dict[str, Any]:
+    known = {"patch": "hybrid", "params": {}, "selection": "top", "fraction": 0.1, "delta": change}
+    known |= {"delta_ci": [change - width, change + width]} | page_boards.speed(speedup)
+    return page_boards.row(**known | values)
+
+
+def summary(share: float = 0.9, shared: float | None = 0.9, depth: float | None = 0.5) -> dict[str, Any]:
+    top = {"fraction": 0.05, "count": 5, "share": share, "layers": [1], "shared": shared, "depth": depth}
+    return {"run": "run", "model": "a model", "id": "x", "count": 100, "samples": 64, "top": [top], "tasks": []}
+
+
+def judged(rows: list[Any], *heads: Any) -> dict[str, Any]:
+    return {entry["claim"]: entry for entry in claims.claims(rows, heads)}
+
+
+@pytest.mark.parametrize(
+    ("rows", "heads", "claim", "verdict"),
+    [
+        ([], [summary(0.9)], MASS, "holds"),
+        ([], [summary(0.3)], MASS, "does not"),
+        ([page_boards.row()], [], MASS, UNTESTED),
+        ([], [summary(shared=0.8)], HALVES, "holds"),
+        ([], [summary(shared=0.6)], HALVES, "cannot tell"),
+        ([], [summary(shared=0.2)], HALVES, "does not"),
+        ([], [summary(shared=None)], HALVES, UNTESTED),
+        ([], [summary(depth=0.5)], DEPTH, "holds"),
+        ([], [summary(depth=0.1)], DEPTH, "does not"),
+        ([], [summary(depth=None)], DEPTH, UNTESTED),
+        ([off("top", -0.9)], [], TOP, "holds"),
+        ([off("top", -0.02)], [], TOP, "does not"),
+        ([off("top", -0.1, 0.05)], [], TOP, "cannot tell"),
+        ([off("top", -0.9, delta_ci=None)], [], TOP, "cannot tell"),
+        ([off("bottom", -0.9)], [], TOP, UNTESTED),
+        ([off("bottom", -0.01)], [], LOW, "holds"),
+        ([off("bottom", -0.2)], [], LOW, "does not"),
+        ([off("bottom", -0.04, 0.03)], [], LOW, "cannot tell"),
+        ([off("random", -0.01)], [], RANDOM, "holds"),
+        ([off("random", 0.0, 0.2)], [], RANDOM, "cannot tell"),
+        ([off("top", -0.9, on={"patch": "dart", "params": {}})], [], TOP, UNTESTED),
+        ([off("top", -0.9, head_score="taylor")], [], TOP, UNTESTED),
+        ([hybrid(-0.005, 2.0)], [], KEPT, "holds"),
+        ([hybrid(-0.015, 2.0)], [], KEPT, "cannot tell"),
+        ([hybrid(-0.3, 2.0)], [], KEPT, "does not"),
+        ([off("top", -0.9)], [], KEPT, UNTESTED),
+        ([hybrid(0.0, 2.0)], [], FASTER, "holds"),
+        ([hybrid(0.0, 0.8)], [], FASTER, "does not"),
+        ([hybrid(0.0, 1.02)], [], FASTER, "cannot tell"),
+        ([hybrid(0.0, 2.0, prefill_speedup=None)], [], FASTER, UNTESTED),
+    ],
+)
+def test_verdicts(rows: list[Any], heads: list[Any], claim: str, verdict: str) -> None:
+    found = judged(rows, *heads)
+    assert list(found) == list(STATEMENTS)
+    assert found[claim]["verdict"] == verdict
+    assert bool(found[claim]["test"]) == (verdict != UNTESTED)
+
+
+def test_hidden_pictures_are_preferred_and_zeroed_heads_named() -> None:
+    zeroed, hidden = off("top", -0.9, mode="zero"), off("top", 0.0)
+    assert judged([zeroed, hidden])[TOP]["verdict"] == "does not"
+    assert "picture hidden" in judged([zeroed, hidden])[TOP]["figures"]
+    assert "zeroed" in judged([zeroed])[TOP]["figures"]
+
+
+def test_tasks_are_pooled_and_the_nearest_share_is_judged() -> None:
+    rows = [off("top", -0.8, task="a"), off("top", -0.4, task="b"), off("top", 0.0, fraction=0.2)]
+    assert "top 5 % off" in judged(rows)[TOP]["figures"]
+    assert "-0.60 [-0.61, -0.59], mean of 2 tasks, largest p 0.010" in judged(rows)[TOP]["figures"]
+    speeds = [hybrid(0.0, 2.0, task="a"), hybrid(0.0, 8.0, task="b", timed_tokens=8192)]
+    assert "4.00 [" in judged(speeds)[FASTER]["figures"]
+    assert "4,096 to 8,192 tokens" in judged(speeds)[FASTER]["figures"]
+
+
+def test_pooled_intervals_are_those_of_a_mean_of_independent_estimates() -> None:
+    one = pooled([0.5], [[0.4, 0.7]])
+    assert (one.low, one.high) == pytest.approx((0.4, 0.7))
+    many = pooled([0.0] * 4, [[-0.2, 0.1]] * 4)
+    assert (many.low, many.high) == pytest.approx((-0.1, 0.05))
+    assert pooled([0.0, 0.0], [[-1, 1], None]).high == math.inf
+
+
+def test_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = small_run.fake_run(tmp_path / "run")
+    board = build([run])
+    found = {entry["claim"]: entry["verdict"] for entry in board["claims"]}
+    assert {found[name] for name in (MASS, TOP, RANDOM, KEPT, FASTER)} == {"holds"}
+    assert {found[HALVES], found[LOW]} == {UNTESTED}
+    assert board["heads"][0]["top"][0]["depth"] == pytest.approx(0.8 / 1.7)
+    assert "## Claims" in to_markdown(board)
+    assert main(["claims", str(run.path)]) == 0
+    assert " ".join(TOP.split()[:3]) in capsys.readouterr().out
