@@ -80,8 +80,9 @@ def draw(board: Board, profiles: panels.Profiles, folder: Path) -> list[Path]:
 def _overall(panel: panels.Panel) -> bytes:
     """The PNG of the chart over all tasks, with its methods named beside it."""
     title = alt.TitleParams(panel.model, subtitle=f"{panel.about}. {OVERALL}", anchor="start", offset=16)
-    config = {"orient": "right", "labelLimit": 250, "symbolOpacity": 1, "symbolStrokeWidth": 2}
-    return png(panel.chart.properties(width=600, title=title).configure_legend(**config).to_dict())
+    drawn = panel.chart.properties(width=600, title=title)
+    named = drawn.configure_legend(orient="right", labelLimit=250, symbolOpacity=1, symbolStrokeWidth=2)
+    return png(named.to_dict())
 
 
 def head_map_png(profile: HeadProfile, fraction: float, model: str | None = None) -> bytes:
