@@ -131,13 +131,14 @@ def _show_ranking(board: Board, console: Console) -> None:
         console.print(f"   {for_rich(sentence)}", highlight=False, soft_wrap=True)
     models = grouped(lines, "run", "model")
     for (_, model), ranked in models.items():
+        headings, texts = ranking.table(ranked[:RANKED])
         # a condition is a row's name here: it stands first, and is not cut
-        order = ("condition", "rank", *(name for name in ranking.HEADINGS if name not in ("condition", "rank")))
+        order = ("condition", "rank", *(name for name in headings if name not in ("condition", "rank")))
         table = Table(*order, box=None, title=for_rich(model) if len(models) > 1 else None, title_justify="left")
         for column in table.columns[1:]:
             column.justify = "right"
-        for line in ranked[:RANKED]:
-            named = dict(zip(ranking.HEADINGS, ranking.cells(line), strict=True))
+        for text in texts:
+            named = dict(zip(headings, text, strict=True))
             table.add_row(*(for_rich(named[name]) for name in order))
         print_table(console, table)
         if len(ranked) > RANKED:
