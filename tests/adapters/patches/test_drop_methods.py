@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -12,16 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from adapter_cases import mixed
 from drop_cases import cosine, kept
-from family_cases import FAMILIES, MOE, adapter
+from family_cases import adapter
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from patches_oracle import logits, oracle
-from torch import Tensor
 
 from coreheads import UserError
-from coreheads.adapters.generation.structure import language_model, reading
 from coreheads.adapters.lmms_eval.arguments import named_patch
 from coreheads.adapters.patches.cdpruner import CDPruner
 from coreheads.adapters.patches.dart import Dart
@@ -141,22 +135,6 @@ def test_random_draws_uniformly_by_seed_and_prompt() -> None:
     assert kept(RandomTokens(0.25, seed=1), cuts[3]) != draws[3]
 
 
-@contextmanager
-def given_states(model: Any, layer: int, places: Tensor, states: Tensor) -> Iterator[None]:
-    """What the layer reads at these places."""
-
-    def put(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        hidden = args[0].clone()
-        hidden[0, places] = states
-        return hidden, *args[1:]
-
-    hook = language_model(model).layers[layer].register_forward_pre_hook(put)  # type: ignore[index, union-attr]
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
 @every_method
 @settings(max_examples=40, deadline=None)
 @given(lengths, shares, st.integers(1, 3))
@@ -174,41 +152,6 @@ def test_where_the_rank_is_used_up_the_most_relevant_follow() -> None:
     diverse = kept(CDPruner(4 / 30), cut)
     rest = sorted((i for i in range(30) if i not in diverse), key=lambda i: -relevance[i])
     assert kept(CDPruner(12 / 30), cut) == sorted([*diverse, *rest[:8]])
-
-
-@pytest.mark.parametrize("method", METHODS + OF_PROMPTS, ids=lambda method: method.name)
-@pytest.mark.parametrize("kind", [*FAMILIES, MOE])
-def test_it_hides_what_it_drops_on_every_family(
-    kind: str, method: type[DropVision], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own = adapter(kind)
-    prompt = own.prepare(mixed())
-    batch, count, left = own.collate([prompt]), len(prompt.vision_tokens), list[Any]()
-    plain = method.stay
-    monkeypatch.setattr(method, "stay", lambda patch, cut: left.append((cut, plain(patch, cut))) or left[-1][1])
-    with reading(own.model, [prompt]):
-        dense = logits(own.model, batch)
-        with method(keep=1.0)(own.model):
-            assert torch.equal(logits(own.model, batch), dense)
-        for layer in range(own.layers):
-            patch = method(keep=0.3, layer=layer)
-            left.clear()
-            with patch(own.model):
-                found = logits(own.model, batch)
-            cut, stay = next((cut, stay) for cut, stay in left if stay is not None)
-            stay, states = stay if isinstance(stay, tuple) else (stay, cut.hidden[stay])
-            places = stay.nonzero()[:, 0]
-
-            def allowed(
-                at: int, head: int, i: Any, j: Any, vision: Any, first: int = layer, places: Any = places
-            ) -> Any:
-                return np.isin(j, places) | (i == j) if at >= first else np.ones((len(i), j.shape[1]), bool)
-
-            with oracle(own.model, allowed), given_states(own.model, layer, places, states):
-                expected = logits(own.model, batch)[:, places]
-            torch.testing.assert_close(found, expected, atol=3e-4, rtol=0)
-            assert len(places) == prompt.tokens - count + max(round(0.3 * count), patch.least(cut))
-            assert float((found[:, -1] - dense[:, -1]).abs().max()) > 1e-4
 
 
 def test_they_are_made_by_name_and_refuse_what_cannot_be() -> None:
