@@ -23,8 +23,12 @@ def task_code(task: Task) -> str:
 
     Of ``coreheads`` itself only media and regions count.
     """
-    modules = (task.module, "coreheads.tasks.lmms", "coreheads.tasks.reading.documents")
-    return code_hash(modules, _ROOMS, _ELSEWHERE, [repr(task).encode(), *_with_included(task.yaml)])
+    modules: tuple[str, ...] = (task.module, "coreheads.tasks.lmms", "coreheads.tasks.reading.documents")
+    more = [repr(task).encode(), *_with_included(task.yaml)]
+    if not task.module.startswith("coreheads."):
+        modules = modules[1:]
+        more.append((task.folder / f"{task.module}.py").read_bytes())
+    return code_hash(modules, _ROOMS, _ELSEWHERE, more)
 
 
 def _with_included(path: Path) -> Iterator[bytes]:

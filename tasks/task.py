@@ -73,10 +73,12 @@ class Task:
     @property
     def is_made(self) -> bool:
         """Whether its data is ours, made on first use."""
-        return self.folder.name in ("mini", "smol")
+        return self.module.startswith(("coreheads.tasks.mini.", "coreheads.tasks.smol."))
 
     @property
     def folder(self) -> Path:
+        if not self.module.startswith("coreheads.tasks."):  # included, and loaded already
+            return Path(str(import_module(self.module).__file__)).resolve().parent
         return Path(__file__).resolve().parent / self.module.split(".")[-2]
 
     @property

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from coreheads import named
 from coreheads.adapters.patches.ablate import Ablate
 from coreheads.adapters.patches.adakv import AdaKV
 from coreheads.adapters.patches.base import Patch
@@ -64,9 +65,15 @@ def patch_kinds() -> tuple[str, ...]:
 
 
 def patch_class(kind: str) -> type[Patch]:
-    """The class of the patch called ``kind``; UserError where there is none, or another package's cannot be used."""
+    """The class of the patch called ``kind``, or at ``module:Class``; UserError where there is none, or another
+    package's cannot be used."""
     if kind in PATCHES:
         return PATCHES[kind]
+    if named.is_named(kind):
+        own = named.load(kind, "patch")
+        if not (isinstance(own, type) and issubclass(own, Patch) and is_dataclass(own)):
+            raise UserError(f"patch {kind!r}: is no patch, expected a dataclass derived from Patch")
+        return own
     foreign = _foreign()
     if kind not in foreign:
         raise UserError(f"patch {kind!r} is not known, {expected_one_of(kind, patch_kinds())}")

@@ -42,7 +42,7 @@ def command(
     normalization: str = typer.Option(
         "none", help="Of RAM: none; vision: within the attention to pictures; lift: against a uniform reader."
     ),
-    score: list[str] = typer.Option(["ram"], help="The head score, one of those below; may be repeated."),
+    score: list[str] = typer.Option(["ram"], help="A head score below, or module:function; may be repeated."),
     device: Device = "auto",
     dtype: Dtype = "float32",
     attn_implementation: str | None = typer.Option(
@@ -56,6 +56,7 @@ def command(
     data_root: DataRoot = None,
     option: Options = None,
     setting: Settings = None,
+    include: list[Path] = typer.Option([], help="A folder with tasks of your own; may be repeated."),
     quiet: bool = typer.Option(False, "--quiet", help="No progress."),
 ) -> None:
     """Find the heads that look at what a question asks about, and write them to a file.
@@ -92,6 +93,8 @@ def command(
     divisor = next((known for known in get_args(Normalization) if known == normalization), None)
     if divisor is None and normalization != "none":
         raise UserError(f"--normalization is {normalization!r}, expected none, vision or lift")
+    for folder in include:
+        registry.include(folder)
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     settings = set_values({}, setting or (), flag="--setting", example="max_pixels=1000000")
     options = set_values({}, option or (), flag="--option", example="coreheads_mmlongbench_doc.dpi=72")

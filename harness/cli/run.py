@@ -20,6 +20,7 @@ def command(
     data_root: Path | None = typer.Option(
         None, help="The folder that holds benchmark data; default: see `coreheads tasks`."
     ),
+    include: list[Path] = typer.Option([], help="A folder with tasks of your own; may be repeated."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Print the plan and stop."),
     fresh: bool = typer.Option(
         False, "--fresh", help="Begin anew; the run that is in the folder is kept under another name."
@@ -44,7 +45,9 @@ def command(
 
     folder = None if out is None else str(out)
     root = None if data_root is None else str(data_root)
-    resolved = load_config(config, tuple(change), limit=limit, device=device, out=folder, data_root=root)
+    own = [str(path) for path in include] or None
+    values = {"device": device, "out": folder, "data_root": root, "include": own}
+    resolved = load_config(config, tuple(change), limit=limit, **values)
     if dry_run:
         from coreheads.run.plan import show_plan
 

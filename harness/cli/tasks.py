@@ -19,6 +19,7 @@ def command(
     split: str = typer.Option("test", help="Of the task."),
     limit: int | None = typer.Option(None, help="Look at so many records; default: all.", min=1),
     option: list[str] = typer.Option([], metavar="NAME=VALUE", help="An option of the task; may be repeated."),
+    include: list[Path] = typer.Option([], help="A folder with tasks of your own; may be repeated."),
     path: bool = typer.Option(False, "--path", help="Print only the folder to give to lmms-eval as --include_path."),
 ) -> None:
     """List the tasks; show one's files and options; or check its data record by record.
@@ -37,6 +38,8 @@ def command(
     from coreheads.tasks import registry
 
     options = set_values({}, option, flag="--option", example="dpi=72")
+    for folder in include:
+        registry.include(folder)
     if path:
         typer.echo(registry.path())
     elif name == "validate":

@@ -16,6 +16,7 @@ from coreheads.config.profile import ProfileConfig
 from coreheads.errors import UserError, nearest
 from coreheads.files import matching
 from coreheads.heads.selections import SCORED, SEEDED, SIZED, Kind
+from coreheads.tasks import registry
 from coreheads.validation import validating
 
 
@@ -148,6 +149,8 @@ class RunConfig(Section):
     data_root: str | None = None
     """The folder that holds benchmark data, <data_root>/<benchmark>; null is each task's own place: the hub, or for
     mini tasks the cache (see `coreheads tasks`)."""
+    include: Names = ()
+    """Folders with tasks of your own, see ``coreheads new task``."""
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Options of tasks, by their names: {coreheads_mmlongbench_doc: {dpi: 72}}."""
     profile: ProfileConfig = ProfileConfig()
@@ -246,4 +249,7 @@ def load_config(
         set_values(tree, (), [*(shorter.items() if isinstance(shorter, dict) else ()), ("evaluate.limit", limit)])
     set_values(tree, changes, [(name, value) for name, value in values.items() if value is not None])
     with validating(RunConfig, source):
-        return RunConfig.model_validate(tree, context=patch_of)
+        config = RunConfig.model_validate(tree, context=patch_of)
+    for folder in config.include:
+        registry.include(folder)
+    return config

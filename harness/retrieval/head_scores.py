@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
+from coreheads import named
 from coreheads.contents import json_hash
 from coreheads.errors import UserError, expected_one_of, one_line
 from coreheads.source_code import code_hash
@@ -104,9 +105,23 @@ def score_names() -> tuple[str, ...]:
 
 
 def head_score(name: str) -> Score:
-    """The score of this name; UserError where there is none, or another package's cannot be used."""
+    """The score of this name, or at ``module:name``, a ``Score`` or a function of single prompts; UserError where there
+    is none, or another package's cannot be used.
+
+    A function needs what its attribute ``needs`` says; one without is asked of records with regions and a query.
+    """
     if name in SCORES:
         return SCORES[name]
+    if named.is_named(name):
+        own = named.load(name, "score")
+        if isinstance(own, Score):
+            return replace(own, name=name)
+        if not callable(own):
+            raise UserError(f"score {name!r}: is a {type(own).__name__}, expected a Score or a function")
+        needs = frozenset(getattr(own, "needs", ("regions", "query")))
+        if unknown := needs - set(get_args(Need)):
+            raise UserError(f"score {name!r}: needs {sorted(unknown)[0]!r}, expected of {', '.join(get_args(Need))}")
+        return Score(name, name, needs)
     foreign = _foreign()
     if name not in foreign:
         raise UserError(f"score is {name!r}, {expected_one_of(name, score_names())}")

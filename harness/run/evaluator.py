@@ -44,7 +44,7 @@ class Evaluator:
             from coreheads.tasks import registry
 
             self._manager = TaskManager(
-                "ERROR", include_path=str(registry.path()), include_defaults=False, model_name="coreheads"
+                "ERROR", include_path=[*map(str, registry.paths())], include_defaults=False, model_name="coreheads"
             )
         self.adapter = adapter
         self._data = {"split": split, "data_root": data_root}

@@ -107,3 +107,11 @@ def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
     assert "needs torch 2.11" in capsys.readouterr().err
     assert main(["bench", "Qwen/Qwen3-VL-5B", "--dry-run"]) == 2
     assert "no known shape" in capsys.readouterr().err
+
+
+def test_looked_up_shapes_count_as_computed_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    target, patch = shapes("tiny", "bfloat16"), Hybrid({(0, 0), (3, 5)}, sink=4, window=64)
+    looked_up = [need(target, 512, Plan(), how).peak for how in (None, patch)]
+    monkeypatch.setattr("coreheads.bench.memory._computed", lambda func, args, kwargs: func(*args, **kwargs))
+    computed = [need(target, 512, Plan(), how).peak for how in (None, patch)]
+    assert computed == pytest.approx(looked_up, abs=64)  # scalars that are made once, and stay

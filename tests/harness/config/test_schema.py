@@ -142,7 +142,7 @@ def test_a_model_is_named_by_its_id_or_the_last_part_of_its_path(tmp_path: Path)
         ("cells.0.params.window=[1, 2]", "cells.0: params.window is [1, 2], expected a text, a number, true"),
         ("cells.0.tasks=[c]", "cells.0.tasks names 'c'"),
         ("timing.tasks=[c]", "timing.tasks names 'c'"),
-        ("timing.repeats=3", "timing.repeats is 3, expected greater than or equal to 10"),
+        ("timing.repeats=1", "timing.repeats is 1, expected greater than or equal to 2"),
         ("evaluate.limit=0", "evaluate.limit is 0"),
         ("evaluate.limit=many", "evaluate.limit is 'many', expected a valid integer"),
         ("evaluate.tasks=[]", "evaluate.tasks"),
