@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from coreheads.adapters.checkpoints.shapes import weight_bytes
 from coreheads.adapters.kernels import autotune, flash
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.bench.heads import with_dense
 from coreheads.bench.settings import Plan, Settings
 from coreheads.bench.target import Target
-from coreheads.doctor.memory import weight_bytes
 from coreheads.errors import UserError
 from coreheads.limits import GIB
 from coreheads.timing.interleaved import OWN, dense_kernel

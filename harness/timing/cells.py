@@ -71,7 +71,6 @@ def time_cells(
         if (ceiling := times.get(f"ceiling {cell.name}")) is not None:
             own["ceiling"] = _phases(ceiling)
         dense_peak, peak = peaks["dense"], peaks[cell.name]
-        largest = peak.largest / dense_peak.largest if peak and dense_peak else None
         records.append(
             {
                 "schema_version": SCHEMA_VERSION,
@@ -87,10 +86,11 @@ def time_cells(
                 "kernels": kernels["prefill"],
                 "kv_bytes_ratio": patch.kept_ratio(adapter.model, prompt.tokens, kept),
                 "peak_memory_ratio": peak.total / dense_peak.total if peak and dense_peak else None,
-                **({} if len(adapter.devices) == 1 else {"peak_device_ratio": largest}),
                 "times": own,
             }
         )
+        if len(adapter.devices) > 1:
+            records[-1]["peak_device_ratio"] = peak.largest / dense_peak.largest if peak and dense_peak else None
     return records
 
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from coreheads import Hybrid
+from coreheads.adapters.checkpoints.shapes import weight_bytes
 from coreheads.adapters.kernels import autotune, flash
 from coreheads.adapters.patches.mass import collect_mass
 from coreheads.bench.memory import Allocations, Need, need
 from coreheads.bench.settings import Plan
 from coreheads.bench.target import Target, shapes
 from coreheads.cli import main
-from coreheads.doctor.memory import weight_bytes
 from coreheads.limits import GIB
 
 pytestmark = [
