@@ -185,7 +185,7 @@ def placement(model: Any, how: str) -> dict[str, str]:
     tower = "sim:0" if how == "halves" else "sim:1" if how == "tower apart" else "sim:0"
     layers = len(model.model.language_model.layers)
     found = {f"model.{name}": tower for name, _ in model.model.named_children() if name != "language_model"}
-    found |= {f"model.{name}": tower for name, _ in model.model.named_parameters(recurse=False)}
+    found |= {f"model.{name}": tower for name, _ in model.model.named_parameters(recurse=False)}  # image_newline
     text = "model.language_model"
     found |= {f"{text}.{name}": first for name in ("embed_tokens", "rotary_emb")}
     for layer in range(layers):
