@@ -150,7 +150,7 @@ class RunConfig(Section):
     """The folder that holds benchmark data, <data_root>/<benchmark>; null is each task's own place: the hub, or for
     mini tasks the cache (see `coreheads tasks`)."""
     include: Names = ()
-    """Folders with tasks of your own, see ``coreheads new task``."""
+    """Folders with tasks of your own, as ``coreheads tasks --include`` takes them."""
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Options of tasks, by their names: {coreheads_mmlongbench_doc: {dpi: 72}}."""
     profile: ProfileConfig = ProfileConfig()
