@@ -70,6 +70,7 @@ class Evaluator:
         patch: Patch,
         store: SampleFile,
         advance: Callable[[int, int], object] = lambda n, tokens: None,
+        whole: Mapping[str, int] | None = None,
     ) -> CellResult:
         """Answer and score the cell's samples that ``store`` has no score of, appending each when it is known.
 
@@ -78,6 +79,7 @@ class Evaluator:
             patch: Applied to the model while it answers.
             store: The cell's samples, appended to.
             advance: Told of each batch: samples, and prompt tokens computed.
+            whole: By record the tokens of the dense model's prompt, for a patch whose prompts are shown otherwise.
 
         Returns:
             Score, counts and means; a random draw may have n 0 and no score.
@@ -97,7 +99,7 @@ class Evaluator:
         if stray:
             raise UserError(f"{store.path}: record {min(stray)!r} does not belong to this cell: has the data changed?")
         started = time.perf_counter()
-        sink = CellSink(task, store, advance, Ratios(self.adapter.model, patch).of)
+        sink = CellSink(task, store, advance, Ratios(self.adapter.model, patch).of, whole)
         with self.model.cell(patch, sink):
             results = self._simple_evaluate(task, offset, count)
         seconds = time.perf_counter() - started

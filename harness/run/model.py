@@ -133,9 +133,16 @@ class ModelRun:
                         with self.progress.work(work, cell.span(available)[1], cell.name.split("__", 2)[-1]):
                             heads, patch = patches[cell.name]
                             store = self.folder.samples(cell.name)
-                            self.folder.finish_cell(cell, heads, evaluator.evaluate(cell, patch, store, self._answered))
+                            whole = None if patch.shown == 1 else self._dense_tokens(cells)
+                            result = evaluator.evaluate(cell, patch, store, self._answered, whole)
+                            self.folder.finish_cell(cell, heads, result)
                     except Cannot as error:
                         self.folder.note_cannot(cell, str(error))
+
+    def _dense_tokens(self, cells: Sequence[Cell]) -> dict[str, int]:
+        """By record the length of the dense model's prompt."""
+        stored = (self.folder.samples(cell.name).samples for cell in cells if cell.patch == "none")
+        return {record: line["prompt_tokens"] for samples in stored for record, line in samples.items()}
 
     def _answered(self, count: int, tokens: int) -> None:
         self.progress.advance(count, tokens, computed=tokens > 0)

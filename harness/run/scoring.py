@@ -24,6 +24,7 @@ class CellSink:
             do the same again. Those whose data could not be used are asked again: it may be there now.
         advance: Told of each (number of samples, prompt tokens computed).
         ratios: What a prompt of so many tokens cost over dense, of what was counted.
+        whole: By record the tokens of the dense model's prompt, where the cell's are others; None where they are not.
     """
 
     def __init__(
@@ -32,8 +33,9 @@ class CellSink:
         store: SampleFile,
         advance: Callable[[int, int], object],
         ratios: Callable[[int, Work], Mapping[str, float]],
+        whole: Mapping[str, int] | None = None,
     ) -> None:
-        self.task, self.store, self.advance, self.ratios = task, store, advance, ratios
+        self.task, self.store, self.advance, self.ratios, self.whole = task, store, advance, ratios, whole
         store.ask_again()
         scores = {
             (record, line["response"]): line["scores"] for record, line in store.samples.items() if "scores" in line
@@ -64,8 +66,10 @@ class CellSink:
         scores = dict(self.task.score(doc, answer.text))
         group = str(doc[benchmark.group_by]) if benchmark.group_by else None
         score, tokens = scores[benchmark.metric], answer.prompt_tokens
-        counts = None if answer.work is None else self.ratios(tokens, answer.work)
-        self.store.add(self.task.ids[index], answer.text, score, scores, tokens, group, answer.margin, counts)
+        record = self.task.ids[index]
+        dense = tokens if self.whole is None else self.whole.get(record)
+        counts = None if answer.work is None or dense is None else self.ratios(dense, answer.work)
+        self.store.add(record, answer.text, score, scores, tokens, group, answer.margin, counts)
         self.advance(1, tokens)
 
     def _leave_out(self, index: int, refusal: Refusal) -> None:

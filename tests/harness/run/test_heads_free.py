@@ -66,11 +66,14 @@ def test_its_rows_are_named_by_the_settings(
     dense, fewer = (next(row for row in board["rows"] if row["patch"] == patch) for patch in ("none", "resolution"))
     assert fewer["n"] == dense["n"] == 3
     assert fewer["tokens_median"] < 0.8 * dense["tokens_median"]
+    assert dense["matrix_ratio"] == dense["kv_ratio"] == 1
+    assert fewer["matrix_ratio"] == pytest.approx(fewer["kv_ratio"])
+    assert fewer["pairs_ratio"] < fewer["flops_ratio"] < 0.9
     assert fewer["prefill_speedup"] > 0
     assert (row["n"], row["on"]) == (3, {"patch": "fastv", "params": {"keep": 0.5, "layer": 1}})
     assert row["prefill_speedup"] > 0
     assert row["ceiling"] > 0
-    assert row["kv_bytes_ratio"] is None
+    assert 0 < row["kv_bytes_ratio"] < 1  # asked of the caches
     for name in ("leaderboard.html", "leaderboard.md"):
         assert "hybrid: no head full on fastv (keep 0.5, layer 1)" in (tmp_path / "both" / name).read_text()
     assert main(["check", str(tmp_path / "both"), "--baseline", str(tmp_path / "both.json"), "--update"]) == 0
