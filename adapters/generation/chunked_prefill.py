@@ -51,7 +51,9 @@ def chunked_prefill(model: nn.Module, tokens: int, keep: Keep = "last") -> Itera
     whole_number("prefill_chunk:", tokens)
 
     def parts(length: int, _held: int) -> list[int]:
-        if length > tokens and (owners := prompt_owners(model)):
+        # eviction goes with pieces
+        owners = [owner for owner in prompt_owners(model) if owner.drops or owner.sparse]
+        if length > tokens and owners:
             raise ValueError(f"{owners[-1].name} needs the whole prompt in one forward call: no chunked prefill")
         return [tokens] * (length // tokens) + [length % tokens]
 

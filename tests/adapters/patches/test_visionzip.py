@@ -93,7 +93,7 @@ def test_it_is_its_definition(runs: list[int], keep: float, part: float, seed: i
     places = torch.arange(len(is_vision))
     told: Any = Told(scores, keys)
     expected = by_hand(runs, keep, part, scores.tolist(), keys.double().numpy(), hidden[is_vision].numpy())
-    found = VisionZip(keep, contextual=part).stay(Cut(0, hidden, places, places, is_vision, None, told))
+    found = VisionZip(keep, contextual=part).stay(Cut(0, hidden, places, places, is_vision, tower=told))
     if found is None:
         assert len(expected) == sum(runs)
         return
