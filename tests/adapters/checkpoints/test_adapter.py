@@ -72,7 +72,7 @@ def test_settings_dtype_and_attention_are_passed_on(checkpoint: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"device": "gpu"}, "device: 'gpu', expected auto, cpu, cuda or cuda:N"),
+        ({"device": "gpu"}, "device: 'gpu', expected auto, cpu, cuda, cuda:N or auto-map"),
         ({"device": "cuda:77"}, "device: 'cuda:77', but this machine has"),
         ({"device": "meta"}, "device: 'meta'"),
         ({"dtype": "int8"}, "dtype: 'int8', expected one of float32, bfloat16, float16, auto"),
