@@ -142,7 +142,7 @@ def test_a_short_prompt_and_all_pairs_are_full_attention() -> None:
     assert VerticalSlash().blocks(step_of(190, 0)) is None
     assert VerticalSlash(keep=1.0).blocks(step_of(600, 0)) is None
     assert VerticalSlash(keep=1).head_pairs(600) == 600 * 601 // 2
-    assert [VerticalSlash().pairs(tokens) for tokens in (0, 1, 63, 100)] == [0, 1, 2016, 5050]
+    assert [VerticalSlash().head_pairs(tokens) for tokens in (0, 1, 63, 100)] == [0, 1, 2016, 5050]
 
 
 @pytest.mark.parametrize(

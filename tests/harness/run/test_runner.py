@@ -39,8 +39,20 @@ sys.exit(main(sys.argv[1:]))
 
 
 def rows_without_times(folder: Path) -> list[dict[str, Any]]:
-    """The board's rows without what is measured in seconds, and without the name of the folder."""
-    timed = ("_ms", "_speedup", "_speedup_ci", "_per_token", "ceiling", "ceiling_share", "dense_kernel", "run")
+    """The board's rows without what is measured in seconds, the pairs that kernels were given (in blocks, which depend on
+    the batch), and the name of the folder."""
+    timed = (
+        "pairs_ratio",
+        "flops_ratio",
+        "_ms",
+        "_speedup",
+        "_speedup_ci",
+        "_per_token",
+        "ceiling",
+        "ceiling_share",
+        "dense_kernel",
+        "run",
+    )
     rows = read_json(folder / "leaderboard.json")["rows"]
     return [{name: value for name, value in row.items() if not name.endswith(timed)} for row in rows]
 
