@@ -39,8 +39,8 @@ sys.exit(main(sys.argv[1:]))
 
 
 def rows_without_times(folder: Path) -> list[dict[str, Any]]:
-    """The board's rows without what is measured in seconds, the pairs that kernels were given (in blocks, which depend on
-    the batch), and the name of the folder."""
+    """The board's rows without what is measured in seconds, the pairs that kernels were given (they compute in blocks,
+    which depend on the batch), and the name of the folder."""
     timed = (
         "pairs_ratio",
         "flops_ratio",

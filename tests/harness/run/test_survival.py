@@ -34,8 +34,8 @@ def config(model: Path, data: Path, out: Path) -> dict[str, Any]:
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    """The board's rows without what is measured in seconds, the pairs that kernels were given (in blocks, which depend on
-    the batch), and the name of the folder."""
+    """The board's rows without what is measured in seconds, the pairs that kernels were given (they compute in blocks,
+    which depend on the batch), and the name of the folder."""
     timed = (
         "pairs_ratio",
         "flops_ratio",
