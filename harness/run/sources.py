@@ -8,15 +8,13 @@ from typing import cast
 
 from coreheads import environment
 from coreheads.adapters.checkpoints.fingerprint import checkpoint_fingerprint
-from coreheads.adapters.checkpoints.installed import described
-from coreheads.adapters.families.registry import FAMILIES
 from coreheads.config.cells import Cell
 from coreheads.config.schema import ModelConfig, RunConfig
 from coreheads.contents import changed_parts, json_hash
 from coreheads.errors import UserError
 from coreheads.files import read_json
+from coreheads.run.code import model_code, plugin_code
 from coreheads.run.profiles import scores_to_find
-from coreheads.source_code import code_hash
 from coreheads.store.folder import RunFolder
 from coreheads.store.provenance import MadeFrom, ModelSources, TaskSources
 from coreheads.tasks import registry
@@ -24,11 +22,6 @@ from coreheads.tasks.code import task_code
 from coreheads.tasks.reading.contents import fingerprints
 from coreheads.tasks.task import Task
 
-_ASKING = ("coreheads.adapters.lmms_eval.model", "coreheads.adapters.patches.registry")
-_ROOMS = (
-    *(f"coreheads.adapters.{name}" for name in ("families", "generation", "lmms_eval", "patches", "prompt")),
-    "coreheads.media",
-)
 _SAID = {
     "weights": "weights",
     "settings": "configuration",
@@ -48,10 +41,13 @@ def made_from(config: RunConfig, cells: Sequence[Cell], fetch: bool = True) -> M
         cells: All of them.
         fetch: Whether data may be made or fetched for it.
     """
-    return {
+    found: MadeFrom = {
         "models": {model.name: model_sources(model) for model in config.models},
         "tasks": {name: _task_sources(registry.get(name), config, cells, fetch) for name in _tasks(config)},
     }
+    if plugins := plugin_code(config):
+        found["plugins"] = plugins
+    return found
 
 
 def model_sources(model: ModelConfig) -> ModelSources:
@@ -60,10 +56,8 @@ def model_sources(model: ModelConfig) -> ModelSources:
     checkpoint = checkpoint_fingerprint(model.id, model.revision)
     if checkpoint is not None:
         found = cast(ModelSources, {**checkpoint})
-    about = described(model.id)
-    if about is not None and about["model_type"] in FAMILIES:
-        own = FAMILIES[about["model_type"]].partition(":")[0]
-        found["code"] = code_hash([own, *_ASKING], _ROOMS, ["coreheads.adapters.families.registry"])
+    if (code := model_code(model.id)) is not None:
+        found["code"] = code
     if model.heads is not None:
         found["heads"] = json_hash(read_json(model.heads))
     return found
@@ -126,7 +120,9 @@ def checked(
         say(f"{folder.path}: was begun by an older version and {unknown}")
         return now
     if now != before:
-        _refuse(folder, [*_changed_models(config, before, now, stored), *_changed_tasks(config, before, now, stored)])
+        plugins = changed_parts(before.get("plugins", {}), now.get("plugins", {}))
+        changed = [*_changed_models(config, before, now, stored), *_changed_tasks(config, before, now, stored)]
+        _refuse(folder, [*(f"the file of {name}" for name in plugins), *changed])
         for line in _unknown(before, now, folder):
             say(line)
     return _merged(before, now)
@@ -247,4 +243,4 @@ def _merged(before: MadeFrom, now: MadeFrom) -> MadeFrom:
                 for split, records in task["records"].items()
             },
         }
-    return {"models": models, "tasks": tasks}
+    return {**now, "models": models, "tasks": tasks}

@@ -124,6 +124,8 @@ class MadeFrom(TypedDict):
     """By their names in the run."""
     tasks: dict[str, TaskSources]
     """By name."""
+    plugins: NotRequired[dict[str, str]]
+    """SHA-256 (hex) of the files of patches and head scores that are not ours, by "patch" or "score" and the name."""
 
 
 @known_fields
