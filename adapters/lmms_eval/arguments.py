@@ -4,11 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from lmms_eval.utils import handle_arg_string
+from torch import nn
+
 from coreheads.adapters.families.base import Adapter
 from coreheads.adapters.patches.base import Patch
+from coreheads.adapters.patches.budget import Budgeted, Cannot
+from coreheads.adapters.patches.registry import make_patch, patch_class, put_on
+from coreheads.adapters.prompt.prompt import Prompt
+from coreheads.config.budgets import Asked, budget_of
 from coreheads.errors import UserError
+from coreheads.heads.selections import select
+from coreheads.heads.types import Heads
 
 _SAMPLING = ("do_sample", "num_beams", "temperature", "top_p", "top_k")
+
+
+class Solved(Budgeted):
+    """A budget, which every prompt has to reach."""
+
+    def for_prompt(self, model: nn.Module, prompt: Prompt) -> Patch:
+        """As ``Budgeted``, but UserError where no patch costs as much."""
+        try:
+            return super().for_prompt(model, prompt)
+        except Cannot as error:
+            raise UserError(f"coreheads: budget={self.share:g}: {error}") from None
 
 
 def named_patch(
@@ -18,33 +38,76 @@ def named_patch(
     selection: str,
     fraction: float | None,
     seed: int,
-    params: dict[str, Any],
+    /,
+    *,
+    budget: float | None = None,
+    on: str | None = None,
+    **params: Any,
 ) -> Patch:
-    """The patch that model arguments describe; UserError where they do not fit together or the model."""
-    from coreheads.adapters.patches.registry import make_patch, patch_class
+    """The patch that model arguments describe; UserError where they do not fit together or the model.
+
+    budget is the share of the dense model's cost that is solved for in every prompt; on the patch below, as
+    ``cdpruner:keep=0.5``.
+    """
     from coreheads.heads.profile import HeadProfile
-    from coreheads.heads.selections import select
 
     if kind == "none":
-        if heads is not None or fraction is not None or params:
-            given = ", ".join(filter(None, ["heads" if heads else "", "fraction" if fraction else "", *params]))
-            raise UserError(f"coreheads: patch is none but {given} is given, expected patch=hybrid or patch=ablate")
+        own = {"heads": heads, "fraction": fraction, "budget": budget, "on": on}
+        given = [*(name for name, value in own.items() if value is not None), *params]
+        if given:
+            raise UserError(
+                f"coreheads: patch is none but {', '.join(given)} is given, expected patch=hybrid or patch=ablate"
+            )
         return make_patch("none", frozenset())
-    if not patch_class(kind).takes_heads:
-        if heads is not None or fraction is not None:
-            raise UserError(f"coreheads: patch={kind} takes no heads, but heads or a fraction is given")
-        return make_patch(kind, **params)
+    takes_heads = patch_class(kind).takes_heads
+    if not takes_heads and (heads is not None or fraction is not None):
+        raise UserError(f"coreheads: patch={kind} takes no heads, but heads or a fraction is given")
+    below = None if on is None else _on(on)
+    if budget is not None:
+        _check_budget(kind, budget, [selection] if takes_heads else [], fraction, below, params)
+    if not takes_heads:
+        return put_on(make_patch(kind, **params), below) if budget is None else Solved(kind, budget, params)
     profile = None
     if heads is not None:
         profile = HeadProfile.load(heads)
         profile.check_model(adapter.describe())
     elif selection not in ("none", "all", "random"):
         raise UserError(f"coreheads: patch={kind} with selection={selection} needs heads=heads.json")
-    if selection not in ("none", "all") and fraction is None:
+    if selection not in ("none", "all") and fraction is None and budget is None:
         raise UserError(f"coreheads: patch={kind} with selection={selection} needs a fraction, as fraction=0.05")
     scores = None if profile is None else profile.mean
-    chosen = select(selection, scores, (adapter.layers, adapter.heads), fraction, seed)
-    return make_patch(kind, chosen, **params)
+
+    def chosen(fraction: float | None) -> Heads:
+        return select(selection, scores, (adapter.layers, adapter.heads), fraction, seed)
+
+    if budget is not None:
+        return Solved(kind, budget, params, chosen)
+    return put_on(make_patch(kind, chosen(fraction), **params), below)
+
+
+def _on(text: str) -> tuple[str, dict[str, Any]]:
+    """The patch below and its parameters, of ``name:parameter=value:parameter=value``."""
+    parts = str(text).split(":")
+    count = sum("=" not in part for part in parts)  # the name's own, of module:Class
+    if not count or any("=" in part for part in parts[:count]):
+        raise UserError(f"coreheads: on is {text!r}, expected a patch and its parameters, as on=cdpruner:keep=0.5")
+    pairs = (part.split("=", 1) for part in parts[count:])
+    return ":".join(parts[:count]), {name: handle_arg_string(value) for name, value in pairs}
+
+
+def _check_budget(
+    kind: str, budget: Any, selections: list[str], fraction: float | None, below: object, params: dict[str, Any]
+) -> None:
+    number = isinstance(budget, int | float) and not isinstance(budget, bool)
+    if not (number and 0 < budget <= 1):
+        raise UserError(f"coreheads: budget is {budget!r}, expected above 0 and at most 1 of the dense model's cost")
+    if below is not None:
+        raise UserError("coreheads: budget and on are both given: give the fraction of the one and keep of the other")
+    fractions = [] if fraction is None else [fraction]
+    try:
+        budget_of(Asked(kind, params, selections, fractions, [budget], None, False), patch_class(kind))
+    except ValueError as error:
+        raise UserError(f"coreheads: {error}") from None
 
 
 def own_device(device: str, local_rank: str | None) -> str:

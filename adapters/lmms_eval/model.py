@@ -48,9 +48,9 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
     """Greedy answers of a (patched) model to the chat messages of lmms-eval's tasks.
 
     pretrained: a hub id, a local folder, tiny, smol or smol-onevision. patch: none, ablate, hybrid, dart or another,
-    with its own parameters (mode; sink, window; keep). heads: a heads.json, for a patch that takes heads; selection and
-    fraction say which of them (top 5 % by default), seed serves the random ones. adapter: an adapter that is loaded
-    already, instead of pretrained. Settings of the model's family, such as num_frames or max_pixels, go to the adapter.
+    with its own parameters (mode; sink, window; keep), a budget, or on (see ``named_patch``). heads: a heads.json, for
+    a patch that takes heads; selection and fraction say which of them, seed serves the random ones. adapter: an adapter
+    that is loaded already, instead of pretrained. Settings of the model's family, such as num_frames, go to the adapter.
     """
 
     is_simple = False
@@ -89,7 +89,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
                 **settings,
             )
         self.adapter = adapter
-        self.patch = named_patch(adapter, patch, heads, selection, fraction, seed, params)
+        self.patch = named_patch(adapter, patch, heads, selection, fraction, seed, **params)
         self._at_most = whole(batch_size)
         self.device = device
         self.prompts = PromptCache()

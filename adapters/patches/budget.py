@@ -16,6 +16,7 @@ from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.cost import Shape, dense_flops, flops
 from coreheads.adapters.patches.registry import make_patch, patch_class
 from coreheads.adapters.prompt.prompt import Prompt
+from coreheads.contents import json_hash
 from coreheads.errors import UserError
 from coreheads.heads.types import Heads
 
@@ -162,8 +163,12 @@ class Budgeted(Patch):
         return self._turned[value]
 
     def describe(self) -> dict[str, Any]:
-        """The patch, its other parameters and its budget."""
-        return {"patch": self.kind, **self.params, "budget": self.share, "budget_of": self._class.budget_of}
+        """The patch, its other parameters and its budget, and a hash of the heads of every fraction."""
+        about = {"patch": self.kind, **self.params, "budget": self.share, "budget_of": self._class.budget_of}
+        if self.heads is not None:
+            total = len(self.heads(1.0))
+            about["heads"] = json_hash([sorted(self.heads(count / total)) for count in range(1, total + 1)])
+        return about
 
     def _solve(self, model: nn.Module, text: int, runs: tuple[int, ...], after: int) -> Patch:
         vision = sum(runs)
