@@ -50,7 +50,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
     pretrained: a hub id, a local folder, tiny, smol or smol-onevision. patch: none, ablate, hybrid, dart or another,
     with its own parameters (mode; sink, window; keep), a budget, or on (see ``named_patch``). heads: a heads.json, for
     a patch that takes heads; selection and fraction say which of them, seed serves the random ones. adapter: an adapter
-    that is loaded already, instead of pretrained. Settings of the model's family, such as num_frames, go to the adapter.
+    that is loaded already, instead of pretrained. Settings of the model's family (num_frames) go to the adapter.
     """
 
     is_simple = False
