@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from coreheads.heads.types import profile_name
-from coreheads.report import claims, columns, findings, palette, panels, ranking
+from coreheads.report import budgets, claims, columns, findings, left_out, palette, panels, ranking
 from coreheads.report.columns import COLUMNS, SELECTIONS, by_task, kind_label
 from coreheads.report.example_files import BYTES, Example, choose, picture
 from coreheads.report.head_map import meaning
@@ -91,6 +91,7 @@ def page(board: Board, profiles: Profiles, examples: Sequence[tuple[Example, Pat
         "methods": methods,
         "method": columns.method,
         "claims": claims.table(board.get("claims", [])),
+        "budgets": budgets.table(board.get("comparisons", [])),
         "best": ranking.best_table(board.get("best", [])),
         "compared": [(panel, _spec(panel.chart)) for panel in compared],
         "colours": {model: colour for model, colour in palette.by_model(models).items() if model in among},
@@ -104,7 +105,7 @@ def page(board: Board, profiles: Profiles, examples: Sequence[tuple[Example, Pat
         "front": {id(row) for group in by_axis(rows).values() for row in pareto(group) if len(group) > 1},
         "notes": [(group[0], lines) for group in groups if (lines := columns.notes(group))],
         "failed": list(map(findings.failed_sentence, board["failed"])),
-        "left_out": list(map(findings.left_out_sentence, board["left_out"])),
+        "left_out": left_out.sentences(board["left_out"]),
         "reading": findings.READING,
         "meanings": [(column.name, column.meaning) for column in COLUMNS],
         "caveats": findings.caveats(rows),
