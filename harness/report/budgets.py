@@ -20,7 +20,9 @@ def table(comparisons: Iterable[Comparison]) -> tuple[list[str], list[list[str]]
         key = entry["run"], entry["model"], entry["budget_of"], entry["budget"], entry["task"]
         groups.setdefault(key, []).append(entry)
     lines = []
-    for (_, model, of, budget, task), entries in groups.items():
+    # what is said over all tasks stands before the tasks
+    ordered = sorted(groups.items(), key=lambda group: (*group[0][:3], -group[0][3], group[0][4] is not None))
+    for (_, model, of, budget, task), entries in ordered:
         worse = sorted((e for e in entries if e["p_value"] <= TOLD_APART), key=lambda e: e["difference"])
         same = [entry["b"] for entry in entries if entry["p_value"] > TOLD_APART]
         best = entries[0]["a"]
