@@ -54,7 +54,7 @@ def check_board(option: str, folder: Path) -> None:
     for kind in ("json", "csv", "md", "html"):
         check_output(option, folder / f"leaderboard.{kind}", f"a board's leaderboard.{kind}", {})
     for path in folder.glob("figures/*-*.png"):
-        if re.fullmatch(r"(heads|ablation|speed)-\d+\.png", path.name):
+        if re.fullmatch(r"(heads|ablation|speed|overall|work|cache)-\d+\.png", path.name):
             check_output(option, path, "a PNG picture", {})
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 SHOWN = 20
-"""How many of the things that are left out are printed."""
+"""How many lines on what is left out are printed."""
 
 
 def command(
@@ -27,7 +27,7 @@ def command(
     from coreheads.files import write_errors
     from coreheads.leaderboard.build import write
     from coreheads.outputs import check_board
-    from coreheads.report.findings import left_out_sentence
+    from coreheads.report.left_out import sentences
     from coreheads.store.folder import RunFolder
 
     check_board("--out", out)
@@ -36,8 +36,9 @@ def command(
         board = write(folders, out)
     for remark in board["remarks"]:
         say(remark)
-    for entry in board["left_out"][:SHOWN]:
-        say(f"Left out: {left_out_sentence(entry)}")
-    if len(board["left_out"]) > SHOWN:
-        say(f"Left out: {len(board['left_out']) - SHOWN} more, see left_out in {out / 'leaderboard.json'}")
+    left_out = sentences(board["left_out"])
+    for sentence in left_out[:SHOWN]:
+        say(f"Left out: {sentence}")
+    if len(left_out) > SHOWN:
+        say(f"Left out: {len(left_out) - SHOWN} more, see left_out in {out / 'leaderboard.json'}")
     say(f"{len(board['rows'])} rows of {len(folders)} run(s): {out / 'leaderboard.html'}")

@@ -169,7 +169,11 @@ def _move(stage: Path, to: Path, names: Sequence[str]) -> None:
     for name in drawn:
         os.replace(stage / "figures" / name, to / "figures" / name)
     for path in matching(to / "figures", "*.png"):
-        if path.is_file() and path.name not in drawn and re.fullmatch(r"(heads|ablation|speed)-\d+\.png", path.name):
+        if (
+            path.is_file()
+            and path.name not in drawn
+            and re.fullmatch(r"(heads|ablation|speed|overall|work|cache)-\d+\.png", path.name)
+        ):
             path.unlink()
     for name in ("README.md", HISTORY, "leaderboard.json", "leaderboard.csv", "leaderboard.md"):
         if (stage / name).exists():

@@ -8,12 +8,15 @@ from typing import Any
 import altair as alt
 
 from coreheads.report.columns import interval
-from coreheads.report.palette import INK
+from coreheads.report.palette import INK, OTHER
 from coreheads.store.board import Overall, Row
 
 Point = dict[str, Any]
 """What Vega draws of a row, by field."""
 HEIGHT = 240
+MANY = 8
+"""From so many methods on the bars of intervals are fainter."""
+DASHES = [5, 4]
 
 
 def chart_of(layers: Sequence[Any], rows: Sequence[Row], shows: str) -> alt.LayerChart:
@@ -53,19 +56,45 @@ def close_heights(points: Sequence[Point]) -> list[float]:
     return [low, min(high, 1.03) if max(values) <= 1 else high]
 
 
-def front_names(points: Sequence[Point], x: alt.X, y: alt.Y) -> list[Any]:
-    """The name of every method on the front beside its fastest point there."""
-    fastest = {p["method"]: p for p in sorted(points, key=lambda point: float(point["x"])) if p["front"]}
-    across = [point["x"] for point in points]
+PLOT = 430, 330
+"""About the pixels of a chart that holds names: between a telephone's and a desk's."""
+LETTER = 6
+"""Pixels of a letter, at most."""
+PLACES = (-12, 18, -26, 32, -40)
+"""Pixels under a point where its name may stand: the first that is free."""
+
+
+def front_names(points: Sequence[Point], x: alt.X, y: alt.Y, cheapest: bool = False) -> list[Any]:
+    """The name of every method on the front beside its fastest (or ``cheapest``) point there, none on another."""
+    ends = {p["method"]: p for p in sorted(points, key=lambda p: -p["x"] if cheapest else p["x"]) if p["front"]}
+    across, up = [point["x"] for point in points], [point["y"] for point in points]
+    wide, tall = max(across) - min(across) or 1.0, max(up) - min(up) or 1.0
     middle = (min(across) + max(across)) / 2
+    taken: list[tuple[float, float, float]] = []
     layers = []
-    for right in (False, True):
-        named = [point | {"name": point["method"].partition(" (")[0]} for point in fastest.values()]
-        named = [point for point in named if (point["x"] > middle) == right]
-        base = alt.Chart(alt.InlineData(values=named))
-        mark = base.mark_text(align="right" if right else "left", dx=4 if right else -4, dy=-12, color=INK, limit=190)
+    for point in sorted(ends.values(), key=lambda point: -float(point["y"])):
+        name = point["method"].partition(" (the model")[0]
+        right, length = point["x"] > middle, LETTER * len(name)
+        left = PLOT[0] * (point["x"] - min(across)) / wide - (length if right else 0)
+        base = PLOT[1] * (max(up) - point["y"]) / tall
+        free = [
+            place
+            for place in PLACES
+            if all(left + length < a or left > b or abs(base + place - at) > 12 for a, b, at in taken)
+        ]
+        place = (free or PLACES)[0]
+        taken.append((left, left + length, base + place))
+        chart = alt.Chart(alt.InlineData(values=[{"x": point["x"], "y": point["y"], "name": name}]))
+        mark = chart.mark_text(
+            align="right" if right else "left", dx=4 if right else -4, dy=place, color=INK, limit=190
+        )
         layers.append(mark.encode(x=x, y=y, text="name:N"))
     return layers
+
+
+def used(colours: Mapping[str, str], points: Sequence[Point]) -> dict[str, str]:
+    """The colours of methods that are among the points."""
+    return {name: colours.get(name, OTHER) for name in dict.fromkeys(point["method"] for point in points)}
 
 
 def colour_of(field: str, colours: Mapping[str, str]) -> alt.Color:

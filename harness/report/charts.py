@@ -10,6 +10,7 @@ from typing import Any
 import altair as alt
 
 from coreheads.report.chart_parts import (
+    MANY,
     Point,
     chart_of,
     close_heights,
@@ -21,17 +22,16 @@ from coreheads.report.chart_parts import (
     rounded,
     scale_of,
     tips_of,
+    used,
 )
-from coreheads.report.columns import condition_label, grouped, interval, kind_label, method, number, ratio, speed, whole
-from coreheads.report.palette import INK, OTHER, SHAPES, by_method, by_model, kind
+from coreheads.report.columns import condition_label, grouped, interval, kind_label, method, ratio, speed, whole
+from coreheads.report.palette import INK, SHAPES, by_method, by_model, kind
 from coreheads.report.pareto import pareto
 from coreheads.store.board import Overall, Row
 from coreheads.text import vega_title
 
 TALL = 420
 """Of the chart over all tasks."""
-MANY = 8
-"""From so many methods on the bars of intervals are fainter."""
 
 
 def overall(lines: Sequence[Overall], colours: Mapping[str, str]) -> alt.LayerChart:
@@ -39,47 +39,8 @@ def overall(lines: Sequence[Overall], colours: Mapping[str, str]) -> alt.LayerCh
     on_front = {id(line) for line in pareto(lines)}
     points = [_overall_point(line, id(line) in on_front) for line in lines]
     about = f"{lines[0]['model']}, mean over tasks: score against prefill speedup; the numbers stand in the ranking"
-    layers = _plane(points, "score (mean over tasks)", colour_of("method", _used(colours, points)), close=True)
+    layers = _plane(points, "score (mean over tasks)", colour_of("method", used(colours, points)), close=True)
     return alt.LayerChart(layer=layers).properties(height=TALL, description=about)
-
-
-def cache(lines: Sequence[Overall], colours: Mapping[str, str]) -> alt.LayerChart:
-    """Mean score against what is kept of the cache, a curve a method; where keys were chosen before the question was
-    read (``unseen``), points are hollow."""
-    points = [_cache_point(line) for line in lines]
-    coloured = colour_of("method", _used(colours, points))
-    x = alt.X("x:Q", title="KV bytes after the prefill, over dense", scale=alt.Scale(domain=[0, 1.05], nice=False))
-    domain = alt.Scale(domain=close_heights(points), nice=False)
-    y = alt.Y("y:Q", title=vega_title("score (mean over tasks)"), scale=domain)
-    base = alt.Chart(alt.InlineData(values=points))
-    tips = tips_of(what="condition", model="model", score="score", change="change", kv="KV kept", question="question")
-    bars = 0.5 if len({point["method"] for point in points}) < MANY else 0.25
-    marks: list[Any] = [
-        base.mark_line(strokeWidth=2, opacity=0.7).encode(x=x, y=y, color=coloured),
-        base.mark_rule(strokeWidth=1.5, opacity=bars).encode(x=x, y=alt.Y("yl:Q"), y2="yh:Q", color=coloured),
-    ]
-    for hollow in (False, True):
-        part = alt.Chart(
-            alt.InlineData(values=[point for point in points if (point["question"] == "unseen") == hollow])
-        )
-        mark = part.mark_point(filled=not hollow, size=90, opacity=1, strokeWidth=2.5)
-        marks.append(mark.encode(x=x, y=y, color=coloured, tooltip=tips))
-    about = f"{lines[0]['model']}, mean over tasks: score against KV bytes; the numbers stand in the ranking"
-    return alt.LayerChart(layer=marks).properties(height=TALL, description=about)
-
-
-def _cache_point(line: Overall) -> Point:
-    kept = 1.0 if line["kv"] is None else line["kv"]
-    return {
-        **height(line),
-        "x": rounded(kept),
-        "kv": number(kept),
-        "question": line.get("question") or "no eviction",
-        "method": line["method"],
-        "what": line["condition"],
-        "model": line["model"],
-        "change": interval(line["delta"], line["delta_ci"], sign=True) or "none: dense",
-    }
 
 
 def tradeoff(
@@ -99,7 +60,7 @@ def tradeoff(
         shape = alt.Shape("kind:N", scale=scale_of(kinds))
         layers = _plane(points, f"score ({rows[0]['metric']})", coloured, shape=shape)
     else:
-        coloured = colour_of("method", _used(colours or by_method(map(method, rows)), points))
+        coloured = colour_of("method", used(colours or by_method(map(method, rows)), points))
         layers = _plane(points, f"score ({rows[0]['metric']})", coloured, [p for p in points if p["at"] is not None])
     return chart_of(layers, rows, "score against prefill speedup")
 
@@ -220,8 +181,3 @@ def _overall_point(line: Overall, front: bool) -> Point:
         "front": front,
         "standing": "on it" if front else "behind it",
     }
-
-
-def _used(colours: Mapping[str, str], points: Sequence[Point]) -> dict[str, str]:
-    """The colours of methods that are among the points."""
-    return {name: colours.get(name, OTHER) for name in dict.fromkeys(point["method"] for point in points)}

@@ -80,7 +80,8 @@ def method(row: Row) -> str:
 
 
 def _without_keep(params: Mapping[str, Plain]) -> dict[str, Plain]:
-    return {name: value for name, value in params.items() if name != "keep"}
+    """Nor the question, which every row of an eviction has and its method ends with."""
+    return {name: value for name, value in params.items() if name not in ("keep", "question")}
 
 
 def kind_label(kind: str) -> str:
@@ -160,8 +161,13 @@ def _device(row: Row) -> str:
     return str(row["device"]) if row["prefill_ms"] is not None or row["prefill_speedup"] is not None else ""
 
 
-count = partial(number, digits=0)
-"""Without a thousands separator."""
+def duration(milliseconds: float | None) -> str:
+    """``0.25 ms``, ``31.4 ms``, ``1.20 s``; empty where not measured."""
+    if milliseconds is None:
+        return ""
+    if milliseconds >= 1000:
+        return f"{milliseconds / 1000:,.2f} s"
+    return f"{milliseconds:.{2 if milliseconds < 10 else 1}f} ms"
 
 
 def _aggregates(row: Row) -> str:
@@ -179,19 +185,19 @@ COLUMNS = (
     Column("device", "where the speed was measured", _device),
     _number("decode speedup", "per answer token", "decode_speedup", ratio),
     _number("end to end", "from media to answer", "end_to_end_speedup", ratio),
-    _number("prefill ms", "median", "prefill_ms", partial(number, digits=1)),
+    _number("prefill time", "median", "prefill_ms", duration),
     _number("work", "FLOPs of the prefill over dense, those of choosing included", "flops_ratio", number),
     Column("KV kept", "cache bytes over dense", lambda row: number(kv(row)), kv),
     Column("question", "seen: keys were evicted after it was read; unseen: before", lambda r: r.get("question") or ""),
     _number("loyalty", "share of answers equal to dense", "loyalty", number),
-    _number("choosing ms", "median, of the prefill", "select_ms", partial(number, digits=1)),
-    Column("heads", "how many heads were selected", lambda row: count(_selected(row)), _selected),
-    _number("answers", "how many were scored", "n", count),
+    _number("choosing time", "median, of the prefill", "select_ms", duration),
+    Column("heads", "how many heads were selected", lambda row: whole(_selected(row)), _selected),
+    _number("answers", "how many were scored", "n", whole),
     _number("tokens", "prompt length, median", "tokens_median", whole),
     Column(
         "unscored",
         "samples that could not be used: in no score",
-        lambda row: count(row["unscored"] or None),
+        lambda row: whole(row["unscored"] or None),
         lambda row: row["unscored"] or None,
     ),
     Column("whole set", "the task's scores that are no means over samples", _aggregates),

@@ -72,14 +72,20 @@ def draw(board: Board, profiles: panels.Profiles, folder: Path) -> list[Path]:
                 files.append(write_bytes(folder / f"{name}-{number}.png", _grid(drawn, model, caption)))
     ranked = board.get("overall", [])
     colours = by_method(line["method"] for line in ranked)
-    drawn = panels.overall(ranked, colours)
-    files += [write_bytes(folder / f"overall-{number}.png", _overall(panel)) for number, panel in enumerate(drawn)]
+    for name, drawn in (
+        ("overall", panels.overall(ranked, colours)),
+        ("work", panels.costs(ranked, "work", colours)),
+        ("cache", panels.costs(ranked, "kv", colours)),
+    ):
+        files += [write_bytes(folder / f"{name}-{number}.png", _overall(panel)) for number, panel in enumerate(drawn)]
     return files
 
 
 def _overall(panel: panels.Panel) -> bytes:
     """The PNG of the chart over all tasks, with its methods named beside it."""
-    title = alt.TitleParams(panel.model, subtitle=f"{panel.about}. {OVERALL}", anchor="start", offset=16)
+    title = alt.TitleParams(
+        panel.model, subtitle=textwrap.wrap(f"{panel.about}. {OVERALL}", 120), anchor="start", offset=16
+    )
     drawn = panel.chart.properties(width=600, title=title)
     named = drawn.configure_legend(orient="right", labelLimit=250, symbolOpacity=1, symbolStrokeWidth=2)
     return png(named.to_dict())

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from coreheads.heads.ranking import CLEAR_WITHIN, SPLIT_HALF_TOP, ClearTop
 from coreheads.heads.types import profile_name
-from coreheads.report.columns import budget_label, by_task, condition_label, grouped, interval, p_value, whole
-from coreheads.store.board import Comparison, FailedCell, HeadsSummary, LeftOut, Row, RunSummary
+from coreheads.report.columns import by_task, condition_label, grouped, whole
+from coreheads.store.board import FailedCell, HeadsSummary, Row, RunSummary
 
 _RAM = "retrieval attention mass (RAM)"
 
@@ -145,23 +145,6 @@ def clear_sentences(
 def failed_sentence(record: FailedCell) -> str:
     """A failed cell in words."""
     return f"{record['model']} on {record['task']}: {record['what']} (run {record['run']}): {record['reason']}"
-
-
-def left_out_sentence(entry: LeftOut) -> str:
-    """What is not on the board, in words."""
-    return f"{entry['what']} (run {entry['run']}): {entry['reason']}"
-
-
-def comparison_sentences(comparisons: Iterable[Comparison]) -> list[str]:
-    """A line a budget, model and task: the best method, and its lead over each other one."""
-    lines: dict[str, list[str]] = {}
-    for entry in comparisons:
-        on = entry["task"] or "all tasks, each of the same weight"
-        budget = budget_label(entry["budget"], entry["budget_of"])
-        about = f"{entry['model']} (run {entry['run']}), {budget}, {on}: {entry['a']} leads"
-        lead = interval(entry["difference"], entry["difference_ci"], sign=True)
-        lines.setdefault(about, []).append(f"{entry['b']} by {lead} (p {p_value(entry['p_value'])})")
-    return [f"{about} {'; '.join(leads)}." for about, leads in lines.items()]
 
 
 def made_by(run: RunSummary) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coreheads.report import claims, findings, ranking
+from coreheads.report import budgets, claims, findings, left_out, ranking
 from coreheads.report.columns import by_task, notes, table
 from coreheads.store.board import Board
 from coreheads.text import markdown, markdown_code
@@ -22,6 +22,8 @@ def to_markdown(board: Board) -> str:
     if board.get("best"):
         parts += ["", "## The best at a speed, within a point of the dense score", ""]
         parts += _table(*ranking.best_table(board["best"]))
+    if board.get("comparisons"):
+        parts += ["", "## On one budget", "", *_table(*budgets.table(board["comparisons"]))]
     if board.get("claims"):
         parts += ["", "## Claims", "", *_table(*claims.table(board["claims"]))]
     for (run, model, task), rows in by_task(board["rows"]).items():
@@ -38,9 +40,8 @@ def to_markdown(board: Board) -> str:
         command = markdown_code(source["command"])
         made.append(f"{markdown(source['name'])}: {command} ({markdown(findings.made_by(source))})")
     lists = {
-        "On one budget": list(map(markdown, findings.comparison_sentences(board.get("comparisons", ())))),
         "Failed": [markdown(findings.failed_sentence(record)) for record in board["failed"]],
-        "Left out": [markdown(findings.left_out_sentence(entry)) for entry in board["left_out"]],
+        "Left out": list(map(markdown, left_out.sentences(board["left_out"]))),
         "How to read this": [f"**{word}** {text}" for word, text in findings.READING],
         "Caveats": [markdown(text) for text in findings.caveats(board["rows"])],
         "Made by": made,

@@ -10,13 +10,19 @@ import altair as alt
 from coreheads.heads.profile import HeadProfile
 from coreheads.report import charts
 from coreheads.report.ablation_chart import ablation
+from coreheads.report.chart_parts import HEIGHT
 from coreheads.report.columns import by_task, grouped, whole
+from coreheads.report.cost_charts import Cost, cost
+from coreheads.report.cost_charts import chart as counted
 from coreheads.report.head_map import head_map
 from coreheads.report.pareto import by_axis
 from coreheads.store.board import HeadsSummary, Overall, Row
 
 Profiles = Mapping[tuple[str, str], HeadProfile]
 """Head profiles by run and what ``profile_name`` calls them."""
+
+
+COUNTED = {"work": "counted work", "kv": "KV bytes"}
 
 
 class Panel(NamedTuple):
@@ -35,23 +41,39 @@ def overall(lines: Sequence[Overall], colours: Mapping[str, str]) -> list[Panel]
     for (_, model), ranked in grouped(lines, "run", "model").items():
         timed = [line for line in ranked if line["prefill_speedup"] is not None]
         if len(timed) > 1:
-            tasks = len(timed[0]["timed_tasks"])
-            about = f"mean over {len(timed[0]['tasks'])} tasks, speed of {tasks} on {timed[0]['device']}"
+            tasks, of_speed = len(timed[0]["tasks"]), len(timed[0]["timed_tasks"])
+            about = f"Accuracy against speedup: mean over {tasks} tasks, speed of {of_speed} on {timed[0]['device']}"
             panels.append(Panel(model, "", about, charts.overall(timed, colours)))
     return panels
 
 
-def caches(lines: Sequence[Overall], colours: Mapping[str, str]) -> list[Panel]:
-    """Accuracy against the bytes of the cache over all tasks, for each model with a method that evicts keys."""
+def costs(lines: Sequence[Overall], of: Cost, colours: Mapping[str, str]) -> list[Panel]:
+    """Accuracy against counted cost over all tasks, for each model with a method that saves any; ``kv``: only where
+    keys are evicted."""
     panels = []
     for (_, model), ranked in grouped(lines, "run", "model").items():
-        known = [line for line in ranked if line["kv"] is not None or line["patch"] == "none"]
-        if any(line.get("question") for line in known):
-            about = (
-                f"mean over {len(known[0]['tasks'])} tasks; hollow: the question was not seen when keys were evicted"
-            )
-            panels.append(Panel(model, "", about, charts.cache(known, colours)))
+        known = [line for line in ranked if cost(line, of) is not None]
+        if any(line.get("question") if of == "kv" else line["patch"] != "none" for line in known):
+            about = f"Accuracy against {COUNTED[of]}: mean over {len(known[0]['tasks'])} tasks{_hollow(known)}"
+            panels.append(Panel(model, "", about, counted(known, of, "score (mean over tasks)", colours, charts.TALL)))
     return panels
+
+
+def untimed(rows: Sequence[Row], colours: Mapping[str, str]) -> list[Panel]:
+    """Accuracy against counted work for each model and task of which some method is not timed."""
+    panels = []
+    for (_, model, task), group in by_task(rows).items():
+        known = [row for row in group if row["patch"] != "ablate" and cost(row, "work") is not None]
+        if any(row["prefill_speedup"] is None and row["patch"] != "none" for row in known):
+            about = f"Accuracy against {COUNTED['work']}: not all of it is timed{_hollow(known)}"
+            chart = counted(known, "work", f"score ({known[0]['metric']})", colours, HEIGHT)
+            panels.append(Panel(model, task, about, chart, known))
+    return panels
+
+
+def _hollow(lines: Sequence[Row] | Sequence[Overall]) -> str:
+    unseen = any(line.get("question") == "unseen" for line in lines)
+    return "; hollow and dashed: the question was not seen when keys were evicted" if unseen else ""
 
 
 def tradeoffs(rows: Sequence[Row], colours: Mapping[str, str] | None = None) -> list[Panel]:

@@ -1,8 +1,9 @@
-"""Which rows stand on the Pareto front of accuracy against speedup, and which rows may be compared at all."""
+"""Which rows stand on the Pareto front of accuracy against speedup or cost, and which rows may be compared at all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from coreheads.report.columns import Line, grouped
 from coreheads.store.board import Row
@@ -15,15 +16,19 @@ def by_axis(rows: Iterable[Row]) -> dict[tuple[str, ...], list[Row]]:
     return grouped(timed, "model", "task", "device", "run", "metric", "variant", "limit")
 
 
-def pareto(rows: Sequence[Line]) -> list[Line]:
-    """The rows that no other beats in speedup and score at once, by speedup; of equal ones all.
+def _speedup(row: Any) -> float:
+    return row["prefill_speedup"] or 0.0
+
+
+def pareto(rows: Sequence[Line], gain: Callable[[Any], float] = _speedup) -> list[Line]:
+    """The rows that no other beats in gain (by default the speedup) and score at once, by gain; of equal ones all.
 
     A row is beaten by one that is at least as good in both and better in one.
     """
-    points = [(row["prefill_speedup"] or 0.0, row["score"]) for row in rows]
+    points = [(gain(row), row["score"]) for row in rows]
     kept = [
         row
-        for row, (speed, score) in zip(rows, points, strict=True)
-        if not any(s >= speed and a >= score and (s, a) != (speed, score) for s, a in points)
+        for row, (much, score) in zip(rows, points, strict=True)
+        if not any(m >= much and s >= score and (m, s) != (much, score) for m, s in points)
     ]
-    return sorted(kept, key=lambda row: (row["prefill_speedup"] or 0.0, -row["score"]))
+    return sorted(kept, key=lambda row: (gain(row), -row["score"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from coreheads.report.columns import grouped, interval, number, ratio, speed
+from coreheads.report.columns import duration, grouped, interval, number, ratio, speed
 from coreheads.report.pareto import pareto
 from coreheads.store.board import Best, Overall
 
@@ -19,7 +19,7 @@ HEADINGS = {
     "KV kept": "bytes of keys and values after the prefill over dense",
     "question": "seen: keys were evicted after it was read; unseen: before, so that others can be asked, too",
     "loyalty": "share of answers equal to the dense model's",
-    "choosing ms": "time spent choosing tokens or keys, in the prefill",
+    "choosing time": "time spent choosing tokens or keys, in the prefill",
 }
 """The ranking's columns and what they mean."""
 
@@ -43,7 +43,7 @@ def _cells(line: Overall) -> list[str]:
         number(line["kv"]),
         line.get("question") or "",
         number(line.get("loyalty")),
-        number(line.get("select_ms"), digits=1),
+        duration(line.get("select_ms")),
     ]
 
 

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import altair as alt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from coreheads.heads.types import profile_name
-from coreheads.report import claims, columns, findings, palette, panels, ranking
+from coreheads.report import budgets, claims, columns, findings, left_out, palette, panels, ranking
 from coreheads.report.columns import COLUMNS, SELECTIONS, by_task, kind_label
 from coreheads.report.example_files import BYTES, Example, choose, picture
 from coreheads.report.head_map import meaning
@@ -79,7 +79,10 @@ def page(board: Board, profiles: Profiles, examples: Sequence[tuple[Example, Pat
         "busy": f" ({columns.BUSY})",
         "fronts": ranking.fronts(ranked),
         "overall": [(panel, _spec(panel.chart)) for panel in panels.overall(ranked, methods)],
-        "caches": [(panel, _spec(panel.chart)) for panel in panels.caches(ranked, methods)],
+        "counted": [
+            (panel, _spec(panel.chart))
+            for panel in (*panels.costs(ranked, "work", methods), *panels.costs(ranked, "kv", methods))
+        ],
         "overall_methods": list(dict.fromkeys(line["method"] for line in ranked)),
         "front_overall": {
             id(line)
@@ -91,10 +94,11 @@ def page(board: Board, profiles: Profiles, examples: Sequence[tuple[Example, Pat
         "methods": methods,
         "method": columns.method,
         "claims": claims.table(board.get("claims", [])),
-        "best": ranking.best_table(board.get("best", [])),
+        "budgets": _named(models, *budgets.table(board.get("comparisons", []))),
+        "best": _named(models, *ranking.best_table(board.get("best", []))),
         "compared": [(panel, _spec(panel.chart)) for panel in compared],
         "colours": {model: colour for model, colour in palette.by_model(models).items() if model in among},
-        "tradeoffs": _cards(panels.tradeoffs(rows, methods)),
+        "tradeoffs": _cards([*panels.tradeoffs(rows, methods), *panels.untimed(rows, methods)]),
         "ablations": _cards(panels.ablations(rows)),
         "maps": list(_maps(board["heads"], profiles)),
         "of_heads": [sentence for summary in board["heads"] for sentence in findings.heads_sentences(summary)],
@@ -104,7 +108,7 @@ def page(board: Board, profiles: Profiles, examples: Sequence[tuple[Example, Pat
         "front": {id(row) for group in by_axis(rows).values() for row in pareto(group) if len(group) > 1},
         "notes": [(group[0], lines) for group in groups if (lines := columns.notes(group))],
         "failed": list(map(findings.failed_sentence, board["failed"])),
-        "left_out": list(map(findings.left_out_sentence, board["left_out"])),
+        "left_out": left_out.sentences(board["left_out"]),
         "reading": findings.READING,
         "meanings": [(column.name, column.meaning) for column in COLUMNS],
         "caveats": findings.caveats(rows),
@@ -130,6 +134,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["class_name"] = lambda name: re.sub(r"[^A-Za-z0-9]", "_", name)
+    made.filters["breakable"] = _breakable
     made.filters["clipped"] = lambda value: min(1.0, max(0.0, value))
     made.globals |= {
         "id": id,
@@ -146,6 +151,17 @@ def _environment() -> Environment:
         "tables_library": _packed((files("itables") / "html" / "dt_bundle.js").read_text(encoding="utf-8")),
     }
     return made
+
+
+def _named(models: Sequence[str], headings: list[str], lines: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """The table without its first column, the model's, where the page has one model."""
+    return (headings, lines) if len(models) > 1 else (headings[1:], [line[1:] for line in lines])
+
+
+def _breakable(text: str) -> Markup:
+    """A name that may go on in the next line behind an underscore or slash, and nowhere else within a word; a number
+    stays with its per cent."""
+    return Markup(re.sub(r"(?<=[_/])(?=[^_/])", "<wbr>", str(escape(text.replace(" %", "\u00a0%")))))
 
 
 def _packed(text: str) -> str:

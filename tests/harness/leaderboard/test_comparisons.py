@@ -12,7 +12,7 @@ import small_run
 from coreheads.config.cells import Cell
 from coreheads.leaderboard.comparisons import compare
 from coreheads.leaderboard.rows import build_rows
-from coreheads.report.findings import comparison_sentences
+from coreheads.report import budgets
 from coreheads.stats.significance import paired_p
 from coreheads.store.folder import RunFolder
 
@@ -66,7 +66,17 @@ def test_budgets_do_not_mix(run: RunFolder) -> None:
 
 
 def test_in_words(run: RunFolder) -> None:
-    sentences = comparison_sentences(compare(run, build_rows(run)))
-    assert len(sentences) == 3
-    assert "50 % of the work, long_task: dart leads random by +0.70 [" in " ".join(sentences)
-    assert "; stride by +0.50 [" in " ".join(sentences)
+    headings, lines = budgets.table(compare(run, build_rows(run)))
+    assert len(lines) == 3
+    found = {line[2]: dict(zip(headings, line, strict=True)) for line in lines}
+    assert found["long_task"]["best"] == "dart"
+    assert found["long_task"]["worse"].startswith("stride by 0.50 (p ")
+    assert ", random by 0.70 (p " in found["long_task"]["worse"]
+    assert found["short | task"]["not told apart from it"] == "stride"
+    assert {line[1] for line in lines} == {"50 % of the work"}
+
+
+def test_no_difference_is_no_lead(run: RunFolder) -> None:
+    entries = [entry | {"p_value": 0.051, "difference": 0.2} for entry in compare(run, build_rows(run))]
+    for *_, best, same, worse in budgets.table(entries)[1]:  # type: ignore[arg-type]
+        assert (best, same, worse) == ("no difference (highest: dart)", "random, stride", "")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from coreheads.report import figures, palette, panels, ranking
-from coreheads.report.columns import BUSY, speed
+from coreheads.report.columns import BUSY, duration, speed
 from coreheads.report.markdown import to_markdown
 
 
@@ -22,10 +22,10 @@ def board() -> Any:
 
 def test_columns_that_are_empty_everywhere_are_not_shown(board: Any) -> None:
     headings, lines = ranking.table(board["overall"])
-    assert {"work", "KV kept", "question", "loyalty", "choosing ms"} <= set(headings)
+    assert {"work", "KV kept", "question", "loyalty", "choosing time"} <= set(headings)
     assert len(headings) == len(lines[0])
     bare = [line | dict.fromkeys(("kv", "work", "loyalty", "select_ms", "question")) for line in board["overall"]]
-    assert not {"work", "KV kept", "question", "loyalty", "choosing ms"} & set(ranking.table(bare)[0])
+    assert not {"work", "KV kept", "question", "loyalty", "choosing time"} & set(ranking.table(bare)[0])
 
 
 def test_the_front_names_its_methods(board: Any) -> None:
@@ -34,6 +34,13 @@ def test_the_front_names_its_methods(board: Any) -> None:
     assert "stride" not in sentence
     assert sentence in to_markdown(board).replace("\\", "")
     assert ranking.fronts(board["overall"][:1]) == []
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"), [(None, ""), (0.25, "0.25 ms"), (31.42, "31.4 ms"), (1200, "1.20 s"), (2e6, "2,000.00 s")]
+)
+def test_times_have_units(milliseconds: float | None, text: str) -> None:
+    assert duration(milliseconds) == text
 
 
 @pytest.mark.parametrize(("bounds", "busy"), [((1.9, 2.1), False), ((1.7, 2.3), True), (None, False)])
@@ -45,9 +52,9 @@ def test_questions_seen_and_unseen_are_told_apart(board: Any) -> None:
     colours = palette.by_method(line["method"] for line in board["overall"])
     assert {"snapkv, question seen", "snapkv, question unseen"} <= set(colours)
     assert len(set(colours.values())) == len(colours) > 14
-    (panel,) = panels.caches(board["overall"], colours)
+    (panel,) = panels.costs(board["overall"], "kv", colours)
     assert '"unseen"' in str(panel.chart.to_json())
-    assert panels.caches([line for line in board["overall"] if not line["question"]], colours) == []
+    assert panels.costs([line for line in board["overall"] if not line["question"]], "kv", colours) == []
 
 
 def test_the_picture_over_all_tasks(board: Any, tmp_path: Path) -> None:
