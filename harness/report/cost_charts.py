@@ -77,10 +77,10 @@ def chart(lines: Sequence[Line], of: Cost, upwards: str, colours: Mapping[str, s
         part = [point for point in points if (point["question"] == "unseen") == hollow]
         if part:
             base = alt.Chart(alt.InlineData(values=part))
-            dash = {"strokeDash": DASHES} if hollow else {}
+            dash = DASHES if hollow else [1, 0]
             mark = base.mark_point(filled=not hollow, size=90, opacity=1, strokeWidth=2.5)
             marks += [
-                base.mark_line(strokeWidth=2, opacity=0.7, **dash).encode(x=x, y=y, color=coloured),
+                base.mark_line(strokeWidth=2, opacity=0.7, strokeDash=dash).encode(x=x, y=y, color=coloured),
                 base.mark_rule(strokeWidth=1.5, opacity=bars).encode(x=x, y=alt.Y("yl:Q"), y2="yh:Q", color=coloured),
                 mark.encode(x=x, y=y, color=coloured, tooltip=tips),
             ]
