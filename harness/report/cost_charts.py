@@ -61,7 +61,8 @@ def chart(lines: Sequence[Line], of: Cost, upwards: str, colours: Mapping[str, s
     y = alt.Y("y:Q", title=vega_title(upwards), scale=alt.Scale(domain=upright, nice=False))
     coloured = colour_of("method", used(colours, points))
     bars = 0.5 if len({point["method"] for point in points}) < MANY else 0.25
-    steps = sorted(({"x": p["x"], "y": p["y"]} for p in points if p["front"]), key=lambda p: (p["x"], p["y"]))
+    steps: list[Point] = [{"x": p["x"], "y": p["y"]} for p in points if p["front"]]
+    steps.sort(key=lambda p: (p["x"], p["y"]))
     stairs = [{"x": steps[0]["x"], "y": upright[0]}, *steps, {"x": rounded(edge), "y": steps[-1]["y"]}]
     tips = tips_of(
         what="condition", model="model", task="task", score="score", change="change", cost=SHORT[of],
