@@ -27,7 +27,8 @@ MODELS = (
     "#d9480f", "#1971c2", "#2b8a3e", "#9467bd", "#b08900", "#c2255c", "#0f8a7e", "#8a94a3", "#7c5cff", "#a0522d",
 )  # fmt: skip
 """Of models, where a chart holds several; from the eleventh on they come again."""
-MORE = ("#e64980", "#74a12e", "#5b7ce0", "#a35fd0", "#c98a2b", "#3aa0b8", "#b5626a", "#5f9e86", "#8c7a3d", "#c45ab3")
+MORE = ("#e64980", "#74a12e", "#5b7ce0", "#a35fd0", "#c98a2b", "#3aa0b8", "#b5626a", "#5f9e86", "#8c7a3d", "#c45ab3",
+        "#4f86a6", "#b07d62", "#6d8f1f", "#9a4f7c")  # fmt: skip
 """Of methods behind those, since a chart may hold a dozen curves."""
 SHAPES = {"dense": "circle", "top": "diamond", "bottom": "triangle-down", "random": "triangle-up"}
 """Of kinds, where colours are those of models; every other is a square."""
@@ -53,7 +54,7 @@ def by_method(methods: Iterable[str]) -> dict[str, str]:
         patch, _, selection = name.partition(": ")
         if name.startswith("dense"):
             colours[name] = INK
-        elif patch == "hybrid" and selection.startswith("top full") and KINDS["top"] not in colours.values():
+        elif patch == "hybrid" and selection.partition(" (")[0] == "top full" and KINDS["top"] not in colours.values():
             colours[name] = KINDS["top"]
         else:
             control = selection.startswith(("random", "no head", "bottom"))
