@@ -186,7 +186,6 @@ class RunConfig(Section):
             raise TooManyCells(f"cells: {count:,} are asked for ({how}), expected at most {limits.CELLS:,}")
         named = {f"cells.{index}.tasks": group.tasks for index, group in enumerate(self.cells)}
         named["timing.tasks"] = self.timed_tasks()
-        named["evaluate.limits"] = tuple(self.evaluate.limits)
         known = set(self.evaluate.tasks)
         for field, tasks in named.items():
             for task in tasks:

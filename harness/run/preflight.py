@@ -70,6 +70,8 @@ def check_names(config: RunConfig) -> None:
                 f"{name}: splits {config.profile.split} and {config.evaluate.split} share records: heads are found on "
                 "one set and judged on another"
             )
+    for name in config.evaluate.limits:
+        registry.get(name)
     for name, options in config.options.items():
         registry.get(name).settings(options)
     for group in config.cells:

@@ -163,7 +163,7 @@ def test_they_are_made_by_name_and_refuse_what_cannot_be() -> None:
     assert make_patch("dart", keep=0.5).describe() == {
         "patch": "dart", "keep": 0.5, "layer": 0, "vision_pivots": 4, "text_pivots": 4, "positions": "kept",
     }  # fmt: skip
-    assert named_patch(adapter("internvl"), "dart", None, "top", None, 0, {"keep": 0.5}) == Dart(0.5)
+    assert named_patch(adapter("internvl"), "dart", None, "top", None, 0, keep=0.5) == Dart(0.5)
     for message, make in {
         "keep is 0, expected above 0": lambda: Stride(0),
         "keep is 1.5, expected above 0": lambda: Dart(1.5),

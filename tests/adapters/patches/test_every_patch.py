@@ -113,7 +113,9 @@ def test_dropping_is_hiding_keys_from_the_cut_on(kind: str, name: str) -> None:
                       for n in range(own.layers)]  # fmt: skip
             asked = patch.tokens_left(own.layers, text, vision)
             if isinstance(patch, Dropping):  # what is new in a video stays, say
-                bound = text + max(patch.least(cut) for cut, given in calls if given is not None)
+                bound = text + max(
+                    patch.least(cut.frames) if patch.by_frames else 1 for cut, given in calls if given is not None
+                )
                 asked = [max(count, bound) if count < prompt.tokens else count for count in asked]
             assert counts == asked
 

@@ -181,7 +181,7 @@ def test_page_is_self_contained_and_escaped(board: Path) -> None:
     page = _Page()
     page.feed(text)
     assert "b" not in page.tags or "<b>CPU</b>" not in text
-    assert page.tags.count("table") == 3  # the ranking, the best at a speed, all rows
+    assert page.tags.count("table") == 4  # the ranking, the best at a speed, claims, all rows
     assert all(link.startswith("#") for link in page.links)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "prefers-color-scheme: dark" in text
@@ -193,6 +193,7 @@ def test_figures_are_written(board: Path) -> None:
     assert sorted(path.name for path in (board / "figures").iterdir()) == [
         "ablation-0.png",
         "heads-0.png",
+        "overall-0.png",
         "speed-0.png",
     ]
 

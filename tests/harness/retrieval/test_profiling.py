@@ -45,7 +45,7 @@ class Prompt:
 
 class Adapter:
     layers, heads, kv_heads = LAYERS, HEADS, 2
-    dtype, device = torch.float32, torch.device("cpu")
+    dtype, device, devices = torch.float32, torch.device("cpu"), (torch.device("cpu"),)
     model = types.SimpleNamespace(config=types.SimpleNamespace(_attn_implementation="sdpa"))
 
     def __init__(self) -> None:

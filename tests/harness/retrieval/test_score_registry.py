@@ -27,6 +27,7 @@ MODULE = "stand_in_of_another_package"
 class Adapter:
     layers, heads, kv_heads = 2, 3, 3
     dtype, device, model_type = torch.float32, torch.device("cpu"), "stand_in"
+    devices = (torch.device("cpu"),)
     model = types.SimpleNamespace(config=types.SimpleNamespace(_attn_implementation="sdpa"))
 
     def describe(self) -> dict[str, Any]:

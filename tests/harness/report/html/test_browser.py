@@ -143,15 +143,19 @@ def test_filters_leave_no_heading_without_a_card(driver: Any, tmp_path: Path) ->
     found = page_boards.rows(model="alpha", task="easy") + untimed
     browser.visit(driver, page_boards.write(tmp_path, page_boards.board(found)))
     everything = driver.execute_script(HEADINGS)
-    assert {"By task", "Accuracy against speedup, task by task", "Ablation", "With heads switched off", "alpha"} <= set(
-        everything
-    )
+    assert {
+        "By task",
+        "Accuracy against speedup and counted work, task by task",
+        "Ablation",
+        "With heads switched off",
+        "alpha",
+    } <= set(everything)
     choose(driver, "task", "hard")
     left = driver.execute_script(HEADINGS)
     assert {"Table", "How to read this"} <= set(left) < set(everything)
     assert not {
         "By task",
-        "Accuracy against speedup, task by task",
+        "Accuracy against speedup and counted work, task by task",
         "Ablation",
         "With heads switched off",
         "alpha",
