@@ -174,7 +174,7 @@ def test_they_are_made_by_name_and_refuse_what_cannot_be() -> None:
         "vision_pivots is 0": lambda: Dart(vision_pivots=0),
         "text_pivots is -1": lambda: Dart(text_pivots=-1),
         "theta is 1, expected at least 0 and below 1": lambda: CDPruner(theta=1),
-        "takes no heads": lambda: named_patch(adapter("internvl"), "dart", None, "top", 0.1, 0, **{}),
+        "takes no heads": lambda: named_patch(adapter("internvl"), "dart", None, "top", 0.1, 0),
     }.items():
         with pytest.raises(UserError) as error:
             make()
