@@ -6,35 +6,10 @@ from collections.abc import Iterable
 
 from coreheads.heads.ranking import CLEAR_WITHIN, SPLIT_HALF_TOP, ClearTop
 from coreheads.heads.types import profile_name
-from coreheads.report.columns import by_task, condition_label, grouped, whole
+from coreheads.report.columns import grouped
 from coreheads.store.board import FailedCell, HeadsSummary, Row, RunSummary
 
 _RAM = "retrieval attention mass (RAM)"
-
-
-def headlines(rows: Iterable[Row]) -> list[str]:
-    """The best bargain of every model: its largest prefill speedup at a score within the dense one's interval, with
-    tokens and device. Nothing where none is faster than dense."""
-    sentences = []
-    for (model,), of_model in grouped(rows, "model").items():
-        fit = [
-            (row, dense)
-            for group in by_task(of_model).values()
-            for dense in group
-            if dense["patch"] == "none"
-            for row in group
-            if row["patch"] != "none"
-            and (row["prefill_speedup"] or 0) > 1
-            and row["score"] >= (dense["score_ci"] or [dense["score"]])[0]
-        ]
-        if fit:
-            row, dense = max(fit, key=lambda pair: pair[0]["prefill_speedup"] or 0.0)
-            sentences.append(
-                f"{model}: {condition_label(row)} prefills {row['prefill_speedup']:.1f}x as fast on {row['task']} "
-                f"({whole(row['timed_tokens'])} tokens, {row['device']}) with a score of "
-                f"{row['score']:.2f}, dense {dense['score']:.2f}."
-            )
-    return sentences
 
 
 def dependence(rows: Iterable[Row]) -> list[str]:

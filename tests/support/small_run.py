@@ -145,6 +145,15 @@ def timing(cell: Cell, speedup: float) -> Any:
     }
 
 
+def rows_without_times(folder: Path) -> list[dict[str, Any]]:
+    """A board's rows without what is measured in seconds, the pairs that kernels were given (they compute in blocks,
+    which depend on the batch), and the name of the folder."""
+    timed = ("pairs_ratio", "flops_ratio", "_ms", "_speedup", "_speedup_ci", "_per_token")
+    timed += ("ceiling", "ceiling_share", "dense_kernel", "run")
+    rows = read_json(folder / "leaderboard.json")["rows"]
+    return [{name: value for name, value in row.items() if not name.endswith(timed)} for row in rows]
+
+
 def append_half_line(path: Path) -> None:
     """What a process killed in the middle of a write leaves."""
     with path.open("a", encoding="utf-8") as stream:

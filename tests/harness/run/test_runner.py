@@ -38,25 +38,6 @@ sys.exit(main(sys.argv[1:]))
 """A run that kills itself when it has seven samples."""
 
 
-def rows_without_times(folder: Path) -> list[dict[str, Any]]:
-    """The board's rows without what is measured in seconds, the pairs that kernels were given (they compute in blocks,
-    which depend on the batch), and the name of the folder."""
-    timed = (
-        "pairs_ratio",
-        "flops_ratio",
-        "_ms",
-        "_speedup",
-        "_speedup_ci",
-        "_per_token",
-        "ceiling",
-        "ceiling_share",
-        "dense_kernel",
-        "run",
-    )
-    rows = read_json(folder / "leaderboard.json")["rows"]
-    return [{name: value for name, value in row.items() if not name.endswith(timed)} for row in rows]
-
-
 def test_run_folder_is_as_designed(finished_run: Path) -> None:
     names = {path.name for path in finished_run.iterdir()}
     assert {"manifest.json", "heads", "samples", "cells.jsonl", "figures"} <= names
@@ -131,7 +112,7 @@ def test_killed_and_started_again_gives_the_same_board(
     after = list(_samples(tmp_path / "run"))
     assert max(Counter((cell, line["record_id"]) for cell, line in after).values()) == 1
     assert all(line in after for line in done)
-    assert rows_without_times(tmp_path / "run") == rows_without_times(finished_run)
+    assert small_run.rows_without_times(tmp_path / "run") == small_run.rows_without_times(finished_run)
     assert len(read_json(tmp_path / "run" / "manifest.json")["invocations"]) == 2
 
 

@@ -33,27 +33,6 @@ def config(model: Path, data: Path, out: Path) -> dict[str, Any]:
     }
 
 
-def rows(folder: Path) -> list[dict[str, Any]]:
-    """The board's rows without what is measured in seconds, the pairs that kernels were given (they compute in blocks,
-    which depend on the batch), and the name of the folder."""
-    timed = (
-        "pairs_ratio",
-        "flops_ratio",
-        "_ms",
-        "_speedup",
-        "_speedup_ci",
-        "_per_token",
-        "ceiling",
-        "ceiling_share",
-        "dense_kernel",
-        "run",
-    )
-    return [
-        {name: value for name, value in row.items() if not name.endswith(timed)}
-        for row in read_json(folder / "leaderboard.json")["rows"]
-    ]
-
-
 def sample_lines(folder: Path) -> Counter[tuple[str, str]]:
     return Counter((path.name, line["record_id"]) for path in (folder / "samples").iterdir() for line in whole(path))
 
@@ -91,7 +70,7 @@ def test_killed_again_and_again(uninterrupted: Path, small_model: Path, small_da
     assert set(statuses[:-1]) == {-9}
     assert len(statuses) > 6
     assert set(sample_lines(run).values()) == {1}, "a sample was done twice"
-    assert rows(run) == rows(uninterrupted)
+    assert small_run.rows_without_times(run) == small_run.rows_without_times(uninterrupted)
     timings = list(RunFolder.load(run).timings().values())
     assert len(timings) == 2
     assert timings[0]["times"]["dense"] == timings[1]["times"]["dense"], "two measurements are mixed"
@@ -148,11 +127,11 @@ def test_a_disk_that_fills_up(
         assert not list(run.rglob(TEMPORARY))
     assert main(["run", str(path), "--quiet"]) == 0
     assert set(sample_lines(run).values()) == {1}
-    assert rows(run) == rows(uninterrupted)
+    assert small_run.rows_without_times(run) == small_run.rows_without_times(uninterrupted)
     # the board of a finished run is written anew: either the old or the new one is there
     for number in range(3, 12, 2):
         assert crashes.in_fork(["run", str(path), "--quiet"], crashes.full_from(number)) == 2
-        assert rows(run) == rows(uninterrupted)
+        assert small_run.rows_without_times(run) == small_run.rows_without_times(uninterrupted)
 
 
 def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
