@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from importlib.metadata import EntryPoint
 
 from coreheads.errors import UserError, nearest, one_line
 
@@ -30,6 +31,15 @@ def load(name: str, what: str) -> object:
     if not hasattr(loaded, attribute):
         raise UserError(f"{what} {name!r}: {module} has no {attribute}{nearest(attribute, vars(loaded))}")
     found: object = getattr(loaded, attribute)
+    return found
+
+
+def load_point(point: EntryPoint, source: str) -> object:
+    """What an entry point names; ``source`` begins the message of the UserError where it cannot be loaded."""
+    try:
+        found: object = point.load()
+    except Exception as error:  # whatever its module does
+        raise UserError(f"{source}: cannot be loaded ({type(error).__name__}: {one_line(error)})") from error
     return found
 
 

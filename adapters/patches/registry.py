@@ -31,7 +31,7 @@ from coreheads.adapters.patches.vertical_slash import VerticalSlash
 from coreheads.adapters.patches.vidcom2 import VidCom2
 from coreheads.adapters.patches.visionzip import VisionZip
 from coreheads.adapters.patches.xattention import XAttention
-from coreheads.errors import UserError, expected_one_of, one_line
+from coreheads.errors import UserError, expected_one_of
 from coreheads.heads.types import Head
 
 GROUP = "coreheads.patches"
@@ -79,10 +79,7 @@ def patch_class(kind: str) -> type[Patch]:
         raise UserError(f"patch {kind!r} is not known, {expected_one_of(kind, patch_kinds())}")
     point = foreign[kind]
     source = f"patch {kind!r} of entry point {point.value}"
-    try:
-        found = point.load()
-    except Exception as error:  # whatever its module does
-        raise UserError(f"{source}: cannot be loaded ({type(error).__name__}: {one_line(error)})") from error
+    found = named.load_point(point, source)
     if not (isinstance(found, type) and issubclass(found, Patch) and is_dataclass(found) and found.name == kind):
         raise UserError(f"{source}: is no patch, expected a dataclass derived from Patch whose name is {kind!r}")
     return found

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from coreheads import named
 from coreheads.contents import json_hash
-from coreheads.errors import UserError, expected_one_of, one_line
+from coreheads.errors import UserError, expected_one_of
 from coreheads.source_code import code_hash
 
 if TYPE_CHECKING:
@@ -127,10 +127,7 @@ def head_score(name: str) -> Score:
         raise UserError(f"score is {name!r}, {expected_one_of(name, score_names())}")
     point = foreign[name]
     source = f"score {name!r} of entry point {point.value}"
-    try:
-        found = point.load()
-    except Exception as error:  # whatever its module does
-        raise UserError(f"{source}: cannot be loaded ({type(error).__name__}: {one_line(error)})") from error
+    found = named.load_point(point, source)
     if not (isinstance(found, Score) and found.name == name):
         raise UserError(f"{source}: is no score, expected a Score whose name is {name!r}")
     return found
