@@ -77,6 +77,8 @@ def test_one_head_no_head_and_unknown_shares() -> None:
 
 def test_a_board_of_an_older_version_is_read() -> None:
     board = json.loads((ROOT / "results" / "embedded" / "leaderboard.json").read_text())
+    for newer in ("claims", "overall", "best", "comparisons"):
+        board.pop(newer, None)
     for of_model in board["heads"]:
         of_model.pop("clear", None)
         for entry in of_model["top"]:
