@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
-import math
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from coreheads import limits
+from coreheads import limits, strict_json
 from coreheads.errors import UserError, one_line
 from coreheads.opening import no_link, open_file
 from coreheads.text import json_text
 
 TEMPORARY = ".*.tmp"
 """What the temporary names look like that a killed process may leave."""
-
-_NOT_FINITE = re.compile(rb"NaN|Infinity|[eE]\+?0*[1-9][0-9]{2}")
-"""How numbers that no float holds are written; texts may hold it, too."""
 
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
 
@@ -80,7 +74,7 @@ def read_json(path: str | Path, most: int | None = None, within: Path | None = N
 
     most: bytes that it may have, by default ``limits.JSON_BYTES``. within: as for :func:`opening.open_file`.
     """
-    return _parsed(read_bytes(path, limits.JSON_BYTES if most is None else most, within), f"{path}: is")
+    return strict_json.parsed(read_bytes(path, limits.JSON_BYTES if most is None else most, within), f"{path}: is")
 
 
 def append_jsonl(path: str | Path, *records: Any, sync: bool = True) -> None:
@@ -131,10 +125,6 @@ def cut_half_line(path: Path) -> None:
             stream.truncate(data.rfind(b"\n") + 1)
 
 
-class _NotJson(UserError):
-    """What ends too early, or was never JSON."""
-
-
 def read_bytes(path: str | Path, most: int, within: Path | None = None) -> bytes:
     """The content of a file; UserError where it cannot be read. most, within: as for :func:`opening.open_file`."""
     try:
@@ -163,8 +153,8 @@ def read_jsonl(path: str | Path, within: Path | None = None) -> Iterator[Any]:
             if not line.strip():
                 continue
             try:
-                yield _parsed(line, f"{path}: line {number} is")
-            except _NotJson:
+                yield strict_json.parsed(line, f"{path}: line {number} is")
+            except strict_json.NotJson:
                 if not line.endswith(b"\n"):
                     return
                 raise
@@ -221,52 +211,6 @@ def whole_file(path: Path, most: int, what: str, error: type[UserError] = UserEr
         return path.read_bytes()
     except OSError as problem:
         raise error(f"{path}: cannot be read ({problem.strerror or one_line(problem)}), expected {what}") from None
-
-
-class RepeatedKey(ValueError):
-    """A JSON object has a name twice."""
-
-
-def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object whose names are there once, as ``object_pairs_hook``: of two, one would be lost without a word."""
-    merged = dict(pairs)
-    if len(merged) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise RepeatedKey(f"{next(name for name in names if names.count(name) > 1)!r} is there twice in one object")
-    return merged
-
-
-def _parsed(data: bytes, where: str) -> Any:
-    """``where``: the message up to and with its verb."""
-    try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=distinct)
-        _check_depth(data, value)
-        if _NOT_FINITE.search(data):
-            _check_finite(value, "")
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise _NotJson(f"{where} not JSON ({error})") from None
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists without end
-        raise UserError(f"{where} not JSON of use ({str(error).splitlines()[0]})") from None
-    return value
-
-
-def _check_depth(data: bytes, value: Any) -> None:
-    """ValueError for lists and objects in each other that would take whoever walks through them off the stack."""
-    if data.count(b"[") + data.count(b"{") <= limits.JSON_DEPTH:
-        return  # as most lines
-    level, depth = [value], 0
-    while level := [part for part in level if isinstance(part, list | dict)]:
-        depth += 1
-        limits.check(depth, limits.JSON_DEPTH, "lists and objects within each other")
-        level = [part for node in level for part in (node.values() if isinstance(node, dict) else node)]
-
-
-def _check_finite(value: Any, place: str) -> None:
-    """ValueError for what is no number in JSON, though Python reads it: it could not be written again."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{place.lstrip('.') or 'it'} is {value}, expected a finite number")
-    for key, part in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ()):
-        _check_finite(part, f"{place}.{key}" if isinstance(value, dict) else f"{place}[{key}]")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from coreheads.source_code import code_hash
+from coreheads.hashing.source_code import code_hash
 from coreheads.tasks.task import Task
 
 _ROOMS = ("coreheads.media", "coreheads.regions", "coreheads.tasks")

@@ -8,8 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from coreheads.contents import json_hash
 from coreheads.errors import BadSample, UserError, nearest
+from coreheads.hashing.contents import json_hash
 from coreheads.regions import Region
 from coreheads.tasks.module import TaskFunctions, load
 from coreheads.tasks.options import Option, complete

@@ -13,7 +13,7 @@ FOLDERS = {"coreheads.adapters": "adapters", "coreheads.tasks": "tasks", "corehe
 
 LAYERS = (
     ("coreheads",),
-    ("coreheads.adapters",),
+    ("coreheads.adapters", "coreheads.hashing"),
     ("coreheads.media", "coreheads.heads", "coreheads.stats"),
     ("coreheads.tasks.reading",),
     ("coreheads.tasks.scoring",),

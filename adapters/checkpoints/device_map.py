@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from coreheads.adapters.checkpoints import loading
+from coreheads.adapters.checkpoints.quiet import quiet
 from coreheads.adapters.checkpoints.shapes import empty_model, weight_bytes
 from coreheads.adapters.generation.structure import vision_tower
 from coreheads.errors import OutOfMemory, UserError
-from coreheads.quiet import quiet
 from coreheads.text import gib
 
 AUTO = "auto-map"

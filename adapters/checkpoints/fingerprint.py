@@ -10,9 +10,9 @@ from pathlib import Path
 
 from coreheads.adapters.checkpoints import hub
 from coreheads.adapters.checkpoints.location import locate
-from coreheads.contents import BLOCK, CheckpointFingerprint, file_hash, json_hash
 from coreheads.errors import UserError
 from coreheads.files import matching
+from coreheads.hashing.contents import BLOCK, CheckpointFingerprint, file_hash, json_hash
 from coreheads.limits import GIB
 
 WHOLE_BYTES = 4 * GIB

@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn.modules.module import register_module_module_registration_hook
 
 from coreheads import limits
+from coreheads.adapters.checkpoints.quiet import quiet
 from coreheads.errors import UserError, one_line
-from coreheads.quiet import quiet
 
 
 def empty_model(config: Any, dtype: torch.dtype) -> nn.Module:

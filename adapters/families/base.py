@@ -27,8 +27,8 @@ from coreheads.adapters.prompt.messages import Chat, Kind, Messages, Source, par
 from coreheads.adapters.prompt.processing import EncodedMedia, LoadedMedium
 from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.adapters.prompt.token_map import TokenMap
-from coreheads.contents import CheckpointFingerprint
 from coreheads.errors import UserError, nearest, one_line
+from coreheads.hashing.contents import CheckpointFingerprint
 from coreheads.media.images import open_image
 from coreheads.media.video import sample
 

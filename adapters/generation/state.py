@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from coreheads import environment
-from coreheads.contents import json_hash
+from coreheads.hashing.contents import json_hash
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,8 +14,8 @@ from lmms_eval.caching.response_cache import ResponseCache
 
 from coreheads.adapters.families.base import Adapter
 from coreheads.adapters.patches.base import Patch
-from coreheads.contents import json_hash
 from coreheads.errors import UserError
+from coreheads.hashing.contents import json_hash
 from coreheads.retrieval.fingerprint import content_hash
 from coreheads.tasks.lmms import Docs
 

@@ -16,8 +16,8 @@ from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.cost import Shape, dense_flops, flops
 from coreheads.adapters.patches.registry import make_patch, patch_class
 from coreheads.adapters.prompt.prompt import Prompt
-from coreheads.contents import json_hash
 from coreheads.errors import UserError
+from coreheads.hashing.contents import json_hash
 from coreheads.heads.types import Heads
 
 TOLERANCE = 0.02

@@ -14,9 +14,9 @@ from rich.table import Table
 from coreheads.check.findings import HEADINGS, SAMPLE_HEADINGS, WORST, Report
 from coreheads.errors import UserError
 from coreheads.files import write_bytes
-from coreheads.outputs import check_output, same_file
 from coreheads.report.terminal import wide_console
 from coreheads.store.folder import RunFolder
+from coreheads.store.outputs import check_output, same_file
 from coreheads.text import for_rich, markdown
 
 ANNOTATIONS = 10

@@ -62,7 +62,7 @@ def command(
     from coreheads.bench import settings as parsing
     from coreheads.errors import UserError
     from coreheads.heads.profile import HeadProfile
-    from coreheads.outputs import check_output
+    from coreheads.store.outputs import check_output
 
     # everything that can be wrong is looked at before torch is loaded
     profile = None if heads is None else HeadProfile.load(heads)

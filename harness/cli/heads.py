@@ -44,8 +44,8 @@ def show(
     from coreheads.errors import UserError
     from coreheads.files import write_bytes, write_errors
     from coreheads.heads.profile import HeadProfile
-    from coreheads.outputs import check_output
     from coreheads.report.profile_text import findings, origin, ranking_table
+    from coreheads.store.outputs import check_output
 
     if out is not None and out.suffix.lower() != ".png":
         raise UserError(f"--out is {out}, expected a file that ends in .png")
@@ -113,10 +113,10 @@ def compare(
     from coreheads.errors import UserError
     from coreheads.files import write_bytes, write_errors
     from coreheads.heads.profile import HeadProfile
-    from coreheads.outputs import check_output
     from coreheads.report.profile_comparison import accuracies, overlaps
     from coreheads.report.profile_text import caveats, comparison
     from coreheads.store.folder import RunFolder
+    from coreheads.store.outputs import check_output
     from coreheads.text import visible
 
     if not 2 <= len(files) <= len(LETTERS):

@@ -26,9 +26,9 @@ def command(
     from coreheads.cli.output import say
     from coreheads.files import write_errors
     from coreheads.leaderboard.build import write
-    from coreheads.outputs import check_board
     from coreheads.report.left_out import sentences
     from coreheads.store.folder import RunFolder
+    from coreheads.store.outputs import check_board
 
     check_board("--out", out)
     folders = [RunFolder.load(run) for run in runs]

@@ -79,13 +79,13 @@ def command(
     from coreheads.errors import UserError
     from coreheads.files import write_errors
     from coreheads.heads.schema import Normalization
-    from coreheads.outputs import check_output
     from coreheads.report.profile_text import findings, origin
     from coreheads.retrieval.head_scores import head_score
     from coreheads.retrieval.profiling import profile_heads
     from coreheads.run.costs import Work
     from coreheads.run.preflight import look
     from coreheads.run.progress import RunProgress
+    from coreheads.store.outputs import check_output
     from coreheads.tasks import registry
     from coreheads.text import file_name
 

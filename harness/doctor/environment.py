@@ -64,7 +64,7 @@ def _video() -> str:
 
 def _tiny() -> str:
     from coreheads.adapters.checkpoints.adapter import load_adapter
-    from coreheads.quiet import quiet
+    from coreheads.adapters.checkpoints.quiet import quiet
 
     with quiet():
         adapter = load_adapter("tiny")

@@ -12,12 +12,12 @@ import psutil
 import torch
 
 from coreheads.adapters.checkpoints import device_map, hub, loading, location, published, template
+from coreheads.adapters.checkpoints.quiet import quiet
 from coreheads.adapters.checkpoints.shapes import empty_model, weight_bytes
 from coreheads.adapters.families.registry import family
 from coreheads.doctor.environment import Check
 from coreheads.doctor.memory import cache_bytes
 from coreheads.errors import UserError, one_line
-from coreheads.quiet import quiet
 from coreheads.text import gib
 
 CONTEXT = 32768

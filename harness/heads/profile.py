@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from coreheads import limits
-from coreheads.contents import changed_parts
 from coreheads.errors import UserError
 from coreheads.files import read_json, write_text
+from coreheads.hashing.contents import changed_parts
 from coreheads.heads import schema, selections
 from coreheads.heads.ranking import ClearTop, clear_top, order
 from coreheads.heads.schema import ModelIdentity, Normalization, ProfileRecord, Provenance, TaskRecord

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NotRequired, TypedDict, cast, get_args
 
-from coreheads.contents import CheckpointFingerprint
 from coreheads.errors import UserError, brief
+from coreheads.hashing.contents import CheckpointFingerprint
 from coreheads.text import json_text
 
 SCHEMA_VERSION = 1

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coreheads.config.cells import Cell
-from coreheads.contents import changed_parts, json_hash
 from coreheads.errors import UserError
+from coreheads.hashing.contents import changed_parts, json_hash
 from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.gaps import label
 from coreheads.leaderboard.rows import build_rows

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from coreheads.contents import file_hash
+from coreheads.hashing.contents import file_hash
 from coreheads.media.images import open_image
 from coreheads.media.video import Video
 
@@ -16,7 +16,7 @@ from coreheads.media.video import Video
 def media_hash(value: Image.Image | Video | Path) -> str:
     """SHA-256 (hex) of a picture or video that a model is given.
 
-    Of a file its size and bytes, above 256 MiB those of evenly spaced blocks, see ``coreheads.contents``; its name
+    Of a file its size and bytes, above 256 MiB those of evenly spaced blocks (``hashing.contents``); its name
     does not count. Of a picture in memory the pixels that are shown, of a video in memory all its frames.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from tabulate import tabulate
 
-from coreheads.contents import CheckpointFingerprint, changed_parts
+from coreheads.hashing.contents import CheckpointFingerprint, changed_parts
 from coreheads.heads.profile import HeadProfile
 from coreheads.heads.ranking import SPLIT_HALF_TOP, jaccard, spearman
 from coreheads.heads.selections import head_count, top

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from coreheads.adapters.prompt.messages import parse
-from coreheads.contents import json_hash
+from coreheads.hashing.contents import json_hash
 from coreheads.media.fingerprint import media_hash
 from coreheads.regions import Region
 

@@ -15,9 +15,9 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Literal, get_args
 
 from coreheads import named
-from coreheads.contents import json_hash
 from coreheads.errors import UserError, expected_one_of
-from coreheads.source_code import code_hash
+from coreheads.hashing.contents import json_hash
+from coreheads.hashing.source_code import code_hash
 
 if TYPE_CHECKING:
     import torch

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coreheads.contents import json_hash
 from coreheads.errors import BadSample, OutOfMemory, UserError
+from coreheads.hashing.contents import json_hash
 from coreheads.heads.schema import Normalization
 from coreheads.retrieval.fingerprint import content_hash, record_hash
 from coreheads.retrieval.head_scores import Score, head_score

@@ -11,9 +11,9 @@ from pathlib import Path
 from coreheads.adapters.checkpoints.installed import described
 from coreheads.adapters.families.registry import FAMILIES
 from coreheads.config.schema import RunConfig
-from coreheads.contents import file_hash
 from coreheads.errors import UserError
-from coreheads.source_code import code_hash
+from coreheads.hashing.contents import file_hash
+from coreheads.hashing.source_code import code_hash
 
 _ASKING = ("coreheads.adapters.lmms_eval.model", "coreheads.adapters.patches.registry")
 _ROOMS = (

@@ -7,10 +7,10 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from coreheads.adapters.checkpoints.quiet import quiet
 from coreheads.adapters.lmms_eval.sample_sink import NOT_FINITE
 from coreheads.config.cells import Cell
 from coreheads.errors import UserError
-from coreheads.quiet import quiet
 from coreheads.run.scoring import CellSink
 from coreheads.store.samples import SampleFile
 from coreheads.store.schema import CellResult

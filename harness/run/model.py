@@ -95,7 +95,7 @@ class ModelRun:
 
     def _load(self) -> Adapter:
         from coreheads.adapters.checkpoints.adapter import load_adapter
-        from coreheads.quiet import quiet
+        from coreheads.adapters.checkpoints.quiet import quiet
 
         with self._step("loading", "", 0, "models"), self.progress.work(Work("load", self.model.name), 1), quiet():
             adapter = load_adapter(

@@ -10,9 +10,9 @@ from coreheads import environment
 from coreheads.adapters.checkpoints.fingerprint import checkpoint_fingerprint
 from coreheads.config.cells import Cell
 from coreheads.config.schema import ModelConfig, RunConfig
-from coreheads.contents import changed_parts, json_hash
 from coreheads.errors import UserError
 from coreheads.files import read_json
+from coreheads.hashing.contents import changed_parts, json_hash
 from coreheads.run.code import model_code, plugin_code
 from coreheads.run.profiles import scores_to_find
 from coreheads.store.folder import RunFolder

@@ -7,8 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict
 
-from coreheads.contents import stamp
 from coreheads.errors import UserError, brief
+from coreheads.hashing.contents import stamp
 from coreheads.regions import Region
 from coreheads.tasks.reading.contents import Content
 from coreheads.tasks.reading.documents import Doc, read_doc, usable

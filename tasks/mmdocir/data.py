@@ -7,8 +7,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from coreheads.contents import stamp
 from coreheads.errors import BadSample
+from coreheads.hashing.contents import stamp
 from coreheads.media.images import decode
 from coreheads.media.room import Latest, PictureRoom
 from coreheads.regions import Region

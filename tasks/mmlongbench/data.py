@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypedDict
 
 from coreheads import limits
-from coreheads.contents import stamp
 from coreheads.errors import BadSample, UserError, brief
+from coreheads.hashing.contents import stamp
 from coreheads.opening import open_file
 from coreheads.tasks.mmlongbench.scoring import MOST_CHOICES, check_answer
 from coreheads.tasks.mmlongbench.subtasks import Subtask

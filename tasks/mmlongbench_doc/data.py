@@ -9,8 +9,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from coreheads.contents import stamp
 from coreheads.errors import BadSample, UserError, brief
+from coreheads.hashing.contents import stamp
 from coreheads.media.pdf import page_count, pdf_pages
 from coreheads.regions import Region
 from coreheads.tasks.mmdocir.data import ANNOTATIONS, layout, layout_regions

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from coreheads.contents import file_hash, json_hash
 from coreheads.errors import UserError
+from coreheads.hashing.contents import file_hash, json_hash
 from coreheads.tasks.reading.documents import Doc, fields_of, usable
 from coreheads.tasks.reading.parquet import parquet_picture
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from coreheads import limits
 from coreheads.errors import UserError, brief
-from coreheads.files import RepeatedKey, distinct, whole_file
+from coreheads.files import whole_file
+from coreheads.strict_json import RepeatedKey, distinct
 
 
 def json_file(path: Path) -> Any:

@@ -12,8 +12,8 @@ from typing import Any
 
 from coreheads import limits
 from coreheads.cache import build_once, cache_folder
-from coreheads.contents import file_hash, json_hash, stamp
 from coreheads.errors import UserError, one_line
+from coreheads.hashing.contents import file_hash, json_hash, stamp
 from coreheads.text import for_rich
 
 GROUP_BYTES = 128 << 20

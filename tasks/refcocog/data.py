@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from coreheads.contents import stamp
 from coreheads.errors import BadSample, UserError, brief
+from coreheads.hashing.contents import stamp
 from coreheads.media.images import decode, picture_size
 from coreheads.regions import Region
 from coreheads.tasks.reading.contents import Cell, Content

@@ -7,8 +7,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from coreheads.contents import stamp
 from coreheads.errors import BadSample, UserError, brief
+from coreheads.hashing.contents import stamp
 from coreheads.media.images import from_frame
 from coreheads.media.video import read_frames
 from coreheads.regions import Box, Region

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from coreheads.adapters.checkpoints import embedded, fingerprint, hub
 from coreheads.adapters.checkpoints.fingerprint import checkpoint_fingerprint
-from coreheads.contents import CheckpointFingerprint, changed_parts
+from coreheads.hashing.contents import CheckpointFingerprint, changed_parts
 
 
 @pytest.fixture
@@ -80,9 +80,9 @@ def test_weights_beyond_the_limit_count_by_every_tensor(
     which: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fingerprint, "WHOLE_BYTES", 1000)
-    monkeypatch.setattr("coreheads.contents.WHOLE_BYTES", 1000)
-    monkeypatch.setattr("coreheads.contents.BLOCK", 64)
-    monkeypatch.setattr("coreheads.contents.BLOCKS", 4)
+    monkeypatch.setattr("coreheads.hashing.contents.WHOLE_BYTES", 1000)
+    monkeypatch.setattr("coreheads.hashing.contents.BLOCK", 64)
+    monkeypatch.setattr("coreheads.hashing.contents.BLOCKS", 4)
     before = known(folder)
     assert known(folder) == before
     one_weight(folder, which)

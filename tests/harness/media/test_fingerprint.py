@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from coreheads import contents
-from coreheads.contents import file_hash
 from coreheads.errors import UserError
+from coreheads.hashing import contents
+from coreheads.hashing.contents import file_hash
 from coreheads.media.fingerprint import media_hash
 from coreheads.media.video import Video
 

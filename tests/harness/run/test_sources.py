@@ -17,9 +17,9 @@ import pytest
 import small_run
 from PIL import Image
 
-from coreheads import source_code
 from coreheads.cli import main
 from coreheads.files import read_json, read_jsonl, write_json
+from coreheads.hashing import source_code
 from coreheads.store.aside import kept_as
 from coreheads.store.folder import RunFolder
 

@@ -1,0 +1,1 @@
+"""What files, values and code hold, as a short text."""
