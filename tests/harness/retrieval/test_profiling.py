@@ -1,3 +1,5 @@
+"""A profile is the mean over tasks, resumes, and names what cannot be scored."""
+
 from __future__ import annotations
 
 import json
@@ -9,12 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import typer
 from PIL import Image
-from typer.testing import CliRunner
+from stand_in_profiles import HEADS, LAYERS, Adapter, Prompt, Task, docs, name_score, registry_of, stand_in_score
 
 from coreheads import environment
-from coreheads.cli import profile as profile_command
 from coreheads.errors import UserError
 from coreheads.heads.profile import HeadProfile
 from coreheads.regions import Region
@@ -24,108 +24,10 @@ from coreheads.retrieval.fingerprint import record_hash
 from coreheads.retrieval.profiling import build_profile, profile_heads
 from coreheads.retrieval.sample_scores import NO_QUERY, NO_REGION, NOTHING_SEEN, score_task
 
-LAYERS, HEADS = 3, 4
-
-
-class Prompt:
-    """Eight vision tokens; a region with a box sees the token at its left edge, one outside sees none."""
-
-    def __init__(self, number: int, query: str) -> None:
-        self.number = number
-        self.query_tokens = torch.arange(0 if query == "lost" else 2)
-
-    def locate(self, regions: list[Region]) -> torch.Tensor:
-        return torch.tensor(
-            [int(8 * r.box[0]) for r in regions if r.box is not None and r.box[0] < 1], dtype=torch.long
-        )
-
-    def explain(self, regions: list[Region]) -> str:
-        return "media 0: the box lies outside the picture"
-
-
-class Adapter:
-    layers, heads, kv_heads = LAYERS, HEADS, 2
-    dtype, device, devices = torch.float32, torch.device("cpu"), (torch.device("cpu"),)
-    model = types.SimpleNamespace(config=types.SimpleNamespace(_attn_implementation="sdpa"))
-
-    def __init__(self) -> None:
-        self.prepared = 0
-
-    def describe(self) -> dict[str, Any]:
-        shape = {"layers": LAYERS, "heads": HEADS, "kv_heads": 2}
-        return {"id": "stand-in", "revision": None, "model_type": "stand_in", **shape}
-
-    model_type = "stand_in"
-
-    def state_hash(self) -> str:
-        return "ab"
-
-    def prepare(self, messages: list[dict[str, Any]], query: str | None = None) -> Prompt:
-        self.prepared += 1
-        if query == "broken":
-            raise UserError("query: 'broken' does not stand in any text")
-        return Prompt(int(messages[0]["content"]), query or "")
-
-
-class Task:
-    kind = "rec"
-    is_made = True
-
-    def __init__(self, name: str, docs: list[dict[str, Any]]) -> None:
-        self.name, self.docs = name, docs
-
-    def check_profile(self, split: str, needing: str | None) -> None:
-        assert (split, needing) == ("profile", "score stand_in")
-
-    def records(
-        self, split: str = "profile", limit: int | None = None, data_root: Any = None, **settings: Any
-    ) -> list[dict[str, Any]]:
-        assert settings == {"family": "stand_in", "options": None}
-        return self.docs[:limit]
-
-    def record_id(self, doc: dict[str, Any]) -> str:
-        return f"{self.name}-{doc['number']}"
-
-    def query(self, doc: dict[str, Any]) -> str:
-        return str(doc.get("query", "red-star"))
-
-    def messages(self, doc: dict[str, Any]) -> list[dict[str, Any]]:
-        return [{"role": "user", "content": str(doc["number"])}]
-
-    def regions(self, doc: dict[str, Any]) -> list[Region]:
-        return [Region(0, (x, 0.0, 1.0, 1.0)) for x in doc.get("at", [0.5])]
-
-
-def stand_in_score(
-    adapter: Any,
-    prompt: Prompt,
-    regions: list[Region],
-    *,
-    answer: str | None = None,
-    normalization: str | None,
-) -> torch.Tensor:
-    """Head (l, h) scores l + h / 10, plus noise that depends on the sample alone."""
-    noise = torch.rand(LAYERS, HEADS, generator=torch.Generator().manual_seed(prompt.number))
-    grid = torch.arange(LAYERS)[:, None] + torch.arange(HEADS)[None] / 10
-    return (grid + 0.01 * noise) * (2 if normalization == "lift" else 1)
-
 
 @pytest.fixture(autouse=True)
 def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = types.ModuleType("stand_in_scores")
-    module.score = stand_in_score  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "stand_in_scores", module)
-    needs: Any = frozenset({"regions", "query"})
-    made = scores.Score("stand_in", "stand_in_scores:score", needs, normalized=True)
-    monkeypatch.setitem(scores.SCORES, "stand_in", made)
-
-
-def docs(count: int, **fields: Any) -> list[dict[str, Any]]:
-    return [{"number": number, **fields} for number in range(count)]
-
-
-def registry_of(monkeypatch: pytest.MonkeyPatch, *tasks: Task) -> None:
-    monkeypatch.setattr("coreheads.tasks.registry.get", {task.name: task for task in tasks}.__getitem__)
+    name_score(monkeypatch)
 
 
 def test_a_profile_is_the_mean_over_tasks_of_their_means(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -309,55 +211,3 @@ def test_a_real_adapter_and_a_real_score() -> None:
     profile.check_model(adapter.describe())
     assert profile.shape == (2, 4)
     assert profile.provenance["attn_implementation"] == "sdpa"
-
-
-def cli(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
-    """Output of ``coreheads profile stand-in ...`` with the stand-ins in the places of adapters and scores."""
-    module = types.ModuleType("coreheads.adapters.checkpoints.adapter")
-    module.load_adapter = lambda name, **settings: Adapter()  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "coreheads.adapters.checkpoints.adapter", module)
-    app = typer.Typer()
-    app.command()(profile_command.command)
-    result = CliRunner().invoke(app, ["stand-in", "--score", "stand_in", *map(str, arguments)])
-    if isinstance(result.exception, UserError):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-def test_the_command_writes_a_profile_and_cleans_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    registry_of(monkeypatch, Task("a", docs(9)), Task("b", docs(9)))
-    out = tmp_path / "new" / "heads.json"
-    text = cli(monkeypatch, "--tasks", "a, b", "--samples", 5, "--out", out, "--normalization", "lift", "--seed", 3)
-    profile = HeadProfile.load(out)
-    assert [(name, task["n"]) for name, task in profile.tasks.items()] == [("a", 5), ("b", 5)]
-    assert (profile.normalization, profile.provenance["seed"], profile.score) == ("lift", 3, "stand_in")
-    assert f"Written: {out}" in text
-    assert [path.name for path in out.parent.iterdir()] == ["heads.json"]
-    cli(monkeypatch, "--tasks", "a", "--samples", 0, "--out", out)
-    assert HeadProfile.load(out).tasks["a"]["n"] == 9
-
-
-def test_the_command_resumes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    registry_of(monkeypatch, Task("a", docs(4)), Task("bad", docs(1, query="broken")))
-    arguments = ("--out", tmp_path / "heads.json", "--tasks")
-    with pytest.raises(UserError, match=r"task bad: all 1 records.*record bad-0"):
-        cli(monkeypatch, *arguments, "a,bad")
-    assert len((tmp_path / "heads.json.partial" / "a.jsonl").read_text().splitlines()) == 4
-    monkeypatch.setattr(Adapter, "prepare", None)
-    cli(monkeypatch, *arguments, "a")
-    assert [path.name for path in tmp_path.iterdir()] == ["heads.json"]
-
-
-def test_the_command_names_what_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    registry_of(monkeypatch, Task("a", docs(4)), Task("empty", []))
-    with pytest.raises(UserError, match="task empty: split profile has no records"):
-        cli(monkeypatch, "--tasks", "empty", "--out", tmp_path / "heads.json")
-    assert not list(tmp_path.iterdir())
-    with pytest.raises(UserError, match="--normalization is 'max'"):
-        cli(monkeypatch, "--tasks", "a", "--normalization", "max")
-    with pytest.raises(UserError, match=r"--out is .*, a folder"):
-        cli(monkeypatch, "--tasks", "a", "--out", tmp_path)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written"):
-        cli(monkeypatch, "--tasks", "a", "--out", tmp_path / "file" / "heads.json")
