@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 _ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-fA-F]+>")
 
+_NUMBER = re.compile(r"\[Errno -?\d+\] ")
+
 
 class UserError(Exception):
     """Input that cannot be used.
@@ -34,8 +36,9 @@ def escaped(text: str) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """The first line of an error's text, without addresses in memory, or its type where it has none."""
-    text = _ADDRESS.sub("it", str(error)).strip()
+    """The first line of an error's text, without addresses in memory and numbers of system errors, or its type where
+    it has none."""
+    text = _NUMBER.sub("", _ADDRESS.sub("it", str(error))).strip()
     return text.splitlines()[0] if text else type(error).__name__
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from importlib import import_module
 from importlib.metadata import EntryPoint
 
@@ -41,6 +42,12 @@ def load_point(point: EntryPoint, source: str) -> object:
     except Exception as error:  # whatever its module does
         raise UserError(f"{source}: cannot be loaded ({type(error).__name__}: {one_line(error)})") from error
     return found
+
+
+def fault(error: Exception) -> str:
+    """An error in what was loaded, in a line: its type, its text, the innermost place of the code that raised it."""
+    *_, frame = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__}: {one_line(error)}; {os.path.basename(frame.filename)} line {frame.lineno}"
 
 
 def search(folder: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from coreheads.errors import UserError, brief, nearest
 
 
 @contextmanager
-def validating(kind: type, source: str | Path, most: int | None = None, what: str = "") -> Iterator[None]:
+def validating(
+    kind: type, source: str | Path, most: int | None = None, what: str = "", given: Mapping[str, str] | None = None
+) -> Iterator[None]:
     """Turn what pydantic says of ``kind`` within the block into a UserError.
 
     Args:
@@ -23,6 +25,7 @@ def validating(kind: type, source: str | Path, most: int | None = None, what: st
         source: the file, and the line where it has many records.
         most: how many faults are named; None is all.
         what: what was expected of the source as a whole, for messages about missing fields.
+        given: fields that another source gave, such as an option of the command line, by their dotted names.
     """
     try:
         yield
@@ -31,7 +34,8 @@ def validating(kind: type, source: str | Path, most: int | None = None, what: st
         outer = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
         # a list whose elements are wrong is also reported as too short: say only what is wrong inside
         own = [fault for fault in faults if fault["loc"] not in outer]
-        raise UserError("\n".join(f"{source}: {_text(fault, kind, what)}" for fault in own[:most])) from None
+        lines = (f"{_source(fault, given or {}) or source}: {_text(fault, kind, what)}" for fault in own[:most])
+        raise UserError("\n".join(lines)) from None
 
 
 def expected(what: str) -> PydanticCustomError:
@@ -39,9 +43,15 @@ def expected(what: str) -> PydanticCustomError:
     return PydanticCustomError("expected", "{what}", {"what": what})
 
 
+def _source(fault: ErrorDetails, given: Mapping[str, str]) -> str:
+    """Which of the other sources gave the field, or what it lies in; empty where none did."""
+    loc = [".".join(map(str, fault["loc"][:depth])) for depth in range(len(fault["loc"]), 0, -1)]
+    return next((given[name] for name in loc if name in given), "")
+
+
 def _text(fault: ErrorDetails, kind: type, what: str) -> str:
     field = ".".join(str(part) for part in fault["loc"])
-    text = fault["msg"]
+    text = fault["msg"].partition(", unable to parse")[0]
     for start in ("Value error, ", "Input should be ", "List should have ", "Tuple should have "):
         text = text.removeprefix(start)
     if fault["type"] == "missing":

@@ -23,6 +23,18 @@ DTYPES = ("float32", "bfloat16", "float16", "auto")
 
 def device(name: str) -> torch.device:
     """The device of that name, "auto" being CUDA when there is one; UserError when there is none of it here."""
+    target = named_device(name)
+    if target.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (target.index or 0) >= count:
+            raise UserError(f"device: {name!r}, but this machine has {count} CUDA devices that torch can use")
+    if target.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError(f"device: {name!r}, but torch cannot use it on this machine")
+    return target
+
+
+def named_device(name: str) -> torch.device:
+    """What the name stands for, whether it is here or not; UserError for one that stands for nothing."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -31,12 +43,6 @@ def device(name: str) -> torch.device:
         target = torch.device("meta")
     if target.type not in ("cpu", "cuda", "mps"):
         raise UserError(f"device: {name!r}, expected auto, cpu, cuda, cuda:N or auto-map")
-    if target.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (target.index or 0) >= count:
-            raise UserError(f"device: {name!r}, but this machine has {count} CUDA devices that torch can use")
-    if target.type == "mps" and not torch.backends.mps.is_available():
-        raise UserError(f"device: {name!r}, but torch cannot use it on this machine")
     return target
 
 

@@ -1,4 +1,4 @@
-"""Vision tokens by lot: the control of every method that chooses them."""
+"""Random vision tokens: the control of every method that chooses them."""
 
 from __future__ import annotations
 

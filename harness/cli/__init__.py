@@ -33,6 +33,9 @@ COMMANDS = (
 GROUPS = ("heads", "models")
 """Those with subcommands of their own."""
 
+RESUMED = ("run", "profile")
+"""Those that go on where they were stopped."""
+
 INTERRUPTED = 130
 
 LONGEST = 1000
@@ -100,9 +103,8 @@ def _version(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 1 (a check or a part of a run failed), 2 (unusable input, or
     a fault of the system such as a disk that cannot be read), 130 (Ctrl-C)."""
-    status = 0
+    status, given = 0, list(sys.argv[1:] if arguments is None else arguments)
     try:
-        given = list(sys.argv[1:] if arguments is None else arguments)
         with _warnings_in_one_line():
             status = build_app()(args=given, prog_name="coreheads", standalone_mode=False) or 0
     except UserError as error:
@@ -124,7 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     if status == INTERRUPTED:
-        typer.echo("\nStopped. What was finished is stored; the same command goes on from here.", err=True)
+        kept = "What was finished is stored; the same command goes on from here."
+        typer.echo(f"\nStopped. {kept}" if given and given[0] in RESUMED else "\nStopped.", err=True)
     return status
 
 

@@ -41,4 +41,4 @@ def command(
         say(f"Left out: {sentence}")
     if len(left_out) > SHOWN:
         say(f"Left out: {len(left_out) - SHOWN} more, see left_out in {out / 'leaderboard.json'}")
-    say(f"{len(board['rows'])} rows of {len(folders)} run(s): {out / 'leaderboard.html'}")
+    say(f"{len(board['rows'])} rows of {len(folders)} run{'s' * (len(folders) > 1)}: {out / 'leaderboard.html'}")

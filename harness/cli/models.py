@@ -9,9 +9,6 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-WIDTH = 80
-
-
 app = typer.Typer(rich_markup_mode=None)
 
 
@@ -51,28 +48,28 @@ def fetch(
 
 
 def _list() -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from coreheads.adapters.checkpoints import published
     from coreheads.adapters.checkpoints.installed import local_models, shape_columns
     from coreheads.adapters.families.registry import FAMILIES
+    from coreheads.report.terminal import print_table, wide_console
     from coreheads.text import for_rich
 
-    # a narrow terminal wraps lines; a narrow table would leave figures out
-    console = Console(width=max(WIDTH, Console().width), emoji=False)
-    families = Table("model_type in config.json", "adapter", title="Families", title_justify="left", box=None)
+    console = wide_console()
+    families = Table("model_type in config.json", title="Families", title_justify="left", box=None)
+    families.add_column("adapter", overflow="fold")
     for model_type, adapter in FAMILIES.items():
         families.add_row(model_type, adapter)
     console.print(families)
     known = _table("Published checkpoints")
     for name in published.names():
         known.add_row(name, *shape_columns(published.shape(name)))
-    console.print(known)
+    print_table(console, known)
     here = _table("Here", "model_type", "where")
     for model in local_models():
         here.add_row(*map(for_rich, (model.id, model.heads, model.context, model.model_type, model.location)))
-    console.print(here)
+    print_table(console, here)
     console.print("\nAny other checkpoint of these families: its hub id (needs the network) or its folder.")
 
 
@@ -80,7 +77,7 @@ def _table(title: str, *more: str) -> Table:
     from rich.table import Table
 
     table = Table(title=f"\n{title}", title_justify="left", box=None)
-    table.add_column("id", no_wrap=True)
+    table.add_column("id")
     table.add_column("layers x heads x KV", justify="right", no_wrap=True)
     table.add_column("context", justify="right", no_wrap=True)
     for name in more:

@@ -36,4 +36,4 @@ def command(
         say(remark)
     if board["left_out"]:
         say(f"Left out: {len(board['left_out'])} entries, listed on the page and in leaderboard.json")
-    say(f"{len(board['rows'])} rows of {len(board['runs'])} run(s): {to / 'index.html'}")
+    say(f"{len(board['rows'])} rows of {len(board['runs'])} run{'s' * (len(board['runs']) > 1)}: {to / 'index.html'}")

@@ -60,7 +60,7 @@ def _list(tasks: Sequence[Task], data_root: Path | None) -> None:
     from coreheads.report.terminal import print_table, wide_console
 
     table = Table(
-        "task", "kind", "main metric", "regions", "splits", "data", "here", title="Tasks", title_justify="left"
+        "task", "kind", "main metric", "here", "splits", "regions", "data", title="Tasks", title_justify="left"
     )
     for task in tasks:
         files = [file for file in task.expected(data_root) if not file.optional]
@@ -68,7 +68,7 @@ def _list(tasks: Sequence[Task], data_root: Path | None) -> None:
         here = "yes" if there == len(files) else "in part" if there else "no"
         data = "made on first use" if task.is_made else f"{task.benchmark}/{f' or {task.hub}' if task.hub else ''}"
         regions = "no" if task.no_regions else "yes"
-        table.add_row(task.name, task.kind, task.board_metric, regions, ", ".join(task.splits), data, here)
+        table.add_row(task.name, task.kind, task.board_metric, here, ", ".join(task.splits), regions, data)
     print_table(wide_console(), table)
     typer.echo("One task's files: coreheads tasks NAME --data-root DIR. To check them: coreheads tasks validate NAME")
     typer.echo('The same tasks in lmms-eval: lmms-eval --model coreheads --include_path "$(coreheads tasks --path)"')
@@ -78,13 +78,14 @@ def _show(task: Task, data_root: Path | None, split: str, options: dict[str, Any
     from coreheads.cli.output import say
     from coreheads.tasks.download import download
 
+    files, settings = task.expected(data_root, split, options), task.settings(options)
     say(f"{task.name}: {task.summary}. Main score: {task.board_metric}. Splits: {', '.join(task.splits)}.")
     if task.no_regions:
         say(f"No heads can be found on it: {task.no_regions}.")
     if task.options:
-        say("Options: " + ", ".join(f"{key}={value}" for key, value in task.settings(options).items()))
+        say("Options: " + ", ".join(f"{key}={value}" for key, value in settings.items()))
     say(f"What split {split} reads:")
-    for file in task.expected(data_root, split, options):
+    for file in files:
         count = file.count()
         there = f": {count} there" if count else ""
         say(f"  {'there  ' if file.present else 'missing'}  {file.path}  ({file.what}{there})")

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from coreheads import limits
-from coreheads.errors import UserError, one_line
+from coreheads.errors import UserError, brief, one_line
 from coreheads.files import whole_file
 
 
@@ -25,7 +25,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None
     if not isinstance(tree, dict):
-        raise UserError(f"{path}: holds {type(tree).__name__}, expected a mapping with models, evaluate, cells ...")
+        kind = "is empty" if tree is None else f"holds {brief(tree)}"
+        raise UserError(f"{path}: {kind}, expected a mapping with models, evaluate, cells ...")
     return tree
 
 

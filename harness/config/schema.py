@@ -246,8 +246,12 @@ def load_config(
     if limit is not None:
         shorter = tree.get("with_limit")
         set_values(tree, (), [*(shorter.items() if isinstance(shorter, dict) else ()), ("evaluate.limit", limit)])
-    set_values(tree, changes, [(name, value) for name, value in values.items() if value is not None])
-    with validating(RunConfig, source):
+    options = {name: value for name, value in values.items() if value is not None}
+    set_values(tree, changes, options.items())
+    given = {"evaluate.limit": "--limit"} if limit is not None else {}
+    given |= {key: f"--set {key}" for key in (change.partition("=")[0].strip() for change in changes)}
+    given |= {name: f"--{name.replace('_', '-')}" for name in options}
+    with validating(RunConfig, source, given=given):
         config = RunConfig.model_validate(tree, context=patch_of)
     for folder in config.include:
         registry.include(folder)

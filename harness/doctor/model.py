@@ -30,8 +30,11 @@ _LATER = "the hub has them, and they are downloaded when the model is loaded"
 def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> list[Check]:
     """Findings about a hub id, a folder or an embedded model, in the order in which loading would fail.
 
-    device, dtype: as ``load_adapter`` takes them. The last finding is the verdict.
+    device, dtype: as ``load_adapter`` takes them; UserError for what names none. The last finding is the verdict.
     """
+    loading.dtype(dtype)
+    if device != device_map.AUTO:
+        loading.named_device(device)
     checks: list[Check] = []
     try:
         for check in _checks(name, device, dtype):
@@ -48,7 +51,6 @@ def examine_model(name: str, device: str = "auto", dtype: str = "bfloat16") -> l
 def _checks(name: str, device: str, dtype: str) -> Iterator[Check]:
     """The findings but the verdict; UserError ends them."""
     target = device_map.asked(device)
-    loading.dtype(dtype)  # a wrong one is told before anything is looked for
     path, known = Path(location.locate(name)), name in published.names()
     problem = "" if path.is_dir() else hub.unreachable(name)
     folder = path if path.is_dir() else hub.cached(name)

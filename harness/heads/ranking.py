@@ -112,8 +112,8 @@ def split_half_shared(
     """For every k, which share of its top k one half of the samples has in common with the other's top k.
 
     groups, splits, seed: as for ``split_half_correlation``, and the same halves. Place k - 1 of the result is the mean
-    over the splits, 0 to 1; two rankings by lot share k of n. Heads of equal score are ranked by lot in each half, so
-    that they agree no better than chance where a cut parts them. Noise shares a little less than by lot, because what
+    over the splits, 0 to 1; two random rankings share k of n. Heads of equal score are ranked at random in each half,
+    so that they agree no better than chance where a cut parts them. Noise shares a little less than that, because what
     is high in one half of a sample is low in the other. None where a task has fewer than two samples.
     """
     if not groups or any(len(group) < 2 for group in groups):

@@ -74,12 +74,12 @@ def heads_sentences(summary: HeadsSummary) -> list[str]:
 
 
 def in_common(count: int, shared: float | None, total: int) -> str:
-    """How many of the ``count`` top heads halves of the samples share, and how many rankings by lot would."""
+    """How many of the ``count`` top heads halves of the samples share, and how many they would by chance."""
     if shared is None:
         return ""
     return (
         f"two halves of the samples have {shared * count:.1f} of these {count} in common "
-        f"(by lot {count * count / total:.1f})"
+        f"(by chance {count * count / total:.1f})"
     )
 
 
@@ -108,8 +108,8 @@ def clear_sentences(
         if count < heads < total:
             behind, words = heads - count, ""
             if shared is not None:
-                both, lot = max(0.0, shared * heads - count), behind * behind / (total - count)
-                words = f" ({both:.1f} in common, by lot {lot:.1f})"
+                both, chance = max(0.0, shared * heads - count), behind * behind / (total - count)
+                words = f" ({both:.1f} in common, by chance {chance:.1f})"
             beyond.append(f"{behind} of {heads} in the top {100 * fraction:g} %{words}")
     if beyond:
         those = f"the first {count}" if count > 1 else "it"
@@ -135,7 +135,7 @@ READING = (
      "the answers, and switching off as many others does not."),
     ("hybrid", "lets only the named heads read everything; all others read the first and the last tokens. If the top "
      "heads are enough, the score stays and the work shrinks."),
-    ("random", "is the control: as many heads drawn by lot, from anywhere (by chance with top heads among them) or "
+    ("random", "is the control: as many heads drawn at random, from anywhere (perhaps with top heads among them) or "
      "from the other heads of the same layers; several draws are averaged, the interval knows of draws and samples."),
     ("change and p", "compare with the dense model on the same samples; p is corrected for the number of rows."),
     ("Clear of the rest", "are the first heads whose intervals all lie above those of all others: another sample would "

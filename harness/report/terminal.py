@@ -26,12 +26,17 @@ RANKED = 12
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table whose first column holds names, which are never cut: where the terminal is too narrow, columns go,
-    the last one first, and a line says so."""
-    names, dropped = table.columns[0], 0
-    unbounded = console.options.update(max_width=10_000)
-    names.no_wrap = True
-    names.min_width = max(console.measure(text, options=unbounded).maximum for text in (names.header, *names.cells))
+    """Print a table of which nothing is cut: names in its first column, and what may not wrap, stay on one line, other
+    cells are folded, and where the terminal is too narrow for that, columns go, the last one first, and a line says
+    so."""
+    dropped, unbounded = 0, console.options.update(max_width=10_000)
+    table.columns[0].no_wrap = True
+    for column in table.columns:
+        column.overflow = "fold"
+        if column.no_wrap:
+            head = console.measure(column.header, options=unbounded).minimum
+            cells = [console.measure(text, options=unbounded).maximum for text in column.cells]
+            column.min_width = max([head, *cells])
     while len(table.columns) > 1 and console.measure(table, options=unbounded).minimum > console.width:
         table.columns.pop()
         dropped += 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from coreheads import named
 from coreheads.errors import BadSample, OutOfMemory, UserError
 from coreheads.hashing.contents import json_hash
 from coreheads.heads.schema import Normalization
@@ -195,6 +196,8 @@ class _Scorer:
             raise UserError(f"{where}: {error}") from None
         except Exception as error:
             if not is_out_of_memory(error):
+                if named.is_named(self.score.name):  # somebody's own function: what it says, and where
+                    raise UserError(f"{where}: score {self.score.name!r} fails ({named.fault(error)})") from error
                 raise
             longest = max(prompt.tokens for prompt in prompts)
             raise OutOfMemory(f"{where}: out of memory with one prompt of {longest:,} tokens") from None

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from coreheads.errors import UserError
+from coreheads.errors import UserError, one_line
 from coreheads.files import is_hidden, matching
 
 HELP = (
     "give --data-root (lmms-eval: dataset_kwargs.data_root) with a local copy; `coreheads tasks NAME` prints the tree"
 )
+
+
+TIMEOUT_S = 10.0
 
 
 @lru_cache(maxsize=4096)
@@ -38,6 +41,8 @@ def names(repository: str, revision: str | None) -> tuple[str, ...]:
 
     try:
         with _asking(repository):
+            # where there is no connection this says so at once; the list is asked for again and again, which is logged
+            HfApi().dataset_info(repository, revision=revision, timeout=TIMEOUT_S)
             listed = HfApi().list_repo_files(repository, repo_type="dataset", revision=revision)
     except UserError:
         listed = cached(repository, revision)
@@ -84,8 +89,7 @@ def _asking(repository: str) -> Iterator[None]:
     except RepositoryNotFoundError:
         problem = "no such data set, or it needs a login (`hf auth login`); or"
     except Exception as error:  # whatever the client's HTTP library raises, which has changed between its versions
-        first = str(error).strip().splitlines()
-        problem = f"cannot be reached ({first[0] if first else type(error).__name__});"
+        problem = f"cannot be reached ({one_line(error)});"
     else:
         return
     raise UserError(f"hub:{repository}: {problem} {HELP}")

@@ -72,6 +72,9 @@ def test_ctrl_c_says_that_the_command_resumes(
     monkeypatch.setattr("coreheads.config.schema.load_config", interrupted)
     assert main(["run"]) == 130
     assert "the same command goes on" in capsys.readouterr().err
+    monkeypatch.setattr("coreheads.tasks.registry.names", interrupted)
+    assert main(["tasks"]) == 130
+    assert capsys.readouterr().err == "\nStopped.\n"
 
 
 def test_dry_run_computes_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,8 +58,8 @@ def test_show_says_which_heads_stand_clear(tmp_path: Path) -> None:
     path = replace(profile, split_half_shared=[1.0] * 5 + [0.9] * 91).save(tmp_path / "heads.json")
     text = " ".join(call("show", path, "--fraction", 0.1).split())
     assert "The first 5 heads stand clear of the rest: RAM of at least 0.4" in text
-    assert "two halves of the samples have 5.0 of these 5 in common (by lot 0.3)." in text
-    assert "Two halves of the samples have 9.0 of these 10 in common (by lot 1.0)." in text
+    assert "two halves of the samples have 5.0 of these 5 in common (by chance 0.3)." in text
+    assert "Two halves of the samples have 9.0 of these 10 in common (by chance 1.0)." in text
     assert "Behind the first 5 another sample may choose other heads in part: 5 of 10 in the top 10 % (4.0 in" in text
     older = " ".join(call("show", profile.save(tmp_path / "older.json")).split())
     assert "at the upper end of any other head's. Does each task" in older

@@ -28,7 +28,9 @@ def cli(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
     monkeypatch.setitem(sys.modules, "coreheads.adapters.checkpoints.adapter", module)
     app = typer.Typer()
     app.command()(profile_command.command)
-    result = CliRunner().invoke(app, ["stand-in", "--score", "stand_in", *map(str, arguments)])
+    result = CliRunner().invoke(
+        app, ["stand-in", *([] if "--score" in arguments else ["--score", "stand_in"]), *map(str, arguments)]
+    )
     if isinstance(result.exception, UserError):
         raise result.exception
     assert result.exit_code == 0, result.output
@@ -71,3 +73,13 @@ def test_the_command_names_what_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_pa
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         cli(monkeypatch, "--tasks", "a", "--out", tmp_path / "file" / "heads.json")
+
+
+def test_a_score_of_ones_own_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    registry_of(monkeypatch, Task("a", docs(4)))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "failing_score.py").write_text("def score(*_, **__):\n    return {}['head']\n")
+    with pytest.raises(UserError) as caught:
+        cli(monkeypatch, "--tasks", "a", "--score", "failing_score:score", "--out", tmp_path / "heads.json")
+    said = "score 'failing_score:score' fails (KeyError: 'head'; failing_score.py line 2)"
+    assert str(caught.value) == f"task a, record a-0: {said}"

@@ -46,6 +46,19 @@ def test_every_task_is_listed_by_its_whole_name(
     assert all(name in out for name in registry.names())
 
 
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_no_figure_of_a_model_is_cut(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("coreheads.report.terminal.wide_console", lambda: Console(width=width, emoji=False))
+    assert main(["models"]) == 0
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert all(len(line) <= width for line in out.splitlines())
+    assert out.count("36 x 32 x 8") == (4 if width > 60 else 0)
+    assert "adapters.families.llava_onevision" in out.replace("\n", "").replace(" ", "")
+
+
 def test_a_task_says_the_download_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tasks", "coreheads_refcocog", "--data-root", str(tmp_path)]) == 0
     command = f"hf download --repo-type dataset lmms-lab-encoder/RefCOCOg --local-dir {tmp_path / 'refcocog'}"
@@ -58,6 +71,9 @@ def test_a_task_says_the_download_command(tmp_path: Path, capsys: pytest.Capture
     assert "by hand" in capsys.readouterr().out
     assert main(["tasks", small_run.REC]) == 0
     assert "hf download" not in capsys.readouterr().out
+    for wrong in (["--split", "none"], ["--option", "none=1"]):
+        assert main(["tasks", "coreheads_refcocog", *wrong]) == 2
+        assert not capsys.readouterr().out, "half an answer, and then an error"
 
 
 def test_loading_and_profiling_are_told_as_in_a_run(

@@ -186,13 +186,31 @@ def test_wrong_values_name_the_field_and_what_was_expected(tmp_path: Path, chang
     assert all(len(line) < 300 for line in str(caught.value).splitlines())
 
 
+def test_a_fault_of_the_command_line_is_not_laid_at_the_files_door(tmp_path: Path) -> None:
+    path = write(tmp_path, yaml.safe_dump(BASE))
+    for changes, options, source in (
+        (("evaluate.limit=many",), {}, "--set evaluate.limit: evaluate.limit is 'many', expected a valid integer"),
+        (("cells.0.fractions=[2]",), {}, "--set cells.0.fractions: cells.0.fractions.0 is 2"),
+        ((), {"limit": 0}, "--limit: evaluate.limit is 0"),
+        ((), {"device": 3}, "--device: device is 3"),
+        (("seed=1", "evaluate.tasks=[]"), {}, "--set evaluate.tasks: "),
+    ):
+        with pytest.raises(UserError) as caught:
+            load_config(path, changes, **options)  # type: ignore[arg-type]
+        assert str(caught.value).startswith(source)
+    with pytest.raises(UserError, match=r"run\.yaml: evaluate\.limit is -1"):
+        load_config(
+            write(tmp_path, yaml.safe_dump({**BASE, "evaluate": BASE["evaluate"] | {"limit": -1}})), ("seed=1",)
+        )
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("models: [", "is not YAML, line"),
         ("models: &a [*b]", "is not YAML, line"),
-        ("", "holds NoneType, expected a mapping"),
-        ("- 1", "holds list"),
+        ("", "is empty, expected a mapping"),
+        ("- 1", "holds [1], expected a mapping"),
         ("!!python/object/apply:os.system [ls]", "is not YAML"),
         ("models: [{id: x}]", "evaluate is missing"),
     ],

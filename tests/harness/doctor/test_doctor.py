@@ -129,8 +129,13 @@ def test_what_is_no_model(tmp_path: Path) -> None:
     assert "no such folder" in said(str(tmp_path / "none"))["model"][1]
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     assert "model_type is 'bert', expected one of internvl, llava_onevision" in said(str(tmp_path))["model"][1]
-    assert "device: 'gpu', expected auto" in said("tiny", device="gpu")["model"][1]
-    assert "dtype: 'int4', expected one of" in said("tiny", dtype="int4")["model"][1]
+
+
+def test_options_that_name_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "tiny", "--device", "gpu"]) == 2
+    assert "error: device: 'gpu', expected auto" in capsys.readouterr().err
+    assert main(["doctor", "tiny", "--dtype", "int4"]) == 2
+    assert "error: dtype: 'int4', expected one of" in capsys.readouterr().err
 
 
 def test_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

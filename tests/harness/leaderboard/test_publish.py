@@ -53,7 +53,7 @@ def test_a_site_is_complete_and_can_be_built_again(tmp_path: Path, capsys: pytes
     store(run.path, Example("made-up", "long_task", "r1", "a caption"), b"jpeg")
     assert main(["publish", str(run.path), "--to", str(tmp_path / "site"), "--title", 'It\'s: "a" #board']) == 0
     site = tmp_path / "site"
-    assert "10 rows of 1 run(s)" in capsys.readouterr().out
+    assert "10 rows of 1 run:" in capsys.readouterr().out
     assert {path.name for path in site.iterdir() if path.suffix != ".lock"} == {
         "index.html", "README.md", "history.json", "runs", "figures",
         "leaderboard.json", "leaderboard.csv", "leaderboard.md",

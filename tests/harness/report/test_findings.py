@@ -50,14 +50,14 @@ def four_of_forty(shares: list[float] | None = None) -> HeadProfile:
 def test_fractions_behind_the_clear_cut_are_named() -> None:
     shares = [0.5, 0.5, 0.75, 1.0, *[0.7] * 35, 1.0]
     said = heads_sentences(summary(four_of_forty(shares), 0.05, 0.1, 0.25, 1.0))
-    assert said[0].endswith("layer 0; two halves of the samples have 1.0 of these 2 in common (by lot 0.1).")
+    assert said[0].endswith("layer 0; two halves of the samples have 1.0 of these 2 in common (by chance 0.1).")
     assert said[4].endswith("the order of the first 20 heads with a rank correlation of 0.40.")
     assert said[5:] == [
         "m: the first 4 heads stand clear of the rest: RAM of at least 0.890 at the lower end of every 95 % interval, "
         "of at most 0.020 at the upper end of any other head's; two halves of the samples have 4.0 of these 4 in "
-        "common (by lot 0.4).",
+        "common (by chance 0.4).",
         "m: behind the first 4 another sample may choose other heads in part: 6 of 10 in the top 25 % (3.0 in common, "
-        "by lot 1.0).",
+        "by chance 1.0).",
     ]
 
 

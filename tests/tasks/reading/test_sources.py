@@ -54,6 +54,7 @@ class Hub:
         hub.fetch.cache_clear()
         hub.names.cache_clear()
         monkeypatch.setattr("huggingface_hub.hf_hub_download", self.download)
+        monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", lambda *_, **__: self.files())
         monkeypatch.setattr("huggingface_hub.HfApi.list_repo_files", lambda *_, **__: self.files())
 
     def files(self) -> list[str]:
