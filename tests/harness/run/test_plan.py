@@ -11,7 +11,7 @@ import small_run
 from coreheads.cli import main
 from coreheads.files import read_json, write_json
 from coreheads.run.costs import FILE, Costs, Work
-from coreheads.text import duration
+from coreheads.text import duration, gib
 
 
 def plan(folder: Path, run: Path, capsys: pytest.CaptureFixture[str], **changes: object) -> str:
@@ -29,7 +29,7 @@ def folder(finished_run: Path, tmp_path: Path) -> Path:
 def test_a_finished_run_has_nothing_left(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = plan(folder, folder / "run", capsys)
     assert "nothing is left to do" in out
-    assert f"Memory: small took {Costs.load(folder / 'run').peak_bytes['small'] / 2**30:.1f} GiB" in out  # type: ignore[union-attr]
+    assert f"Memory: small took {gib(Costs.load(folder / 'run').peak_bytes['small'])} (" in out  # type: ignore[union-attr]
 
 
 def test_an_interrupted_run_is_foreseen_from_its_own_costs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,4 +99,14 @@ def test_durations() -> None:
         "2 min",
         "60 min",
         "2 h 05 min",
+    ]
+
+
+def test_sizes() -> None:
+    assert [gib(2**20 * size) for size in (1.24, 13.5, 758, 1024, 18_432)] == [
+        "1.2 MiB",
+        "14 MiB",
+        "758 MiB",
+        "1.0 GiB",
+        "18.0 GiB",
     ]
