@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 from coreheads.store.board import Interval, Overall, Row
-from coreheads.store.schema import Plain, StoredCell
+from coreheads.store.condition import StoredCell
+from coreheads.store.fields import Plain
 
 SELECTIONS = {
     "top": "top",

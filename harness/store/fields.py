@@ -1,8 +1,11 @@
-"""What a stored field must be beyond its type: pydantic's validators, each of which returns the value."""
+"""Kinds of stored values, and what a field must be beyond its type: pydantic's validators, each of which returns the
+value."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, Field, with_config
 
 from coreheads.heads.selections import KINDS, SIZED
 from coreheads.text import file_name
@@ -14,6 +17,28 @@ def is_file_name(name: Any) -> Any:
     if not isinstance(name, str) or file_name(name) != name:
         raise expected("a cell's name: letters, digits and _.=+- only")
     return name
+
+
+Count = Annotated[int, Field(ge=0, le=10**15)]
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+Positive = Annotated[float, Field(ge=1e-12, le=1e9)]
+Value = Annotated[float, Field(ge=-1e9, le=1e9)]
+Name = Annotated[str, BeforeValidator(is_file_name)]
+Plain = str | int | float | bool | None
+Pair = Annotated[list[Count], Field(min_length=2, max_length=2)]
+"""A head as [layer, query head], both from 0."""
+
+known_fields = with_config(ConfigDict(strict=True, allow_inf_nan=False, extra="ignore"))
+"""Other fields may stand beside those that are declared; they are not read."""
+only_fields = with_config(ConfigDict(strict=True, allow_inf_nan=False, extra="forbid"))
+"""No other field may."""
+
+
+def are_plain(params: Any) -> Any:
+    """A patch's settings by name."""
+    if not isinstance(params, dict) or not all(isinstance(value, Plain) for value in params.values()):
+        raise expected("names with texts and numbers")
+    return params
 
 
 def is_selection(kind: str) -> str:

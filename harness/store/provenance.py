@@ -8,7 +8,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from coreheads import limits
-from coreheads.store.schema import Count, Positive, Seconds, Versioned, known_fields
+from coreheads.store.fields import Count, Positive, Seconds, known_fields
+from coreheads.store.schema import Versioned
 
 
 @known_fields
