@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from coreheads.heads.ranking import ClearTop
 from coreheads.store.judged import Best, Claim, Comparison, Overall, Verdict
-from coreheads.store.provenance import Invocation
+from coreheads.store.provenance import Invocation, Submitter
 from coreheads.store.row import Budget, Interval, Row, RowScore, Speed
 
 __all__ = [  # all that the file holds
@@ -61,6 +61,8 @@ class RunSummary(Invocation):
     """What rows call it."""
     processes: int
     """How many processes worked on it."""
+    submitted: NotRequired[Submitter | None]
+    """By whom; null or missing where nobody did."""
     board_made_with: str | None
     """The version of coreheads that wrote this board."""
 

@@ -3,12 +3,14 @@ value."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, with_config
 
 from coreheads.heads.selections import KINDS, SIZED
-from coreheads.text import file_name
+from coreheads.text import TURNING, file_name, visible
 from coreheads.validation import expected
 
 
@@ -39,6 +41,28 @@ def are_plain(params: Any) -> Any:
     if not isinstance(params, dict) or not all(isinstance(value, Plain) for value in params.values()):
         raise expected("names with texts and numbers")
     return params
+
+
+def one_line(most: int, what: str) -> Callable[[str], str]:
+    """A text that somebody has written to be shown: one line, of at most so many characters, in which nothing steers.
+
+    what: it in words, as a message expects it.
+    """
+
+    def is_one_line(text: str) -> str:
+        if not text.strip() or len(text) > most or visible(text) != text or text.translate(TURNING) != text:
+            raise expected(f"{what}: one line of at most {most} characters that are seen")
+        return text
+
+    return is_one_line
+
+
+def is_contact(text: str) -> str:
+    """Where somebody can be asked."""
+    form = r"https?://[^\s<>\"']{1,290}|[^\s<>\"'@:/]{1,100}@[^\s<>\"'@:/]{1,100}"
+    if not re.fullmatch(form, text) or visible(text) != text:
+        raise expected("an address: https://... or name@host")
+    return text
 
 
 def is_selection(kind: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NotRequired
 
 from typing_extensions import TypedDict
 
@@ -126,5 +127,9 @@ class Row(RowScore, Speed, Budget):
     """Of the unscored, those whose logits were not finite."""
     over_context: int
     """Of the unscored, those longer than the model's context."""
+    who: NotRequired[str]
+    """Who submitted the run; missing where nobody did."""
+    version: NotRequired[str | None]
+    """Of coreheads, that a submitted run was made with; missing where nobody submitted it."""
     told_apart: bool | None
     """True where another row differs from it in its patch's settings only; else null."""
