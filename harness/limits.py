@@ -43,6 +43,11 @@ STORED_BYTES = 64 * MIB
 LINES_BYTES, LINE_BYTES = GIB, 16 * MIB
 """Of a file of JSON lines and of one of them: samples, cells, timings."""
 
+SUBMISSION_FILES, SUBMISSION_BYTES = 20_000, 256 * MIB
+"""Of a run that others give for a board: its files, and all of them together."""
+ANSWER_CHARACTERS = 100_000
+"""Of one answer in it; scorers look through all of it."""
+
 JSON_DEPTH = 100
 """Lists and objects within each other."""
 

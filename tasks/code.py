@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 from coreheads.hashing.source_code import code_hash
@@ -27,7 +28,7 @@ def task_code(task: Task) -> str:
     more = [repr(task).encode(), *_with_included(task.yaml)]
     if not task.module.startswith("coreheads."):
         modules = modules[1:]
-        more.append((task.folder / f"{task.module}.py").read_bytes())
+        more.append(Path(str(import_module(task.module).__file__)).read_bytes())
     return code_hash(modules, _ROOMS, _ELSEWHERE, more)
 
 

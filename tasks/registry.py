@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from coreheads import named
@@ -10,7 +11,11 @@ from coreheads.errors import UserError, expected_one_of, one_line
 from coreheads.tasks.catalogue import TASKS
 from coreheads.tasks.task import Task
 
+GROUP = "coreheads.tasks"
+"""The entry points by which other packages name their tasks: ``name = "package.module:TASK"``, a ``Task``."""
+
 _INCLUDED: dict[str, Task] = {}
+"""Of folders, and those of other packages that were asked for."""
 
 
 def include(folder: str | Path) -> list[str]:
@@ -49,8 +54,8 @@ def include(folder: str | Path) -> list[str]:
 
 
 def names() -> list[str]:
-    """Every task's name, included ones last."""
-    return [*TASKS, *_INCLUDED]
+    """Every task's name: ours, included ones, and those of installed packages."""
+    return list(dict.fromkeys([*TASKS, *_INCLUDED, *sorted(_foreign())]))
 
 
 def get(name: str) -> Task:
@@ -60,12 +65,21 @@ def get(name: str) -> Task:
         name: As ``coreheads tasks`` lists it.
 
     Raises:
-        UserError: There is none; the message has the known names.
+        UserError: There is none, and the message has the known names; or another package's cannot be used.
     """
     known = {**TASKS, **_INCLUDED}
-    if name not in known:
-        raise UserError(f"task: {name!r}, {expected_one_of(name, known)}")
-    return known[name]
+    if name in known:
+        return known[name]
+    foreign = _foreign()
+    if name not in foreign:
+        raise UserError(f"task: {name!r}, {expected_one_of(name, names())}")
+    source = f"task {name!r} of entry point {foreign[name].value}"
+    task = named.load_point(foreign[name], source)
+    if not (isinstance(task, Task) and task.name == name):
+        raise UserError(f"{source}: is no task, expected a Task whose name is {name!r}")
+    if not task.yaml.is_file():
+        raise UserError(f"{source}: {task.yaml} is not there, expected the task's YAML beside its module")
+    return _INCLUDED.setdefault(name, task)
 
 
 def path() -> Path:
@@ -73,6 +87,6 @@ def path() -> Path:
     return Path(__file__).resolve().parent
 
 
-def paths() -> list[Path]:
-    """Every folder with tasks, ours first."""
-    return list(dict.fromkeys([path(), *(task.folder for task in _INCLUDED.values())]))
+def _foreign() -> dict[str, EntryPoint]:
+    """Tasks of installed packages by name, not loaded; our own names stay ours."""
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in TASKS}

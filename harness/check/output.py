@@ -133,18 +133,18 @@ def commands(report: Report) -> list[str]:
     """
     lines = []
     for finding in report.failed[: ANNOTATIONS - 1]:
-        title = _message(f"{finding.kind} {finding.name}").replace(":", "%3A").replace(",", "%2C")
+        title = message(f"{finding.kind} {finding.name}").replace(":", "%3A").replace(",", "%2C")
         change = f" ({finding.change})" if finding.change else ""
         text = ": ".join(filter(None, (f"{finding.step}{change}", finding.text)))
-        lines.append(f"::error title={title}::{_message(text)}")
+        lines.append(f"::error title={title}::{message(text)}")
     more = len(report.failed) - len(lines)
     if more:
         lines.append(f"::error title=coreheads check::{more} more regressions, see the summary of this step")
-    lines = lines or [f"::notice title=coreheads check::{_message(report.verdict)}"]
+    lines = lines or [f"::notice title=coreheads check::{message(report.verdict)}"]
     if report.unclear:
         first, more = report.unclear[0], len(report.unclear) - 1
         text = f"{first.kind} {first.name}: {first.text}{f'; and {more} more' if more else ''}"
-        lines.append(f"::warning title=coreheads check cannot tell::{_message(text)}")
+        lines.append(f"::warning title=coreheads check cannot tell::{message(text)}")
     return lines
 
 
@@ -166,5 +166,6 @@ def append_summary(path: Path, report: Report) -> None:
         stream.write("\n\n".join(filter(None, parts)) + "\n\n")
 
 
-def _message(text: str) -> str:
+def message(text: str) -> str:
+    """A text as a workflow command holds it."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -28,6 +28,7 @@ COMMANDS = (
     "tasks",
     "models",
     "doctor",
+    "new",
 )
 """Module names, in the order of ``coreheads --help``."""
 GROUPS = ("heads", "models")

@@ -8,8 +8,15 @@ import typer
 
 
 def command(
-    run: Path = typer.Argument(metavar="RUN", help="A run folder."),
-    baseline: Path = typer.Option(help="The baseline file."),
+    runs: list[Path] = typer.Argument(metavar="RUN", help="A run folder; with --submission one or more submissions."),
+    baseline: Path | None = typer.Option(None, help="The baseline file."),
+    submission: bool = typer.Option(
+        False, "--submission", help="In place of a comparison: whether others' runs are what they say."
+    ),
+    data_root: Path | None = typer.Option(
+        None, help="Of --submission: benchmark data, with which scores are computed again."
+    ),
+    include: list[Path] = typer.Option([], help="Of --submission: a folder with tasks of your own; may be repeated."),
     update: bool = typer.Option(False, "--update", help="Make this run the new baseline, and print what that changes."),
     junit: Path | None = typer.Option(None, help="Write the comparisons as a JUnit file too."),
     json_file: Path | None = typer.Option(
@@ -25,8 +32,29 @@ def command(
     Exit status: 0 within tolerance, 1 a regression (a missing cell is one) or other settings, 2 unusable input.
 
     Example: coreheads check results/runs/short --baseline results/baseline.json --junit check.xml
+
+    With --submission: files, links and sizes, fields, fingerprints, that all cells and samples are there that the
+    settings ask for, heads and scores computed again, no paths or secrets. A line for each finding (then exit status
+    1). Nothing of a submission is run. What it cannot see: docs/board.md.
+
+    Example: coreheads check --submission submissions/mine
     """
     import os
+
+    from coreheads.errors import UserError
+
+    if submission:
+        given = {"--baseline": baseline, "--update": update, "--junit": junit, "--json": json_file}
+        for option, value in given.items():
+            if value:
+                raise UserError(f"{option}: cannot be given with --submission, expected only folders and --data-root")
+        _submissions(runs, data_root, include, github)
+        return
+    if len(runs) != 1 or baseline is None:
+        raise UserError(f"check: {len(runs)} runs and --baseline {baseline}, expected one run and a baseline file")
+    if data_root is not None or include:
+        raise UserError("--data-root and --include: are for --submission, which is not given")
+    run = runs[0]
 
     from coreheads.check.baseline import load_baseline
     from coreheads.check.compare import check
@@ -70,4 +98,26 @@ def command(
         else:
             say("GITHUB_STEP_SUMMARY is not set: no summary of the step was written", err=True)
     if report.failed and not update:
+        raise typer.Exit(1)
+
+
+def _submissions(folders: list[Path], data_root: Path | None, include: list[Path], github: bool) -> None:
+    from coreheads.check.output import ANNOTATIONS, message
+    from coreheads.check.submission import check_submission
+    from coreheads.cli.output import say
+    from coreheads.tasks import registry
+    from coreheads.text import visible
+
+    for folder in include:
+        registry.include(folder)
+    findings: list[str] = []
+    for folder in folders:
+        judged = check_submission(folder, data_root)
+        findings += judged.findings
+        say(*judged.findings, *([f"ok: {folder}: {judged.summary}"] if not judged.findings else []))
+    if github:
+        for line in findings[:ANNOTATIONS]:
+            typer.echo(f"::error title=coreheads check::{message(visible(line))}")
+    if findings:
+        say(f"{len(findings)} finding{'s' * (len(findings) > 1)} in {len(folders)} submission(s)", err=True)
         raise typer.Exit(1)

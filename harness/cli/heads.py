@@ -30,6 +30,7 @@ def show(
     setting: Settings = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
+    include: list[Path] = typer.Option([], help="For --sample: a folder with tasks of your own; may be repeated."),
 ) -> None:
     """Show a profile: the leading heads, how much they hold, where they sit, how far the ranking can be trusted.
 
@@ -70,6 +71,8 @@ def show(
     # everything that can be wrong is looked at before the model is loaded
     if out is None:
         raise UserError("--sample: needs --out, expected the PNG file to write")
+    for folder in include:
+        registry.include(folder)
     name, _, key = sample.partition(":")
     task = registry.get(name)
     split = split or examples.split_to_show(task, "test", "profile")

@@ -20,7 +20,9 @@ def command(
     limit: int | None = typer.Option(None, help="Look at so many records; default: all.", min=1),
     option: list[str] = typer.Option([], metavar="NAME=VALUE", help="An option of the task; may be repeated."),
     include: list[Path] = typer.Option([], help="A folder with tasks of your own; may be repeated."),
-    path: bool = typer.Option(False, "--path", help="Print only the folder to give to lmms-eval as --include_path."),
+    path: bool = typer.Option(
+        False, "--path", help="Print only the folder for lmms-eval's --include_path (of a task named)."
+    ),
 ) -> None:
     """List the tasks; show one's files and options; or check its data record by record.
 
@@ -33,6 +35,7 @@ def command(
 
     coreheads tasks validate coreheads_mmdocir_page --data-root /data --limit 100
     """
+    from coreheads.cli.output import say
     from coreheads.config.parsing import set_values
     from coreheads.errors import UserError
     from coreheads.tasks import registry
@@ -41,7 +44,7 @@ def command(
     for folder in include:
         registry.include(folder)
     if path:
-        typer.echo(registry.path())
+        typer.echo(registry.path() if name is None else registry.get(name).folder)
     elif name == "validate":
         if checked is None:
             raise UserError("tasks validate: no task is named, expected for example coreheads_refcocog")
@@ -51,7 +54,13 @@ def command(
     elif name is not None:
         _show(registry.get(name), data_root, split, options)
     else:
-        _list([registry.get(known) for known in registry.names()], data_root)
+        tasks = []
+        for known in registry.names():
+            try:
+                tasks.append(registry.get(known))
+            except UserError as error:  # another package's, which must not keep the others from being seen
+                say(f"Left out: {error}", err=True)
+        _list(tasks, data_root)
 
 
 def _list(tasks: Sequence[Task], data_root: Path | None) -> None:

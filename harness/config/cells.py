@@ -15,7 +15,8 @@ from coreheads.text import file_name
 
 if TYPE_CHECKING:
     from coreheads.config.schema import CellConfig, RunConfig
-    from coreheads.store.schema import Plain, StoredCell
+    from coreheads.store.condition import StoredCell
+    from coreheads.store.fields import Plain
 
 
 @dataclass(frozen=True)

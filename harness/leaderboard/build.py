@@ -136,8 +136,8 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def _about(source: Source) -> RunSummary:
-    invocations = source.run.manifest["invocations"]
-    return {
+    invocations, submission = source.run.manifest["invocations"], source.run.submission()
+    about: RunSummary = {
         **invocations[-1],
         "command": private_command_line(invocations[-1]["command"]),  # an older version stored it as it was typed
         "name": source.label,
@@ -145,6 +145,9 @@ def _about(source: Source) -> RunSummary:
         "processes": len(invocations),
         "board_made_with": versions()["coreheads"],
     }
+    if submission is not None:
+        about["submitted"] = {name: submission[name] for name in ("who", "contact", "note") if submission.get(name)}  # type: ignore[typeddict-item, literal-required]
+    return about
 
 
 def _heads(source: Source) -> list[HeadsSummary]:

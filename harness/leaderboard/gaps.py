@@ -13,8 +13,8 @@ from coreheads.config.schema import RunConfig, TooManyCells
 from coreheads.errors import UserError
 from coreheads.report.columns import condition_label
 from coreheads.store.board import FailedCell, Row
+from coreheads.store.condition import StoredCell
 from coreheads.store.folder import RunFolder
-from coreheads.store.schema import StoredCell
 
 Gap = tuple[str, str]
 """What is missing of a run, and why."""

@@ -42,8 +42,11 @@ def read(runs: Sequence[RunFolder]) -> tuple[list[Source], list[str]]:
     sources = [Source(run, label, shown) for run, label, shown in zip(runs, labels(runs), names, strict=True)]
     for source in sources:
         source.rows = build_rows(source.run)
+        submitted, last = source.run.submission(), source.run.manifest["invocations"][-1]
         for row in source.rows:
             row["run"], row["model"] = source.label, source.models[row["model"]]
+            if submitted is not None:
+                row["who"], row["version"] = submitted["who"], last["versions"].get("coreheads")
         for (name, shown), score in itertools.product(source.models.items(), source.run.scores):
             if (profile := source.run.profile(name, score)) is not None:
                 source.profiles[shown, score] = profile

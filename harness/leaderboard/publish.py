@@ -18,10 +18,11 @@ from coreheads.leaderboard import build as leaderboard
 from coreheads.leaderboard import published_run
 from coreheads.leaderboard.redact import Shortener
 from coreheads.opening import inside
+from coreheads.store import submission
 from coreheads.store.board import Board
 from coreheads.store.folder import RunFolder
 from coreheads.store.lock import locked
-from coreheads.store.provenance import History
+from coreheads.store.provenance import History, Submission, Submitter
 from coreheads.store.schema import SCHEMA_VERSION
 from coreheads.store.validation import checked
 from coreheads.text import file_name, markdown
@@ -55,6 +56,7 @@ def publish(
     license: str = "apache-2.0",
     responses: bool = True,
     pictures: bool = True,
+    by: Submitter | None = None,
 ) -> Board:
     """Publish runs into a folder, beside those that are there; a run that is there already is replaced.
 
@@ -65,6 +67,7 @@ def publish(
         license: Of the README, where there is none yet.
         responses: See ``published_run.copy``.
         pictures: See ``published_run.copy``.
+        by: Who gives these runs, as ``published_run.copy`` has it.
 
     Returns:
         The merged board.
@@ -87,7 +90,7 @@ def publish(
         try:
             names = _labels(runs, there)
             shortened = [
-                published_run.copy(run, stage / "runs" / name, responses, pictures)
+                published_run.copy(run, stage / "runs" / name, responses, pictures, by)
                 for run, name in zip(runs, names, strict=True)
             ]
             order = dict.fromkeys([*(entry["run"] for entry in history["publications"]), *there, *names])
@@ -112,6 +115,37 @@ def publish(
         finally:
             _recover(to)
     return board
+
+
+def submit(run: RunFolder, to: Path, by: Submitter) -> Submission:
+    """Write a run as it is given to somebody else's board: its published form without pictures, and who gives it.
+
+    Args:
+        run: The run.
+        to: A new or empty folder.
+        by: Who gives it.
+
+    Returns:
+        What ``submission.json`` says.
+
+    Raises:
+        UserError: The run has no finished cell or was published without answers, the folder holds something, or what
+            ``by`` says cannot be shown.
+    """
+    if to.exists() and not (to.is_dir() and not any(to.iterdir())):
+        raise UserError(f"{to}: is not empty, expected a new folder for the submission")
+    leaderboard.build([run])
+    if "published" in run.manifest and not run.manifest["published"]["responses"]:
+        raise UserError(f"{run.path}: was published without answers, expected a run with them")
+    submission.record(by, {})  # whether it can be shown is asked before anything is written
+    try:
+        published_run.copy(run, to, pictures=False, by=by)
+    except BaseException:
+        shutil.rmtree(to, ignore_errors=True)
+        raise
+    made = RunFolder.load(to).submission()
+    assert made is not None
+    return made
 
 
 def _history(to: Path) -> History:

@@ -14,12 +14,13 @@ from coreheads.leaderboard.redact import Shortener
 from coreheads.private import private_value
 from coreheads.report.example_files import FOLDER as EXAMPLES
 from coreheads.report.example_files import picture
+from coreheads.store import submission
 from coreheads.store.folder import RunFolder
-from coreheads.store.provenance import Manifest, Published
+from coreheads.store.provenance import Manifest, Published, Submitter
 from coreheads.text import json_text
 
 
-def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True) -> int:
+def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True, by: Submitter | None = None) -> int:
     """Write the run's published form into the new folder ``to``, a run folder like any other.
 
     Args:
@@ -28,6 +29,7 @@ def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True
         responses: Without them, what models answered is left empty; scores stay, the board is the same but for
             ``loyalty``.
         pictures: The examples of what heads look at, which show benchmark data.
+        by: Who submits the run; None is who did so before, if anybody.
 
     Returns:
         How many texts had a path in them that was shortened.
@@ -64,6 +66,10 @@ def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True
             write_json(to / EXAMPLES / path.name, short.value(read_json(path, limits.STORED_BYTES, run.path)))
         for path in matching(examples, "*.jpg"):
             write_bytes(to / EXAMPLES / path.name, picture(path))
+    before = run.submission()
+    if (who := by or before) is not None:
+        date = before["date"] if before is not None and by is None else None
+        write_json(to / submission.FILE, submission.record(who, submission.contents(RunFolder.load(to)), date))
     return short.changed
 
 

@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 from coreheads.store.board import Interval, Overall, Row
-from coreheads.store.schema import Plain, StoredCell
+from coreheads.store.condition import StoredCell
+from coreheads.store.fields import Plain
 
 SELECTIONS = {
     "top": "top",
@@ -158,7 +159,8 @@ def speed(value: float | None, bounds: Interval | None) -> str:
 
 
 def _device(row: Row) -> str:
-    return str(row["device"]) if row["prefill_ms"] is not None or row["prefill_speedup"] is not None else ""
+    timed = row["prefill_ms"] is not None or row["prefill_speedup"] is not None
+    return str(row["device"]) if timed or row.get("who") else ""
 
 
 def duration(milliseconds: float | None) -> str:
@@ -182,7 +184,7 @@ COLUMNS = (
     _number("prefill speedup", "dense over this, 95 % interval", "prefill_speedup", speed),
     _number("ceiling", "speedup were the other heads free", "ceiling", ratio),
     _number("timed tokens", "length of the timed prompt", "timed_tokens", whole),
-    Column("device", "where the speed was measured", _device),
+    Column("device", "where the speed was measured, or a submitted run was made", _device),
     _number("decode speedup", "per answer token", "decode_speedup", ratio),
     _number("end to end", "from media to answer", "end_to_end_speedup", ratio),
     _number("prefill time", "median", "prefill_ms", duration),
@@ -200,6 +202,8 @@ COLUMNS = (
         lambda row: whole(row["unscored"] or None),
         lambda row: row["unscored"] or None,
     ),
+    Column("submitted by", "whose run it is, where that is somebody else's", lambda row: row.get("who") or ""),
+    Column("version", "of coreheads, that a submitted run was made with", lambda row: row.get("version") or ""),
     Column("whole set", "the task's scores that are no means over samples", _aggregates),
 )
 

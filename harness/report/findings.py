@@ -123,9 +123,11 @@ def failed_sentence(record: FailedCell) -> str:
 
 
 def made_by(run: RunSummary) -> str:
-    """When, at which revision and with which versions a run was made."""
+    """By whom, when, at which revision and with which versions a run was made."""
     used = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
-    return f"{run['started']}, revision {run['revision'] or 'unknown'}, {used}"
+    by = run.get("submitted")
+    said = f"submitted by {', '.join(filter(None, (by['who'], by.get('contact'), by.get('note'))))}; " if by else ""
+    return f"{said}{run['started']}, revision {run['revision'] or 'unknown'}, {used}"
 
 
 READING = (

@@ -41,11 +41,9 @@ class Evaluator:
             from lmms_eval.tasks import TaskManager
 
             from coreheads.adapters.lmms_eval.model import CoreHeads
-            from coreheads.tasks import registry
 
-            self._manager = TaskManager(
-                "ERROR", include_path=[*map(str, registry.paths())], include_defaults=False, model_name="coreheads"
-            )
+            # it is to look for nothing: in a folder of somebody's own there may be any YAML
+            self._manager = TaskManager("ERROR", include_defaults=False, model_name="coreheads")
         self.adapter = adapter
         self._data = {"split": split, "data_root": data_root}
         self._options = options or {}
@@ -57,10 +55,15 @@ class Evaluator:
         if self._task is None or self._task.benchmark.name != name:
             self.model.forget()
             with quiet():
-                # "task" names it, the rest overrides its YAML
+                from lmms_eval.utils import load_yaml_config
+
+                from coreheads.tasks import registry
+                from coreheads.tasks.lmms import BenchmarkTask
+
                 settings = {**self._data, **self._options.get(name, {})}
-                loaded = self._manager.load_task_or_group([{"task": name, "dataset_kwargs": settings}], "chat")
-            self._task = loaded[name]
+                written = load_yaml_config(str(registry.get(name).yaml))
+                self._task = BenchmarkTask(config={**written, "task": name, "dataset_kwargs": settings})
+                self._task.config.task = name
             self._task.serve(self.adapter.model_type)
         return self._task
 

@@ -1,11 +1,16 @@
-"""What a stored field must be beyond its type: pydantic's validators, each of which returns the value."""
+"""Kinds of stored values, and what a field must be beyond its type: pydantic's validators, each of which returns the
+value."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, Field, with_config
 
 from coreheads.heads.selections import KINDS, SIZED
-from coreheads.text import file_name
+from coreheads.text import TURNING, file_name, visible
 from coreheads.validation import expected
 
 
@@ -14,6 +19,50 @@ def is_file_name(name: Any) -> Any:
     if not isinstance(name, str) or file_name(name) != name:
         raise expected("a cell's name: letters, digits and _.=+- only")
     return name
+
+
+Count = Annotated[int, Field(ge=0, le=10**15)]
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+Positive = Annotated[float, Field(ge=1e-12, le=1e9)]
+Value = Annotated[float, Field(ge=-1e9, le=1e9)]
+Name = Annotated[str, BeforeValidator(is_file_name)]
+Plain = str | int | float | bool | None
+Pair = Annotated[list[Count], Field(min_length=2, max_length=2)]
+"""A head as [layer, query head], both from 0."""
+
+known_fields = with_config(ConfigDict(strict=True, allow_inf_nan=False, extra="ignore"))
+"""Other fields may stand beside those that are declared; they are not read."""
+only_fields = with_config(ConfigDict(strict=True, allow_inf_nan=False, extra="forbid"))
+"""No other field may."""
+
+
+def are_plain(params: Any) -> Any:
+    """A patch's settings by name."""
+    if not isinstance(params, dict) or not all(isinstance(value, Plain) for value in params.values()):
+        raise expected("names with texts and numbers")
+    return params
+
+
+def one_line(most: int, what: str) -> Callable[[str], str]:
+    """A text that somebody has written to be shown: one line, of at most so many characters, in which nothing steers.
+
+    what: it in words, as a message expects it.
+    """
+
+    def is_one_line(text: str) -> str:
+        if not text.strip() or len(text) > most or visible(text) != text or text.translate(TURNING) != text:
+            raise expected(f"{what}: one line of at most {most} characters that are seen")
+        return text
+
+    return is_one_line
+
+
+def is_contact(text: str) -> str:
+    """Where somebody can be asked."""
+    form = r"https?://[^\s<>\"']{1,290}|[^\s<>\"'@:/]{1,100}@[^\s<>\"'@:/]{1,100}"
+    if not re.fullmatch(form, text) or visible(text) != text:
+        raise expected("an address: https://... or name@host")
+    return text
 
 
 def is_selection(kind: str) -> str:

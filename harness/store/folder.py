@@ -4,20 +4,18 @@ errors/, costs.json, leaderboard.*, figures/. Folders are given to others: what 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from coreheads import environment, limits
 from coreheads.config.cells import Cell
-from coreheads.errors import UserError, brief
+from coreheads.errors import UserError
 from coreheads.files import (
     append_jsonl,
     cut_half_line,
     read_json,
-    read_jsonl,
     sweep,
     write_errors,
     write_json,
@@ -27,14 +25,14 @@ from coreheads.heads.profile import HeadProfile
 from coreheads.heads.types import profile_name
 from coreheads.opening import inside
 from coreheads.private import private, private_value
+from coreheads.store.lines import Record, read_lines
 from coreheads.store.lock import LockOwner, locked
-from coreheads.store.provenance import MadeFrom, Manifest, StoredConfig
+from coreheads.store.provenance import MadeFrom, Manifest, StoredConfig, Submission
+from coreheads.store.same import check_same
 from coreheads.store.samples import SampleFile
 from coreheads.store.schema import SCHEMA_VERSION, CellRecord, CellResult, FailureRecord, TimingRecord
 from coreheads.store.validation import checked
 from coreheads.text import file_name, visible
-
-Record = TypeVar("Record", CellRecord, TimingRecord)
 
 FOLDERS = ("heads", "samples", "figures", "figures/examples", "errors")
 
@@ -70,7 +68,7 @@ class RunFolder:
             return None
         run = cls.load(path)
         if run.has_results():
-            _same(path, private_value(run.config), private_value(config))
+            check_same(path, private_value(run.config), private_value(config))
         run.manifest["config"] = cast(StoredConfig, private_value(config))
         return run
 
@@ -157,6 +155,14 @@ class RunFolder:
         path = self.heads_path(model, score)
         return HeadProfile.load(path, self.path) if path.exists() else None
 
+    def submission(self) -> Submission | None:
+        """Who submitted the run; None where nobody did."""
+        path = self.path_of("submission.json")
+        if not path.exists():
+            return None
+        record = read_json(path, limits.STORED_BYTES, self.path)
+        return checked(Submission, record, str(path), "a submission", "publish")
+
     def samples(self, cell_name: str, whole: bool = True) -> SampleFile:
         """A cell's samples; UserError for a name that is no file name, or where they are not as written.
 
@@ -237,22 +243,7 @@ class RunFolder:
         state = (about.st_size, about.st_mtime_ns) if about is not None else (0, 0)
         if name not in self._read or self._read[name][0] != state:
             models = {model["name"] for model in self.config["models"]}
-            last: dict[str, tuple[Record | None, FailureRecord | None]] = {}
-            for number, line in enumerate(read_jsonl(path, self.path), 1):
-                where = f"{path}: line {number}"
-                for key in ("failed", "unscored_example"):  # an older version stored them as they were
-                    if isinstance(line, dict) and isinstance(line.get(key), str):
-                        line[key] = private(line[key])
-                if isinstance(line, dict) and "failed" in line:
-                    failure = checked(FailureRecord, line, where, what)
-                    last[failure["name"]] = None, failure
-                else:
-                    record = checked(kind, line, where, what)
-                    last[record["name"]] = record, None
-                if (model := line["cell"]["model"]) not in models:
-                    raise UserError(f"{where}: cell.model is {brief(model)}, expected a model of manifest.json")
-            records = {key: record for key, (record, _) in last.items() if record is not None}
-            failures = {key: failure for key, (_, failure) in last.items() if failure is not None}
+            records, failures = read_lines(path, self.path, models, kind, what)
             self._read[name] = state, records, failures
         _, finished, failed = self._read[name]
         return cast(dict[str, Record], finished), failed
@@ -261,29 +252,3 @@ class RunFolder:
 def _failures(cells: Iterable[Cell], reason: str) -> Iterator[FailureRecord]:
     for cell in cells:
         yield {"schema_version": SCHEMA_VERSION, "name": cell.name, "cell": cell.to_json(), "failed": private(reason)}
-
-
-def _same(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    old, new = dict(_leaves(stored)), dict(_leaves(wanted))
-    changed = [
-        f"{key}: {json.dumps(old.get(key))} there, {json.dumps(new.get(key))} now"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and key != "out"
-    ]
-    if changed:
-        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-        raise UserError(
-            f"{path}: holds a run with another configuration ({'; '.join(changed[:3])}{more}); "
-            "give another --out, --fresh, or the same configuration to go on"
-        )
-
-
-def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for name, part in value.items():
-            yield from _leaves(part, f"{key}.{name}" if key else str(name))
-    elif isinstance(value, list) and any(isinstance(part, dict) for part in value):
-        for index, part in enumerate(value):
-            yield from _leaves(part, f"{key}.{index}")
-    else:
-        yield key, value

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from coreheads import limits
-from coreheads.store.schema import Count, Positive, Seconds, Versioned, known_fields
+from coreheads.store.fields import Count, Positive, Seconds, is_contact, known_fields, one_line, only_fields
+from coreheads.store.schema import Versioned
 
 
 @known_fields
@@ -140,6 +141,27 @@ class Manifest(Versioned):
     """Checked when the run goes on; missing from runs of versions that did not know it."""
     published: NotRequired[Published]
     """Only in a published copy."""
+
+
+class Submitter(TypedDict):
+    """Who gives a run to others, and what they say of it."""
+
+    who: Annotated[str, AfterValidator(one_line(100, "a name"))]
+    """A person, a group or an account."""
+    contact: NotRequired[Annotated[str, AfterValidator(is_contact)] | None]
+    """A web or mail address."""
+    note: NotRequired[Annotated[str, AfterValidator(one_line(500, "a note"))] | None]
+    """What a reader should know."""
+
+
+@only_fields
+class Submission(Versioned, Submitter):
+    """``submission.json`` of a published run."""
+
+    date: Annotated[str, AfterValidator(one_line(40, "a date"))]
+    """UTC, ISO 8601, to the second."""
+    contents: dict[Literal["settings", "heads", "samples", "speeds", "code"], str]
+    """SHA-256 (hex) of what the other files say, part by part."""
 
 
 @known_fields

@@ -5,40 +5,30 @@ A field that need not be there (``NotRequired``) is missing from records of vers
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, with_config
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict  # typing's own serves pydantic from Python 3.12 on
 
 from coreheads import limits
-from coreheads.store.fields import as_often, is_file_name, is_selection, one_length, sized
-from coreheads.validation import expected
+from coreheads.store.condition import StoredCell
+from coreheads.store.fields import (
+    Count,
+    Name,
+    Pair,
+    Positive,
+    Seconds,
+    Value,
+    as_often,
+    known_fields,
+    one_length,
+    sized,
+)
 
 SCHEMA_VERSION = 1
 
-
-def _are_plain(params: Any) -> Any:
-    if not isinstance(params, dict) or not all(isinstance(value, Plain) for value in params.values()):
-        raise expected("names with texts and numbers")
-    return params
-
-
-Count = Annotated[int, Field(ge=0, le=10**15)]
-Seconds = Annotated[float, Field(ge=0, le=1e9)]
-Positive = Annotated[float, Field(ge=1e-12, le=1e9)]
-Value = Annotated[float, Field(ge=-1e9, le=1e9)]
-Name = Annotated[str, BeforeValidator(is_file_name)]
-Plain = str | int | float | bool | None
-Pair = Annotated[list[Count], Field(min_length=2, max_length=2)]
-"""A head as [layer, query head], both from 0."""
-
 By = Literal["data", "model"]
 """Who could not score a sample: its data, which may be mended, or the model, which would not do otherwise again."""
-
-known_fields = with_config(ConfigDict(strict=True, allow_inf_nan=False, extra="ignore"))
-"""Other fields may stand beside those that are declared; they are not read."""
-only_fields = with_config(ConfigDict(strict=True, allow_inf_nan=False, extra="forbid"))
-"""No other field may."""
 
 
 @known_fields
@@ -47,61 +37,6 @@ class Versioned(TypedDict):
 
     schema_version: int
     """Of the file's form: ``SCHEMA_VERSION``."""
-
-
-@only_fields
-class Below(TypedDict):
-    """A patch that drops tokens, on top of which another acts."""
-
-    patch: str
-    """A registered patch."""
-    params: Annotated[dict[str, Plain], BeforeValidator(_are_plain)]
-    """Its settings by name."""
-
-
-class Condition(TypedDict):
-    """What is done to which model, on which task."""
-
-    model: str
-    """The model's name in the run; on a board with its checkpoint where merged runs mean different ones by it."""
-    task: str
-    """A registered task."""
-    patch: str
-    """A registered patch; ``none`` for the dense model."""
-    selection: Annotated[str, AfterValidator(is_selection)] | None
-    """The rule that picked the heads; null for the dense model, and for a patch that takes no heads."""
-    fraction: Annotated[float, Field(gt=0, le=1)] | None
-    """Of all heads of the language model, in (0, 1]; null where the selection has no size."""
-    on: NotRequired[Below | None]
-    """What the patch acts on top of; null or missing: the model itself."""
-    head_score: NotRequired[str | None]
-    """Name of the head score whose profile picked the heads; null or missing is RAM, and where none was asked."""
-
-
-@only_fields
-class StoredCell(Condition):
-    """A :class:`coreheads.config.cells.Cell` as JSON."""
-
-    params: Annotated[dict[str, Plain], BeforeValidator(_are_plain)]
-    """The patch's settings by name."""
-    draw: int | None
-    """Number of a random draw, from 0; null where nothing is drawn."""
-    seed: NotRequired[int | None]
-    """What the heads were drawn with; null where nothing is drawn."""
-    heads: list[Pair]
-    """The heads of an explicit selection; else empty."""
-    limit: NotRequired[int | None]
-    """How many samples are asked; null: all."""
-    within: NotRequired[int | None]
-    """The first so many samples of the task are those that the dense model answers, too; null: all."""
-    timed: NotRequired[bool]
-    """Whether its speed is measured where its task is timed."""
-    budget: NotRequired[Annotated[float, Field(gt=0, le=1)] | None]
-    """Share of the dense cost that the patch is solved for, prompt by prompt; null where there is none."""
-    budget_of: NotRequired[Literal["flops", "kv"] | None]
-    """What that is a share of: the FLOPs of the language model's prefill, or the cache's bytes."""
-    preset: NotRequired[bool]
-    """Whether these are the method's published settings."""
 
 
 class Counts(TypedDict):

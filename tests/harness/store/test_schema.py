@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from coreheads.errors import UserError
-from coreheads.store import board, provenance, schema
+from coreheads.store import board, condition, judged, provenance, row, schema
 from coreheads.store.schema import SampleRecord
 from coreheads.store.validation import checked
 
 SAMPLE = {"schema_version": 1, "record_id": "a", "response": "x", "score": 1, "prompt_tokens": 1}
 
 
-@pytest.mark.parametrize("module", [board, provenance, schema])
+@pytest.mark.parametrize("module", [board, condition, judged, provenance, row, schema])
 def test_every_field_is_explained(module: ModuleType) -> None:
     classes = [node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.ClassDef)]
     assert classes
