@@ -1,5 +1,5 @@
-"""``coreheads models``: what can be loaded; ``models of``: what a configuration names; ``models fetch``: installs what an
-embedded model is made of."""
+"""``coreheads models``: what can be loaded; ``models of``: what a configuration names; ``models fetch``: installs what
+an embedded model is made of."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def command(
     ),
     change: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a value: evaluate.draws=3."),
     only: list[str] = typer.Option(
-        [], metavar="model=NAME", help="Only this model of the configuration; may be repeated. Needs an --out of its own."
+        [], metavar="model=NAME", help="Only this model of the configuration, in an --out of its own; may be repeated."
     ),
     data_root: Path | None = typer.Option(
         None, help="The folder that holds benchmark data; default: see `coreheads tasks`."

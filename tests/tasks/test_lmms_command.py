@@ -124,12 +124,3 @@ def test_two_processes_print_the_same_table(one_process: Table, yamls: Path) -> 
     two, printed = table_of([*launch, *port, "-m", "lmms_eval"], "--include_path", str(yamls))
     assert "Running on rank 1" in printed
     assert two == one_process
-
-
-def test_each_process_takes_its_own_gpu() -> None:
-    from coreheads.adapters.lmms_eval.arguments import own_device
-
-    assert own_device("cuda", "1") == "cuda:1"
-    assert own_device("cuda", None) == "cuda"
-    assert own_device("cpu", "1") == "cpu"
-    assert own_device("cuda:3", "1") == "cuda:3"

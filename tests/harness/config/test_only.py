@@ -45,4 +45,5 @@ def test_the_command_line_lists_the_models_and_takes_one(capsys: pytest.CaptureF
     assert main(["models", "of", "papers"]) == 2
     assert "did you mean 'paper'" in capsys.readouterr().err
     assert main(["run", "--only", "model=tinny", "--dry-run"]) == 2
-    assert capsys.readouterr().err.strip() == "error: --only: model 'tinny', expected one of tiny (did you mean 'tiny'?)"
+    error = capsys.readouterr().err.strip()
+    assert error == "error: --only: model 'tinny', expected one of tiny (did you mean 'tiny'?)"
