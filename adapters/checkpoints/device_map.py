@@ -39,8 +39,10 @@ class Gpus(NamedTuple):
 
 
 def asked(device: str, device_map: Asked = None) -> dict[str, str] | Gpus:
-    """A device by name of module ("" is all of it), or GPUs to take from. ``device_map`` goes before ``device``; UserError
-    for what cannot be had here."""
+    """A device by name of module ("" is all of it), or GPUs to take from. ``device_map`` goes before ``device``.
+
+    UserError for what cannot be had here.
+    """
     if isinstance(device_map, Mapping):
         return {module: _gpu(module, where) for module, where in device_map.items()} or _unknown(device_map)
     if device_map is None and device != AUTO:
