@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from coreheads.adapters.families.registry import family
 from coreheads.errors import UserError
 
 if TYPE_CHECKING:
+    from coreheads.adapters.checkpoints.device_map import Asked
     from coreheads.adapters.families.base import Adapter
 
 
@@ -20,7 +20,7 @@ def load_adapter(
     attn_implementation: str | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
-    device_map: int | Mapping[str, int | str] | None = None,
+    device_map: Asked = None,
     **settings: Any,
 ) -> Adapter:
     """Load a model and its processor.
@@ -33,8 +33,8 @@ def load_adapter(
         attn_implementation: Of the language model; None is transformers' choice.
         revision: Branch, tag or commit of a hub id.
         trust_remote_code: Whether code of the checkpoint may run.
-        device_map: In place of ``device``, over how many GPUs the model is split, or the GPU of each module as
-            accelerate has it.
+        device_map: In place of ``device``, over how many GPUs the model is split, or over which (a list of their
+            numbers), or the GPU of each module as accelerate has it.
         settings: The family's own, see its adapter class.
 
     Returns:

@@ -7,7 +7,7 @@ computed where it lies (offload to CPU or disk) is refused: with it nothing that
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -25,13 +25,24 @@ SHARE = 2 / 3
 STEPS = 16
 """Ways between GPUs as full as can be and equally full ones that are tried."""
 
-Asked = int | Mapping[str, int | str] | None
-"""How many GPUs, or a device by name of module; None where ``device`` says it."""
+Asked = int | Sequence[int] | Mapping[str, int | str] | None
+"""How many GPUs, or which of them, or a device by name of module; None where ``device`` says it."""
 
 
-def asked(device: str, device_map: Asked = None) -> dict[str, str] | Sequence[int]:
-    """A device by name of module ("" is all of it), or the numbers of GPUs of which the first that holds the model is
-    to be taken. ``device_map`` goes before ``device``; UserError for what cannot be had here."""
+class Gpus(NamedTuple):
+    """GPUs of which some are to be taken."""
+
+    counts: Sequence[int]
+    """How many, ascending; the first number that holds the model is taken."""
+    among: Sequence[int]
+    """Their numbers."""
+
+
+def asked(device: str, device_map: Asked = None) -> dict[str, str] | Gpus:
+    """A device by name of module ("" is all of it), or GPUs to take from. ``device_map`` goes before ``device``.
+
+    UserError for what cannot be had here.
+    """
     if isinstance(device_map, Mapping):
         return {module: _gpu(module, where) for module, where in device_map.items()} or _unknown(device_map)
     if device_map is None and device != AUTO:
@@ -40,20 +51,24 @@ def asked(device: str, device_map: Asked = None) -> dict[str, str] | Sequence[in
     if device_map is None:
         if not count:
             raise UserError(f"device: {AUTO!r}, but this machine has no CUDA devices that torch can use")
-        return range(1, count + 1)
-    if isinstance(device_map, bool) or not isinstance(device_map, int) or device_map < 1:
+        return Gpus(range(1, count + 1), range(count))
+    among: Sequence[int] = range(count)
+    number: Any = device_map
+    if isinstance(device_map, list | tuple | range):
+        among, number = device_map, len(set(device_map))
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         _unknown(device_map)
-    if device_map > count:
+    if number > count or not set(range(count)).issuperset(among):
         raise UserError(f"device_map: {device_map}, but this machine has {count} CUDA devices that torch can use")
-    return [device_map]
+    return Gpus([number], among)
 
 
-def made(name: str, where: dict[str, str] | Sequence[int], config: Any, dtype: str) -> dict[str, str]:
+def made(name: str, where: dict[str, str] | Gpus, config: Any, dtype: str) -> dict[str, str]:
     """The map itself; OutOfMemory where the GPUs do not hold the model."""
     if isinstance(where, dict):
         return where
     try:
-        return planned(empty_model(config, loading.dtype_of(config, dtype)), free_memory(), where)
+        return planned(empty_model(config, loading.dtype_of(config, dtype)), free_memory(), *where)
     except OutOfMemory as error:
         raise OutOfMemory(f"{name}: {error}") from None
 
@@ -68,7 +83,9 @@ def free_memory() -> list[int]:
     return [torch.cuda.mem_get_info(number)[0] for number in range(gpus())]
 
 
-def planned(model: nn.Module, free: Sequence[int], counts: Collection[int]) -> dict[str, str]:
+def planned(
+    model: nn.Module, free: Sequence[int], counts: Collection[int], among: Sequence[int] | None = None
+) -> dict[str, str]:
     """The device of each module, on as many GPUs as the first of ``counts`` that holds the model.
 
     Those with the most free memory are taken, and are about equally full.
@@ -77,13 +94,15 @@ def planned(model: nn.Module, free: Sequence[int], counts: Collection[int]) -> d
         model: May be on the meta device.
         free: Bytes of each GPU.
         counts: Numbers of GPUs, ascending.
+        among: Which GPUs may be taken; None is all.
 
     Raises:
         OutOfMemory: None of them does.
     """
     weights, chosen = weight_bytes(model), [0]
     for count in counts:
-        chosen = sorted(sorted(range(len(free)), key=lambda number: -free[number])[:count])
+        fullest_last = sorted(range(len(free)) if among is None else among, key=lambda number: -free[number])
+        chosen = sorted(fullest_last[:count])
         room = {number: int(free[number] * SHARE) for number in chosen}
         if count == 1 and weights <= room[chosen[0]]:
             return {"": f"cuda:{chosen[0]}"}

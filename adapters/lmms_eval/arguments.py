@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lmms_eval.utils import handle_arg_string
 from torch import nn
 
+from coreheads.adapters.checkpoints.device_map import AUTO
 from coreheads.adapters.families.base import Adapter
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.budget import Budgeted, Cannot
@@ -110,9 +112,32 @@ def _check_budget(
         raise UserError(f"coreheads: {error}") from None
 
 
-def own_device(device: str, local_rank: str | None) -> str:
-    """The GPU of a process among several on one machine, whose number its launcher gives; any other device as it is."""
-    return f"cuda:{local_rank}" if device == "cuda" and local_rank is not None else device
+def own_devices(device: str, device_map: Any, variables: Mapping[str, str]) -> dict[str, Any]:
+    """``device`` and ``device_map``, as they are for one process among several on a machine.
+
+    Args:
+        device: As it is given to all: ``cuda`` is the GPU of this process's number.
+        device_map: As it is given to all: N are the N GPUs from number x N on.
+        variables: The environment, in which a launcher has set the process's number (``LOCAL_RANK``).
+
+    Raises:
+        UserError: All processes would take the same GPUs.
+    """
+    rank = variables.get("LOCAL_RANK")
+    if rank is None or variables.get("LOCAL_WORLD_SIZE") == "1":
+        return {"device": device, "device_map": device_map}
+    if device_map is None and device != AUTO:
+        return {"device": f"cuda:{rank}" if device == "cuda" else device, "device_map": None}
+    if isinstance(device_map, bool) or not isinstance(device_map, int) or device_map < 1:
+        given = f"device={device}" if device_map is None else f"device_map={device_map!r}"
+        raise UserError(f"coreheads: {given} in several processes, expected device_map=N, the GPUs of each process")
+    first = int(rank) * device_map
+    return {"device": device, "device_map": list(range(first, first + device_map))}
+
+
+def meeting_place(device: str, device_map: Any) -> str:
+    """Where lmms-eval puts what its processes tell each other: of a split model the GPU of each process's number."""
+    return device if device_map is None and device != AUTO else "cuda"
 
 
 def only_greedy(settings: dict[str, Any]) -> None:

@@ -20,10 +20,10 @@ from coreheads.adapters.generation.generate import BATCH_TOKENS, Generation
 from coreheads.adapters.generation.memory import is_out_of_memory, make_room
 from coreheads.adapters.generation.structure import beyond_context
 from coreheads.adapters.generation.vision_cache import VisionCache
-from coreheads.adapters.lmms_eval.arguments import named_patch, only_greedy, own_device, whole
+from coreheads.adapters.lmms_eval.arguments import meeting_place, named_patch, only_greedy, own_devices, whole
 from coreheads.adapters.lmms_eval.prompt_cache import PromptCache, held_together
 from coreheads.adapters.lmms_eval.response_cache import key_by_contents
-from coreheads.adapters.lmms_eval.sample_sink import NOT_FINITE, Refusal, SampleSink
+from coreheads.adapters.lmms_eval.sample_sink import Refusal, SampleSink, usable
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.errors import BadSample, OutOfMemory, UserError
@@ -49,8 +49,9 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
 
     pretrained: a hub id, a local folder, tiny, smol or smol-onevision. patch: none, ablate, hybrid, dart or another,
     with its own parameters (mode; sink, window; keep), a budget, or on (see ``named_patch``). heads: a heads.json, for
-    a patch that takes heads; selection and fraction say which of them, seed serves the random ones. adapter: an adapter
-    that is loaded already, instead of pretrained. Settings of the model's family (num_frames) go to the adapter.
+    a patch that takes heads; selection and fraction say which of them, seed serves the random ones. device, device_map:
+    see ``own_devices``. adapter: one that is loaded already, instead of pretrained. Settings of the model's family
+    (num_frames) go to the adapter.
     """
 
     is_simple = False
@@ -64,6 +65,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         fraction: float | None = None,
         seed: int = 0,
         device: str = "cpu",
+        device_map: Any = None,
         dtype: str = "float32",
         batch_size: int | str | None = 1,
         max_batch_size: int | None = None,
@@ -81,7 +83,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
             settings = {name: params.pop(name) for name in sorted(params.keys() & setting_names())}
             adapter = load_adapter(
                 pretrained,
-                device=own_device(device or "cpu", os.environ.get("LOCAL_RANK")),
+                **own_devices(device or "cpu", device_map, os.environ),
                 dtype=dtype,
                 attn_implementation=attn_implementation,
                 revision=revision,
@@ -91,7 +93,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
         self.adapter = adapter
         self.patch = named_patch(adapter, patch, heads, selection, fraction, seed, **params)
         self._at_most = whole(batch_size)
-        self.device = device
+        self.device = meeting_place(device, device_map)
         self.prompts = PromptCache()
         self.vision = VisionCache()
         self.forget()
@@ -223,7 +225,7 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
                 )
             generations |= zip(numbers, answers, strict=True)
         in_order = (generations[number] for number in range(len(prompts)))
-        return [prompt if isinstance(prompt, Refusal) else _usable(next(in_order)) for prompt in prepared]
+        return [prompt if isinstance(prompt, Refusal) else usable(next(in_order)) for prompt in prepared]
 
     def generate_until_multi_round(self, requests: list[Any]) -> list[Any]:
         raise UserError("coreheads: multi-round tasks are not supported, expected output_type generate_until")
@@ -236,13 +238,6 @@ class CoreHeads(lmms):  # type: ignore[misc]  # lmms-eval has no types
 
 
 key_by_contents(CoreHeads)
-
-
-def _usable(generation: Generation) -> Generation | Refusal:
-    """The answer; a refusal where its logits were non-finite."""
-    if generation.finite:
-        return generation
-    return Refusal(f"{NOT_FINITE} (token {generation.broken_at} of its answer)", "model")
 
 
 def _for_lmms_eval(outcome: Generation | Refusal) -> Any:

@@ -26,6 +26,13 @@ class Refusal:
     by: Literal["data", "model"] = "data"
 
 
+def usable(generation: Generation) -> Generation | Refusal:
+    """The answer; a refusal where its logits were non-finite."""
+    if generation.finite:
+        return generation
+    return Refusal(f"{NOT_FINITE} (token {generation.broken_at} of its answer)", "model")
+
+
 class SampleSink(Protocol):
     """What keeps a cell's answers; ``CoreHeads.cell`` is given one."""
 

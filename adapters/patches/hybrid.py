@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, get_args
 
 from torch import nn
 
@@ -17,9 +17,7 @@ from coreheads.adapters.patches.base import HeadPatch
 from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.value_checks import one_of, whole_number
 from coreheads.errors import UserError
-from coreheads.heads.types import SINK, WINDOW, Heads
-
-Granularity = Literal["query", "kv"]
+from coreheads.heads.types import SINK, WINDOW, Granularity, Heads
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 from coreheads.errors import UserError, brief
 
 if TYPE_CHECKING:
-    from coreheads.adapters.patches.hybrid import Granularity
     from coreheads.heads.profile import HeadProfile
+    from coreheads.heads.types import Granularity
 
 Value = TypeVar("Value")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from coreheads.cli.profile import DataRoot, Device, Dtype, Options, Settings
+from coreheads.heads.types import SINK, WINDOW
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """What compared profiles are called."""
@@ -93,6 +94,44 @@ def show(
     with write_errors(out):
         write_bytes(out, attention.png(attention_map, query, title))
     say(title, attention.describe(attention_map, query), f"Picture: {out}")
+
+
+@app.command()
+def export(
+    file: Path = typer.Argument(help="A head profile (heads.json)."),
+    out: Path = typer.Option(help="The JSON file to write."),
+    fraction: float = typer.Option(0.05, help="The share of all heads that read everything."),
+    sink: int = typer.Option(SINK, help="First tokens that every head sees.", min=0),
+    window: int = typer.Option(WINDOW, help="Last tokens that every head sees, the reading one among them.", min=1),
+    granularity: str = typer.Option("query", help="query, or kv: all query heads of a KV head with a selected one."),
+    selection: str = typer.Option("top", help="Which heads: top; as a control bottom, random, layer_matched, none."),
+    seed: int = typer.Option(0, help="Of a selection that draws.", min=0),
+) -> None:
+    """Write what every head may see as plain JSON, for serving engines: by layer the full heads, sink and window.
+
+    The fields are described in docs/engines.md and in `coreheads.heads.windows`.
+
+    Example: coreheads heads export heads.json --fraction 0.05 --sink 128 --window 1024 --out windows.json
+    """
+    from coreheads.bench import settings
+    from coreheads.cli.output import say
+    from coreheads.files import write_errors, write_text
+    from coreheads.heads.profile import HeadProfile
+    from coreheads.heads.schema import to_text
+    from coreheads.heads.selections import SEEDED, SIZED, select
+    from coreheads.heads.windows import windows
+    from coreheads.outputs import check_output
+
+    check_output("--out", out, "a file of head windows", {"the head profile": file})
+    profile = HeadProfile.load(file)
+    heads = select(selection, profile.mean, profile.shape, fraction, seed)
+    asked = fraction if selection in SIZED else None, seed if selection in SEEDED else None
+    record = windows(profile, heads, sink, window, settings.granularity(granularity), selection, *asked)
+    with write_errors(out):
+        write_text(out, to_text(record))
+    full, kv_heads = (sum(len(layer[name]) for layer in record["layers"]) for name in ("full_heads", "full_kv_heads"))
+    of = profile.shape[0] * profile.model["kv_heads"]
+    say(f"{full} of {profile.count} heads read everything, {kv_heads} of {of} KV heads keep it", f"Windows: {out}")
 
 
 @app.command()

@@ -1,7 +1,9 @@
-"""``coreheads models``: what can be loaded; ``coreheads models fetch``: installs what an embedded model is made of."""
+"""``coreheads models``: what can be loaded; ``models of``: what a configuration names; ``models fetch``: installs what
+an embedded model is made of."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -22,6 +24,20 @@ def models(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is None:
         _list()
+
+
+@app.command()
+def of(
+    config: Path = typer.Argument(help="A YAML file, or the name of a shipped one: paper."),
+) -> None:
+    """Print the names of a configuration's models, one a line, as `coreheads run --only model=NAME` takes them.
+
+    Example: coreheads models of paper
+    """
+    from coreheads.cli.output import say
+    from coreheads.config.schema import load_config
+
+    say(*(model.name for model in load_config(config).models))
 
 
 @app.command()

@@ -17,6 +17,9 @@ def command(
         None, help="cpu, cuda, cuda:1, or auto-map: over the fewest GPUs that hold a model."
     ),
     change: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Change a value: evaluate.draws=3."),
+    only: list[str] = typer.Option(
+        [], metavar="model=NAME", help="Only this model of the configuration, in an --out of its own; may be repeated."
+    ),
     data_root: Path | None = typer.Option(
         None, help="The folder that holds benchmark data; default: see `coreheads tasks`."
     ),
@@ -39,15 +42,19 @@ def command(
     Example: coreheads run --limit 8 --out results/runs/short
 
     On real data: coreheads run single_gpu --data-root /data --dry-run
+
+    One model a job: coreheads run paper --only model=Qwen/Qwen3-VL-8B-Instruct --out runs/8b; then coreheads
+    leaderboard runs/8b runs/32b --out board
     """
     from coreheads.cli.output import say
+    from coreheads.config.only import only as part
     from coreheads.config.schema import load_config
 
     folder = None if out is None else str(out)
     root = None if data_root is None else str(data_root)
     own = [str(path) for path in include] or None
     values = {"device": device, "out": folder, "data_root": root, "include": own}
-    resolved = load_config(config, tuple(change), limit=limit, **values)
+    resolved = part(load_config(config, tuple(change), limit=limit, **values), only)
     if dry_run:
         from coreheads.run.plan import show_plan
 

@@ -3,7 +3,7 @@ but the configuration of a checkpoint whose shape is not known here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ def needed_bytes(name: str, dtype: str) -> tuple[int, int, int]:
     return weight_bytes(empty_model(config, number)), cache_bytes(config, number, tokens), tokens
 
 
-def _free(target: dict[str, str] | Sequence[int]) -> tuple[int, str]:
+def _free(target: dict[str, str] | device_map.Gpus) -> tuple[int, str]:
     """Free bytes where a model would be put, and that in words."""
     if not isinstance(target, dict):
         free = device_map.free_memory()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 Head = tuple[int, int]
 Heads = frozenset[Head]
 
 SINK, WINDOW = 128, 1024
 """First and last tokens that a head sees in hybrid attention when it is not selected, unless others are asked for."""
+
+Granularity = Literal["query", "kv"]
+"""Whether single query heads attend fully, or all that share a KV head."""
 
 
 def head_name(head: Head) -> str:

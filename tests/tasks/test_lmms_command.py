@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 import trees
 import yaml
+from lmms_command import Table, table
 from small_data import SMALL
 from smol_case import needs_smol
 
@@ -27,9 +27,6 @@ pytestmark = pytest.mark.slow  # whole runs, boards and pages
 TASKS = ("coreheads_mini_refcocog", "coreheads_mini_mlvu", "coreheads_mlvu_dev")
 LIMIT = 5
 COMMAND = [str(Path(sys.executable).with_name("lmms-eval"))]
-_LINE = re.compile(r"^\|(\w+) *\|none *\| *\d+\|([\w.]+) *\|[^|]*\| *([\d.]+)\|")
-
-Table = dict[tuple[str, str], str]
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +65,7 @@ def table_of(
     )
     printed = done.stdout + done.stderr
     assert done.returncode == 0, printed[-3000:]
-    found = [_LINE.match(line) for line in done.stdout.splitlines()]
-    # a table of nothing but whole numbers is printed without decimals
-    return {(line[1], line[2]): f"{float(line[3]):.4f}" for line in found if line}, printed
+    return table(done.stdout), printed
 
 
 @pytest.fixture(scope="module")
@@ -124,12 +119,3 @@ def test_two_processes_print_the_same_table(one_process: Table, yamls: Path) -> 
     two, printed = table_of([*launch, *port, "-m", "lmms_eval"], "--include_path", str(yamls))
     assert "Running on rank 1" in printed
     assert two == one_process
-
-
-def test_each_process_takes_its_own_gpu() -> None:
-    from coreheads.adapters.lmms_eval.arguments import own_device
-
-    assert own_device("cuda", "1") == "cuda:1"
-    assert own_device("cuda", None) == "cuda"
-    assert own_device("cpu", "1") == "cpu"
-    assert own_device("cuda:3", "1") == "cuda:3"

@@ -75,6 +75,7 @@ def test_layers_stay_whole_in_every_family(kind: str) -> None:
     [
         ({"device": "auto-map"}, "device: 'auto-map', but this machine has no CUDA devices that torch can use"),
         ({"device_map": 2}, "device_map: 2, but this machine has 0 CUDA devices that torch can use"),
+        ({"device_map": [0, 1]}, "device_map: [0, 1], but this machine has 0 CUDA devices that torch can use"),
         ({"device_map": 0}, "device_map: 0, expected a number of GPUs, or a GPU for each module"),
         ({"device_map": True}, "device_map: True, expected a number of GPUs"),
         ({"device_map": "auto"}, "device_map: 'auto', expected a number of GPUs"),
