@@ -56,11 +56,7 @@ def load_adapter(
     where = devices.asked(device, device_map)
     number_type = loading.dtype(dtype)
     location = locate(name)
-    source = {
-        "revision": revision,
-        "trust_remote_code": trust_remote_code,
-        "local_files_only": loading.only_local(name, location, revision),
-    }
+    source = _source(name, location, revision, trust_remote_code)
     # of a folder before it is read, so that what is written to it meanwhile is not taken for what was loaded
     fingerprint = checkpoint_fingerprint(name, revision) if Path(location).is_dir() else None
     config = loading.config(name, location, **source)
@@ -72,3 +68,23 @@ def load_adapter(
     made = adapter(model, processor, id=name, revision=loading.commit(location, revision), **settings)
     made.fingerprint = fingerprint or checkpoint_fingerprint(name, revision)
     return made
+
+
+def gpus_for(id_or_path: str, dtype: str, revision: str | None = None, trust_remote_code: bool = False) -> int:
+    """How many GPUs of this machine "auto-map" would split a checkpoint over. UserError as for ``load_adapter``."""
+    from coreheads.adapters.checkpoints import device_map as devices
+    from coreheads.adapters.checkpoints import loading
+    from coreheads.adapters.checkpoints.location import locate
+
+    where, location = devices.asked(devices.AUTO), locate(id_or_path)
+    source = _source(id_or_path, location, revision, trust_remote_code)
+    config = loading.config(id_or_path, location, **source)
+    return len(set(devices.made(id_or_path, where, config, dtype).values()))
+
+
+def _source(name: str, location: str, revision: str | None, trust_remote_code: bool) -> dict[str, Any]:
+    """As ``from_pretrained`` takes it."""
+    from coreheads.adapters.checkpoints import loading
+
+    local = loading.only_local(name, location, revision)
+    return {"revision": revision, "trust_remote_code": trust_remote_code, "local_files_only": local}

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperCommand
+
+
+class Command(TyperCommand):
+    """``--ray`` with or without an address: what follows it is one where it looks like one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse with an empty address where none is given."""
+        for place, argument in enumerate(args):
+            if argument == "--ray" and not _ADDRESS.fullmatch("".join(args[place + 1 : place + 2])):
+                args = [*args[:place], "--ray=", *args[place + 1 :]]
+        return super().parse_args(ctx, args)
+
+
+_ADDRESS = re.compile(r"auto|local|ray://.*|\S+:\d+")
 
 
 def command(
@@ -27,6 +44,15 @@ def command(
     dry_run: bool = typer.Option(False, "--dry-run", help="Print the plan and stop."),
     fresh: bool = typer.Option(
         False, "--fresh", help="Begin anew; the run that is in the folder is kept under another name."
+    ),
+    ray: str | None = typer.Option(
+        None,
+        metavar="[ADDRESS]",
+        help="Answer cells side by side on a Ray cluster: HOST:PORT, auto (one that runs here), local (one of this "
+        "machine alone); without an address RAY_ADDRESS, else local.",
+    ),
+    replicas: int | None = typer.Option(
+        None, help="With --ray: copies of the model; default: one for each GPU, or CPU core.", min=1
     ),
     quiet: bool = typer.Option(False, "--quiet", help="No progress, no summary."),
 ) -> None:
@@ -62,7 +88,7 @@ def command(
         return
     from coreheads.run.runner import run
 
-    finished = run(resolved, shown=not quiet, fresh=fresh)
+    finished = run(resolved, shown=not quiet, fresh=fresh, ray=ray is not None and (ray or True), replicas=replicas)
     if not quiet and finished.board is not None:
         from coreheads.report.terminal import show
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -39,6 +40,22 @@ def code_hash(
         content.update(f"\0{name}\0".encode() + found[name].replace(b"\r\n", b"\n"))
     for part in more:
         content.update(b"\0" + part)
+    return content.hexdigest()
+
+
+@cache
+def whole_hash() -> str:
+    """SHA-256 (hex) of every Python file and YAML of the package; how lines end does not count."""
+    content = hashlib.sha256()
+    for package in _PACKAGES:
+        top = _folder(package)
+        for folder, folders, names in os.walk(top, followlinks=True):
+            # installed, the inner packages are folders of the outer one
+            inner = {"adapters", "tasks"} if package == "coreheads" and Path(folder) == top else set()
+            folders[:] = sorted(name for name in folders if name not in inner)
+            for path in (Path(folder, name) for name in sorted(names) if name.endswith((".py", ".yaml"))):
+                content.update(f"\0{package}/{path.relative_to(top).as_posix()}\0".encode())
+                content.update(path.read_bytes().replace(b"\r\n", b"\n"))
     return content.hexdigest()
 
 

@@ -34,18 +34,26 @@ Left = Mapping[Work, float | None]
 
 @dataclass
 class Costs:
-    """spent: (seconds, units) by kind, model, task and patch. source: the folder that it was read from."""
+    """spent: (seconds, units) by kind, model, task and patch. source: the folder that it was read from. replicas: how
+    many cells are answered at a time."""
 
     machine: str = ""
     spent: dict[tuple[str, ...], tuple[float, float]] = field(default_factory=dict)
     peak_bytes: dict[str, int] = field(default_factory=dict)
     source: Path | None = None
+    replicas: int = 1
 
     def add(self, work: Work, seconds: float, units: float) -> None:
         """Note that so many units of the work took so many seconds."""
         if units > 0:
             before = self.spent.get(work[:4], (0.0, 0.0))
             self.spent[work[:4]] = before[0] + seconds, before[1] + units
+
+    def add_all(self, model: str, spent: Iterable[tuple[Work, float, float]], peak: int) -> None:
+        """Note what a replica of a model has done: (work, seconds, units), and the most bytes that it took."""
+        for work, seconds, units in spent:
+            self.add(work, seconds, units)
+        self.peak_bytes[model] = max(peak, self.peak_bytes.get(model, 0))
 
     def note_peak(self, model: str, devices: Sequence[Any]) -> None:
         """Note the most memory in use so far: allocated on all its GPUs since they last counted anew, else resident in
@@ -84,7 +92,7 @@ class Costs:
             if rate is None and live is not None and live[0][:2] == work[:2]:
                 rate = live[1]
             if rate is not None and units is not None:
-                total += rate * units
+                total += rate * units / (self.replicas if work.kind == "answer" else 1)
             elif units != 0:
                 unknown.append(work)
         return total, unknown
@@ -112,9 +120,8 @@ class Costs:
         return costs
 
 
-def of_run(folder: Path, device: str) -> Costs:
-    """What the run has cost so far on this machine; nothing where it has not begun, or began on another one."""
-    machine = environment.device_name(device)
+def of_run(folder: Path, machine: str) -> Costs:
+    """What the run has cost so far on a machine (its device in words); nothing where it began on another one."""
     costs = Costs.load(folder)
     return costs if costs is not None and costs.machine == machine else Costs(machine)
 
@@ -122,7 +129,7 @@ def of_run(folder: Path, device: str) -> Costs:
 def last_known(folder: Path, device: str, models: Iterable[str], tasks: Iterable[str]) -> Costs:
     """This run's own costs, or where it has none those of the newest run beside it, on this machine, of all these
     models and tasks; empty ones where there is no such run."""
-    own = of_run(folder, device)
+    own = of_run(folder, environment.device_name(device))
     if own.spent:
         return own
     wanted = {("answer", model, task) for model in models for task in tasks}

@@ -56,6 +56,15 @@ class Finished:
         return not self.failed and not self.untimed
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A model with lmms-eval around it, and the patch of each of its cells."""
+
+    adapter: Adapter
+    evaluator: Evaluator
+    patches: Patches
+
+
 @dataclass
 class ModelRun:
     """cells: all of the model's. again: finished ones that are to be asked again. finished: what it adds to."""
@@ -70,30 +79,33 @@ class ModelRun:
 
     def run(self) -> None:
         """Do what is left. Raises UserError where that is the input's fault."""
-        evaluator, settings, finished = None, self.config.evaluate, self.folder.settled()
-        unfinished = [cell for cell in self.cells if cell.name not in finished]
-        with self._isolate_cell(self.model.name, lambda why: self._fail(unfinished, why)):
-            from coreheads.run.evaluator import Evaluator
-
-            adapter = self._load()
-            profiles = profiles_of(self.config, self.model, adapter, self.folder, self._profiling)
-            if profiles:
-                first = next(iter(profiles.values()))
-                draw_for_run(self.folder.path, self.model.name, adapter, first, self.config, self.progress.say)
-            evaluator = Evaluator(
-                adapter, settings.split, self.config.data_root, settings.batch_size, self.config.options
-            )
-        if evaluator is not None:
+        loaded = None
+        with self.isolate(self.model.name, self.fail_all):
+            loaded = self.prepare(self.load())
+        if loaded is not None:
             for task in self.config.evaluate.tasks:
-                task_cells = [cell for cell in self.cells if cell.task == task]
-                patches = {cell.name: cell_patch(cell, profiles, adapter) for cell in task_cells}
-                check_heads(self.folder, self.model.name, {name: heads for name, (heads, _) in patches.items()})
-                self._evaluate(task_cells, patches, evaluator)
-                self._note_costs(adapter)  # a measurement counts memory anew
-                self._time(task_cells, patches, evaluator)
-                self._note_costs(adapter)
+                cells = [cell for cell in self.cells if cell.task == task]
+                self.evaluate(cells, loaded)
+                self._note_costs(loaded.adapter)  # a measurement counts memory anew
+                self.time(cells, loaded)
+                self._note_costs(loaded.adapter)
 
-    def _load(self) -> Adapter:
+    def prepare(self, adapter: Adapter) -> Loaded:
+        """Find the heads of the loaded model, draw what they look at, and make the cells' patches on them."""
+        from coreheads.run.evaluator import Evaluator
+
+        profiles = profiles_of(self.config, self.model, adapter, self.folder, self._profiling)
+        if profiles:
+            first = next(iter(profiles.values()))
+            draw_for_run(self.folder.path, self.model.name, adapter, first, self.config, self.progress.say)
+        settings = self.config.evaluate
+        evaluator = Evaluator(adapter, settings.split, self.config.data_root, settings.batch_size, self.config.options)
+        patches = {cell.name: cell_patch(cell, profiles, adapter) for cell in self.cells}
+        check_heads(self.folder, self.model.name, {name: heads for name, (heads, _) in patches.items()})
+        return Loaded(adapter, evaluator, patches)
+
+    def load(self) -> Adapter:
+        """The model; what it comes from is noted in the run."""
         from coreheads.adapters.checkpoints.adapter import load_adapter
         from coreheads.adapters.checkpoints.quiet import quiet
 
@@ -112,15 +124,16 @@ class ModelRun:
         note_model(self.folder, self.model)
         return adapter
 
-    def _evaluate(self, cells: Sequence[Cell], patches: Patches, evaluator: Evaluator) -> None:
+    def evaluate(self, cells: Sequence[Cell], loaded: Loaded) -> None:
+        """Answer what is left of cells of one task."""
         from coreheads.adapters.patches.budget import Cannot
 
-        finished = self.folder.settled()
-        missing = [cell for cell in cells if cell.name not in finished or cell.name in self.again]
+        evaluator, patches = loaded.evaluator, loaded.patches
+        missing = self.left(cells)
         if not missing:
             return
         available = 0
-        with self._isolate_cell(f"{self.model.name}__{missing[0].task}", lambda why: self._fail(missing, why)):
+        with self.isolate(f"{self.model.name}__{missing[0].task}", lambda why: self.fail(missing, why)):
             available = len(evaluator.task(missing[0].task).ids)
         if not available:
             return
@@ -128,7 +141,7 @@ class ModelRun:
         with self._step("evaluating", missing[0].task, total, "samples"):
             for cell in missing:
                 work = Work("answer", cell.model, cell.task, cell.patch, cell.name)
-                with self._isolate_cell(cell.name, lambda why, cell=cell: self._fail([cell], why)):  # type: ignore[misc]
+                with self.isolate(cell.name, lambda why, cell=cell: self.fail([cell], why)):  # type: ignore[misc]
                     try:
                         with self.progress.work(work, cell.span(available)[1], cell.name.split("__", 2)[-1]):
                             heads, patch = patches[cell.name]
@@ -139,6 +152,11 @@ class ModelRun:
                     except Cannot as error:
                         self.folder.note_cannot(cell, str(error))
 
+    def left(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Which of the cells are not finished, or are asked again."""
+        finished = self.folder.settled()
+        return [cell for cell in cells if cell.name not in finished or cell.name in self.again]
+
     def _dense_tokens(self, cells: Sequence[Cell]) -> dict[str, int]:
         """By record the length of the dense model's prompt."""
         stored = (self.folder.samples(cell.name).samples for cell in cells if cell.patch == "none")
@@ -147,11 +165,10 @@ class ModelRun:
     def _answered(self, count: int, tokens: int) -> None:
         self.progress.advance(count, tokens, computed=tokens > 0)
 
-    def _time(self, cells: Sequence[Cell], patches: Patches, evaluator: Evaluator) -> None:
+    def time(self, cells: Sequence[Cell], loaded: Loaded) -> None:
         """Time the timed cells of one task in one interleaved measurement: times of two processes do not mix."""
-        counts = {name: record["n"] for name, record in self.folder.cells().items()}
-        scored = [cell for cell in cells if counts.get(cell.name)]
-        wanted = untimed(scored, self.config, self.folder.timings())
+        evaluator, patches = loaded.evaluator, loaded.patches
+        wanted = self.untimed(cells)
         if not wanted:
             return
         from coreheads.timing.cells import time_cells
@@ -159,11 +176,7 @@ class ModelRun:
         settings = self.config.timing
         task = wanted[0].task
 
-        def fail(reason: str) -> None:
-            self.finished.untimed.update(dict.fromkeys((cell.name for cell in wanted), reason))
-            self.folder.fail_timing(wanted, reason)
-
-        with self._isolate_cell(f"{self.model.name}__{task}__timing", fail):
+        with self.isolate(f"{self.model.name}__{task}__timing", lambda why: self.fail_timing(wanted, why)):
             samples = self.folder.samples(wanted[0].name).samples
             ids = evaluator.task(task).ids
             tokens = {ids.index(record): line["prompt_tokens"] for record, line in samples.items()}
@@ -172,8 +185,19 @@ class ModelRun:
                 timed = [(cell, patches[cell.name][1]) for cell in wanted]
                 self.folder.finish_timing(time_cells(evaluator, timed, tokens, settings, self.progress.advance))
 
+    def untimed(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Which cells of one task are to be timed, now that they are answered."""
+        counts = {name: record["n"] for name, record in self.folder.cells().items()}
+        scored = [cell for cell in cells if counts.get(cell.name)]
+        return untimed(scored, self.config, self.folder.timings())
+
+    def fail_timing(self, cells: Sequence[Cell], reason: str) -> None:
+        """Note why cells have no speed."""
+        self.finished.untimed.update(dict.fromkeys((cell.name for cell in cells), reason))
+        self.folder.fail_timing(cells, reason)
+
     @contextmanager
-    def _isolate_cell(self, name: str, failed: Callable[[str], object]) -> Iterator[None]:
+    def isolate(self, name: str, failed: Callable[[str], object]) -> Iterator[None]:
         """Have ``failed(reason)`` told of a fault inside the block, which ends there; its whole text goes to
         errors/<name>.txt. Wrong input (UserError), Ctrl-C, and a disk that cannot be written end the run."""
         from coreheads.adapters.generation.memory import is_out_of_memory, make_room
@@ -198,7 +222,12 @@ class ModelRun:
         make_room()
         failed(reason)
 
-    def _fail(self, cells: Sequence[Cell], reason: str) -> None:
+    def fail_all(self, reason: str) -> None:
+        """Note that no cell that is left has a score."""
+        self.fail([cell for cell in self.cells if cell.name not in self.folder.settled()], reason)
+
+    def fail(self, cells: Sequence[Cell], reason: str) -> None:
+        """Note why cells have no score."""
         finished = self.folder.cells()
         self.finished.failed.update(dict.fromkeys((cell.name for cell in cells), reason))
         # what a finished cell had, before it was asked again, stands

@@ -85,9 +85,7 @@ class RunProgress:
     def work(self, work: Work, units: int, text: str = "") -> Iterator[None]:
         """What the step is at: so many units of this work, in words. What it has cost is noted where all went well;
         it is over in any case."""
-        if work.kind == "answer":
-            self._answers += units - (self.left.get(work) or 0)
-        self.left[work] = units
+        self.begin(work, units)
         self._work, self._text = work, text
         self._show()
         started, computed = time.monotonic(), self._computed
@@ -97,13 +95,20 @@ class RunProgress:
         finally:
             self.left[work] = 0
 
-    def advance(self, count: int = 1, tokens: int = 0, computed: bool = True) -> None:
-        """``count`` more units are done, with so many prompt tokens; not computed: they were there already."""
+    def begin(self, work: Work, units: int) -> None:
+        """So many units of this work are to be done; it may be done beside others, as several replicas do."""
+        if work.kind == "answer":
+            self._answers += units - (self.left.get(work) or 0)
+        self.left[work] = units
+
+    def advance(self, count: int = 1, tokens: int = 0, computed: bool = True, work: Work | None = None) -> None:
+        """``count`` more units are done, with so many prompt tokens; not computed: they were there already. work:
+        whose; None is that of the step."""
         self._done += count
         self._tokens += tokens
         self._computed += count if computed else 0
-        if self._work is not None:
-            self.left[self._work] = max(0, (self.left[self._work] or 0) - count)
+        if (own := work or self._work) is not None:
+            self.left[own] = max(0, (self.left[own] or 0) - count)
         self._show()
 
     def forget(self, model: str) -> None:

@@ -128,13 +128,13 @@ def checked(
     return _merged(before, now)
 
 
-def note_model(folder: RunFolder, model: ModelConfig) -> None:
+def note_model(folder: RunFolder, model: ModelConfig, found: ModelSources | None = None) -> None:
     """Note what a model that was just loaded comes from: it may have been fetched only then. UserError where that is
-    not what the run's answers were made from."""
+    not what the run's answers were made from. found: where it was loaded, None where that is here."""
     known = folder.manifest.get("made_from")
     if known is not None:
         own = known["models"].get(model.name, {})
-        now = cast(ModelSources, {**own, **model_sources(model)})
+        now = cast(ModelSources, {**own, **(found or model_sources(model))})
         _refuse(folder, _model_changed(model, own, now))
         folder.note_sources({**known, "models": {**known["models"], model.name: now}})
 

@@ -27,7 +27,7 @@ from coreheads.opening import inside
 from coreheads.private import private, private_value
 from coreheads.store.lines import Record, read_lines
 from coreheads.store.lock import LockOwner, locked
-from coreheads.store.provenance import MadeFrom, Manifest, StoredConfig, Submission
+from coreheads.store.provenance import Machine, MadeFrom, Manifest, StoredConfig, Submission
 from coreheads.store.same import check_same
 from coreheads.store.samples import SampleFile
 from coreheads.store.schema import SCHEMA_VERSION, CellRecord, CellResult, FailureRecord, TimingRecord
@@ -125,6 +125,17 @@ class RunFolder:
     def has_results(self) -> bool:
         """Whether there is anything that another configuration would make wrong."""
         return any((self.path / name).exists() for name in ("cells.jsonl", "timings.jsonl", "heads", "samples"))
+
+    def note_replicas(self, machine: Machine, count: int) -> None:
+        """Note that so many replicas do this process's work, and on what."""
+        self.manifest["invocations"][-1] |= {"machine": machine, "replicas": count}
+        write_json(self.path_of("manifest.json"), self.manifest)
+
+    def keep_replicas(self) -> None:
+        """Until replicas are there: those that worked before this process."""
+        before = self.manifest["invocations"][-2:-1]
+        if before and "replicas" in before[0]:
+            self.note_replicas(before[0]["machine"], before[0]["replicas"])
 
     def note_sources(self, made_from: MadeFrom) -> None:
         if made_from != self.manifest.get("made_from"):

@@ -39,7 +39,9 @@ class Invocation(TypedDict):
     revision: str | None
     """Git revision of the source, with ``+changes``; null outside a checkout."""
     machine: Machine
-    """What it ran on."""
+    """What it ran on; of a run on Ray what its replicas did."""
+    replicas: NotRequired[Count]
+    """How many answered cells at a time, on Ray; missing where this one process did."""
 
 
 @known_fields

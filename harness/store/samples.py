@@ -34,8 +34,7 @@ class SampleFile:
         self._whole = False
         self._synced = True
         for number, line in enumerate(read_jsonl(path, within=path.parents[1]), 1):
-            kind: type[Any] = UnscoredRecord if isinstance(line, dict) and "unscored" in line else SampleRecord
-            self._note(checked(kind, line, f"{path}: line {number}", "a sample"))
+            self._note(_checked(line, f"{path}: line {number}"))
         self._written = dict(self.unscored)
 
     def __len__(self) -> int:
@@ -94,6 +93,15 @@ class SampleFile:
         else:
             self.samples[record_id] = line
 
+    def take(self, line: object) -> None:
+        """Append a line of this cell that another process has made, on disk after `sync`. UserError where it is none,
+        or its record is scored already."""
+        record = _checked(line, f"{self.path}: a worker's line")
+        if record["record_id"] in self.samples:
+            raise UserError(f"{self.path}: record {record['record_id']!r} was evaluated twice")
+        self._append(record)
+        self._note(record)
+
     def _append(self, line: SampleRecord | UnscoredRecord) -> None:
         with write_errors(self.path):
             if not self._whole and self.path.exists():
@@ -130,3 +138,9 @@ class SampleFile:
             line["group"] = group
         self._append(line)
         self._note(line)
+
+
+def _checked(line: object, where: str) -> SampleRecord | UnscoredRecord:
+    kind: type[Any] = UnscoredRecord if isinstance(line, dict) and "unscored" in line else SampleRecord
+    record: SampleRecord | UnscoredRecord = checked(kind, line, where, "a sample")
+    return record
