@@ -16,7 +16,7 @@ from coreheads.adapters.checkpoints import loading
 from coreheads.adapters.checkpoints.shapes import empty_model, weight_bytes
 from coreheads.adapters.generation.structure import vision_tower
 from coreheads.errors import OutOfMemory, UserError
-from coreheads.quiet import quiet
+from coreheads.quiet import silent
 from coreheads.text import gib
 
 AUTO = "auto-map"
@@ -102,7 +102,7 @@ def _split(model: Any, weights: int, room: Mapping[int, int]) -> dict[str, int] 
     fitting: list[dict[str, int]] = []
     for step in range(STEPS + 1) if least <= 1 else ():
         share = least + (1 - least) * step / STEPS
-        with quiet():
+        with silent():
             found: dict[str, Any] = infer_auto_device_map(
                 model,
                 {number: int(size * share) for number, size in room.items()},

@@ -36,6 +36,11 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.now = self.peak = self.largest = 0
         self._known: set[int] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here: torch would ask its compiler to stand back, anew for every operation."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = _computed(func, args, kwargs or {})
         for made in result if isinstance(result, (tuple, list)) else [result]:
