@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from coreheads.adapters.checkpoints import loading
-from coreheads.adapters.checkpoints.quiet import quiet
+from coreheads.adapters.checkpoints.quiet import silent
 from coreheads.adapters.checkpoints.shapes import empty_model, weight_bytes
 from coreheads.adapters.generation.structure import vision_tower
 from coreheads.errors import OutOfMemory, UserError
@@ -121,7 +121,7 @@ def _split(model: Any, weights: int, room: Mapping[int, int]) -> dict[str, int] 
     fitting: list[dict[str, int]] = []
     for step in range(STEPS + 1) if least <= 1 else ():
         share = least + (1 - least) * step / STEPS
-        with quiet():
+        with silent():
             found: dict[str, Any] = infer_auto_device_map(
                 model,
                 {number: int(size * share) for number, size in room.items()},

@@ -1,10 +1,17 @@
-"""Keeping lmms-eval to itself: its log lines, its bars, its retries."""
+"""Keeping libraries to themselves: what they print, and lmms-eval's log lines, bars and retries."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Keep what is printed inside the block off the terminal."""
+    with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
+        yield
 
 
 @contextmanager
@@ -22,7 +29,7 @@ def quiet() -> Iterator[None]:
     logger.disable("lmms_eval")
     disable_progress_bars()
     try:
-        with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
+        with silent():
             yield
     except RetryError as error:
         fault = error.last_attempt.exception()

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_module_registration_hook
 
 from coreheads import limits
-from coreheads.adapters.checkpoints.quiet import quiet
+from coreheads.adapters.checkpoints.quiet import silent
 from coreheads.errors import UserError, one_line
 
 
@@ -22,7 +22,7 @@ def empty_model(config: Any, dtype: torch.dtype) -> nn.Module:
     from transformers import AutoModelForImageTextToText
 
     try:
-        with quiet(), torch.device("meta"), _bounded(limits.MODULES):
+        with silent(), torch.device("meta"), _bounded(limits.MODULES):
             model: Any = AutoModelForImageTextToText.from_config(config, dtype=dtype)
             model.tie_weights()
     except Exception as error:  # whatever a model says of numbers that do not go together

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from coreheads.adapters.generation.clock import Clock
 from coreheads.adapters.generation.work import metered
+from coreheads.adapters.kernels.gqa import read_by
 
 Kernel = Callable[..., Tensor]
 """(query, key, value, scaling, *pattern) -> [B, Q, H, D]."""
@@ -94,9 +95,12 @@ def choices() -> dict[str, Choice]:
 
 
 def _signature(kind: str, query: Tensor, key: Tensor, rest: tuple[object, ...]) -> tuple[object, ...]:
-    """Shapes that share a choice: lengths count by their power of two."""
+    """Shapes that share a choice: lengths count by their power of two, heads by how many there are and how many KV
+    heads nothing but they read."""
+    repeats = query.shape[1] // key.shape[1]
     lengths = (query.shape[2].bit_length(), key.shape[2].bit_length(), query.shape[2] == key.shape[2])
-    pattern = tuple(part for part in rest if isinstance(part, int))
+    pattern = [part for part in rest if isinstance(part, int)]
+    pattern += [count for part in rest if isinstance(part, tuple) for count in (len(part), len(read_by(part, repeats)))]
     heads = (query.shape[0], query.shape[1], key.shape[1], query.shape[3])
     return (kind, _model_of(query.device), str(query.dtype), *heads, *lengths, *pattern)
 

@@ -1,4 +1,5 @@
-"""Sink + window attention, and chosen key blocks, by torch's FlexAttention, with block masks computed and not searched.
+"""Sink + window attention, the same beside heads that read everything, and chosen key blocks, by torch's FlexAttention,
+with block masks computed and not searched.
 
 Asking a mask function about every pair of tokens takes tokens x tokens; which blocks of 128 x 128 the window touches
 follows from their corners.
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from torch.nn.functional import pad
 
+from coreheads.adapters.kernels.gqa import index
 from coreheads.adapters.kernels.key_blocks import KeyBlocks
 from coreheads.adapters.kernels.local import local_attention
 from coreheads.adapters.kernels.work_count import note
@@ -26,26 +28,44 @@ SHAPES = 128
 STEPS = 16
 """Lengths from one power of two to the next that are compiled for: each takes seconds."""
 
+KEPT = 1 << 20
+"""Blocks of queries x keys x heads up to which a mask by head is kept: 64 of them take half a GiB at most."""
+
 _SHAPES: set[tuple[object, ...]] = set()
 
 
 def windowed(query: Tensor, key: Tensor, value: Tensor, scaling: float, sink: int, window: int) -> Tensor:
     """Sink + window attention; arguments and result as of ``coreheads.adapters.kernels.window.windowed``.
 
-    Lengths are filled up to one of a few, so that prompts of any length share what was compiled: what is filled in
-    stands behind the last token, where no query looks. Where too many shapes were met, blocks are gathered instead.
+    Where too many shapes were met, blocks are gathered instead.
     """
-    rows = query.shape[2]
+    computed = hybrid(query, key, value, scaling, (), sink, window)
+    return local_attention(query, key, value, scaling, sink, window) if computed is None else computed
+
+
+def hybrid(
+    query: Tensor, key: Tensor, value: Tensor, scaling: float, heads: tuple[int, ...], sink: int, window: int
+) -> Tensor | None:
+    """Full attention of ``heads``, sink + window of all others, in one call; None where too many shapes were met.
+
+    Arguments and result as of ``coreheads.adapters.kernels.by_head.hybrid``, ``heads`` may be none. Lengths are filled
+    up to one of a few, so that prompts of any length, and heads of any layer, share what was compiled: what is filled
+    in stands behind the last token, where no query looks.
+    """
+    rows, columns = query.shape[2], key.shape[2]
     more = -rows % step(rows)
-    lengths = rows + more, key.shape[2] + more
-    shape = (query.device, query.dtype, query.shape[:2], key.shape[1], lengths, sink, window)
+    lengths = rows + more, columns + more
+    shape = (query.device, query.dtype, query.shape[:2], key.shape[1], lengths, bool(heads), sink, window)
     if shape not in _SHAPES and len(_SHAPES) >= SHAPES:
-        return local_attention(query, key, value, scaling, sink, window)
+        return None
     _SHAPES.add(shape)
     if more:
         query, key, value = (pad(states, (0, 0, 0, more)) for states in (query, key, value))
-    mask = block_mask(query.shape[2], key.shape[2], sink, window, query.device)
-    note("window", query.shape[0] * query.shape[1] * blocks(query.shape[2], key.shape[2], sink, window) * BLOCK**2)
+    pattern = rows, columns, sink, window, query.device, more
+    mask = head_mask(heads, query.shape[1], *pattern) if heads else block_mask(*pattern)
+    pairs = query.shape[0] * BLOCK**2
+    note("full", pairs * len(heads) * blocks(rows, columns, 0, columns))
+    note("window", pairs * (query.shape[1] - len(heads)) * blocks(rows, columns, sink, window))
     with torch._dynamo.config.patch(recompile_limit=SHAPES):
         output: Tensor = _compiled()(
             query, key, value, block_mask=mask, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]
@@ -64,9 +84,67 @@ def _compiled() -> Any:
 
 
 @lru_cache(maxsize=8)
-def block_mask(rows: int, columns: int, sink: int, window: int, device: torch.device) -> BlockMask:
-    """The blocks of queries x keys that hold a visible pair, and those of them in which every pair is visible."""
-    before = columns - rows
+def block_mask(rows: int, columns: int, sink: int, window: int, device: torch.device, more: int = 0) -> BlockMask:
+    """The blocks of queries x keys that hold a visible pair, and those of them in which every pair is visible.
+
+    ``more`` queries and keys stand behind them; blocks of nothing else meet no keys.
+    """
+    lengths = rows + more, columns + more
+    touched, whole = _corners(*lengths, columns - rows, sink, window, device)
+    met = (torch.arange(len(touched), device=device) * BLOCK < rows)[:, None]
+    return BlockMask.from_kv_blocks(
+        *_listed((touched & ~whole & met)[None, None]), *_listed((whole & met)[None, None]),
+        BLOCK_SIZE=BLOCK, mask_mod=_visible(columns - rows, sink, window), seq_lengths=lengths,
+    )  # fmt: skip
+
+
+def head_mask(
+    heads: tuple[int, ...], count: int, rows: int, columns: int, sink: int, window: int, device: torch.device, more: int
+) -> BlockMask:
+    """The same of ``count`` heads, of which those of ``heads`` see everything before them.
+
+    It takes 8 bytes a block of each head: a quarter of the queries' own at 128k tokens. Short prompts' are kept, by the
+    layers' patterns.
+    """
+    size = count * -(-(rows + more) // BLOCK) * -(-(columns + more) // BLOCK)
+    make = _head_mask if size <= KEPT else _head_mask.__wrapped__
+    return make(heads, count, rows, columns, sink, window, device, more)
+
+
+@lru_cache(maxsize=64)
+def _head_mask(
+    heads: tuple[int, ...], count: int, rows: int, columns: int, sink: int, window: int, device: torch.device, more: int
+) -> BlockMask:
+    near = block_mask(rows, columns, sink, window, device, more)
+    every = block_mask(rows, columns, 0, columns + more, device, more)
+    full = torch.zeros(count, dtype=torch.bool, device=device)
+    full[index(heads, device)] = True
+    before, seen = columns - rows, near.mask_mod
+
+    def visible(batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        return (full[head] & (column <= row + before)) | seen(batch, head, row, column)
+
+    numbers, places = full[None, :, None], full[None, :, None, None]
+    return BlockMask.from_kv_blocks(
+        torch.where(numbers, every.kv_num_blocks, near.kv_num_blocks),
+        torch.where(places, every.kv_indices, near.kv_indices),
+        torch.where(numbers, every.full_kv_num_blocks, near.full_kv_num_blocks),
+        torch.where(places, every.full_kv_indices, near.full_kv_indices),
+        BLOCK_SIZE=BLOCK, mask_mod=visible, seq_lengths=near.seq_lengths, compute_q_blocks=False,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def blocks(rows: int, columns: int, sink: int, window: int) -> int:
+    """How many blocks of queries x keys the mask lets through."""
+    touched, _ = _corners(rows, columns, columns - rows, sink, window, torch.device("cpu"))
+    return int(touched.sum())
+
+
+def _corners(
+    rows: int, columns: int, before: int, sink: int, window: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Bool [query blocks, key blocks] twice: those with a visible pair, and those in which all are visible."""
     top = torch.arange(0, rows, BLOCK, device=device)[:, None] + before
     bottom = (top + BLOCK - 1).clamp(max=columns - 1)
     left = torch.arange(0, columns, BLOCK, device=device)[None, :]
@@ -74,19 +152,7 @@ def block_mask(rows: int, columns: int, sink: int, window: int, device: torch.de
     touched = (left <= bottom) & ((left < sink) | (right > top - window))
     inside = (right <= top) & ((right < sink) | (left.clamp(min=sink) > bottom - window))
     # a block that reaches over an edge is left to the mask function
-    whole = inside & (top + BLOCK <= columns) & (right < columns)
-    return BlockMask.from_kv_blocks(
-        *_listed((touched & ~whole)[None, None]), *_listed(whole[None, None]),
-        BLOCK_SIZE=BLOCK, mask_mod=_visible(before, sink, window), seq_lengths=(rows, columns),
-    )  # fmt: skip
-
-
-@lru_cache(maxsize=64)
-def blocks(rows: int, columns: int, sink: int, window: int) -> int:
-    """How many blocks of queries x keys the mask lets through."""
-    mask = block_mask(rows, columns, sink, window, torch.device("cpu"))
-    assert mask.full_kv_num_blocks is not None
-    return int(mask.kv_num_blocks.sum() + mask.full_kv_num_blocks.sum())
+    return touched, inside & (top + BLOCK <= columns) & (right < columns)
 
 
 def _listed(blocks: Tensor) -> tuple[Tensor, Tensor]:

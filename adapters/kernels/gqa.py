@@ -15,6 +15,11 @@ def by_kv_head(heads: Iterable[int], repeats: int) -> dict[int, list[int]]:
     return {kv: list(readers) for kv, readers in groupby(sorted(heads), lambda head: head // repeats)}
 
 
+def read_by(heads: Iterable[int], repeats: int) -> list[int]:
+    """The KV heads whose readers are all among ``heads``, ascending."""
+    return [kv for kv, readers in by_kv_head(heads, repeats).items() if len(readers) == repeats]
+
+
 def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Ascending numbers as stretches (first, after the last) without a gap: what can be sliced, and not gathered."""
     for _, run in groupby(enumerate(sorted(numbers)), lambda pair: pair[1] - pair[0]):

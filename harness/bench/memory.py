@@ -36,6 +36,11 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.now = self.peak = self.largest = 0
         self._known: set[int] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here: torch would ask its compiler to stand back, anew for every operation."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = _computed(func, args, kwargs or {})
         for made in result if isinstance(result, (tuple, list)) else [result]:
@@ -114,7 +119,8 @@ def need(target: Target, tokens: int, plan: Plan, patch: Hybrid | None = None) -
         raise UserError(f"--dry-run needs torch 2.11 or newer (varlen_attn with a window), this is {torch.__version__}")
     workload = target.workload(tokens, plan.batch)
     attention = dense_kernel(target.model, OWN) if patch is None else patch(target.model)
-    with torch.inference_mode(), autotune.forced(full=KERNEL, window=KERNEL), attention, Allocations() as counted:
+    kernels = autotune.forced(full=KERNEL, window=KERNEL, hybrid="passes")
+    with torch.inference_mode(), kernels, attention, Allocations() as counted:
         cache = target.cache(tokens + STEPS, patch)
         target.prefill(cache, workload, plan.prefill_chunk)
         for step in range(STEPS):

@@ -88,6 +88,17 @@ class OutOfMemory(TypedDict):
     """What the device said."""
 
 
+class Tried(TypedDict):
+    """What one shape of attention was tried with."""
+
+    chosen: str
+    """The fastest."""
+    seconds: dict[str, float]
+    """By kernel, median of a call."""
+    failed: dict[str, str]
+    """By kernel, why it was left out."""
+
+
 class Context(Measured):
     """One context length."""
 
@@ -95,8 +106,8 @@ class Context(Measured):
     """Tokens of the prompt."""
     vision_tokens: int
     """Of the prompt's."""
-    hybrid_kernels: dict[str, dict[str, object]]
-    """By shape, of all that were met so far: the kernel chosen, the median seconds of each, and why others failed."""
+    hybrid_kernels: dict[str, Tried]
+    """By shape, of all that were met so far."""
     checked: dict[str, Checked]
     """By entry."""
 

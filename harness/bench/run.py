@@ -12,7 +12,7 @@ from coreheads.adapters.kernels import autotune
 from coreheads.bench import memory, ram_and_fit, text
 from coreheads.bench.check import check
 from coreheads.bench.heads import Entry, entries
-from coreheads.bench.rows import SCHEMA_VERSION, Condition, Details, Row, rows_of, whole
+from coreheads.bench.rows import SCHEMA_VERSION, Condition, Details, Row, Tried, rows_of, whole
 from coreheads.bench.settings import Plan, Settings
 from coreheads.bench.target import Target, load, shapes
 from coreheads.bench.timing import Measured, fastest_kernels, measure
@@ -104,7 +104,7 @@ def bench(
             save(rows, details)
             torch.cuda.empty_cache()
             break
-        hybrid_kernels: dict[str, dict[str, object]] = {
+        hybrid_kernels: dict[str, Tried] = {
             shape: {"chosen": result.name, "seconds": dict(result.seconds), "failed": dict(result.failed)}
             for shape, result in autotune.choices().items()
         }

@@ -18,6 +18,7 @@ from transformers.cache_utils import Cache
 from coreheads.adapters.checkpoints import device_map, loading, location, published
 from coreheads.adapters.checkpoints.adapter import load_adapter
 from coreheads.adapters.checkpoints.embedded import TINY
+from coreheads.adapters.checkpoints.random_weights import random_model
 from coreheads.adapters.checkpoints.shapes import empty_model
 from coreheads.adapters.generation.cache import PreallocatedCache
 from coreheads.adapters.generation.chunked_prefill import chunked_prefill
@@ -117,22 +118,15 @@ class Target:
 
 def load(name: str, random_weights: bool, device: str, dtype: str | None) -> Target:
     """The model to measure; UserError for one that cannot be had. dtype: None is bfloat16 on a GPU, else float32."""
-    split = device == device_map.AUTO
-    if split and random_weights:
-        raise UserError(f"device: {device!r} with random weights, expected one device: they are drawn on it")
-    on = loading.device("cuda" if split else device)
-    dtype = dtype or ("bfloat16" if on.type == "cuda" else "float32")
+    where = device_map.asked(device)
+    on_gpu = not isinstance(where, dict) or where[""].startswith("cuda")
+    dtype = dtype or ("bfloat16" if on_gpu else "float32")
     if not random_weights:
-        adapter = load_adapter(name, device=device if split else str(on), dtype=dtype)
+        adapter = load_adapter(name, device=device, dtype=dtype)
         return Target(name, "loaded", adapter.model, adapter)
-    from transformers import AutoModelForImageTextToText
-
     full_name, config = _configuration(name)
     number = loading.dtype_of(config, dtype)
-    with torch.device(on), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = AutoModelForImageTextToText.from_config(config, dtype=number)
-    return Target(full_name, "random", model.to(device=on, dtype=number).eval())
+    return Target(full_name, "random", random_model(config, number, device_map.made(name, where, config, dtype)))
 
 
 def shapes(name: str, dtype: str) -> Target:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coreheads.bench.rows import PHASES, Details, Row, crossover, series, title
+from coreheads.bench.rows import PHASES, Details, Row, Tried, crossover, series, title
 from coreheads.files import write_bytes
 from coreheads.text import visible
 
@@ -35,10 +35,25 @@ def report(rows: Sequence[Row], details: Details) -> str:
     measured = {row["phase"] for row in rows}
     if missing := [phase for phase in PHASES if phase not in measured]:
         lines.append(f"Not measured: {', '.join(missing)}; end to end is without it.")
+    lines += _kernels(details)
     lines.append(f"End to end: up to {details['decode_tokens']} decoded tokens. Ratios are to the dense kernel named.")
     if all(row["peak_memory_ratio"] is None for row in rows):
         lines.append("Peak memory was not measured: it is told on a GPU only (--dry-run counts it from shapes).")
     return "\n".join(lines)
+
+
+def _kernels(details: Details) -> list[str]:
+    """What was tried to compute hybrid attention with, where there was a choice, by shape."""
+    tried: dict[str, Tried] = {}
+    for context in details["contexts"]:
+        if "hybrid_kernels" in context:
+            tried |= context["hybrid_kernels"]
+    lines = []
+    for shape, result in tried.items():
+        times = ", ".join(f"{name} {_number(1000 * seconds)}" for name, seconds in result["seconds"].items())
+        failed = "".join(f"; {name}: {visible(why)}" for name, why in result["failed"].items())
+        lines.append(f"Kernel {visible(shape)}: {result['chosen']}, of {times} ms a call{failed}")
+    return lines
 
 
 def _table(rows: Sequence[Row]) -> str:

@@ -64,7 +64,7 @@ def differentiable(adapter: Adapter) -> Iterator[None]:
     with (
         frozen(adapter.model),
         many_passes(adapter),
-        autotune.forced(full="sdpa", window="blocks"),
+        autotune.forced(full="sdpa", window="blocks", hybrid="passes"),
         torch.enable_grad(),
     ):
         yield

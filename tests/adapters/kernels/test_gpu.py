@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from coreheads.adapters.kernels import autotune, dense, window
+from coreheads.adapters.kernels import autotune, by_head, dense, window
 from coreheads.adapters.kernels.dispatch import attend
 from coreheads.adapters.kernels.visibility import Local, group_heads
 
@@ -89,6 +89,17 @@ def test_windowed_attention(name: str, rows: int, before: int, shape: tuple[int,
     )
     bound = FEW_ROWS if rows < 100 else ONE_PASS if name in ("blocks", "flex") else MERGED
     assert error(output, reference(query, key, value, scaling, SINK, WINDOW)) <= bound * of_dense
+
+
+@pytest.mark.parametrize("heads", [(3,), (3, 4, 17), (8, 9, 10, 11), tuple(range(32))], ids=str)
+@pytest.mark.parametrize(("rows", "before"), [(2, 0), (1000, 0), (2049, 700), (4500, 0)])
+@pytest.mark.parametrize("name", by_head.hybrid_kernels("cuda", True))
+def test_heads_that_read_everything_beside_others(name: str, rows: int, before: int, heads: tuple[int, ...]) -> None:
+    query, key, value = states(32, 8, 128, rows, rows + before)
+    output = by_head.hybrid_kernels("cuda", True)[name](query, key, value, 0.09, heads, SINK, WINDOW)
+    full, local = (reference(query, key, value, 0.09, *pattern) for pattern in ((0, rows + before), (SINK, WINDOW)))
+    chosen = torch.tensor([h in heads for h in range(32)], device="cuda")[:, None]
+    assert error(output, torch.where(chosen, full, local)) < 5e-3
 
 
 @pytest.mark.parametrize("before", [0, 700])

@@ -70,11 +70,14 @@ def test_the_crossover(points: list[tuple[int, float]], length: float | None, wo
 
 def test_report_and_picture(tmp_path: Path) -> None:
     both = [*made(1024, 1.0, 2.0), *made(4096, 3.0, 1.5)]
-    details = {"kv_heads_full": {"top": [3, 16]}, "heads": {"top": 7}, "decode_tokens": 10}
+    tried = {"chosen": "flex", "seconds": {"passes": 0.25, "flex": 0.0123}, "failed": {"skipping": "out of memory"}}
+    contexts = [{"context": 1024, "hybrid_kernels": {"hybrid H200 32": tried}}, {"context": 4096, "out_of_memory": ""}]
+    details = {"kv_heads_full": {"top": [3, 16]}, "heads": {"top": 7}, "decode_tokens": 10, "contexts": contexts}
     text = report(both, details)
     assert "Weights were random" in text
     assert "top: 7 heads attend fully; 3 of 16 KV heads keep all tokens" in text
     assert "Not measured: preprocess, vision" in text
+    assert "Kernel hybrid H200 32: flex, of passes 250, flex 12.3 ms a call; skipping: out of memory\n" in text
     length = math.exp(math.log(1024) + math.log(4) * 0.5 / 1.5)
     assert f"faster from about {length:,.0f} tokens on" in text
     drawn = draw(both, tmp_path / "b.png")
