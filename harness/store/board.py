@@ -35,6 +35,9 @@ class RowScore(Condition):
     loyalty: float | None
     """Share of answers equal to the dense row's on the same samples, 0 to 1; null for the dense row, and where answers
     are not known."""
+    alike: NotRequired[int]
+    """Samples by which a bound goes where all say the same: each counted once, of groups that weigh the same as many as
+    the smallest has. Older boards do not have it."""
     tokens_median: float
     """Median prompt length in tokens."""
 
@@ -168,6 +171,8 @@ class Overall(TypedDict):
     """Mean change against dense on the same samples; null for the dense model."""
     delta_ci: Interval | None
     """Bootstrap interval of ``delta``."""
+    alike: NotRequired[int]
+    """As in a row, over all tasks: each counts as much as the one with the fewest. Older boards do not have it."""
     prefill_speedup: float | None
     """Geometric mean of the tasks' prefill speedups."""
     prefill_speedup_ci: Interval | None
