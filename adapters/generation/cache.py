@@ -6,6 +6,8 @@ context costs more than the model itself on a CPU.
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
@@ -76,11 +78,23 @@ class PreallocatedLayer(CacheLayerMixin):  # type: ignore[misc]
         return new
 
 
+def _repeated(value: Any, rows: int) -> Any:
+    """Tensors of one row, and dictionaries of them, with ``rows`` equal ones."""
+    if isinstance(value, dict):
+        return {key: _repeated(part, rows) for key, part in value.items()}
+    return value.expand(rows, *value.shape[1:]) if isinstance(value, Tensor) else value
+
+
 class PreallocatedCache(Cache):  # type: ignore[misc]
-    """Room for ``capacity`` tokens in each of ``layers`` layers, taken at the first update; more when they are full."""
+    """Room for ``capacity`` tokens in each of ``layers`` layers, taken at the first update; more when they are full.
+
+    Attributes:
+        beginning: Whether it is given only the beginning that prompts share, which no call then ends.
+    """
 
     def __init__(self, layers: int, capacity: int) -> None:
         super().__init__(layers=[PreallocatedLayer(capacity) for _ in range(layers)])
+        self.beginning = False
 
     def rewind(self, length: int) -> None:
         """Forget all but the first ``length`` tokens."""
@@ -92,6 +106,6 @@ class PreallocatedCache(Cache):  # type: ignore[misc]
         new = PreallocatedCache(0, 0)
         for name, value in vars(self).items():
             # patches leave on the cache what they must remember of its tokens, a row for each of its rows
-            setattr(new, name, value.expand(rows, *value.shape[1:]) if isinstance(value, Tensor) else value)
+            setattr(new, name, _repeated(value, rows))
         new.layers = [layer.copies(rows) for layer in self.layers]
         return new

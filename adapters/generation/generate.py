@@ -109,7 +109,7 @@ def generate(
         stop: Strings; a prompt's answer ends at the first of them.
         timing: Measure each phase with all devices synchronised, one prompt at a time and nothing shared.
         share_prefix: Prompts that begin with the same tokens and show the same media, up to at least the last of them,
-            have that beginning computed once; same answers, only faster. Under a patch that evicts keys nothing is.
+            have that beginning computed once; same answers, only faster.
         cache_factory: Makes the key-value cache of each batch, in place of one that keeps all; nothing is shared then,
             because such a cache may not be taken back.
         batch_tokens: Tokens a batch of several prompts at most; None: a bound that suits the device; 1: one prompt at
@@ -130,7 +130,7 @@ def generate(
     alone = timing or bool(prompt_owners(adapter.model))
     budget = 1 if alone else batch_tokens or BATCH_TOKENS.get(adapter.device.type, 4096)
     done: dict[int, Generation] = {}
-    shares = share_prefix and not alone and not cache_factory and not cuts_caches(adapter.model)
+    shares = share_prefix and not alone and not cache_factory
     for group in plan(prompts, budget, shares):
         longest = max(prompts[row].tokens for batch in group for row in batch.rows)
         room = longest + min(max_new_tokens, ANSWER_ROOM)
@@ -146,7 +146,8 @@ def generate(
                     (before,) = tally.works([batch.prefix], shared) if tally else [None]
                 shared.rewind(batch.prefix)
                 # one prompt goes on in the shared cache itself, which is then taken back: nothing is copied
-                cache = shared if len(members) == 1 else shared.copies(len(members))
+                in_place = len(members) == 1 and not cuts_caches(adapter.model)
+                cache = shared if in_place else shared.copies(len(members))
             chosen = stop, max_new_tokens, sampler, timing, count
             answers = _answers(adapter, members, batch.prefix, before, cache, *chosen)
             done |= zip(batch.rows, answers, strict=True)
@@ -232,7 +233,9 @@ def _prefix_cache(
     """The cache after the first ``length`` tokens of the prompt, media included."""
     batch = collate(adapter, [prompt])
     positions = batch.pop("position_ids")
+    cache.beginning = True
     _forward(adapter, _columns(batch, slice(0, length), vision=True), positions[..., :length], None, cache)
+    cache.beginning = False
     return cache
 
 

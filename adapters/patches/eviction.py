@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -22,6 +23,8 @@ from coreheads.errors import UserError
 
 PREFILLED = "_coreheads_prefilled"
 """On a cache that was filled, and of which keys may have been evicted, inside a block."""
+BEGUN = "_coreheads_begun"
+"""On a cache that holds the beginning of prompts: by layer its last queries, which may observe."""
 
 
 class Eviction:
@@ -30,6 +33,9 @@ class Eviction:
     A prefill is a call of the language model with an empty cache, in pieces (``chunked_prefill``) or not. As soon as a
     layer has attended to the whole of it, its place in the cache is taken by one that holds what stays, and all else
     is freed, before the next layer's keys come. Tokens of later calls are all kept.
+
+    Of a beginning that prompts share (``PreallocatedCache.beginning``) nothing is evicted: the prefill is the next call
+    with a copy of its cache, and the beginning's last queries observe too where the rest has too few.
 
     Where the patch is to choose without the question, the prefill ends with the prompt's last vision token: the call is
     parted there, and its second part is a later call.
@@ -46,12 +52,20 @@ class Eviction:
         self._at_once = False
         self._last: dict[int, Tensor] = {}
 
-    def begin(self, cache: Cache | None, tokens: int, at_once: bool = False) -> None:
+    def begin(
+        self, cache: Cache | None, tokens: int, at_once: bool = False, begun: Mapping[int, Tensor] | None = None
+    ) -> None:
         """A prefill of so many tokens, padding included; none of a cache that is None. ``at_once``: each layer has all
-        that it is given in one call, be it fewer."""
+        that it is given in one call, be it fewer. ``begun``: the last queries of what the cache holds already."""
         self._at_once = at_once
         self._cache, self._tokens = cache, self._asked_from(tokens) if self.patch.unseen and tokens else tokens
-        self._last.clear()
+        self._last = dict(begun or {})
+
+    def end(self) -> None:
+        """The call is over; of a mere beginning the last queries are left on its cache."""
+        if getattr(self._cache, "beginning", False):
+            setattr(self._cache, BEGUN, self._last)
+        self.begin(None, 0)
 
     def _asked_from(self, tokens: int) -> int:
         """Where the question begins; UserError for a batch, ValueError where vision tokens cannot be told."""
@@ -125,17 +139,20 @@ def evicting(model: nn.Module, eviction: Eviction) -> Iterator[None]:
             kwargs = {**kwargs, cache_argument(decoder): cache}
         if isinstance(cache, EvictingCache):
             raise UserError(f"{name}: the cache evicts by itself, expected one that keeps all keys")
-        if not int(cache.get_seq_length()):
-            setattr(cache, PREFILLED, True)
+        beginning = getattr(cache, "beginning", False)
+        held, begun = int(cache.get_seq_length()), vars(cache).pop(BEGUN, None)
+        if not held or begun is not None:
+            setattr(cache, PREFILLED, not beginning)
             embedded: Tensor | None = kwargs.get("inputs_embeds")
             read: Tensor = kwargs["input_ids"] if embedded is None else embedded
-            eviction.begin(cache, read.shape[1], any(owner.drops for owner in prompt_owners(model)))
+            tokens = sys.maxsize if beginning else held + read.shape[1]
+            eviction.begin(cache, tokens, any(owner.drops for owner in prompt_owners(model)), begun)
         elif not getattr(cache, PREFILLED, False):
             raise UserError(f"{name}: the cache was filled without the patch, expected a prefill in its block")
         return args, kwargs
 
     def leave(_module: nn.Module, _args: tuple[Any, ...], _output: Any) -> None:
-        eviction.begin(None, 0)
+        eviction.end()
 
     hooks = [
         decoder.register_forward_pre_hook(enter, with_kwargs=True),

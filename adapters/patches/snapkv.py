@@ -43,9 +43,9 @@ class SnapKV(Patch):
     first, ``keep`` being a share of that, and the rest is read over what is left: what a cache can do that was
     compressed before anybody asked. A prompt without vision tokens then keeps all.
 
-    Works with padded batches, chunked prefill, beams, other patches' rules and dropped tokens (places are then among
-    those that are left); prompts share no prefix. An unseen question takes one prompt at a time, and no patch that
-    drops tokens beside it.
+    Works with padded batches, shared beginnings, chunked prefill, beams, other patches' rules and dropped tokens
+    (places are then among those that are left). An unseen question takes one prompt at a time, and no patch that drops
+    tokens beside it.
 
     Attributes:
         keep: Share of the prompt's keys that each KV head keeps, above 0 and up to 1; 1 changes nothing.

@@ -140,6 +140,11 @@ class TimingConfig(Section):
     decode_tokens: Annotated[Count, Field(le=10**6)] = 8
     """Tokens that every timed run decodes after the first, whatever the answer."""
 
+    @property
+    def rounds(self) -> int:
+        """Parts of about one length: the choice of the dense kernel, warm-ups, repeats."""
+        return 1 + self.warmup + self.repeats
+
 
 class RunConfig(Section):
     schema_version: Annotated[Literal[1], BeforeValidator(number)] = 1

@@ -90,6 +90,7 @@ def _line(
         "score_ci": _interval(scores),
         "delta": fmean(row["delta"] or 0.0 for row in rows) if paired else None,
         "delta_ci": _interval(changes) if paired else None,
+        "alike": len(rows) * min(row.get("alike") or 0 for row in rows),
         "prefill_speedup": speedup,
         "prefill_speedup_ci": speedup_ci if first["patch"] != "none" else None,
         "end_to_end_speedup": geometric_mean([row["end_to_end_speedup"] or 1.0 for row in speeds]) if speeds else None,

@@ -87,6 +87,7 @@ def _row(
         "delta_ci": paired[1:3] if paired else None,
         "p_value": paired[3] if paired else None,
         "loyalty": None if paired is None or not _has_answers(run) else loyalty(draws, dense or {}),
+        "alike": pooling.alike({key: line.get("group") for draw in draws for key, line in draw.items()}),
         "tokens_median": median(line["prompt_tokens"] for line in lines),
         **cast(Speed, dict.fromkeys(Speed.__annotations__)),
         "kv_bytes_ratio": first.get("kv_bytes_ratio"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from coreheads.report.columns import interval
+from coreheads.report.columns import score
 from coreheads.report.palette import INK, OTHER
 from coreheads.store.board import Overall, Row
 
@@ -33,7 +33,7 @@ def height(row: Row | Overall) -> Point:
         "y": rounded(row["score"]),
         "yl": rounded(low),
         "yh": rounded(high),
-        "score": interval(row["score"], row["score_ci"]),
+        "score": score(row),
     }
 
 

@@ -24,7 +24,7 @@ from coreheads.report.chart_parts import (
     tips_of,
     used,
 )
-from coreheads.report.columns import condition_label, grouped, interval, kind_label, method, ratio, speed, whole
+from coreheads.report.columns import change, condition_label, grouped, kind_label, method, ratio, speed, whole
 from coreheads.report.palette import INK, SHAPES, by_method, by_model, kind
 from coreheads.report.pareto import pareto
 from coreheads.store.board import Overall, Row
@@ -151,7 +151,7 @@ def _point(row: Row, front: bool) -> Point:
         "at": None if row["ceiling"] is None else rounded(row["ceiling"]),
         "ceiling": ratio(row["ceiling"]) or "not measured",
         "method": method(row),
-        "change": interval(row["delta"], row["delta_ci"], sign=True) or "none: dense",
+        "change": change(row) or "none: dense",
         "tokens": whole(row["timed_tokens"]) or "not known",
         "device": str(row["device"]),
         "run": str(row["run"]),
@@ -173,7 +173,7 @@ def _overall_point(line: Overall, front: bool) -> Point:
         "model": line["model"],
         "task": f"mean of {len(line['tasks'])}, speed of {len(line['timed_tasks'])}",
         "speed": speed(speedup, line["prefill_speedup_ci"]),
-        "change": interval(line["delta"], line["delta_ci"], sign=True) or "none: dense",
+        "change": change(line) or "none: dense",
         "ceiling": "see the tasks",
         "tokens": "see the tasks",
         "device": line["device"],

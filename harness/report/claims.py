@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from coreheads.report.columns import grouped, interval, p_value, ratio
+from coreheads.report.columns import grouped, p_value, ratio
+from coreheads.report.intervals import interval, none_seen
 from coreheads.store.board import Claim, HeadsSummary, Row, TopHeads, Verdict
 
 SHARE = 0.5
@@ -151,7 +152,7 @@ def _of_ablation(rows: Sequence[Row]) -> Iterator[Judged]:
             yield "not tested here", f"no {selection} heads were switched off", ""
             continue
         change = pooled([row["delta"] or 0.0 for row in chosen], [row["delta_ci"] for row in chosen])
-        figures = f"{selection} {100 * share:g} % off ({how}): change {_shown(change)}"
+        figures = f"{selection} {100 * share:g} % off ({how}): change {_shown(change, chosen)}"
         if selection == "top":
             largest = max((row["p_value"] for row in chosen if row["p_value"] is not None), default=None)
             known = f", largest p {p_value(largest)}" if largest is not None else ""
@@ -169,7 +170,7 @@ def _of_hybrid(rows: Sequence[Row]) -> Iterator[Judged]:
     kept = [row for row in scored if row["fraction"] == share]
     if kept:
         change = pooled([row["delta"] or 0.0 for row in kept], [row["delta_ci"] for row in kept])
-        figures = f"top {100 * (share or 0):g} % full: change {_shown(change)}"
+        figures = f"top {100 * (share or 0):g} % full: change {_shown(change, kept)}"
         yield _above(change, -KEPT), figures, f"non-inferiority, paired by sample: lower end above {-KEPT:g}"
     else:
         yield "not tested here", "no hybrid row with top heads", ""
@@ -199,9 +200,10 @@ def _within(estimate: Estimate, margin: float) -> Verdict:
     return "does not" if estimate.high < -margin or estimate.low > margin else "cannot tell"
 
 
-def _shown(estimate: Estimate) -> str:
+def _shown(estimate: Estimate, rows: Sequence[Row]) -> str:
     bounds = estimate.bounds if math.isfinite(estimate.low) else None
-    return f"{interval(estimate.mean, bounds, sign=True)}, {_tasks(estimate)}"
+    bound = none_seen(bounds, len(rows) * min(row.get("alike") or 0 for row in rows))
+    return f"{interval(estimate.mean, bounds, sign=True)}{bound}, {_tasks(estimate)}"
 
 
 def _ratio(speed: Estimate) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar, cast
 
+from coreheads.report.intervals import interval, none_seen
 from coreheads.store.board import Interval, Overall, Row
 from coreheads.store.condition import StoredCell
 from coreheads.store.fields import Plain
@@ -94,15 +94,14 @@ def number(value: float | None, digits: int = 2) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def interval(value: float | None, bounds: Interval | None, digits: int = 2, sign: bool = False) -> str:
-    """``0.95 [0.90, 0.99]``; empty where not measured."""
-    if value is None:
-        return ""
-    form = f"{{:{'+' if sign else ''}.{digits}f}}"
-    text = form.format(value + 0.0)
-    if bounds is not None:
-        text += f" [{form.format(bounds[0] + 0.0)}, {form.format(bounds[1] + 0.0)}]"
-    return text
+def score(row: Row | Overall) -> str:
+    """The score with its interval."""
+    return interval(row["score"], row["score_ci"]) + none_seen(row["score_ci"], row.get("alike"))
+
+
+def change(row: Row | Overall) -> str:
+    """The change against dense with its interval; empty where there is none."""
+    return interval(row["delta"], row["delta_ci"], sign=True) + none_seen(row["delta_ci"], row.get("alike"))
 
 
 def ratio(value: float | None, bounds: Interval | None = None) -> str:
@@ -178,8 +177,8 @@ def _aggregates(row: Row) -> str:
 
 COLUMNS = (
     Column("condition", "what was done to the model", condition_label),
-    _number("score", "mean, 95 % interval", "score", interval),
-    _number("change", "against dense on the same samples", "delta", partial(interval, sign=True)),
+    Column("score", "mean, 95 % interval", score, lambda row: row["score"]),
+    Column("change", "against dense on the same samples", change, lambda row: row["delta"]),
     _number("p", "of no change, corrected for the number of rows (Holm)", "p_value", p_value),
     _number("prefill speedup", "dense over this, 95 % interval", "prefill_speedup", speed),
     _number("ceiling", "speedup were the other heads free", "ceiling", ratio),

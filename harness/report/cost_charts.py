@@ -21,7 +21,7 @@ from coreheads.report.chart_parts import (
     tips_of,
     used,
 )
-from coreheads.report.columns import Line, condition_label, interval, method, number
+from coreheads.report.columns import Line, change, condition_label, method, number
 from coreheads.report.palette import INK
 from coreheads.report.pareto import pareto
 from coreheads.store.board import Overall, Row
@@ -102,7 +102,7 @@ def _point(line: Row | Overall, of: Cost, front: bool) -> Point:
         "what": fields["condition"] if "condition" in fields else condition_label(line),  # type: ignore[arg-type]
         "model": line["model"],
         "task": fields["task"] if "task" in fields else f"mean of {len(fields['tasks'])}",
-        "change": interval(line["delta"], line["delta_ci"], sign=True) or "none: dense",
+        "change": change(line) or "none: dense",
         "front": front,
         "standing": "on it" if front else "behind it",
     }

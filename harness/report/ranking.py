@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from coreheads.report.columns import duration, grouped, interval, number, ratio, speed
+from coreheads.report.columns import change, duration, grouped, number, ratio, score, speed
 from coreheads.report.pareto import pareto
 from coreheads.store.board import Best, Overall
 
@@ -36,8 +36,8 @@ def _cells(line: Overall) -> list[str]:
         str(line["rank"]),
         line["condition"],
         speed(line["prefill_speedup"], line["prefill_speedup_ci"]),
-        interval(line["score"], line["score_ci"]),
-        interval(line["delta"], line["delta_ci"], sign=True),
+        score(line),
+        change(line),
         ratio(line["end_to_end_speedup"]),
         number(line["work"]),
         number(line["kv"]),
@@ -75,8 +75,7 @@ def verdicts(lines: Iterable[Overall]) -> list[str]:
             sentences.append(
                 f"{model}: the fastest that keeps the score within a point is {first['condition']}: prefill "
                 f"{speed(first['prefill_speedup'], first['prefill_speedup_ci'])} as fast, score "
-                f"{interval(first['score'], first['score_ci'])}, change "
-                f"{interval(first['delta'], first['delta_ci'], sign=True)} ({_means(first)})."
+                f"{score(first)}, change {change(first)} ({_means(first)})."
             )
         else:
             sentences.append(f"{model}: nothing that was timed is faster and keeps the score within a point.")

@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from coreheads.report import ranking
-from coreheads.report.columns import condition_label, grouped, interval, number, ratio, whole
+from coreheads.report.columns import change, condition_label, grouped, number, ratio, whole
 from coreheads.report.findings import heads_sentences
+from coreheads.report.intervals import interval
 from coreheads.store.board import Board, Row
 from coreheads.text import for_rich
 
@@ -119,9 +120,8 @@ def _others(rows: list[Row]) -> Table:
     for heading in ("score", "change", "prefill speedup", "KV kept"):
         table.add_column(heading, justify="right")
     for row in sorted(rows, key=lambda row: row["task"]):
-        change = interval(row["delta"], row["delta_ci"], sign=True)
-        speed = ratio(row["prefill_speedup"], row["prefill_speedup_ci"])
-        line = [row["task"], condition_label(row), number(row["score"]), change, speed, number(row["kv_bytes_ratio"])]
+        speed, kept = ratio(row["prefill_speedup"], row["prefill_speedup_ci"]), number(row["kv_bytes_ratio"])
+        line = [row["task"], condition_label(row), number(row["score"]), change(row), speed, kept]
         table.add_row(*(for_rich(text) for text in line))
     return table
 

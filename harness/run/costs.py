@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from coreheads import environment, limits
+from coreheads.config.schema import default_path
 from coreheads.errors import UserError
 from coreheads.files import matching, read_json, write_json
 from coreheads.store.provenance import CostsRecord
@@ -35,13 +37,15 @@ Left = Mapping[Work, float | None]
 @dataclass
 class Costs:
     """spent: (seconds, units) by kind, model, task and patch. source: the folder that it was read from. replicas: how
-    many cells are answered at a time."""
+    many cells are answered at a time. like: those of another run, which stand in, at this machine's pace, for what was
+    not measured here yet."""
 
     machine: str = ""
     spent: dict[tuple[str, ...], tuple[float, float]] = field(default_factory=dict)
     peak_bytes: dict[str, int] = field(default_factory=dict)
     source: Path | None = None
     replicas: int = 1
+    like: Costs | None = None
 
     def add(self, work: Work, seconds: float, units: float) -> None:
         """Note that so many units of the work took so many seconds."""
@@ -70,27 +74,48 @@ class Costs:
             size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         self.peak_bytes[model] = max(size, self.peak_bytes.get(model, 0))
 
+    def with_live(self, work: Work, seconds: float, units: float) -> Costs:
+        """The same with work that is not finished yet."""
+        costs = replace(self, spent=dict(self.spent))
+        costs.add(work, seconds, units)
+        return costs
+
     def rate(self, work: Work) -> float | None:
         """Seconds a unit: of this very work; else of its task under other patches; else of its model on other tasks.
 
-        None where nothing of the kind was measured for the model.
+        At each step first as measured here, then as ``like`` has it. None where nothing of the kind was measured for
+        the model.
         """
+        pace = self.pace()
         for depth in (4, 3, 2):
-            like = [spent for key, spent in self.spent.items() if key[:depth] == work[:depth]]
-            if like:
-                return sum(seconds for seconds, _ in like) / sum(units for _, units in like)
+            for costs, factor in ((self, 1.0), (self.like, pace)):
+                if costs is not None and factor and (rate := costs._mean(work[:depth])) is not None:
+                    return factor * rate
         return None
 
-    def estimate(self, left: Left, live: tuple[Work, float] | None = None) -> tuple[float, list[Work]]:
-        """(seconds of what can be foreseen, the work that cannot).
+    def pace(self) -> float | None:
+        """How many times as long as in ``like`` what was measured here took, loading apart; None where nothing tells.
 
-        live: work that runs now and its seconds a unit so far, for what is like it and was never measured.
+        Of another run on the same machine it is 1 until something was measured.
         """
+        if self.like is None:
+            return None
+        known = [key for key in self.spent if key in self.like.spent and key[0] != "load"]
+        there = sum(self.like.spent[key][0] / self.like.spent[key][1] * self.spent[key][1] for key in known)
+        if there:
+            return sum(self.spent[key][0] for key in known) / there
+        return 1.0 if self.like.machine == self.machine else None
+
+    def _mean(self, beginning: tuple[str, ...]) -> float | None:
+        own = [spent for key, spent in self.spent.items() if key[: len(beginning)] == beginning]
+        return sum(seconds for seconds, _ in own) / sum(units for _, units in own) if own else None
+
+    def estimate(self, left: Left) -> tuple[float, list[Work]]:
+        """(seconds of what can be foreseen, the work that cannot)."""
         total, unknown = 0.0, []
+        rates = {key: self.rate(Work(*key)) for key in {work[:4] for work in left}}
         for work, units in left.items():
-            rate = self.rate(work)
-            if rate is None and live is not None and live[0][:2] == work[:2]:
-                rate = live[1]
+            rate = rates[work[:4]]
             if rate is not None and units is not None:
                 total += rate * units / (self.replicas if work.kind == "answer" else 1)
             elif units != 0:
@@ -126,17 +151,29 @@ def of_run(folder: Path, machine: str) -> Costs:
     return costs if costs is not None and costs.machine == machine else Costs(machine)
 
 
+def foreseen(folder: Path, machine: str, models: Iterable[str], tasks: Iterable[str]) -> Costs:
+    """What the run has cost so far, beside what foresees the rest: the newest run beside it on this machine, of all
+    these models and tasks; else the embedded run, as it once went elsewhere."""
+    own = of_run(folder, machine)
+    own.like = _beside(folder, own.machine, models, tasks) or Costs.load(default_path().parent)
+    return own
+
+
 def last_known(folder: Path, device: str, models: Iterable[str], tasks: Iterable[str]) -> Costs:
     """This run's own costs, or where it has none those of the newest run beside it, on this machine, of all these
     models and tasks; empty ones where there is no such run."""
     own = of_run(folder, environment.device_name(device))
     if own.spent:
         return own
-    wanted = {("answer", model, task) for model in models for task in tasks}
+    return _beside(folder, own.machine, models, tasks) or own
+
+
+def _beside(folder: Path, machine: str, models: Iterable[str], tasks: Iterable[str]) -> Costs | None:
+    wanted = {("answer", model, task) for model, task in product(models, tasks)}
     try:
         files = sorted(matching(folder.parent, f"*/{FILE}"), key=lambda path: path.stat().st_mtime, reverse=True)
     except OSError:
-        return own
-    others = filter(None, (Costs.load(path.parent) for path in files))
-    fit = (other for other in others if other.machine == own.machine and wanted <= {key[:3] for key in other.spent})
-    return next(fit, own)
+        return None
+    others = filter(None, (Costs.load(path.parent) for path in files if path.parent != folder))
+    fit = (other for other in others if other.machine == machine and wanted <= {key[:3] for key in other.spent})
+    return next(fit, None)

@@ -181,7 +181,7 @@ class ModelRun:
             ids = evaluator.task(task).ids
             tokens = {ids.index(record): line["prompt_tokens"] for record, line in samples.items()}
             work = Work("time", self.model.name, task)
-            with self._step("timing", task, settings.repeats, "repeats"), self.progress.work(work, settings.repeats):
+            with self._step("timing", task, settings.rounds, "rounds"), self.progress.work(work, settings.rounds):
                 timed = [(cell, patches[cell.name][1]) for cell in wanted]
                 self.folder.finish_timing(time_cells(evaluator, timed, tokens, settings, self.progress.advance))
 

@@ -59,7 +59,7 @@ def left_to_do(
                 if cell.name not in finished or cell.name in again:
                     own[Work("answer", model.name, task, cell.patch, cell.name)] = cell.limit
             if untimed([cell for cell in task_cells if cell.name not in cannot], config, timings):
-                own[Work("time", model.name, task)] = config.timing.repeats
+                own[Work("time", model.name, task)] = config.timing.rounds
         if own:
             left[Work("load", model.name)] = 1
             scores = [

@@ -36,6 +36,7 @@ class RunProgress:
         self._answers = 0.0
         self._total, self._unit, self._text = 0, "", ""
         self._work: Work | None = None
+        self._work_started, self._work_computed = 0.0, 0
         self._done = self._computed = self._tokens = 0
         self._show: Callable[[], object] = lambda: None
 
@@ -87,13 +88,13 @@ class RunProgress:
         it is over in any case."""
         self.begin(work, units)
         self._work, self._text = work, text
+        self._work_started, self._work_computed = time.monotonic(), self._computed
         self._show()
-        started, computed = time.monotonic(), self._computed
         try:
             yield
-            self.costs.add(work, time.monotonic() - started, self._computed - computed)
+            self.costs.add(work, time.monotonic() - self._work_started, self._computed - self._work_computed)
         finally:
-            self.left[work] = 0
+            self._work, self.left[work] = None, 0
 
     def begin(self, work: Work, units: int) -> None:
         """So many units of this work are to be done; it may be done beside others, as several replicas do."""
@@ -117,12 +118,19 @@ class RunProgress:
 
     def time_left(self) -> str:
         """Of the whole run, as far as it can be foreseen; says when that is not all."""
-        live = (self._work, self._seconds / self._computed) if self._work is not None and self._computed else None
-        seconds, unknown = self.costs.estimate(self.left, live)
+        seconds, unknown = self.foreseen()
         kinds = dict.fromkeys(_SAID[work.kind] for work in unknown)
         if seconds < 1 and unknown:
             return "time left not known yet"
         return f"about {duration(seconds)} left" + (f", {' and '.join(kinds)} not counted" if kinds else "")
+
+    def foreseen(self) -> tuple[float, list[Work]]:
+        """(seconds that are left of what can be foreseen, the work that cannot)."""
+        costs = self.costs
+        if self._work is not None:
+            seconds, done = time.monotonic() - self._work_started, self._computed - self._work_computed
+            costs = costs.with_live(self._work, seconds, done)
+        return costs.estimate(self.left)
 
     def speed(self) -> str:
         """Units and prompt tokens a second; empty where nothing was computed."""

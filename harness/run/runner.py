@@ -59,7 +59,10 @@ def run(
         kept = set_aside(out, needed_paths(config))
         if kept is not None:
             print(visible(f"The run that was in {out} is kept in {kept}"), file=sys.stderr)
-    progress = RunProgress(shown, costs.of_run(out, environment.device_name(config.device)))
+    known = costs.foreseen(
+        out, environment.device_name(config.device), [model.name for model in config.models], config.evaluate.tasks
+    )
+    progress = RunProgress(shown, known)
 
     def made_from(folder: RunFolder) -> MadeFrom:
         progress.say("looking at checkpoints, heads files and records")

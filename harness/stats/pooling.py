@@ -45,6 +45,18 @@ def weights(groups: Mapping[str, str | None]) -> dict[str, float]:
     return {key: len(groups) / (len(sizes) * sizes[group]) for key, group in groups.items()}
 
 
+def alike(groups: Mapping[str, str | None]) -> int:
+    """How many samples a bound may go by (``significance.none_of``) where all samples say the same.
+
+    With groups that weigh the same, what was not seen may be hidden in the smallest one: each counts for no more.
+
+    Args:
+        groups: The group of each sample by record id; None for all where there are no groups.
+    """
+    sizes = Counter(groups.values())
+    return len(sizes) * min(sizes.values(), default=0)
+
+
 def paired_with(
     draws: Sequence[Scores], dense: Sequence[Scores], seed: int = 0
 ) -> tuple[float, float, float, float] | None:

@@ -43,6 +43,8 @@ class Overall(TypedDict):
     """Mean change against dense on the same samples; null for the dense model."""
     delta_ci: Interval | None
     """Bootstrap interval of ``delta``."""
+    alike: NotRequired[int]
+    """As in a row, over all tasks: each counts as much as the one with the fewest. Older boards do not have it."""
     prefill_speedup: float | None
     """Geometric mean of the tasks' prefill speedups."""
     prefill_speedup_ci: Interval | None

@@ -171,7 +171,8 @@ class SpentRecord(TypedDict):
     """What one kind of work has cost."""
 
     kind: Literal["load", "profile", "answer", "time"]
-    """A model's loading (1 unit), finding heads (units are samples), answering (answers), timing (repeats)."""
+    """A model's loading (1 unit), finding heads (units are samples), answering (answers), timing (rounds: the choice of
+    the dense kernel, warm-ups, repeats)."""
     model: str
     """Its name in the run."""
     task: str

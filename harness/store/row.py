@@ -32,6 +32,9 @@ class RowScore(Condition):
     loyalty: float | None
     """Share of answers equal to the dense row's on the same samples, 0 to 1; null for the dense row, and where answers
     are not known."""
+    alike: NotRequired[int]
+    """Samples by which a bound goes where all say the same: each counted once, of groups that weigh the same as many as
+    the smallest has. Older boards do not have it."""
     tokens_median: float
     """Median prompt length in tokens."""
 

@@ -51,7 +51,7 @@ def time_cells(
         cells: Each with its patch; all of one task.
         tokens: Prompt length in tokens by document index, of the samples evaluated.
         settings: Repeats, warm-up and tokens decoded.
-        advance: Called after every repeat.
+        advance: Called after every one of the ``settings.rounds``.
 
     Returns:
         Records for timings.jsonl, one a cell, durations in seconds.

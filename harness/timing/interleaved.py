@@ -30,6 +30,8 @@ PROBES = 3
 """Repeats with which the dense kernels are compared."""
 QUICK = 5.0
 """Seconds of a prefill up to which a kernel is tried so often; a slower one is timed once, after a warm-up."""
+BEHIND, BEHIND_S = 4.0, 2.0
+"""A kernel whose first prefill takes so many times the fastest one's, and so many seconds, is not tried again."""
 EQUAL = 1.03
 """Kernels nearer to each other than this are equally fast: it is what three repeats can tell."""
 OWN = "packed"
@@ -57,7 +59,7 @@ def time_patches(
         prepare: Prepares the prompt anew, with that share of its vision tokens; its time is the preprocessing, the same
             for all that have the prompt.
         patches: By name; the ceiling of one, the other heads' attention left out, is called ``ceiling <name>``.
-        advance: Called after every repeat.
+        advance: Called after every round: the kernels' comparison, warm-ups, repeats; ``settings.rounds`` in all.
 
     Returns:
         As ``take_turns``, decode being a token's, with the phase ``select`` of the prefill where tokens or keys are
@@ -105,6 +107,7 @@ def time_patches(
     # no token ends an answer, so that every run decodes the same number of tokens
     with _changed(model.generation_config, "eos_token_id", []):
         kernels = time_kernels(model, prompt.tokens, run_dense)
+        advance()
         with dense_kernel(model, fastest_kernel(kernels)):
             times, peaks = take_turns(
                 runs, adapter.devices, settings.repeats, settings.warmup, vision_cache.clear, advance, shares
@@ -128,7 +131,8 @@ def take_turns(
     Args:
         runs: By variant, what runs it once and gives its seconds by phase. The phase ``vision`` is that of the variant
             that comes first in a repeat, the others answering from memory; it counts for all of them.
-        before, after: Called around every repeat.
+        before: Called before every repeat.
+        after: Called after every one, and after all had a warm-up.
         shares: By variant the prompt that it has, those of one prompt having one ``vision``; 1 where it is not named.
 
     Returns:
@@ -136,9 +140,10 @@ def take_turns(
         GPUs, None where that is not to be had.
     """
     names = list(runs)
-    for name in names:
-        for _ in range(warmup):
+    for _ in range(warmup):
+        for name in names:
             runs[name]()
+        after()
     times: Seconds = {name: {} for name in names}
     peaks: dict[str, Peak | None] = dict.fromkeys(names)
     for repeat in range(repeats):
@@ -181,7 +186,10 @@ def time_kernels(model: Any, tokens: int, run: Callable[[str], Mapping[str, floa
     for name in dense_kernels(model, tokens):
         try:
             first = run(name)
-            runs = [run(name) for _ in range(PROBES if first["prefill"] <= QUICK else 1)]
+            if first["prefill"] > max(BEHIND_S, BEHIND * min(seconds["prefill"].values(), default=first["prefill"])):
+                runs = [first]
+            else:
+                runs = [run(name) for _ in range(PROBES if first["prefill"] <= QUICK else 1)]
         except torch.OutOfMemoryError as error:
             failure = error.with_traceback(None)  # its frames hold on to what did fit
         else:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,11 +31,3 @@ def finished_run(small_model: Path, small_data: Path, tmp_path_factory: pytest.T
     path = small_run.write_config(folder / "config.yaml", content)
     assert main(["run", str(path), "--quiet"]) == 0
     return folder / "run"
-
-
-@pytest.fixture(scope="module")
-def little_garbage() -> Iterator[None]:
-    """statsmodels collects garbage at every correction, which takes long where much is loaded: leave that alone."""
-    gc.freeze()
-    yield
-    gc.unfreeze()

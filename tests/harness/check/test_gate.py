@@ -18,9 +18,6 @@ HYBRID = "m__pages__hybrid__top__0.1"
 SEEDS = range(20)
 
 
-pytestmark = pytest.mark.usefixtures("little_garbage")
-
-
 @pytest.fixture(scope="module")
 def board() -> Baseline:
     return cases.board()

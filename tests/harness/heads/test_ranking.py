@@ -12,8 +12,6 @@ from hypothesis.extra.numpy import arrays
 from coreheads.heads import ranking
 from coreheads.stats.bootstrap import bootstrap_means
 
-pytestmark = pytest.mark.usefixtures("little_garbage")
-
 Floats = npt.NDArray[np.float64]
 
 # few different values, so that ties are common

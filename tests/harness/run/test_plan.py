@@ -89,7 +89,8 @@ def test_rates_are_of_the_nearest_that_was_measured() -> None:
     assert costs.rate(Work("answer", "other", "t", "ablate")) is None
     left = {Work("answer", "m", "t", "ablate"): 3, Work("load", "m"): 1, Work("time", "m", "t"): 0}
     assert costs.estimate(left) == (6.0, [Work("load", "m")])
-    assert costs.estimate(left, live=(Work("load", "m"), 2.0)) == (8.0, [])
+    assert costs.with_live(Work("load", "m"), 2.0, 1).estimate(left) == (8.0, [])
+    assert costs.with_live(Work("load", "m"), 2.0, 0).estimate(left)[1], "nothing is done yet"
 
 
 def test_durations() -> None:

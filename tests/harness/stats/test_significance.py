@@ -1,17 +1,16 @@
 from __future__ import annotations
 
 from itertools import product
-from math import comb
+from math import comb, prod
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from coreheads.heads import ranking
-from coreheads.stats import significance
-
-pytestmark = pytest.mark.usefixtures("little_garbage")
+from coreheads.stats import pooling, significance
 
 numbers = st.floats(-5, 5).map(lambda value: round(value, 2))
 
@@ -118,6 +117,36 @@ def test_pairing_is_what_makes_the_interval_narrow() -> None:
     base = rng.normal(0, 10, 100)
     _, low, high, _ = significance.paired_delta(base + 0.1 + rng.normal(0, 0.01, 100), base)
     assert 0.09 < low < high < 0.11
+
+
+@given(st.integers(1, 5000))
+def test_what_none_of_n_showed(n: int) -> None:
+    """The exact bound of scipy; 3 / n, the rule of three, is a little more; n samples at the bound miss it 1 in 20."""
+    bound = significance.none_of(n)
+    exact = binomtest(0, n, alternative="less").proportion_ci(0.95, method="exact")
+    assert bound == pytest.approx(exact.high, rel=1e-9)
+    assert bound <= min(1, 3 / n)
+    assert (1 - bound) ** n == pytest.approx(0.05)
+    assert significance.none_of(n + 1) < bound < significance.none_of(n, 0.99)
+
+
+def test_none_of_known_values() -> None:
+    shares = [round(100 * significance.none_of(n), 1) for n in (1, 8, 32, 64, 128, 224)]
+    assert shares == [95.0, 31.2, 8.9, 4.6, 2.3, 1.3]
+    with pytest.raises(ValueError, match="n is 0, expected at least 1"):
+        significance.none_of(0)
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.data())
+def test_no_mix_of_groups_hides_more_than_the_bound(sizes: list[int], data: st.DataObject) -> None:
+    """Whatever share each group has: where a mean of groups is above the bound, samples without one are rarer than
+    1 in 20."""
+    groups = {f"{group}-{i}": str(group) for group, size in enumerate(sizes) for i in range(size)}
+    bound = significance.none_of(pooling.alike(groups))
+    shares = data.draw(st.lists(st.floats(0, 1), min_size=len(sizes), max_size=len(sizes)))
+    unseen = prod((1 - share) ** size for share, size in zip(shares, sizes, strict=True))
+    assert sum(shares) / len(shares) <= bound + 1e-12 or unseen < 0.05 + 1e-12
+    assert pooling.alike(dict.fromkeys(groups)) == sum(sizes)
 
 
 def test_holm_known_values() -> None:

@@ -51,11 +51,15 @@ def test_all_variants_take_turns_and_nothing_is_left(adapter: Any, monkeypatch: 
     before = adapter.model.generation_config.eos_token_id
     prompt = adapter.prepare(MESSAGES)
     settings = TimingConfig.model_construct(repeats=3, warmup=1, decode_tokens=2)
+    done: list[int] = []
     times, peaks, kernels = interleaved.time_patches(
-        adapter, prompt, lambda share: adapter.prepare(MESSAGES, share=share), patches, settings
-    )
+        adapter, prompt, lambda share: adapter.prepare(MESSAGES, share=share), patches, settings,
+        lambda: done.append(len(turns)),
+    )  # fmt: skip
     # kernels are tried, then one warm-up and three repeats of four variants
     assert len(turns) == 3 * (1 + interleaved.PROBES) + 4 + 12
+    assert done == [12, 16, 20, 24, 28]
+    assert len(done) == settings.rounds
     assert {tokens for _, tokens in turns} == {3}
     fastest = interleaved.fastest_kernel(kernels)
     assert turns[-12][0] == {"packed": "coreheads"}.get(fastest, fastest)
@@ -120,6 +124,22 @@ def test_slow_kernels_are_tried_twice_and_those_that_do_not_fit_left_out(adapter
     assert [tried.count(kernel) for kernel in ("sdpa", "eager", "packed")] == [1 + interleaved.PROBES, 1, 2]
     with pytest.raises(torch.OutOfMemoryError):
         interleaved.time_kernels(adapter.model, 100, lambda kernel: run("eager"))
+
+
+def test_a_kernel_far_behind_is_tried_once(adapter: Any) -> None:
+    """Unless it may be the first call itself that takes so long."""
+    tried: list[str] = []
+    spent = {"sdpa": 0.7, "packed": 0.7, "eager": 4.6}
+
+    def run(kernel: str) -> dict[str, float]:
+        tried.append(kernel)
+        return {"prefill": spent[kernel], "decode": 1.0}
+
+    assert interleaved.time_kernels(adapter.model, 100, run)["prefill"] == spent
+    assert tried.count("eager") == 1
+    spent["eager"] = 1.9
+    interleaved.time_kernels(adapter.model, 100, run)
+    assert tried.count("eager") == 2 + interleaved.PROBES
 
 
 @pytest.mark.parametrize("phase", ["preprocess", "vision", "prefill", "decode"])
