@@ -120,7 +120,7 @@ def export(
     from coreheads.heads.schema import to_text
     from coreheads.heads.selections import SEEDED, SIZED, select
     from coreheads.heads.windows import windows
-    from coreheads.outputs import check_output
+    from coreheads.store.outputs import check_output
 
     check_output("--out", out, "a file of head windows", {"the head profile": file})
     profile = HeadProfile.load(file)

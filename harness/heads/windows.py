@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from coreheads.contents import json_hash
+from coreheads.hashing.contents import json_hash
 from coreheads.heads.profile import HeadProfile
 from coreheads.heads.schema import ModelIdentity
 from coreheads.heads.types import Granularity, Heads, by_layer

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from coreheads.config.cells import Cell
-from coreheads.contents import changed_parts
+from coreheads.hashing.contents import changed_parts
 from coreheads.errors import UserError
 from coreheads.run import costs, mirror
 from coreheads.run.cell_queue import TRIES, CellQueue

@@ -151,7 +151,7 @@ class Worker:
 
     def _about(self) -> About:
         from coreheads.run.sources import made_from
-        from coreheads.source_code import whole_hash
+        from coreheads.hashing.source_code import whole_hash
 
         sources = made_from(self.config, list(self.cells.values())) if self._far else None
         machine = environment.machine(self.config.device)

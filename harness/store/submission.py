@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from coreheads import environment
-from coreheads.contents import json_hash
+from coreheads.hashing.contents import json_hash
 from coreheads.files import matching, read_jsonl
 from coreheads.heads.profile import HeadProfile
 from coreheads.store.folder import RunFolder

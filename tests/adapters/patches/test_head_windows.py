@@ -15,7 +15,7 @@ from profile_samples import make_profile
 
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.cli import main
-from coreheads.contents import json_hash
+from coreheads.hashing.contents import json_hash
 from coreheads.files import read_json
 from coreheads.heads.profile import HeadProfile
 
