@@ -83,5 +83,9 @@ def test_what_is_asked_of_vllm_is_the_task(tmp_path: Path) -> None:
         pictures = sum(part["type"] == "image_url" for part in prompt["content"])
         assert pictures == len(prompt["content"]) - pictures - 1
         assert pictures > 32
-    lines = [line for path in (tmp_path / "out").rglob("*samples*.jsonl") for line in path.read_text().splitlines()]
-    assert len(lines) == 4
+    for name in tasks:
+        task = registry.get(name)
+        (path,) = (tmp_path / "out").rglob(f"*samples_{name}.jsonl")
+        logged = [json.loads(line) for line in path.read_text().splitlines()]
+        expected = [(number, task.target(doc)) for number, doc in enumerate(task.records("test")[:2])]
+        assert [(line["doc_id"], line["target"]) for line in logged] == expected
