@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from statistics import median
 from typing import Any, cast
 
@@ -33,11 +34,20 @@ def build_rows(run: RunFolder) -> list[Row]:
     (Holm) within a model and task.
     """
     tables: dict[tuple[str, str], dict[tuple[Any, ...], list[CellRecord]]] = defaultdict(lambda: defaultdict(list))
-    for record in run.cells().values():
+    for record in sorted(run.cells().values(), key=partial(_place, run)):
         if record["n"]:  # else a draw of which no sample could be scored
             cell = Cell.from_json(record["cell"])
             tables[cell.model, cell.task][cell.condition].append(record)
     return [row for conditions in tables.values() for row in _task_rows(run, list(conditions.values()))]
+
+
+def _place(run: RunFolder, record: CellRecord) -> tuple[int, int, int]:
+    """Where a cell stands by the configuration, whichever was finished first: by model, task and draw."""
+    cell = record["cell"]
+    models = [model["name"] for model in run.config["models"]]
+    tasks = (run.config.get("evaluate") or {}).get("tasks") or []
+    task = tasks.index(cell["task"]) if cell["task"] in tasks else len(tasks)
+    return models.index(cell["model"]), task, cell["draw"] or 0
 
 
 def _task_rows(run: RunFolder, groups: Sequence[list[CellRecord]]) -> list[Row]:

@@ -173,7 +173,7 @@ class Cluster:
         if time.monotonic() - self._seen < 2:
             return
         try:
-            socket.create_connection(self._server, timeout=5).close()
+            _knock(*self._server)
         except OSError as error:
             if time.monotonic() - self._seen > GONE_S:
                 raise self._gone(one_line(error)) from None
@@ -222,11 +222,20 @@ def _check_address(address: str) -> None:
         )
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        _knock(host.strip("[]"), int(port))
     except (OSError, OverflowError) as error:
         raise UserError(
             f"--ray {address}: nothing answers there ({one_line(error)}), expected HOST:PORT of a running Ray cluster"
         ) from None
+
+
+def _knock(host: str, port: int) -> None:
+    """OSError where no server of Ray's kind (gRPC, which is HTTP/2) answers: Ray itself tries for minutes."""
+    with socket.create_connection((host, port), timeout=5) as server:
+        server.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+        answer = server.recv(9)
+    if answer[3:4] != b"\4":  # its first frame is its settings
+        raise OSError("what answers there is no server of Ray's")
 
 
 def _reason(error: Exception) -> str:

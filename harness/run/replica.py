@@ -37,8 +37,9 @@ class Workers(Protocol):
 
 @dataclass
 class Replica:
-    """state: "new", "loaded" or "ready", after so many starts. call, what: its job now. cell: that it answers, with the store of its samples,
-    how many there were before (known), and how many units were told (done). task: whose prompts it has prepared."""
+    """state: "new", "loaded" or "ready", after so many starts. call, what: its job now. cell: that it answers, with the
+    store of its samples, how many there were before (known), and how many units were told (done). task: whose prompts
+    it has prepared."""
 
     number: int
     share: Share
