@@ -12,8 +12,13 @@ from coreheads.adapters.prompt.prompt import TEXT_INPUTS, Prompt
 from coreheads.errors import UserError
 
 
-def collate(adapter: GenerationAdapter, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
+def collate(adapter: GenerationAdapter, prompts: Sequence[Prompt], vision: bool = True) -> dict[str, Tensor]:
     """Inputs of ``model.forward`` for the adapter's prompts as rows of one batch.
+
+    Args:
+        adapter: The model's.
+        prompts: At least one.
+        vision: Whether the media are joined; else they are left out.
 
     Returns:
         Text inputs [B, L], L being the longest prompt's length, with padding before the shorter ones;
@@ -38,7 +43,7 @@ def collate(adapter: GenerationAdapter, prompts: Sequence[Prompt]) -> dict[str, 
     if not any(pads):
         batch.pop("attention_mask", None)
     batch["position_ids"] = torch.cat([_padded(adapter.position_ids(prompt), pad) for prompt, pad in rows], dim=-2)
-    return {**batch, **adapter.collate_vision(prompts)}
+    return {**batch, **adapter.collate_vision(prompts)} if vision else batch
 
 
 def _padded(values: Tensor, count: int, fill: int = 0) -> Tensor:

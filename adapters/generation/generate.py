@@ -217,9 +217,9 @@ def _prefill(
 
     All of the prompts is run but the ``prefix`` tokens that the cache holds.
     """
-    batch = collate(adapter, prompts)
+    batch = collate(adapter, prompts, vision=not prefix)
     positions, mask = batch.pop("position_ids"), batch.pop("attention_mask", None)
-    inputs = _columns(batch, slice(prefix, None), vision=not prefix)
+    inputs = _columns(batch, slice(prefix, None))
     with reading(adapter.model, prompts):
         logits = _forward(adapter, inputs, positions[..., prefix:], mask, cache)
     # the largest position is not the last one's where media count in two dimensions
@@ -234,7 +234,7 @@ def _prefix_cache(
     batch = collate(adapter, [prompt])
     positions = batch.pop("position_ids")
     cache.beginning = True
-    _forward(adapter, _columns(batch, slice(0, length), vision=True), positions[..., :length], None, cache)
+    _forward(adapter, _columns(batch, slice(0, length)), positions[..., :length], None, cache)
     cache.beginning = False
     return cache
 
@@ -249,7 +249,6 @@ def _forward(
     return logits
 
 
-def _columns(batch: dict[str, Tensor], columns: slice, vision: bool) -> dict[str, Tensor]:
-    """Those columns of a batch's text inputs, and the media's inputs where wanted."""
-    text = {name: value[:, columns] for name, value in batch.items() if name in TEXT_INPUTS}
-    return {**text, **{name: value for name, value in batch.items() if vision and name not in TEXT_INPUTS}}
+def _columns(batch: dict[str, Tensor], columns: slice) -> dict[str, Tensor]:
+    """Those columns of a batch's text inputs, and the media's inputs."""
+    return {name: value[:, columns] if name in TEXT_INPUTS else value for name, value in batch.items()}

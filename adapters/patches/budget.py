@@ -190,7 +190,9 @@ class Budgeted(Patch):
 
         sign = 1 if at(last) >= at(1) else -1
         found = bisect_left(range(1, last + 1), sign * self.share, key=lambda step: sign * at(step)) + 1
-        best = min((step for step in (found - 1, found) if 1 <= step <= last), key=lambda s: abs(at(s) - self.share))
+        # of steps that are as near the share itself, so that prompts of different lengths have one patch
+        steps = (step for step in (round(self.share * last), found - 1, found) if 1 <= step <= last)
+        best = min(steps, key=lambda s: abs(at(s) - self.share))
         low, high = sorted((at(1), at(last)))
         slack = TOLERANCE * (1 if low <= self.share <= high else self.share)
         if abs(at(best) - self.share) > slack:
