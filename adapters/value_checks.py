@@ -21,6 +21,13 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def share(what: str, value: object, zero: bool = False) -> None:
+    """UserError where the value is no number above 0 and up to 1; with ``zero`` it may be 0."""
+    if not is_number(value) or not (0 <= value <= 1 if zero else 0 < value <= 1):
+        expected = "a number from 0 to 1" if zero else "a number above 0 and up to 1"
+        raise UserError(f"{what} {value!r}, expected {expected}")
+
+
 def one_of(what: str, value: object, known: Iterable[str]) -> None:
     """UserError where a value is none of the known names; it names them and the nearest of them."""
     names = list(known)

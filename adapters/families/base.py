@@ -9,15 +9,17 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from coreheads.adapters.families.media import encoded, load
+from coreheads.adapters.families.settings import check_names
 from coreheads.adapters.generation.collate import collate as collate_prompts
 from coreheads.adapters.generation.devices import check_devices, input_device, model_devices
 from coreheads.adapters.generation.generate import generate as generate_answers
-from coreheads.adapters.generation.memory import is_out_of_memory
 from coreheads.adapters.generation.state import state_hash
 from coreheads.adapters.generation.structure import head_shape, vision_tower
 from coreheads.adapters.prompt import query as queries
@@ -27,10 +29,7 @@ from coreheads.adapters.prompt.messages import Chat, Kind, Messages, Source, par
 from coreheads.adapters.prompt.processing import EncodedMedia, LoadedMedium
 from coreheads.adapters.prompt.prompt import Prompt
 from coreheads.adapters.prompt.token_map import TokenMap
-from coreheads.errors import UserError, nearest, one_line
 from coreheads.hashing.contents import CheckpointFingerprint
-from coreheads.media.images import open_image
-from coreheads.media.video import sample
 
 
 class Adapter(ABC):
@@ -64,12 +63,7 @@ class Adapter(ABC):
         self.id = id or type(model).__name__
         self.revision = revision
         self.layers, self.heads, self.kv_heads = head_shape(model)
-        for name in settings:
-            if name not in self.settings:
-                raise UserError(
-                    f"setting {name}: {self.model_type} has none of that name{nearest(name, self.settings)}, "
-                    f"expected {', '.join(self.settings)}"
-                )
+        check_names(settings, self.settings, self.model_type)
         self.configure(**settings)
 
     @property
@@ -125,39 +119,32 @@ class Adapter(ABC):
         shown = rendering.placeholders(text, self.placeholders, by_user)
         order = rendering.order([kind for _, kind in shown], sources)
         ordered = [sources[index] for index in order]
-        shared = (
-            like is not None and like.share == share and same_media([item.source for item in like.encoded], ordered)
-        )
+        shared = like is not None and like.share == share and same_media([one.source for one in like.encoded], ordered)
         if like is not None and shared:
-            encoded = EncodedMedia(like.vision_inputs, like.encoded)
+            made = EncodedMedia(like.vision_inputs, like.encoded)
         else:
-            encoded = self.encode_media(ordered, share)
-        replacements = [(span, item.expansion) for (span, _), item in zip(shown, encoded.media, strict=True)]
+            made = self.encode_media(ordered, share)
+        replacements = [(span, item.expansion) for (span, _), item in zip(shown, made.media, strict=True)]
         by_user = [queries.expanded(span, replacements) for span in by_user]
         numbers, offsets = encode(self.processor.tokenizer, rendering.replaced(text, replacements), by_user)
         ids = torch.tensor(numbers)
-        inputs = {**self.text_inputs(ids[None]), **encoded.inputs}
+        inputs = {**self.text_inputs(ids[None]), **made.inputs}
         vision_tokens = torch.isin(ids, torch.tensor(self.vision_token_ids)).nonzero()[:, 0]
-        geometry = TokenMap.join([item.view for item in encoded.media], order)
+        geometry = TokenMap.join([item.view for item in made.media], order)
         if len(vision_tokens) != len(geometry.media):
-            raise RuntimeError(
-                f"{len(vision_tokens)} vision tokens in the prompt, {len(geometry.media)} in the token map"
-            )
-        query_tokens: list[int] = []
-        if query_at is not None:
-            query_tokens = queries.token_positions(queries.expanded(query_at, replacements), offsets)
-            if not query_tokens:
-                raise UserError(f"query: {query!r} is part of another character's token, expected whole characters")
+            counts = f"{len(vision_tokens)} vision tokens in the prompt, {len(geometry.media)} in the token map"
+            raise RuntimeError(counts)
+        asked = [] if query_at is None else queries.query_tokens(query or "", query_at, replacements, offsets)
         return Prompt(
             inputs={name: value.to(self.device) for name, value in inputs.items()},
-            query_tokens=torch.tensor(query_tokens, dtype=torch.long),
+            query_tokens=torch.tensor(asked, dtype=torch.long),
             vision_tokens=vision_tokens,
-            media=[encoded.media[order.index(number)].medium for number in range(len(order))],
+            media=[made.media[order.index(number)].medium for number in range(len(order))],
             geometry=geometry,
             text=text,
             query=query,
             preprocess_s=None if shared and sources else time.perf_counter() - started,
-            encoded=encoded.media,
+            encoded=made.media,
             share=share,
         )
 
@@ -219,18 +206,8 @@ class Adapter(ABC):
         Raises:
             UserError: For a medium that cannot be opened or that the processor refuses.
         """
-        loaded = [self._load(source) for source in sources]
-        if not loaded:
-            return EncodedMedia({}, [])
-        try:
-            return self.process(loaded) if share == 1 else self.shrunk(loaded, share)
-        except UserError:
-            raise
-        except Exception as error:  # whatever a processor raises, such as for a shape beyond what the family takes
-            if is_out_of_memory(error):
-                raise
-            shown = ", ".join(item.source.name for item in loaded)
-            raise UserError(f"{shown}: refused by the processor ({one_line(error)})") from error
+        process = self.process if share == 1 else partial(self.shrunk, share=share)
+        return encoded([self._load(source) for source in sources], process)
 
     def text_inputs(self, ids: Tensor) -> dict[str, Tensor]:
         """The text's model inputs for input_ids [1, L]; their names are among ``prompt.TEXT_INPUTS``."""
@@ -266,9 +243,7 @@ class Adapter(ABC):
         return {name: values[0] if len(values) == 1 else torch.cat(values) for name, values in joined.items()}
 
     def _load(self, source: Source) -> LoadedMedium:
-        if source.kind == "image":
-            return LoadedMedium(source, picture=open_image(source.value, source.where))  # type: ignore[arg-type]
-        return LoadedMedium(source, video=sample(source.value, self.frames, source.start, source.end))  # type: ignore[arg-type]
+        return load(source, self.frames)
 
     def _render(self, chat: Chat) -> str:
         return rendering.render(self.processor, chat)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from coreheads.adapters import value_checks
+from coreheads.errors import UserError, nearest
 
 FRAMES = 32
 """Frames of a video where neither the settings nor the checkpoint's video processor say a number."""
+
+
+def check_names(given: Iterable[str], known: Sequence[str], model_type: str) -> None:
+    """UserError for a setting that the family does not know."""
+    for name in given:
+        if name not in known:
+            near = nearest(name, known)
+            raise UserError(f"setting {name}: {model_type} has none of that name{near}, expected {', '.join(known)}")
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:

@@ -23,6 +23,7 @@ from coreheads.adapters.generation.structure import (
     head_shape,
     language_model,
     prompt_owners,
+    replaced,
 )
 from coreheads.adapters.value_checks import whole_number
 
@@ -72,17 +73,8 @@ def in_parts(model: nn.Module, parts: Callable[[int, int], Sequence[int]], keep:
     """
     decoder: Any = language_model(model)
     layers = head_shape(model)[0]
-    # an instance attribute hides the class's method, and deleting it brings the method back
-    whole = decoder.forward
-    nested = "forward" in vars(decoder)
-    decoder.forward = _parted(decoder, whole, layers, parts, keep)
-    try:
+    with replaced(decoder, "forward", _parted(decoder, decoder.forward, layers, parts, keep)):
         yield
-    finally:
-        if nested:
-            decoder.forward = whole
-        else:
-            del decoder.forward
 
 
 def _parted(

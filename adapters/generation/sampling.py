@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
-from coreheads.adapters.value_checks import is_number
+from coreheads.adapters.value_checks import is_number, share
 from coreheads.errors import UserError
 
 COLDEST = 1e-6
@@ -25,8 +25,7 @@ class Sampler:
     def __init__(self, temperature: float = 0.0, top_p: float = 1.0, seed: int = 0) -> None:
         if not is_number(temperature) or temperature < 0:
             raise UserError(f"temperature: {temperature!r}, expected a number of at least 0 (0 is greedy)")
-        if not is_number(top_p) or not 0 < top_p <= 1:
-            raise UserError(f"top_p: {top_p!r}, expected a number above 0 and up to 1")
+        share("top_p:", top_p)
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise UserError(f"seed: {seed!r}, expected a whole number")
         self._warpers = LogitsProcessorList()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from torch import nn
@@ -44,18 +44,22 @@ def head_shape(model: nn.Module) -> tuple[int, int, int]:
 
 
 @contextmanager
-def one_prompt_only(model: nn.Module, owner: object) -> Iterator[None]:
-    """Inside the block the language model says that it takes one whole prompt at a time, because of ``owner``."""
-    decoder: Any = language_model(model)
-    owners = prompt_owners(model)
-    setattr(decoder, _OWNERS, (*owners, owner))
+def replaced(owner: object, name: str, value: object) -> Iterator[None]:
+    """Give an object an attribute of its own inside the block; afterwards it has the one before, or its class's."""
+    before = vars(owner).get(name)
+    setattr(owner, name, value)
     try:
         yield
     finally:
-        if owners:
-            setattr(decoder, _OWNERS, owners)
+        if before is None:
+            delattr(owner, name)
         else:
-            delattr(decoder, _OWNERS)
+            setattr(owner, name, before)
+
+
+def one_prompt_only(model: nn.Module, owner: object) -> AbstractContextManager[None]:
+    """Inside the block the language model says that it takes one whole prompt at a time, because of ``owner``."""
+    return replaced(language_model(model), _OWNERS, (*prompt_owners(model), owner))
 
 
 def prompt_owners(model: nn.Module) -> tuple[Any, ...]:
@@ -64,15 +68,9 @@ def prompt_owners(model: nn.Module) -> tuple[Any, ...]:
     return owners
 
 
-@contextmanager
-def caches_cut(model: nn.Module) -> Iterator[None]:
+def caches_cut(model: nn.Module) -> AbstractContextManager[None]:
     """Inside the block the language model says that the caches of its prefills do not keep all."""
-    decoder = language_model(model)
-    setattr(decoder, _EVICTS, True)
-    try:
-        yield
-    finally:
-        delattr(decoder, _EVICTS)
+    return replaced(language_model(model), _EVICTS, True)
 
 
 def cuts_caches(model: nn.Module) -> bool:
@@ -80,15 +78,9 @@ def cuts_caches(model: nn.Module) -> bool:
     return hasattr(language_model(model), _EVICTS)
 
 
-@contextmanager
-def reading(model: nn.Module, prompts: Sequence[Any]) -> Iterator[None]:
+def reading(model: nn.Module, prompts: Sequence[Any]) -> AbstractContextManager[None]:
     """Inside the block the language model says which prompts the rows of its batch are."""
-    decoder = language_model(model)
-    setattr(decoder, _PROMPTS, tuple(prompts))
-    try:
-        yield
-    finally:
-        delattr(decoder, _PROMPTS)
+    return replaced(language_model(model), _PROMPTS, tuple(prompts))
 
 
 def prompts_read(model: nn.Module) -> tuple[Any, ...]:

@@ -7,11 +7,13 @@ runs that did not read it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import copy
 from typing import Any
 
 from torch import Tensor, nn
+
+from coreheads.adapters.generation.structure import replaced
 
 MAX_BYTES = 1 << 30
 READER = "_coreheads_reader"
@@ -38,19 +40,10 @@ class VisionCache:
     @contextmanager
     def active(self, modules: list[nn.Module]) -> Iterator[None]:
         """Have these modules answer from memory inside the block; afterwards they are as before."""
-        # an instance attribute hides the class's method, and deleting it brings the method back; a module of a model
-        # that is split over devices has one already
-        own = [vars(module).get("forward") for module in modules]
-        for number, module in enumerate(modules):
-            module.forward = self._remembering(number, module)
-        try:
+        with ExitStack() as changed:
+            for number, module in enumerate(modules):
+                changed.enter_context(replaced(module, "forward", self._remembering(number, module)))
             yield
-        finally:
-            for module, before in zip(modules, own, strict=True):
-                if before is None:
-                    del module.forward
-                else:
-                    module.forward = before
 
     def _remembering(self, number: int, module: nn.Module) -> Callable[..., Any]:
         forward = module.forward

@@ -124,14 +124,20 @@ def _head_mask(
     def visible(batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
         return (full[head] & (column <= row + before)) | seen(batch, head, row, column)
 
-    numbers, places = full[None, :, None], full[None, :, None, None]
+    numbers, places, full_numbers, full_places = (
+        torch.where(full.view(1, -1, *[1] * (own.dim() - 2)), own, other)
+        for own, other in zip(_lists(every), _lists(near), strict=True)
+    )
     return BlockMask.from_kv_blocks(
-        torch.where(numbers, every.kv_num_blocks, near.kv_num_blocks),
-        torch.where(places, every.kv_indices, near.kv_indices),
-        torch.where(numbers, every.full_kv_num_blocks, near.full_kv_num_blocks),
-        torch.where(places, every.full_kv_indices, near.full_kv_indices),
+        numbers, places, full_numbers, full_places,
         BLOCK_SIZE=BLOCK, mask_mod=visible, seq_lengths=near.seq_lengths, compute_q_blocks=False,
     )  # fmt: skip
+
+
+def _lists(mask: BlockMask) -> tuple[Tensor, ...]:
+    assert mask.full_kv_num_blocks is not None
+    assert mask.full_kv_indices is not None
+    return mask.kv_num_blocks, mask.kv_indices, mask.full_kv_num_blocks, mask.full_kv_indices
 
 
 @lru_cache(maxsize=64)

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from coreheads.adapters.patches.hooks import Step
 from coreheads.adapters.patches.snapkv import SnapKV, with_last
-from coreheads.adapters.value_checks import is_number
-from coreheads.errors import UserError
+from coreheads.adapters.value_checks import share
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,7 @@ class AdaKV(SnapKV):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not is_number(self.alpha) or not 0 <= self.alpha <= 1:
-            raise UserError(f"AdaKV: alpha is {self.alpha!r}, expected a number from 0 to 1")
+        share("AdaKV: alpha is", self.alpha, zero=True)
 
     def kept_keys(self, step: Step) -> Sequence[Tensor] | None:
         """The last keys of every KV head, and the best of all before them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -110,8 +110,9 @@ class Patch(AttentionHooks):
         return None
 
     def describe(self) -> dict[str, Any]:
-        """The patch and its parameters, for JSON."""
-        return {"patch": self.name}
+        """The patch and its parameters, for JSON: of a dataclass every field by its name."""
+        about = {field.name: getattr(self, field.name) for field in fields(self)} if is_dataclass(self) else {}
+        return {"patch": self.name, **about}
 
 
 @dataclass(frozen=True)
@@ -158,5 +159,4 @@ class HeadPatch(Patch):
 
     def describe(self) -> dict[str, Any]:
         """{"patch": its name, "heads": sorted pairs}, and every other field by its name."""
-        about = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {"patch": self.name, **about, "heads": [list(head) for head in sorted(self.heads)]}
+        return {**super().describe(), "heads": [list(head) for head in sorted(self.heads)]}

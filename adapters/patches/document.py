@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import nn
@@ -63,7 +63,3 @@ class Document(Patch):
 
     def pairs(self, shape: Shape, text: int, vision: int) -> None:
         """Not known: it depends on how long each page is."""
-
-    def describe(self) -> dict[str, Any]:
-        """The patch and its parameters."""
-        return {"patch": self.name, **asdict(self)}

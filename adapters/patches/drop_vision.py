@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from fractions import Fraction
 from heapq import heapify, heappop, heappush
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -112,10 +112,6 @@ class Dropping(Patch):
             is read in place of their features, [count, hidden size].
         """
         raise NotImplementedError
-
-    def describe(self) -> dict[str, Any]:
-        """The patch and its fields."""
-        return {"patch": self.name, **asdict(self)}
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from coreheads.adapters.generation.structure import (
     one_prompt_only,
     prompt_owners,
     prompts_read,
+    replaced,
 )
 from coreheads.adapters.generation.work import choosing
 from coreheads.adapters.patches.attention import active, attached, by_position, only_full_attention
@@ -73,7 +74,7 @@ def dropped(model: nn.Module, patch: AttentionHooks) -> Iterator[nn.Module]:
         for hook in hooks:
             cleanup.callback(hook.remove)
         if hasattr(decoder, "_deepstack_process"):
-            cleanup.enter_context(_replaced(decoder, "_deepstack_process", run.deepstack(decoder._deepstack_process)))
+            cleanup.enter_context(replaced(decoder, "_deepstack_process", run.deepstack(decoder._deepstack_process)))
         yield model
 
 
@@ -238,17 +239,3 @@ class _Run(AttentionHooks):
         if mask is not None and not isinstance(mask, Tensor):
             raise ValueError(f"{self.name} cannot cut a mask that is a {type(mask).__name__}, expected a tensor")
         return mask
-
-
-@contextmanager
-def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
-    """Hide a method of an object's class inside the block; deleting the attribute brings it back."""
-    before = vars(owner).get(name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        if before is None:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import nn
@@ -85,7 +85,3 @@ class Resolution(Patch):
     def tokens_left(self, layers: int, text: int, vision: int) -> list[int]:
         """As many in each layer, at most."""
         return [text + min(vision, max(1, int(self.keep * vision)))] * layers
-
-    def describe(self) -> dict[str, Any]:
-        """The patch and its fields."""
-        return {"patch": self.name, **asdict(self)}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal, get_args
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from coreheads.adapters.kernels.gqa import by_kv_head, take
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.hooks import Step
 from coreheads.adapters.patches.mass import probabilities
-from coreheads.adapters.value_checks import is_number, one_of, whole_number
+from coreheads.adapters.value_checks import one_of, share, whole_number
 from coreheads.errors import UserError
 
 Pooling = Literal["avg", "max"]
@@ -68,8 +68,7 @@ class SnapKV(Patch):
 
     def __post_init__(self) -> None:
         where = type(self).__name__
-        if not is_number(self.keep) or not 0 < self.keep <= 1:
-            raise UserError(f"{where}: keep is {self.keep!r}, expected a number above 0 and up to 1")
+        share(f"{where}: keep is", self.keep)
         whole_number(f"{where}: window is", self.window)
         if whole_number(f"{where}: kernel is", self.kernel) % 2 == 0:
             raise UserError(f"{where}: kernel is {self.kernel!r}, expected an odd number")
@@ -118,10 +117,6 @@ class SnapKV(Patch):
         """An unseen question is kept whole, and so is a prompt without vision tokens then."""
         late = after if self.unseen else 0
         return 1.0 if late == tokens else (self.count(tokens - late) + late) / tokens
-
-    def describe(self) -> dict[str, Any]:
-        """The patch and its parameters."""
-        return {"patch": self.name, **asdict(self)}
 
 
 def observed(step: Step) -> Tensor:

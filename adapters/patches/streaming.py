@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import nn
 
@@ -71,7 +71,3 @@ class Streaming(Patch):
     def ceiling(self) -> Patch:
         """No attention at all."""
         return self._headless.ceiling()
-
-    def describe(self) -> dict[str, Any]:
-        """The patch and its parameters."""
-        return {"patch": self.name, **asdict(self)}

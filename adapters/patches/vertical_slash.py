@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import floor
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,8 +18,7 @@ from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.patches.hooks import Step
 from coreheads.adapters.patches.mass import probabilities
-from coreheads.adapters.value_checks import is_number, whole_number
-from coreheads.errors import UserError
+from coreheads.adapters.value_checks import share, whole_number
 
 Mass = tuple[Tensor, Tensor]
 """Attention [heads, n] that each key gets, and [heads, n] that each distance between query and key gets."""
@@ -74,10 +73,8 @@ class VerticalSlash(Patch):
 
     def __post_init__(self) -> None:
         where = type(self).__name__
-        if not is_number(self.keep) or not 0 < self.keep <= 1:
-            raise UserError(f"{where}: keep is {self.keep!r}, expected a number above 0 and up to 1")
-        if not is_number(self.vertical) or not 0 <= self.vertical <= 1:
-            raise UserError(f"{where}: vertical is {self.vertical!r}, expected a number from 0 to 1")
+        share(f"{where}: keep is", self.keep)
+        share(f"{where}: vertical is", self.vertical, zero=True)
         whole_number(f"{where}: observers is", self.observers)
         whole_number(f"{where}: sink is", self.sink, least=0)
         whole_number(f"{where}: block is", self.block)
@@ -182,7 +179,3 @@ class VerticalSlash(Patch):
         chosen = torch.zeros_like(fits).scatter_(1, ranked, fits)
         chosen[:, : self.sink] = True
         return chosen
-
-    def describe(self) -> dict[str, Any]:
-        """The patch and its parameters."""
-        return {"patch": self.name, **asdict(self)}

@@ -13,8 +13,7 @@ from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.patches.drop_vision import DropVision, by_span, quotas, unit
 from coreheads.adapters.patches.hooks import Cut
 from coreheads.adapters.patches.tower import NOT_SEEN, check_tower
-from coreheads.adapters.value_checks import is_number
-from coreheads.errors import UserError
+from coreheads.adapters.value_checks import share
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,7 @@ class VisionZip(DropVision):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not is_number(self.contextual) or not 0 <= self.contextual <= 1:
-            raise UserError(f"VisionZip: contextual is {self.contextual!r}, expected a number from 0 to 1")
+        share("VisionZip: contextual is", self.contextual, zero=True)
 
     def check(self, model: nn.Module) -> None:
         """UserError where the model has no such layer, or its vision tower says nothing."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from coreheads.adapters.kernels.key_blocks import KeyBlocks
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.patches.cost import Shape
 from coreheads.adapters.patches.hooks import Step
-from coreheads.adapters.value_checks import is_number, whole_number
+from coreheads.adapters.value_checks import share, whole_number
 from coreheads.errors import UserError
 
 ROWS = 1024
@@ -57,8 +57,7 @@ class XAttention(Patch):
     block: int = 128
 
     def __post_init__(self) -> None:
-        if not is_number(self.threshold) or not 0 < self.threshold <= 1:
-            raise UserError(f"XAttention: threshold is {self.threshold!r}, expected a number above 0 and up to 1")
+        share("XAttention: threshold is", self.threshold)
         whole_number("XAttention: block is", self.block)
         if self.block % whole_number("XAttention: stride is", self.stride):
             raise UserError(f"XAttention: stride is {self.stride!r}, expected a divisor of block, {self.block}")
@@ -99,7 +98,3 @@ class XAttention(Patch):
                     parts.append(weights.view(-1, inside, count, inside).sum((1, 3)))
                 masses.append(torch.cat(parts))
         return torch.stack(masses)
-
-    def describe(self) -> dict[str, Any]:
-        """The patch and its parameters."""
-        return {"patch": self.name, **asdict(self)}

@@ -71,6 +71,16 @@ def expanded(span: Span, replacements: Sequence[tuple[Span, str]]) -> Span:
     return span[0] + shift, span[1] + shift
 
 
+def query_tokens(
+    query: str, at: Span, replacements: Sequence[tuple[Span, str]], offsets: Sequence[Sequence[int]]
+) -> list[int]:
+    """Positions of the query's tokens in the finished prompt; UserError where it is part of a character's token."""
+    found = token_positions(expanded(at, replacements), offsets)
+    if not found:
+        raise UserError(f"query: {query!r} is part of another character's token, expected whole characters")
+    return found
+
+
 def token_positions(span: Span, offsets: Sequence[Sequence[int]]) -> list[int]:
     """Positions of the tokens that hold a character of the span, ascending; ``offsets`` are the tokens' spans."""
     return [i for i, (start, end) in enumerate(offsets) if start < span[1] and end > span[0]]

@@ -46,7 +46,7 @@ def _kernels(details: Details) -> list[str]:
     """What was tried to compute hybrid attention with, where there was a choice, by shape."""
     tried: dict[str, Tried] = {}
     for context in details["contexts"]:
-        if "hybrid_kernels" in context:
+        if "out_of_memory" not in context:
             tried |= context["hybrid_kernels"]
     lines = []
     for shape, result in tried.items():

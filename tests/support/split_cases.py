@@ -45,13 +45,13 @@ def plain(model_type: str) -> Adapter:
 
 
 def prompts(adapter: Adapter, video: bool = True) -> list[Prompt]:
-    """Two of different length, and one that shares most of the first."""
+    """Two of different length, and one that shares most of the first and is padded in a batch with it."""
     second = film(movie(4, 24, 16)) if video else shown(picture(24, 32, 1))
     media = [shown(picture(40, 30)), said("page 1"), second]
     asked = [
         [*media, said("where is the red-star?")],
         [media[0], said("where is it ?")],
-        [*media, said("where else ?")],
+        [*media, said("where else is it ?")],
     ]
     return [adapter.prepare(user(*parts), query="where") for parts in asked]
 
@@ -134,6 +134,7 @@ def cases() -> dict[str, Run]:
     heads |= {"vision": Ablate(HEADS, "vision"), "vision-all": Ablate(HEADS, "vision", "all")}
     found: dict[str, Run] = {
         "dense": answers,
+        "dense of one length": lambda adapter, prompts: answers(adapter, [prompts[0], prompts[0]]),
         "dense counted": partial(answers, count=True),
         "dense timed": partial(answers, timing=True),
         "dense one at a time": partial(answers, batch_tokens=1),
@@ -156,6 +157,7 @@ def cases() -> dict[str, Run]:
         "own generate": own_generate,
         "own generate, padded": partial(own_generate, padded=True),
         "own generate, hybrid": partial(own_generate, patch=HYBRID),
+        "own generate, hybrid, padded": partial(own_generate, patch=HYBRID, padded=True),
         "on top": partial(answers, patch=OnTop(HYBRID, PATCHES["dart"](keep=0.5))),
         "fastv renumbered": partial(answers, patch=PATCHES["fastv"](keep=0.5, layer=1, positions="renumbered")),
         "snapkv unseen": partial(answers, patch=PATCHES["snapkv"](keep=0.5, window=4, question="unseen"), count=True),
@@ -166,8 +168,8 @@ def cases() -> dict[str, Run]:
         "pyramiddrop": {},
         "snapkv": {"window": 4},
         "adakv": {"window": 4},
-        "vertical_slash": {"block": 4, "observers": 8},
-        "xattention": {"block": 4, "stride": 2},
+        "vertical_slash": {"block": 16, "observers": 8},
+        "xattention": {"block": 16, "stride": 4},
         "streaming": {"window": 9},
     }
     for name, patch in PATCHES.items():

@@ -26,7 +26,7 @@ from coreheads.run.model import Finished
 from coreheads.run.news import About, Change, Outbox, Share
 from coreheads.run.ray_cluster import Cluster
 from coreheads.run.replica import Replica
-from coreheads.source_code import whole_hash
+from coreheads.hashing.source_code import whole_hash
 from coreheads.store.provenance import MadeFrom
 from coreheads.store.samples import SampleFile
 
