@@ -56,13 +56,13 @@ def _list() -> None:
 
     from coreheads.adapters.checkpoints import published
     from coreheads.adapters.checkpoints.installed import local_models, shape_columns
-    from coreheads.adapters.families.registry import FAMILIES
+    from coreheads.adapters.families.registry import families as known_families
     from coreheads.text import for_rich
 
     # a narrow terminal wraps lines; a narrow table would leave figures out
     console = Console(width=max(WIDTH, Console().width), emoji=False)
     families = Table("model_type in config.json", "adapter", title="Families", title_justify="left", box=None)
-    for model_type, adapter in FAMILIES.items():
+    for model_type, adapter in known_families().items():
         families.add_row(model_type, adapter)
     console.print(families)
     known = _table("Published checkpoints")
