@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.progress import track
+
 from coreheads.check.integrity import SAME
 from coreheads.check.submitted_cells import records
 from coreheads.config.schema import RunConfig
@@ -73,9 +76,9 @@ def _task(
             done.left[task.name] = "how answers are read depends on the model's family, which no head profile says"
             continue
         shown = {key: doc | {"family": family} for key, doc in docs.items()} if task.by_family else docs
-        for cell in cells:
-            if cell["cell"]["model"] == model:
-                yield from (line + why for line in _cell(run.samples(cell["name"]), cell, task, shown, done))
+        of_model = [cell for cell in cells if cell["cell"]["model"] == model]
+        for cell in track(of_model, f"scoring {task.name} again", console=Console(stderr=True), transient=True):
+            yield from (line + why for line in _cell(run.samples(cell["name"]), cell, task, shown, done))
 
 
 def _family(run: RunFolder, model: str) -> str | None:

@@ -174,7 +174,7 @@ HOSTILE: list[tuple[str, Damage, str]] = [
     ("an unknown task", edit("manifest.json", lambda m: m["config"]["evaluate"]["tasks"].append("none")),
      r"config.evaluate.tasks has 'none', which is not known here"),
     ("times of elsewhere", lines("timings.jsonl", first(device="H100")), r"device is 'H100', expected a machine of"),
-    ("nobody", lambda folder: (folder / "submission.json").unlink(), r"submission.json: no such file, expected who"),
+    ("nobody", lambda folder: (folder / "submission.json").unlink(), r"submission.json: no such file, expected what"),
     ("a name of two lines", edit("submission.json", at("who", value="Ada\n# Eve")), r"submission.json: who is"),
     ("a name that turns", edit("submission.json", at("who", value="Ada \u202e")), r"submission.json: who is"),
     ("a script", edit("submission.json", at("contact", value="javascript:alert(1)")), r"contact is 'javascript:alert"),
