@@ -70,6 +70,7 @@ def _task(
     code = None if known is None else known["tasks"][task.name]["code"]
     why = "" if code == task_code(task) else " (it was scored by other code than is installed here)"
     cells = [cell for cell in run.cells().values() if cell["cell"]["task"] == task.name]
+    console = Console(stderr=True)
     for model in dict.fromkeys(cell["cell"]["model"] for cell in cells):
         family = _family(run, model)
         if task.by_family and family is None:
@@ -77,7 +78,9 @@ def _task(
             continue
         shown = {key: doc | {"family": family} for key, doc in docs.items()} if task.by_family else docs
         of_model = [cell for cell in cells if cell["cell"]["model"] == model]
-        for cell in track(of_model, f"scoring {task.name} again", console=Console(stderr=True), transient=True):
+        for cell in track(
+            of_model, f"scoring {task.name} again", console=console, transient=True, disable=not console.is_terminal
+        ):
             yield from (line + why for line in _cell(run.samples(cell["name"]), cell, task, shown, done))
 
 

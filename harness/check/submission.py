@@ -54,6 +54,9 @@ def check_submission(folder: Path, data_root: Path | None = None) -> Judged:
 
     try:
         run = RunFolder.load(folder)
+        if "published" not in run.manifest:
+            how = "what coreheads publish RUN --submission FOLDER --who NAME writes of it"
+            return Judged((f"{folder}: is a run as it was made, expected {how}",), "")
         config, wanted = submitted_cells.asked(run)
     except UserError as error:
         return Judged((str(error),), "")

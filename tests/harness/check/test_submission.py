@@ -168,6 +168,7 @@ HOSTILE: list[tuple[str, Damage, str]] = [
     ("other records", edit("manifest.json", lambda m: m["made_from"]["tasks"][REC]["records"]["test"].update(
         dict.fromkeys(m["made_from"]["tasks"][REC]["records"]["test"], "0" * 32))), r"record .* is another one here"),
     ("no fingerprints", edit("manifest.json", at("made_from", value=...)), r"made_from is missing"),
+    ("a run as it was made", edit("manifest.json", at("published", value=...)), r"mine: is a run as it was made"),
     ("a path", edit("manifest.json", at("config", "data_root", value="/home/ada/data")), r"'/home/ada/data', a path"),
     ("a token", edit("manifest.json", at("invocations", 0, "command", value="x --token hf_abcdefghij12")),
      r"invocations.0.command holds .*, a path or a secret"),
