@@ -9,7 +9,7 @@ from typing import Any
 
 from coreheads.adapters.checkpoints import embedded, hub, published
 from coreheads.adapters.checkpoints.embedded import read_config
-from coreheads.adapters.families.registry import FAMILIES
+from coreheads.adapters.families.registry import families
 from coreheads.files import matching
 
 _SHAPE = {"layers": "num_hidden_layers", "heads": "num_attention_heads", "kv_heads": "num_key_value_heads"}
@@ -41,7 +41,7 @@ def local_models() -> list[LocalModel]:
     for name, folder in hub.cached_models():
         config = read_config(folder)
         there = any(path.is_file() for path in matching(folder, "*.safetensors"))
-        if str(config.get("model_type")) in FAMILIES and there:
+        if str(config.get("model_type")) in families() and there:
             models.append(LocalModel(name, str(config["model_type"]), *shape_columns(config), "hub cache"))
     return models
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from coreheads.adapters.families.registry import FAMILIES, family
+from coreheads.adapters.families.registry import FAMILIES, families, family
 from coreheads.adapters.generation.structure import prompts_read
 from coreheads.adapters.patches.base import Patch
 from coreheads.adapters.value_checks import is_number
@@ -75,8 +75,9 @@ class Resolution(Patch):
     def check(self, model: nn.Module) -> None:
         """UserError for a family that shows no picture with fewer tokens."""
         config: Any = model.config
-        able = [name for name in FAMILIES if family(name, name).shrinks]
-        if config.model_type not in able:
+        own = str(config.model_type)
+        if own not in families() or not family(own, own).shrinks:
+            able = [name for name in FAMILIES if family(name, name).shrinks]
             raise UserError(
                 f"Resolution: cannot show pictures to {config.model_type} at any size: its tiles and frames have a "
                 f"fixed number of tokens, expected a model of {', '.join(able)}"

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.progress import track
+
 from coreheads.check.integrity import SAME
 from coreheads.check.submitted_cells import records
 from coreheads.config.schema import RunConfig
@@ -67,15 +70,18 @@ def _task(
     code = None if known is None else known["tasks"][task.name]["code"]
     why = "" if code == task_code(task) else " (it was scored by other code than is installed here)"
     cells = [cell for cell in run.cells().values() if cell["cell"]["task"] == task.name]
+    console = Console(stderr=True)
     for model in dict.fromkeys(cell["cell"]["model"] for cell in cells):
         family = _family(run, model)
         if task.by_family and family is None:
             done.left[task.name] = "how answers are read depends on the model's family, which no head profile says"
             continue
         shown = {key: doc | {"family": family} for key, doc in docs.items()} if task.by_family else docs
-        for cell in cells:
-            if cell["cell"]["model"] == model:
-                yield from (line + why for line in _cell(run.samples(cell["name"]), cell, task, shown, done))
+        of_model = [cell for cell in cells if cell["cell"]["model"] == model]
+        for cell in track(
+            of_model, f"scoring {task.name} again", console=console, transient=True, disable=not console.is_terminal
+        ):
+            yield from (line + why for line in _cell(run.samples(cell["name"]), cell, task, shown, done))
 
 
 def _family(run: RunFolder, model: str) -> str | None:

@@ -10,8 +10,8 @@ from coreheads.check import rescoring, submitted_cells, submitted_files
 from coreheads.check.integrity import contradictions
 from coreheads.errors import UserError
 from coreheads.leaderboard.build import build
+from coreheads.store import submission
 from coreheads.store.folder import RunFolder
-from coreheads.store.submission import FILE, contents
 
 LINES = 20
 """Findings of one kind that are told; the others are counted."""
@@ -54,6 +54,9 @@ def check_submission(folder: Path, data_root: Path | None = None) -> Judged:
 
     try:
         run = RunFolder.load(folder)
+        if "published" not in run.manifest:
+            how = "what coreheads publish RUN --submission FOLDER --who NAME writes of it"
+            return Judged((f"{folder}: is a run as it was made, expected {how}",), "")
         config, wanted = submitted_cells.asked(run)
     except UserError as error:
         return Judged((str(error),), "")
@@ -91,21 +94,22 @@ def _few(lines: Iterable[str]) -> list[str]:
 
 
 def _submitter(run: RunFolder) -> Iterator[str]:
-    if run.submission() is None:
-        yield f"{run.path / FILE}: no such file, expected who gives the run"
+    if submission.read(run) is None:
+        what = "what coreheads publish RUN --submission FOLDER writes"
+        yield f"{run.path / submission.FILE}: no such file, expected {what}"
 
 
 def _contents(run: RunFolder) -> Iterator[str]:
     """What was changed after ``submission.json`` was written."""
-    record = run.submission()
-    for part, own in contents(run).items():
-        said = {} if record is None else record["contents"]
-        if said.get(part) != own:  # type: ignore[call-overload]
-            yield f"{run.path / FILE}: contents.{part} is {said.get(part)!r}, the files make {own}"  # type: ignore[call-overload]
+    record = submission.read(run)
+    said = {} if record is None else record["contents"]
+    for part, own in submission.contents(run).items():
+        if said.get(part) != own:
+            yield f"{run.path / submission.FILE}: contents.{part} is {said.get(part)!r}, the files make {own}"
 
 
 def _summary(run: RunFolder, done: rescoring.Rescored) -> str:
-    board, record = build([run]), run.submission()
+    board, record = build([run]), submission.read(run)
     tasks = dict.fromkeys(row["task"] for row in board["rows"])
     assert record is not None
     text = f"{len(board['rows'])} rows on {len(tasks)} tasks by {record['who']}, {done.answers:,} answers scored again"

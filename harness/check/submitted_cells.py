@@ -76,7 +76,8 @@ def sources(run: RunFolder, config: RunConfig) -> Iterator[str]:
         parts = (*CHECKPOINT, "code", *(["heads"] if model.heads else []))
         wanted += [(f"models.{model.name}.{part}", own.get(part)) for part in parts]
     for task in config.evaluate.tasks:
-        wanted.append((f"tasks.{task}.code", known["tasks"].get(task, {}).get("code")))
+        of_task = known["tasks"].get(task)
+        wanted.append((f"tasks.{task}.code", of_task and of_task["code"]))
     named = [("patch", group.patch) for group in config.cells if group.patch not in PATCHES]
     named += [("patch", group.on.patch) for group in config.cells if group.on and group.on.patch not in PATCHES]
     named += [("score", score) for score in config.profile.scores if score not in SCORES]

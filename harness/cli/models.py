@@ -68,14 +68,14 @@ def _list() -> None:
 
     from coreheads.adapters.checkpoints import published
     from coreheads.adapters.checkpoints.installed import local_models, shape_columns
-    from coreheads.adapters.families.registry import FAMILIES
+    from coreheads.adapters.families.registry import families as known_families
     from coreheads.report.terminal import print_table, wide_console
     from coreheads.text import for_rich
 
     console = wide_console()
     families = Table("model_type in config.json", title="Families", title_justify="left", box=None)
     families.add_column("adapter", overflow="fold")
-    for model_type, adapter in FAMILIES.items():
+    for model_type, adapter in known_families().items():
         families.add_row(model_type, adapter)
     console.print(families)
     known = _table("Published checkpoints")

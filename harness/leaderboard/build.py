@@ -24,6 +24,7 @@ from coreheads.private import private_command_line
 from coreheads.report import example_files
 from coreheads.report.claims import claims
 from coreheads.report.columns import condition_label
+from coreheads.store import submission
 from coreheads.store.board import SCHEMA_VERSION, Board, HeadsSummary, LeftOut, Row, RunSummary, TopHeads
 from coreheads.store.folder import RunFolder
 from coreheads.text import TURNING, csv_cell
@@ -136,17 +137,19 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def _about(source: Source) -> RunSummary:
-    invocations, submission = source.run.manifest["invocations"], source.run.submission()
+    invocations, submitted = source.run.manifest["invocations"], submission.read(source.run)
     about: RunSummary = {
         **invocations[-1],
         "command": private_command_line(invocations[-1]["command"]),  # an older version stored it as it was typed
         "name": source.label,
         "started": invocations[0]["started"],
         "processes": len(invocations),
+        "submitted": None,
         "board_made_with": versions()["coreheads"],
     }
-    if submission is not None:
-        about["submitted"] = {name: submission[name] for name in ("who", "contact", "note") if submission.get(name)}  # type: ignore[typeddict-item, literal-required]
+    if submitted is not None:
+        contact, note = submitted.get("contact"), submitted.get("note")
+        about["submitted"] = {"who": submitted["who"], "contact": contact, "note": note}
     return about
 
 

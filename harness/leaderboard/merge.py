@@ -15,6 +15,7 @@ from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.gaps import label
 from coreheads.leaderboard.rows import build_rows
 from coreheads.private import without_home
+from coreheads.store import submission
 from coreheads.store.board import LeftOut, Row
 from coreheads.store.folder import RunFolder
 from coreheads.store.made_from import checkpoint, other_records
@@ -42,7 +43,7 @@ def read(runs: Sequence[RunFolder]) -> tuple[list[Source], list[str]]:
     sources = [Source(run, label, shown) for run, label, shown in zip(runs, labels(runs), names, strict=True)]
     for source in sources:
         source.rows = build_rows(source.run)
-        submitted, last = source.run.submission(), source.run.manifest["invocations"][-1]
+        submitted, last = submission.read(source.run), source.run.manifest["invocations"][-1]
         for row in source.rows:
             row["run"], row["model"] = source.label, source.models[row["model"]]
             if submitted is not None:

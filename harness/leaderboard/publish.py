@@ -143,7 +143,7 @@ def submit(run: RunFolder, to: Path, by: Submitter) -> Submission:
     except BaseException:
         shutil.rmtree(to, ignore_errors=True)
         raise
-    made = RunFolder.load(to).submission()
+    made = submission.read(RunFolder.load(to))
     assert made is not None
     return made
 

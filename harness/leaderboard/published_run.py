@@ -66,7 +66,7 @@ def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True
             write_json(to / EXAMPLES / path.name, short.value(read_json(path, limits.STORED_BYTES, run.path)))
         for path in matching(examples, "*.jpg"):
             write_bytes(to / EXAMPLES / path.name, picture(path))
-    before = run.submission()
+    before = submission.read(run)
     if (who := by or before) is not None:
         date = before["date"] if before is not None and by is None else None
         write_json(to / submission.FILE, submission.record(who, submission.contents(RunFolder.load(to)), date))

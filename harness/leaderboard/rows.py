@@ -120,6 +120,8 @@ def _row(
         "empty_example": next((r["empty_example"] for r in group if r.get("empty_example")), None),
         "nonfinite": sum(record.get("nonfinite") or 0 for record in group),
         "over_context": sum(record.get("over_context") or 0 for record in group),
+        "who": None,
+        "version": None,
         "told_apart": None,
     }
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from coreheads.adapters.checkpoints.installed import described
-from coreheads.adapters.families.registry import FAMILIES
+from coreheads.adapters.families.registry import families
 from coreheads.config.schema import RunConfig
 from coreheads.errors import UserError
 from coreheads.hashing.contents import file_hash
@@ -23,12 +23,15 @@ _ROOMS = (
 
 
 def model_code(id: str) -> str | None:
-    """SHA-256 (hex) of ours that asks this model; None where its family is not known."""
+    """SHA-256 (hex) of ours that asks this model, and of another package's family the file that it is in; None where
+    its family is not known."""
     about = described(id)
-    if about is None or about["model_type"] not in FAMILIES:
+    if about is None or about["model_type"] not in families():
         return None
-    own = FAMILIES[about["model_type"]].partition(":")[0]
-    return code_hash([own, *_ASKING], _ROOMS, ["coreheads.adapters.families.registry"])
+    own = families()[about["model_type"]].partition(":")[0]
+    ours = own.startswith("coreheads.")
+    more = [] if ours else [" ".join(_files([own])).encode()]
+    return code_hash([*([own] if ours else []), *_ASKING], _ROOMS, ["coreheads.adapters.families.registry"], more)
 
 
 def plugin_code(config: RunConfig) -> dict[str, str]:

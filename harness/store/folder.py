@@ -27,7 +27,7 @@ from coreheads.opening import inside
 from coreheads.private import private, private_value
 from coreheads.store.lines import Record, read_lines
 from coreheads.store.lock import LockOwner, locked
-from coreheads.store.provenance import Machine, MadeFrom, Manifest, StoredConfig, Submission
+from coreheads.store.provenance import Machine, MadeFrom, Manifest, StoredConfig
 from coreheads.store.same import check_same
 from coreheads.store.samples import SampleFile
 from coreheads.store.schema import SCHEMA_VERSION, CellRecord, CellResult, FailureRecord, TimingRecord
@@ -165,14 +165,6 @@ class RunFolder:
         """The heads that the run found of a model by a score, or was given; None where it has none."""
         path = self.heads_path(model, score)
         return HeadProfile.load(path, self.path) if path.exists() else None
-
-    def submission(self) -> Submission | None:
-        """Who submitted the run; None where nobody did."""
-        path = self.path_of("submission.json")
-        if not path.exists():
-            return None
-        record = read_json(path, limits.STORED_BYTES, self.path)
-        return checked(Submission, record, str(path), "a submission", "publish")
 
     def samples(self, cell_name: str, whole: bool = True) -> SampleFile:
         """A cell's samples; UserError for a name that is no file name, or where they are not as written.

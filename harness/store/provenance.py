@@ -162,8 +162,8 @@ class Submission(Versioned, Submitter):
 
     date: Annotated[str, AfterValidator(one_line(40, "a date"))]
     """UTC, ISO 8601, to the second."""
-    contents: dict[Literal["settings", "heads", "samples", "speeds", "code"], str]
-    """SHA-256 (hex) of what the other files say, part by part."""
+    contents: dict[str, str]
+    """SHA-256 (hex) of what the other files say: of settings, heads, samples, speeds, code."""
 
 
 @known_fields

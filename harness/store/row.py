@@ -130,9 +130,9 @@ class Row(RowScore, Speed, Budget):
     """Of the unscored, those whose logits were not finite."""
     over_context: int
     """Of the unscored, those longer than the model's context."""
-    who: NotRequired[str]
-    """Who submitted the run; missing where nobody did."""
+    who: NotRequired[str | None]
+    """Who submitted the run; null where nobody did. Older boards do not have it, nor the next."""
     version: NotRequired[str | None]
-    """Of coreheads, that a submitted run was made with; missing where nobody submitted it."""
+    """Of coreheads, that a submitted run was made with; null where nobody submitted it."""
     told_apart: bool | None
     """True where another row differs from it in its patch's settings only; else null."""

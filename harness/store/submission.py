@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from coreheads import environment
+from coreheads import environment, limits
+from coreheads.files import matching, read_json, read_jsonl
 from coreheads.hashing.contents import json_hash
-from coreheads.files import matching, read_jsonl
 from coreheads.heads.profile import HeadProfile
 from coreheads.store.folder import RunFolder
 from coreheads.store.provenance import Submission, Submitter
@@ -14,6 +14,14 @@ from coreheads.store.schema import SCHEMA_VERSION
 from coreheads.store.validation import checked
 
 FILE = "submission.json"
+
+
+def read(run: RunFolder) -> Submission | None:
+    """Who submitted the run; None where nobody did."""
+    path = run.path_of(FILE)
+    if not path.exists():
+        return None
+    return checked(Submission, read_json(path, limits.STORED_BYTES, run.path), str(path), "a submission", "publish")
 
 
 def record(by: Submitter, parts: dict[str, str], date: str | None = None) -> Submission:

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import small_run
 
+from coreheads.adapters.families import registry as families
 from coreheads.adapters.patches.registry import make_patch, patch_kinds
 from coreheads.cli import main
 from coreheads.errors import UserError
-from coreheads.files import read_json
+from coreheads.files import read_json, write_json
 from coreheads.retrieval.head_scores import head_score, score_names
+from coreheads.run.code import model_code
 from coreheads.tasks import registry
 from coreheads.tasks.code import task_code
 
@@ -27,11 +29,25 @@ thrown_score = throw_away.thrown_score:SCORE
 thrown_task = throw_away.thrown_task:TASK
 broken_task = throw_away.no_such_module:TASK
 renamed_task = throw_away.thrown_task:TASK
+[coreheads.families]
+thrown_vl = throw_away.thrown_family:ThrownVL
+broken_vl = throw_away.thrown_family:NOTHING
+qwen3_vl = throw_away.thrown_family:ThrownVL
 """
 SCORE = """
 from coreheads.retrieval.head_scores import Score
 
 SCORE = Score("thrown_score", "throw_away.thrown_score:thrown_score", frozenset({"regions", "query"}))
+"""
+FAMILY = """
+from coreheads.adapters.families.qwen3_vl import Qwen3VL
+
+
+class ThrownVL(Qwen3VL):
+    settings = (*Qwen3VL.settings, "thrown_setting")
+
+
+NOTHING = 3
 """
 
 
@@ -47,6 +63,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     (package / "__init__.py").write_text("")
     with (package / "thrown_score.py").open("a") as stream:
         stream.write(SCORE)
+    (package / "thrown_family.py").write_text(FAMILY)
     task = package / "thrown_task.py"
     task.write_text(task.read_text().replace('module="thrown_task"', 'module="throw_away.thrown_task"'))
     about = site / "throw_away-1.0.dist-info"
@@ -80,6 +97,24 @@ def test_its_names_are_names(installed: Path, capsys: pytest.CaptureFixture[str]
     assert str(installed / "throw_away") in capsys.readouterr().out
     assert main(["profile", "--help"]) == 0
     assert "thrown_score" in capsys.readouterr().out
+
+
+def test_its_model_family_is_one_of_ours(
+    installed: Path, small_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert families.family("thrown_vl", "x").__name__ == "ThrownVL"
+    assert families.family("qwen3_vl", "x").__name__ == "Qwen3VL"
+    assert "thrown_setting" in families.setting_names()
+    with pytest.raises(UserError, match=r"model family 'broken_vl' of entry point .* is no family, expected a class"):
+        families.family("broken_vl", "x")
+    assert main(["models"]) == 0
+    assert "throw_away.thrown_family:ThrownVL" in capsys.readouterr().out
+    config = read_json(small_model / "config.json") | {"model_type": "thrown_vl"}
+    write_json(tmp_path / "theirs" / "config.json", config)
+    before = model_code(str(tmp_path / "theirs"))
+    assert before not in (None, model_code(str(small_model)))
+    (installed / "throw_away" / "thrown_family.py").write_text(FAMILY + "# other")
+    assert model_code(str(tmp_path / "theirs")) not in (None, before)
 
 
 def test_what_cannot_be_used_is_told_and_keeps_no_other_from_being_seen(
