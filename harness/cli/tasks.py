@@ -69,7 +69,7 @@ def _list(tasks: Sequence[Task], data_root: Path | None) -> None:
     from coreheads.report.terminal import print_table, wide_console
 
     table = Table(
-        "task", "kind", "main metric", "here", "splits", "regions", "data", title="Tasks", title_justify="left"
+        "task", "kind", "main metric", "here", "regions", "splits", "data", title="Tasks", title_justify="left"
     )
     for task in tasks:
         files = [file for file in task.expected(data_root) if not file.optional]
@@ -77,7 +77,7 @@ def _list(tasks: Sequence[Task], data_root: Path | None) -> None:
         here = "yes" if there == len(files) else "in part" if there else "no"
         data = "made on first use" if task.is_made else f"{task.benchmark}/{f' or {task.hub}' if task.hub else ''}"
         regions = "no" if task.no_regions else "yes"
-        table.add_row(task.name, task.kind, task.board_metric, here, ", ".join(task.splits), regions, data)
+        table.add_row(task.name, task.kind, task.board_metric, here, regions, ", ".join(task.splits), data)
     print_table(wide_console(), table)
     typer.echo("One task's files: coreheads tasks NAME --data-root DIR. To check them: coreheads tasks validate NAME")
     typer.echo('The same tasks in lmms-eval: lmms-eval --model coreheads --include_path "$(coreheads tasks --path)"')

@@ -28,19 +28,28 @@ RANKED = 12
 
 def print_table(console: Console, table: Table) -> None:
     """Print a table of which nothing is cut: names in its first column, and what may not wrap, stay on one line, other
-    cells are folded, and where the terminal is too narrow for that, columns go, the last one first, and a line says
-    so."""
-    dropped, unbounded = 0, console.options.update(max_width=10_000)
+    cells are wrapped between words, and where the terminal is too narrow for that, columns go, the last one first, and
+    a line says so."""
+    unbounded = console.options.update(max_width=10_000)
     table.columns[0].no_wrap = True
+    least, most = [], []
     for column in table.columns:
-        column.overflow = "fold"
-        if column.no_wrap:
-            head = console.measure(column.header, options=unbounded).minimum
-            cells = [console.measure(text, options=unbounded).maximum for text in column.cells]
-            column.min_width = max([head, *cells])
-    while len(table.columns) > 1 and console.measure(table, options=unbounded).minimum > console.width:
-        table.columns.pop()
-        dropped += 1
+        head, *cells = (console.measure(text, options=unbounded) for text in (column.header, *column.cells))
+        least.append(max([head.minimum, *(cell.maximum if column.no_wrap else cell.minimum for cell in cells)]))
+        most.append(max([least[-1], head.maximum, *(cell.maximum for cell in cells)]))
+        column.no_wrap = False  # its cells have the width that they need, and its heading may wrap
+    around = console.measure(table, options=unbounded).maximum - sum(most)
+    dropped, share = 0, around // len(most)  # what stands between and around the columns
+    while len(table.columns) > 1 and around + sum(least) > console.width:
+        for columns in (table.columns, least, most):
+            columns.pop()
+        dropped, around = dropped + 1, around - share
+    room = max(0, console.width - around - sum(least))
+    for left, place in enumerate(sorted(range(len(least)), key=lambda place: most[place] - least[place])):
+        more = min(most[place] - least[place], room // (len(least) - left))
+        table.columns[place].width, room = least[place] + more, room - more
+    if around + sum(least) > console.width:
+        table.width = around + sum(least)  # the names alone are wider
     console.print(table, crop=False)
     if dropped:
         console.print(f"   ({dropped} more column{'s' * (dropped > 1)} in a wider terminal)", highlight=False)

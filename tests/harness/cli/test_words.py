@@ -34,6 +34,22 @@ def test_names_are_whole_however_narrow_the_terminal(width: int) -> None:
     print_table(console, table)
     assert all(name in stream.getvalue() for name in names)
     assert ("more column" in stream.getvalue()) == (width < 60)
+    assert all(len(line) <= max(width, 40) for line in stream.getvalue().splitlines())
+
+
+@pytest.mark.parametrize("width", [40, 55, 70, 85])
+def test_no_word_is_cut_however_narrow_the_terminal(width: int) -> None:
+    console, stream = printed(width)
+    table = Table("condition", "rank", "prefill speedup", "score", "question", box=None)
+    table.add_row("hybrid: top 5 % full", "1", "3.23 [2.67, 3.68]x (busy machine)", "1.00 [1.00, 1.00]", "unseen")
+    shown = [[str(cell) for cell in column.cells] + [str(column.header)] for column in table.columns]
+    print_table(console, table)
+    lines = stream.getvalue().splitlines()
+    assert all(len(line) <= width for line in lines)
+    said = " ".join(lines).split()
+    kept = len(shown) - int(next((line.strip(" (")[0] for line in lines if "more column" in line), "0"))
+    assert kept >= 2
+    assert all(word in said for cells in shown[:kept] for cell in cells for word in cell.split())
 
 
 def test_every_task_is_listed_by_its_whole_name(
