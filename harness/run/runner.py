@@ -11,6 +11,7 @@ from pathlib import Path
 from coreheads.config.cells import expand
 from coreheads.config.schema import RunConfig
 from coreheads.files import write_errors
+from coreheads.leaderboard import asked
 from coreheads.leaderboard import build as leaderboard
 from coreheads.run import costs, sources
 from coreheads.run.model import Finished, ModelRun
@@ -67,6 +68,8 @@ def run(config: RunConfig, shown: bool = True, fresh: bool = False) -> Finished:
         if not any(record["n"] for record in folder.cells().values()):
             progress.say("No cell has a score: there is no leaderboard")
             return finished
+        with progress.step("writing", "what was asked", 0):
+            asked.store(folder, progress.say)
         with progress.step("writing", "the leaderboard", 0):
             finished.board = leaderboard.write([folder], folder.path)
         return finished

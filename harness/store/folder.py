@@ -1,5 +1,5 @@
-"""A run's folder, which is its whole state: manifest.json, run.lock, heads/, samples/, cells.jsonl, timings.jsonl,
-errors/, costs.json, leaderboard.*, figures/. Folders are given to others: what they say is checked before it is used.
+"""A run's folder, which is its whole state: manifest.json, run.lock, heads/, samples/, asked/, cells.jsonl, timings.jsonl,
+errors/, costs.json, leaderboard.*, answers/, figures/. Folders are given to others: what they say is checked before it is used.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from coreheads.text import file_name, visible
 
 Record = TypeVar("Record", CellRecord, TimingRecord)
 
-FOLDERS = ("heads", "samples", "figures", "figures/examples", "errors")
+FOLDERS = ("heads", "samples", "asked", "asked/pictures", "answers", "figures", "figures/examples", "errors")
 
 
 class RunFolder:
