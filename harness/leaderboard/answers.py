@@ -7,18 +7,25 @@ from collections.abc import Sequence
 from os.path import relpath
 from pathlib import Path
 
-from coreheads.errors import UserError, one_line
 from coreheads.files import write_bytes, write_text
 from coreheads.leaderboard.merge import Source
 from coreheads.opening import inside
-from coreheads.private import private
 from coreheads.report.columns import condition_label
 from coreheads.report.html.samples import preferred
 from coreheads.store import asked
-from coreheads.store.asked import Answer, AnsweredBy, AnswerFile, AskedPicture, AskedRecord, AskedRegion, ShownPicture, ShownSample
+from coreheads.store.asked import (
+    Answer,
+    AnsweredBy,
+    AnswerFile,
+    AskedPicture,
+    AskedRecord,
+    AskedRegion,
+    ShownPicture,
+    ShownSample,
+)
 from coreheads.store.board import Row
 from coreheads.store.samples import SampleFile
-from coreheads.store.schema import SCHEMA_VERSION
+from coreheads.store.schema import SCHEMA_VERSION, SampleRecord
 from coreheads.text import TURNING, file_name, json_text
 
 MOST = 500
@@ -75,7 +82,7 @@ def _place(run: Path, name: str, out: Path, site: Path | None) -> str:
             return Path(relpath(stored.resolve(), home.resolve())).as_posix()
     copied = inside(out, asked.ANSWERS, asked.PICTURES, name)
     if not copied.exists():
-        write_bytes(copied, asked.picture(run, name))
+        write_bytes(copied, asked.picture(run, name), sync=False)
     return copied.relative_to(out).as_posix()
 
 
@@ -92,13 +99,8 @@ def _group(source: Source, rows: Sequence[Row]) -> AnswerFile:
             stores.append(run.samples(cell))
     dense = next((store for by, store in zip(conditions, stores, strict=True) if by["patch"] == "none"), None)
     task = run.cells()[first["cells"][0]]["cell"]["task"]
-    records, notes = {}, []
-    try:
-        records = asked.read(run.path, task)
-        if not records:
-            notes.append(OLD)
-    except UserError as error:  # of somebody else's folder; its board is shown without
-        notes.append(f"What was asked cannot be read: {private(one_line(error))}")
+    records = asked.read(run.path, task)
+    notes = [] if records else [OLD]
     answers = public is None or public["responses"]
     if not answers:
         notes.append(WITHOUT)
@@ -141,8 +143,7 @@ def _sample(
     for store in stores:
         line = store.samples.get(key)
         if line is not None and answers:
-            changed = base is not None and line["response"].split() != base["response"].split()
-            given.append((number(line["response"]), line["score"], changed))
+            given.append((number(line["response"]), line["score"], otherwise(line, base)))
         elif line is not None:
             given.append((None, line["score"], base is not None and line["score"] != base["score"]))
         elif key in store.unscored:
@@ -175,6 +176,11 @@ def _sample(
     return shown
 
 
+def otherwise(line: SampleRecord, base: SampleRecord | None) -> bool:
+    """Whether an answer is another than the dense model's, runs of white space being one blank."""
+    return base is not None and line["response"].split() != base["response"].split()
+
+
 def _picture(picture: AskedPicture) -> ShownPicture:
     return {
         "src": picture["file"],
@@ -196,4 +202,3 @@ def _words(region: AskedRegion, of: int) -> str:
         end = "the end" if region["end"] is None else f"{region['end']:.1f} s"
         parts.append(f"{start} to {end}")
     return "; ".join(parts) or "the whole picture"
-

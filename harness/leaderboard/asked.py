@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from coreheads.errors import UserError, one_line
-from coreheads.leaderboard import answers, merge
+from coreheads.leaderboard.answers import MOST, otherwise
 from coreheads.private import private
 from coreheads.report import shown
-from coreheads.report.html.samples import preferred
+from coreheads.report.html.samples import standing
 from coreheads.store import asked
 from coreheads.store.asked import AskedRecord
 from coreheads.store.folder import RunFolder
-from coreheads.store.schema import SCHEMA_VERSION
+from coreheads.store.schema import SCHEMA_VERSION, CellRecord
 from coreheads.tasks import registry
 from coreheads.tasks.reading.contents import fingerprints
 from coreheads.tasks.reading.documents import Doc
@@ -35,19 +35,38 @@ def store(run: RunFolder, say: Callable[[str], object], check: bool = False) -> 
         say: Told in a line of what cannot be read.
         check: Compare the records with those that the run was made from: they may have changed since.
     """
-    sources, _ = merge.read([run])
-    rows = [row for source in sources for row in source.rows]
-    wanted: dict[str, list[str]] = {}
-    for _, group in answers.of_sources(sources, rows):
-        wanted.setdefault(group["task"], []).extend(sample["id"] for sample in preferred(group))
-    for name, ids in wanted.items():
+    for name, ids in _wanted(run).items():
         known = asked.read(run.path, name)
         if all(record in known for record in ids):
             continue
         try:
-            _store(run, registry.get(name), list(dict.fromkeys(ids)), check)
+            _store(run, registry.get(name), ids, check)
         except Exception as error:  # a picture is not worth a run, whatever is wrong with it
             say(f"{name}: what was asked is not kept for the page ({one_line(error)})")
+
+
+def _wanted(run: RunFolder) -> dict[str, list[str]]:
+    """By task the records that were asked, as a page shows them: those first that methods answer otherwise."""
+    groups: dict[str, dict[str, list[CellRecord]]] = {}
+    for record in run.cells().values():
+        groups.setdefault(record["cell"]["task"], {}).setdefault(record["cell"]["model"], []).append(record)
+    return {
+        task: list(dict.fromkeys(record for cells in models.values() for record in _ordered(run, cells)))
+        for task, models in groups.items()
+    }
+
+
+def _ordered(run: RunFolder, cells: Sequence[CellRecord]) -> list[str]:
+    stores = [run.samples(record["name"]) for record in cells]
+    patches = [(record["cell"]["patch"], record["cell"]["draw"] is not None) for record in cells]
+    dense = next((store.samples for store, (patch, _) in zip(stores, patches, strict=True) if patch == "none"), {})
+
+    def key(record: str) -> tuple[int, int]:
+        lines = [store.samples.get(record) for store in stores]
+        return standing(patches, [line is not None and otherwise(line, dense.get(record)) for line in lines])
+
+    ids = dict.fromkeys(record for store in stores for record in (*store.samples, *store.unscored))
+    return sorted(ids, key=key)[:MOST]
 
 
 def _store(run: RunFolder, task: Task, ids: Sequence[str], check: bool) -> None:
@@ -95,7 +114,9 @@ def _record(run: RunFolder, task: Task, doc: Doc, pictured: bool) -> AskedRecord
         "regions": [],
         "pictures": [],
         "of": 0,
-        "missing": None if pictured else f"the pictures of {PICTURED} other samples are kept, whose answers differ more",
+        "missing": None
+        if pictured
+        else f"the pictures of {PICTURED} other samples are kept, whose answers differ more",
     }
     try:
         record["question"] = task.query(doc)
@@ -136,5 +157,3 @@ def _words(messages: Sequence[Mapping[str, Any]]) -> str:
             said.append(word)
     text = "\n".join(said)
     return text if len(text) <= CHARACTERS else f"{text[:CHARACTERS]} …"
-
-

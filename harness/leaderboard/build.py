@@ -50,6 +50,7 @@ def write(runs: Sequence[RunFolder], out: Path, site: Path | None = None) -> Boa
     from coreheads.report.markdown import to_markdown
 
     pictures = inside(out, "figures")
+    inside(out, asked.ANSWERS, asked.PICTURES)
     sources, remarks = read(runs)
     board = _content(sources, remarks)
     examples = [

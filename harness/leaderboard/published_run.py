@@ -20,7 +20,6 @@ from coreheads.store.provenance import Manifest, Published
 from coreheads.tasks import registry
 from coreheads.text import json_text
 
-
 NOT_OURS = "its benchmark's licence does not let everybody pass them on"
 NOT_WANTED = "the run was published without pictures"
 """Why pictures are missing, as the page says it."""
@@ -89,7 +88,7 @@ def _copy_asked(run: RunFolder, task: str, to: Path, pictures: bool, short: Shor
             record["pictures"], record["missing"] = [], why
         for shown in record["pictures"]:
             if (path := asked.picture_path(run.path, shown["file"])).is_file():
-                write_bytes(asked.picture_path(to, path.name), asked.picture(run.path, path.name))
+                asked.store_picture(to, asked.picture(run.path, path.name))
     if records:
         asked.write(to, task, records.values())
 

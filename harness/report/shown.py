@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from coreheads.media.images import from_frame, open_image
-from coreheads.media.video import Clip, open_clip
-from coreheads.regions import Region
+from coreheads.media.video import EPSILON, Clip, open_clip
+from coreheads.regions import Box, Region
 from coreheads.retrieval.overlay import View, shown, within
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Shown(NamedTuple):
 
     label: str
     image: Image
-    boxes: tuple[tuple[float, ...], ...]
+    boxes: tuple[Box, ...]
 
 
 def pictures(messages: Sequence[dict[str, Any]], regions: Sequence[Region], most: int = MOST) -> list[Shown]:
@@ -41,16 +41,26 @@ def pictures(messages: Sequence[dict[str, Any]], regions: Sequence[Region], most
     UserError where a medium cannot be opened.
     """
     media = parts(messages)
-    readers: dict[tuple[int, int], Callable[[], Image]] = {}
+    clips: dict[int, Clip] = {}
     views: list[View] = []
     for number, part in enumerate(media):
-        of_medium = [region for region in regions if region.media == number]
-        for view, reader in _views(number, len(media), part, of_medium):
-            readers[view.medium, view.patch] = reader
-            views.append(view)
-    return [
-        Shown(view.label, readers[view.medium, view.patch](), view.boxes) for view in shown(views, min(most, len(views)))
-    ]
+        name = f"{part['type']} {number + 1} of {len(media)}" if len(media) > 1 else str(part["type"])
+        own = [region for region in regions if region.media == number]
+        if part["type"] == "image":
+            views.append(View(number, 0, name, tuple(map(_box, own))))
+        else:
+            source = part["url"]
+            clips[number] = open_clip(Path(source) if isinstance(source, str) else source)
+            views += _frames(number, name, clips[number], part, own)
+    chosen = shown(views, min(most, len(views)))
+    images: dict[int, list[Image]] = {}
+    for number in dict.fromkeys(view.medium for view in chosen):
+        if number in clips:
+            frames = clips[number].read([view.patch for view in chosen if view.medium == number])
+            images[number] = list(map(from_frame, frames))
+        else:
+            images[number] = [open_image(media[number]["url"], f"picture {number + 1}")]
+    return [Shown(view.label, images[view.medium].pop(0), view.boxes) for view in chosen]
 
 
 def parts(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -72,29 +82,17 @@ def jpeg(image: Image) -> tuple[bytes, int, int]:
     return stream.getvalue(), small.width, small.height
 
 
-def _views(
-    number: int, count: int, part: dict[str, Any], regions: Sequence[Region]
-) -> Iterator[tuple[View, Callable[[], Image]]]:
-    name = f"{part['type']} {number + 1} of {count}" if count > 1 else str(part["type"])
-    if part["type"] == "image":
-        boxes = tuple(map(_box, regions))
-        yield View(number, 0, name, boxes), lambda: open_image(part["url"], name).convert("RGB")
-        return
-    source = part["url"]
-    clip = open_clip(Path(source) if isinstance(source, str) else source)
+def _frames(number: int, name: str, clip: Clip, part: dict[str, Any], regions: Sequence[Region]) -> Iterator[View]:
+    """Frames of a video, or of its part that is shown, to choose from."""
     seconds = clip.seconds
-    first = 0 if part.get("start") is None else int(np.searchsorted(seconds, part["start"]))
-    last = len(seconds) if part.get("end") is None else int(np.searchsorted(seconds, part["end"]))
+    first = 0 if part.get("start") is None else int(np.searchsorted(seconds, part["start"] - EPSILON))
+    last = len(seconds) if part.get("end") is None else int(np.searchsorted(seconds, part["end"] - EPSILON))
     chosen = set(_even(range(first, last)))
     for region in regions:
-        chosen |= set(_even([index for index in range(first, last) if within(float(seconds[index]), region)]))
+        chosen.update(_even([index for index in range(first, last) if within(float(seconds[index]), region)]))
     for index in sorted(chosen):
-        boxes = tuple(_box(region) for region in regions if within(float(seconds[index]), region))
-        yield View(number, index, f"{name}, {seconds[index]:.1f} s", boxes), _frame(clip, index)
-
-
-def _frame(clip: Clip, index: int) -> Callable[[], Image]:
-    return lambda: from_frame(clip.read([index])[0])
+        here = [region for region in regions if within(float(seconds[index]), region)]
+        yield View(number, index, f"{name}, {seconds[index]:.1f} s", tuple(map(_box, here)))
 
 
 def _even(indices: Sequence[int]) -> list[int]:
@@ -102,5 +100,5 @@ def _even(indices: Sequence[int]) -> list[int]:
     return [indices[round(place)] for place in np.linspace(0, len(indices) - 1, min(FRAMES, len(indices)))]
 
 
-def _box(region: Region) -> tuple[float, ...]:
-    return tuple(float(edge) for edge in region.box or (0, 0, 1, 1))
+def _box(region: Region) -> Box:
+    return region.box or (0.0, 0.0, 1.0, 1.0)

@@ -108,19 +108,22 @@ def picture_path(run: Path, name: str) -> Path:
 
 def store_picture(run: Path, data: bytes) -> str:
     """Store a JPEG under a name that says what it holds, so that pages that several records show are there once."""
-    name = f"{hashlib.sha256(data).hexdigest()[:24]}.jpg"
-    if not (path := picture_path(run, name)).exists():
-        write_bytes(path, data)
+    name = _name(data)
+    write_bytes(picture_path(run, name), data, sync=False)
     return name
 
 
 def picture(run: Path, name: str) -> bytes:
-    """A stored picture; UserError where it is not there or no JPEG."""
+    """A stored picture; UserError where it is not there, or not what was stored under that name."""
     path = picture_path(run, name)
     data = read_bytes(path, limits.STORED_BYTES, run)
-    if not data.startswith(b"\xff\xd8\xff"):
-        raise UserError(f"{path}: is no JPEG, expected a picture written by coreheads run")
+    if _name(data) != name or not data.startswith(b"\xff\xd8\xff"):
+        raise UserError(f"{path}: is not the picture of that name, expected one written by coreheads run")
     return data
+
+
+def _name(data: bytes) -> str:
+    return f"{hashlib.sha256(data).hexdigest()[:24]}.jpg"
 
 
 class AnsweredBy(TypedDict):

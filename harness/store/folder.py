@@ -1,5 +1,6 @@
-"""A run's folder, which is its whole state: manifest.json, run.lock, heads/, samples/, asked/, cells.jsonl, timings.jsonl,
-errors/, costs.json, leaderboard.*, answers/, figures/. Folders are given to others: what they say is checked before it is used.
+"""A run's folder, which is its whole state: manifest.json, run.lock, heads/, samples/, asked/, cells.jsonl,
+timings.jsonl, errors/, costs.json, leaderboard.*, answers/, figures/. Folders are given to others: what they say is
+checked before it is used.
 """
 
 from __future__ import annotations

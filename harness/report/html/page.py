@@ -60,7 +60,7 @@ def page(
     board: Board,
     profiles: Profiles,
     examples: Sequence[tuple[Example, Path]] = (),
-    samples: Samples = Samples((), (), lambda group, shown: b""),
+    samples: Samples | None = None,
 ) -> str:
     """The page of a leaderboard.
 
@@ -124,7 +124,7 @@ def page(
     template = _environment().get_template("leaderboard.html")
     bare = template.render(content, pictures=[], samples="")
     left = PAGE_BYTES - len(bare.encode("utf-8", "backslashreplace"))
-    held = in_page.packed(samples, min(in_page.BYTES, max(0, left))) if samples.groups else ""
+    held = in_page.packed(samples, min(in_page.BYTES, max(0, left))) if samples else ""
     room = (left - len(held)) * 3 // 4  # base64 takes four bytes for three
     chosen = choose(examples, PICTURES_PER_MODEL, BYTES, max(0, room))
     pictures = [(example, base64.b64encode(picture(path)).decode("ascii")) for example, path in chosen]

@@ -33,13 +33,25 @@ class Samples(NamedTuple):
 def preferred(group: AnswerFile) -> list[ShownSample]:
     """The samples, those first that most methods answer otherwise than the dense model; where as many do, those that
     more conditions of any kind do; else as they stand."""
-    method = [by["patch"] not in ("none", "ablate") and by["draw"] is None for by in group["conditions"]]
+    patches = [(by["patch"], by["draw"] is not None) for by in group["conditions"]]
 
     def key(sample: ShownSample) -> tuple[int, int]:
-        changed = [answer is not None and answer[2] for answer in sample["answers"]]
-        return -sum(map(lambda one, other: one and other, changed, method)), -sum(changed)
+        return standing(patches, [answer is not None and answer[2] for answer in sample["answers"]])
 
     return sorted(group["samples"], key=key)
+
+
+def standing(conditions: Sequence[tuple[str, bool]], changed: Sequence[bool]) -> tuple[int, int]:
+    """What samples are sorted by: (minus how many methods, minus how many conditions answer one otherwise).
+
+    Args:
+        conditions: Each one's patch, and whether it is drawn at random; those that switch heads off are no methods.
+        changed: Which of them answer otherwise than the dense model.
+    """
+    methods = sum(
+        other for (patch, drawn), other in zip(conditions, changed, strict=True) if not drawn and patch != "ablate"
+    )
+    return -methods, -sum(changed)
 
 
 def packed(samples: Samples, most: int = BYTES) -> str:
@@ -82,9 +94,7 @@ def _content(
         {
             **group,
             "file": name,
-            "samples": [
-                _cut(sample, urls.get(id(sample), ())) for sample in group["samples"] if id(sample) in chosen
-            ],
+            "samples": [_cut(sample, urls.get(id(sample), ())) for sample in group["samples"] if id(sample) in chosen],
         }
         for group, name in zip(groups, names, strict=True)
     ]
@@ -92,7 +102,11 @@ def _content(
 
 def _cut(sample: ShownSample, urls: Sequence[str]) -> ShownSample:
     pictures = [cast(ShownPicture, {**shown, "src": url}) for shown, url in zip(sample["pictures"], urls, strict=False)]
-    lacking = "left out of this file for its size; where the page is served, all can be seen" if sample["pictures"] and not urls else None
+    lacking = (
+        "left out of this file for its size; where the page is served, all can be seen"
+        if sample["pictures"] and not urls
+        else None
+    )
     return {
         **sample,
         "prompt": _short(sample["prompt"]),
