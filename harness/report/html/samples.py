@@ -15,6 +15,8 @@ BYTES = 1_000_000
 """Of all that a page holds of samples, packed, at most."""
 TEXT_BYTES = 300_000
 """Of that, words and answers, at most; the rest is for pictures."""
+SMALL = 3_000
+"""Where there is less room than this, no further picture is looked at."""
 CHARACTERS = 600
 """Of an answer or a prompt; what is longer stands in the files beside the page."""
 
@@ -67,6 +69,8 @@ def packed(samples: Samples, most: int = BYTES) -> str:
         turns = turns[: len(turns) * min(9, 10 * limit // len(data)) // 10]
     room, urls = most - len(data), dict[int, list[str]]()
     for group, sample in turns:
+        if room < SMALL:
+            break
         files = [picture(group, shown) for shown in sample["pictures"]]
         # gzip takes out most of what base64 adds, and the second base64 adds it again: 4/3 of a file, and some
         cost = sum(len(file) * 7 // 5 + 400 for file in files)
@@ -79,7 +83,7 @@ def packed(samples: Samples, most: int = BYTES) -> str:
 
 def _turns(groups: Sequence[AnswerFile]) -> Iterator[tuple[AnswerFile, ShownSample]]:
     """Each group's first, then each one's second, and so on."""
-    for row in zip_longest(*(((group, sample) for sample in preferred(group)) for group in groups)):
+    for row in zip_longest(*(((group, sample) for sample in group["samples"]) for group in groups)):
         yield from filter(None, row)
 
 

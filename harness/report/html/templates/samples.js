@@ -224,8 +224,9 @@
   };
   if (section) {
     tools.addEventListener("submit", (event) => event.preventDefault());
-    tools.addEventListener("input", (event) => (event.target === field("group") ? open() : filter()));
-    turn("sample").addEventListener("input", () => step(0));
+    tools.addEventListener("change", (event) => (event.target === field("group") ? open() : filter()));
+    field("search").addEventListener("input", () => filter());
+    turn("sample").addEventListener("change", () => step(0));
     turn("previous").addEventListener("click", () => step(-1));
     turn("next").addEventListener("click", () => step(1));
     box.addEventListener("keydown", (event) => {
