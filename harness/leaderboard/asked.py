@@ -87,7 +87,9 @@ def _store(run: RunFolder, task: Task, ids: Sequence[str], check: bool) -> None:
 
 def _check(run: RunFolder, task: Task, split: str, docs: Sequence[Doc]) -> None:
     """UserError where the data here is not what the run was asked."""
-    stored = (run.manifest.get("made_from") or {"tasks": {}})["tasks"].get(task.name, {}).get("records", {}).get(split)
+    made_from = run.manifest.get("made_from")
+    sources = made_from["tasks"].get(task.name) if made_from else None
+    stored = sources["records"].get(split) if sources else None
     if not stored:
         raise UserError("the run does not say by a hash what it was asked, so that the data here may be other")
     now = fingerprints(docs, task.functions().media)

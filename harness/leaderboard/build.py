@@ -47,6 +47,7 @@ def write(runs: Sequence[RunFolder], out: Path, site: Path | None = None) -> Boa
     """
     from coreheads.report import figures
     from coreheads.report.html import page as html
+    from coreheads.report.html.samples import Samples
     from coreheads.report.markdown import to_markdown
 
     pictures = inside(out, "figures")
@@ -71,7 +72,7 @@ def write(runs: Sequence[RunFolder], out: Path, site: Path | None = None) -> Boa
     figures.draw({**stored}, profiles, pictures)
     runs_of = {source.label: source.run.path for source in sources}
     groups = answers.write(answers.of_sources(sources, board["rows"]), out, site)
-    samples = html.Samples(
+    samples = Samples(
         groups,
         [answers.name_of(group) for group in groups],
         lambda group, shown: asked.picture(runs_of[group["run"]], Path(shown["src"]).name),

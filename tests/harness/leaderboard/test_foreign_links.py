@@ -41,6 +41,7 @@ def link(place: Path, outside: Path) -> None:
     if place.exists():
         place.rename(outside)
     else:
+        place.parent.mkdir(exist_ok=True)
         outside.mkdir()
     place.symlink_to(outside)
 

@@ -126,7 +126,7 @@
     const facts = make("dl");
     const fact = (name, text) => { if (text) { const dd = make("dd"); dd.append(make("bdi", text)); facts.append(make("dt", name), dd); } };
     fact(sample.prompt ? "Looked for" : "Question", sample.question ?? "not stored");
-    fact("Prompt", sample.prompt);
+    fact("Prompt", sample.prompt.replace(/\n\s*\n/g, "\n"));
     fact("Right answer", sample.target);
     fact("Gold region", sample.gold.join("\n"));
     const table = make("table"), head = make("tr"), body = make("tbody");
