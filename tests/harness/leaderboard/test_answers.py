@@ -131,7 +131,13 @@ def test_other_data_than_was_asked_is_not_shown(
 def test_pictures_are_published_where_the_licence_allows_it(
     run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    records = asked.read(run.path, small_run.PAGE)
+    first = next(iter(records.values()))
+    first["pictures"], first["missing"] = [], "/home/ann/x/y.jpg: no such picture"
+    asked.write(run.path, small_run.PAGE, records.values())
     publish([run], tmp_path / "ours")
+    pages = {sample["id"]: sample for sample in files(tmp_path / "ours")[small_run.PAGE]["samples"]}
+    assert pages[first["record_id"]]["missing"] == "y.jpg: no such picture"
     source = files(tmp_path / "ours")[small_run.REC]["samples"][0]["pictures"][0]["src"]
     assert source.startswith("runs/run/asked/pictures/")
     assert (tmp_path / "ours" / source).is_file()
@@ -141,7 +147,7 @@ def test_pictures_are_published_where_the_licence_allows_it(
         for sample in group["samples"]:
             assert sample["question"]
             assert not sample["pictures"]
-            assert "licence" in sample["missing"]
+            assert "licence" in sample["missing"] or sample["missing"] == "y.jpg: no such picture"
     assert not list((tmp_path / "theirs").rglob("asked/pictures/*"))
     assert {name for name, task in TASKS.items() if task.media_licence} == {
         name for name, task in TASKS.items() if task.is_made

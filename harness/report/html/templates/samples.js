@@ -133,9 +133,8 @@
     for (const name of ["condition", "answer", one.metric]) head.append(make("th", name, { scope: "col", className: name === one.metric ? "" : "text" }));
     table.append(make("thead"), body);
     table.tHead.append(head);
-    table.setAttribute("aria-label", `Answers to sample ${sample.id}`);
     body.append(...lines(one, sample));
-    const scroll = make("div", "", { className: "scroll", tabIndex: 0 });
+    const scroll = make("div", "", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: `Answers to sample ${sample.id}` });
     scroll.append(table);
     told.append(facts, scroll);
   }
@@ -210,15 +209,16 @@
   window.coreheads.samplesState = () => {
     if (!groups) return { ...wanted };
     const one = group(), state = {};
-    for (const key of ["task", "model", "run"]) if (new Set(groups.map((other) => other[key])).size > 1) state[key] = one[key];
+    for (const key of ["task", "model", "run"]) if (one[key] !== groups[0][key]) state[key] = one[key];
     for (const key of ["method", "show", "search"]) if (field(key).value) state[key] = field(key).value;
     if (field("draws").checked) state.draws = "yes";
     if (!field("gold").checked) state.gold = "no";
-    if (turn("sample").value) state.sample = turn("sample").value;
+    if (turn("sample").selectedIndex > 0) state.sample = turn("sample").value;
     return state;
   };
   window.coreheads.setSamplesState = (state) => {
-    wanted = { method: "", show: "", search: "", draws: "no", gold: "yes" };
+    const [first] = groups ?? [];
+    wanted = { method: "", show: "", search: "", draws: "no", gold: "yes", ...(first && { task: first.task, model: first.model, run: first.run }) };
     for (const key of KEYS) if (typeof state?.[key] === "string") wanted[key] = state[key];
     return section ? (groups ? apply() : start()) : Promise.resolve();
   };
