@@ -36,8 +36,11 @@ def write_errors(path: str | Path) -> Iterator[None]:
         raise
 
 
-def write_bytes(path: str | Path, data: bytes) -> Path:
-    """Write to a temporary name beside ``path``, then rename; on disk when it returns."""
+def write_bytes(path: str | Path, data: bytes, sync: bool = True) -> Path:
+    """Write to a temporary name beside ``path``, then rename; on disk when it returns.
+
+    sync: without it a machine that goes away may leave less of the file, as one of many small ones may be.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp")
@@ -45,13 +48,15 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
+            if sync:
+                os.fsync(stream.fileno())
         # mkstemp makes files private; what we write is as readable as any other file of the user
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        if sync:
+            _sync_folder(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)

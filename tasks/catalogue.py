@@ -13,6 +13,9 @@ from coreheads.tasks.task import Task
 _CUT = {"test": Split("all", "rest"), "profile": Split("all", "profile"), "all": Split("all")}
 """Of benchmarks with a single published split: a fifth of the documents finds heads, the others judge them."""
 
+_OURS = "Apache-2.0"
+"""Of what is made here; no published benchmark gives everybody the right to pass its pictures on."""
+
 _MMDOCIR: dict[str, Any] = {
     "benchmark": "mmdocir",
     "splits": _CUT,
@@ -31,6 +34,7 @@ def _mini(kind: str, benchmark: str, metrics: tuple[str, ...], summary: str, *ag
         summary=summary,
         splits={"profile": Split("profile"), "test": Split("test")},
         aggregates=aggregates,
+        media_licence=_OURS,
     )
 
 
@@ -44,6 +48,7 @@ def _smol(name: str, module: str, kind: str, metric: str, summary: str, *aggrega
         summary=summary,
         splits={"profile": Split("profile"), "test": Split("test")},
         aggregates=aggregates,
+        media_licence=_OURS,
     )
 
 

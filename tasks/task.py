@@ -44,6 +44,7 @@ class Task:
         options: By name, with their defaults.
         drawn: The option that says how many ids of every sub-task and length are drawn from a split; may be empty.
         by_family: Whether prompt or scoring depend on the model family.
+        media_licence: Under which its pictures and videos may be passed on; empty where they may not.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Task:
     options: Mapping[str, Option] = field(default_factory=dict)
     drawn: str = ""
     by_family: bool = False
+    media_licence: str = ""
 
     @property
     def metric(self) -> str:

@@ -12,7 +12,12 @@ SHOWN = 20
 
 def command(
     runs: list[Path] = typer.Argument(metavar="RUN...", help="Run folders, also of several machines."),
-    out: Path = typer.Option(help="Where to write leaderboard.json, .csv, .md, .html and figures."),
+    out: Path = typer.Option(help="Where to write leaderboard.json, .csv, .md, .html, figures and answers."),
+    asked: bool = typer.Option(
+        False,
+        "--asked",
+        help="Into run folders that do not hold what was asked, store it: from the benchmark's data on this machine.",
+    ),
 ) -> None:
     """Write the leaderboard of one or several runs from what they stored; no model is loaded.
 
@@ -32,6 +37,12 @@ def command(
 
     check_board("--out", out)
     folders = [RunFolder.load(run) for run in runs]
+    if asked:
+        from coreheads.leaderboard.asked import store
+
+        for folder in folders:
+            with write_errors(folder.path):
+                store(folder, say, check=True)
     with write_errors(out):
         board = write(folders, out)
     for remark in board["remarks"]:

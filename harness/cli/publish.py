@@ -20,7 +20,7 @@ def command(
     license: str = typer.Option("apache-2.0", help="Of a new site, as its README names it."),
     no_responses: bool = typer.Option(False, "--no-responses", help="Leave out what models answered; scores stay."),
     no_pictures: bool = typer.Option(
-        False, "--no-pictures", help="Leave out the examples, which show benchmark pictures."
+        False, "--no-pictures", help="Leave out examples and samples' pictures, which show benchmark data."
     ),
 ) -> None:
     """Write a site with the board of these runs and of all that were published into the folder before.

@@ -15,6 +15,7 @@ from coreheads.errors import UserError
 from coreheads.files import write_json, write_text
 from coreheads.heads.profile import HeadProfile
 from coreheads.heads.types import Heads, profile_name
+from coreheads.leaderboard import answers
 from coreheads.leaderboard.comparisons import compare
 from coreheads.leaderboard.gaps import find_failed, find_gaps
 from coreheads.leaderboard.merge import Source, newest, read
@@ -24,7 +25,7 @@ from coreheads.private import private_command_line
 from coreheads.report import example_files
 from coreheads.report.claims import claims
 from coreheads.report.columns import condition_label
-from coreheads.store import submission
+from coreheads.store import asked, submission
 from coreheads.store.board import SCHEMA_VERSION, Board, HeadsSummary, LeftOut, Row, RunSummary, TopHeads
 from coreheads.store.folder import RunFolder
 from coreheads.text import TURNING, csv_cell
@@ -38,16 +39,19 @@ def build(runs: Sequence[RunFolder]) -> Board:
     return _content(*read(runs))
 
 
-def write(runs: Sequence[RunFolder], out: Path) -> Board:
+def write(runs: Sequence[RunFolder], out: Path, site: Path | None = None) -> Board:
     """Write all forms of the board into ``out`` and return the content of leaderboard.json.
 
-    UserError where a link is in the place of a folder of it, as it may be where ``out`` is somebody else's run.
+    site: where ``out`` will be moved to. UserError where a link is in the place of a folder of it, as it may be where
+    ``out`` is somebody else's run.
     """
     from coreheads.report import figures
     from coreheads.report.html import page as html
+    from coreheads.report.html.samples import Samples
     from coreheads.report.markdown import to_markdown
 
     pictures = inside(out, "figures")
+    inside(out, asked.ANSWERS, asked.PICTURES)
     sources, remarks = read(runs)
     board = _content(sources, remarks)
     examples = [
@@ -66,7 +70,14 @@ def write(runs: Sequence[RunFolder], out: Path) -> Board:
         (source.label, profile_name(*named)): known for source in sources for named, known in source.profiles.items()
     }
     figures.draw({**stored}, profiles, pictures)
-    write_text(out / "leaderboard.html", html.page({**stored}, profiles, examples))
+    runs_of = {source.label: source.run.path for source in sources}
+    groups = answers.write(answers.of_sources(sources, board["rows"]), out, site)
+    samples = Samples(
+        groups,
+        [answers.name_of(group) for group in groups],
+        lambda group, shown: asked.picture(runs_of[group["run"]], Path(shown["src"]).name),
+    )
+    write_text(out / "leaderboard.html", html.page({**stored}, profiles, examples, samples))
     return stored
 
 

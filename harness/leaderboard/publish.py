@@ -19,6 +19,7 @@ from coreheads.leaderboard import published_run
 from coreheads.leaderboard.redact import Shortener
 from coreheads.opening import inside
 from coreheads.store import submission
+from coreheads.store.asked import ANSWERS
 from coreheads.store.board import Board
 from coreheads.store.folder import RunFolder
 from coreheads.store.lock import locked
@@ -29,6 +30,7 @@ from coreheads.text import file_name, markdown
 
 STAGE = ".coreheads-publish-"
 LOCK = ".coreheads-publish"
+OLD_ANSWERS = "old-answers"
 HISTORY = "history.json"
 README = """---
 title: {title}
@@ -95,7 +97,7 @@ def publish(
             ]
             order = dict.fromkeys([*(entry["run"] for entry in history["publications"]), *there, *names])
             folders = [(stage if name in names else to) / "runs" / name for name in order if name in (*there, *names)]
-            board = leaderboard.write([RunFolder.load(folder) for folder in folders], stage)
+            board = leaderboard.write([RunFolder.load(folder) for folder in folders], stage, to)
             for name, texts in zip(names, shortened, strict=True):
                 history["publications"].append(
                     {
@@ -155,9 +157,11 @@ def _history(to: Path) -> History:
         raise UserError(f"{to}: is a file, expected a folder")
     path = inside(to, HISTORY)
     _published(to)
-    inside(to, "figures")
+    for name in ("figures", ANSWERS):
+        inside(to, name)
     for stage in _stages(to):
-        inside(to, stage.name, "old")
+        for name in ("old", OLD_ANSWERS):
+            inside(to, stage.name, name)
     if path.exists():
         return checked(History, read_json(path, limits.STORED_BYTES, to), str(path), "a history", "publish")
     others = sorted(entry.name for entry in to.iterdir() if not entry.name.startswith(".")) if to.exists() else []
@@ -209,6 +213,10 @@ def _move(stage: Path, to: Path, names: Sequence[str]) -> None:
             and re.fullmatch(r"(heads|ablation|speed|overall|work|cache)-\d+\.png", path.name)
         ):
             path.unlink()
+    if (to / ANSWERS).exists():
+        os.replace(to / ANSWERS, stage / OLD_ANSWERS)
+    if (stage / ANSWERS).exists():
+        os.replace(stage / ANSWERS, to / ANSWERS)
     for name in ("README.md", HISTORY, "leaderboard.json", "leaderboard.csv", "leaderboard.md"):
         if (stage / name).exists():
             os.replace(stage / name, to / name)
@@ -221,6 +229,8 @@ def _recover(to: Path) -> None:
         for old in matching(inside(to, stage.name, "old"), "*"):
             if not (to / "runs" / old.name).exists():
                 os.replace(old, to / "runs" / old.name)
+        if (stage / OLD_ANSWERS).exists() and not (to / ANSWERS).exists():
+            os.replace(stage / OLD_ANSWERS, to / ANSWERS)
         shutil.rmtree(stage, ignore_errors=True)
 
 

@@ -14,10 +14,15 @@ from coreheads.leaderboard.redact import Shortener
 from coreheads.private import private_value
 from coreheads.report.example_files import FOLDER as EXAMPLES
 from coreheads.report.example_files import picture
-from coreheads.store import submission
+from coreheads.store import asked, submission
 from coreheads.store.folder import RunFolder
 from coreheads.store.provenance import Manifest, Published, Submitter
+from coreheads.tasks import registry
 from coreheads.text import json_text
+
+NOT_OURS = "its benchmark's licence does not let everybody pass them on"
+NOT_WANTED = "the run was published without pictures"
+"""Why pictures are missing, as the page says it."""
 
 
 def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True, by: Submitter | None = None) -> int:
@@ -28,7 +33,8 @@ def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True
         to: The new folder.
         responses: Without them, what models answered is left empty; scores stay, the board is the same but for
             ``loyalty``.
-        pictures: The examples of what heads look at, which show benchmark data.
+        pictures: The examples of what heads look at, which show benchmark data, and what was asked about, of tasks
+            whose licence allows it.
         by: Who submits the run; None is who did so before, if anybody.
 
     Returns:
@@ -66,11 +72,30 @@ def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True
             write_json(to / EXAMPLES / path.name, short.value(read_json(path, limits.STORED_BYTES, run.path)))
         for path in matching(examples, "*.jpg"):
             write_bytes(to / EXAMPLES / path.name, picture(path))
+    for task in dict.fromkeys(record["cell"]["task"] for record in cells.values()):
+        _copy_asked(run, task, to, pictures, short)
     before = submission.read(run)
     if (who := by or before) is not None:
         date = before["date"] if before is not None and by is None else None
         write_json(to / submission.FILE, submission.record(who, submission.contents(RunFolder.load(to)), date))
     return short.changed
+
+
+def _copy_asked(run: RunFolder, task: str, to: Path, pictures: bool, short: Shortener) -> None:
+    """What was asked: words in any case, pictures where they may be passed on."""
+    records = asked.read(run.path, task)
+    kept = task in registry.names() and bool(registry.get(task).media_licence)
+    why = None if pictures and kept else NOT_OURS if pictures else NOT_WANTED
+    for record in records.values():
+        if record.get("missing"):
+            record["missing"] = short.text(str(record["missing"]))
+        if why is not None and record["pictures"]:
+            record["pictures"], record["missing"] = [], why
+        for shown in record["pictures"]:
+            if (path := asked.picture_path(run.path, shown["file"])).is_file():
+                asked.store_picture(to, asked.picture(run.path, path.name))
+    if records:
+        asked.write(to, task, records.values())
 
 
 def identity(manifest: Manifest) -> str:

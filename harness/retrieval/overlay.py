@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from coreheads.regions import Box, Region
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WIDTH = 320
 """Pixels of a picture's width, as it is drawn; at most twice as high."""
@@ -41,7 +43,7 @@ def views(prompt: Any, regions: Sequence[Region]) -> list[View]:
         name = f"{medium.kind} {number + 1}{many}" if many else str(medium.kind)
         for patch in range(max(1, len(medium.frames))):
             times = medium.times(patch) if medium.kind == "video" else ()
-            here = [r for r in of_medium if not times or any(_within(time, r) for time in times)]
+            here = [r for r in of_medium if not times or any(within(time, r) for time in times)]
             label = f"{name}, {times[0]:.1f} s" if times else name
             pictures.append(View(number, patch, label, tuple(r.box or (0.0, 0.0, 1.0, 1.0) for r in here)))
     return pictures
@@ -109,5 +111,6 @@ def _spread(items: Sequence[View], count: int) -> list[View]:
     return [items[round(index)] for index in np.linspace(0, len(items) - 1, max(0, min(count, len(items))))]
 
 
-def _within(time: float, region: Region) -> bool:
+def within(time: float, region: Region) -> bool:
+    """Whether a region is there at a time, in seconds."""
     return (region.start is None or time >= region.start - 1e-6) and (region.end is None or time < region.end - 1e-6)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import cast
 
 from coreheads import environment
-from coreheads.hashing.contents import changed_parts
 from coreheads.errors import UserError
-from coreheads.run.news import About
+from coreheads.hashing.contents import changed_parts
 from coreheads.hashing.source_code import whole_hash
+from coreheads.run.news import About
 from coreheads.store.made_from import other_records
 from coreheads.store.provenance import MadeFrom
 

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from coreheads.config.cells import Cell
-from coreheads.hashing.contents import changed_parts
 from coreheads.errors import UserError
+from coreheads.hashing.contents import changed_parts
 from coreheads.run import costs, mirror
 from coreheads.run.cell_queue import TRIES, CellQueue
 from coreheads.run.costs import Work

@@ -15,6 +15,7 @@ from coreheads.config.cells import expand
 from coreheads.config.schema import RunConfig
 from coreheads.errors import UserError
 from coreheads.files import write_errors
+from coreheads.leaderboard import asked
 from coreheads.leaderboard import build as leaderboard
 from coreheads.run import costs, ray_cluster, sources
 from coreheads.run.model import Finished, ModelRun
@@ -93,6 +94,8 @@ def run(
         if not any(record["n"] for record in folder.cells().values()):
             progress.say("No cell has a score: there is no leaderboard")
             return finished
+        with progress.step("writing", "what was asked", 0):
+            asked.store(folder, progress.say)
         with progress.step("writing", "the leaderboard", 0):
             finished.board = leaderboard.write([folder], folder.path)
         return finished

@@ -150,8 +150,8 @@ class Worker:
         return End(None, None, finished.failed, finished.untimed, spent, peak, sources)  # type: ignore[arg-type]
 
     def _about(self) -> About:
-        from coreheads.run.sources import made_from
         from coreheads.hashing.source_code import whole_hash
+        from coreheads.run.sources import made_from
 
         sources = made_from(self.config, list(self.cells.values())) if self._far else None
         machine = environment.machine(self.config.device)

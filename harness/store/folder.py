@@ -1,5 +1,6 @@
-"""A run's folder, which is its whole state: manifest.json, run.lock, heads/, samples/, cells.jsonl, timings.jsonl,
-errors/, costs.json, leaderboard.*, figures/. Folders are given to others: what they say is checked before it is used.
+"""A run's folder, which is its whole state: manifest.json, run.lock, heads/, samples/, asked/, cells.jsonl,
+timings.jsonl, errors/, costs.json, leaderboard.*, answers/, figures/. Folders are given to others: what they say is
+checked before it is used.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from coreheads.store.schema import SCHEMA_VERSION, CellRecord, CellResult, Failu
 from coreheads.store.validation import checked
 from coreheads.text import file_name, visible
 
-FOLDERS = ("heads", "samples", "figures", "figures/examples", "errors")
+FOLDERS = ("heads", "samples", "asked", "asked/pictures", "answers", "figures", "figures/examples", "errors")
 
 
 class RunFolder:

@@ -22,6 +22,7 @@ _WRITTEN = {
     "a board's leaderboard.json": rb'\{\s*"schema_version": \d+,\s*"rows": ',
     "a board's leaderboard.csv": rb'model,task,|(?:"")?\s*$',
     "a board's leaderboard.md": rb"# Leaderboard: ",
+    "answers of a board": rb'\{"schema_version":\d+,"run":',
     "a board's leaderboard.html": rb"\s*<!doctype html>[^\0]*<title>coreheads: ",
 }
 
@@ -57,6 +58,8 @@ def check_board(option: str, folder: Path) -> None:
     for path in folder.glob("figures/*-*.png"):
         if re.fullmatch(r"(heads|ablation|speed|overall|work|cache)-\d+\.png", path.name):
             check_output(option, path, "a PNG picture", {})
+    for path in folder.glob("answers/*.json"):
+        check_output(option, path, "answers of a board", {})
 
 
 def same_file(one: Path, other: Path) -> bool:

@@ -21,6 +21,8 @@ from coreheads.report import budgets, claims, columns, findings, left_out, palet
 from coreheads.report.columns import COLUMNS, SELECTIONS, by_task, kind_label
 from coreheads.report.example_files import BYTES, Example, choose, picture
 from coreheads.report.head_map import meaning
+from coreheads.report.html import samples as in_page
+from coreheads.report.html.samples import Samples
 from coreheads.report.panels import Panel, Profiles
 from coreheads.report.pareto import by_axis, pareto
 from coreheads.store.board import Board, HeadsSummary, Row
@@ -54,13 +56,19 @@ class Cards(NamedTuple):
         return [name for name in SELECTIONS if name in kinds]
 
 
-def page(board: Board, profiles: Profiles, examples: Sequence[tuple[Example, Path]] = ()) -> str:
+def page(
+    board: Board,
+    profiles: Profiles,
+    examples: Sequence[tuple[Example, Path]] = (),
+    samples: Samples | None = None,
+) -> str:
     """The page of a leaderboard.
 
     Args:
         board: the content of leaderboard.json.
         profiles: head profiles by run and what ``profile_name`` calls them.
         examples: pictures (JPEG) of what heads look at, embedded as far as they fit.
+        samples: what was asked and answered, embedded as far as it fits, before the examples.
     """
     rows = board["rows"]
     models = list(dict.fromkeys(row["model"] for row in rows))
@@ -114,11 +122,13 @@ def page(board: Board, profiles: Profiles, examples: Sequence[tuple[Example, Pat
         "caveats": findings.caveats(rows),
     }
     template = _environment().get_template("leaderboard.html")
-    # base64 takes four bytes for three
-    room = (PAGE_BYTES - len(template.render(content, pictures=[]).encode("utf-8", "backslashreplace"))) * 3 // 4
+    bare = template.render(content, pictures=[], samples="")
+    left = PAGE_BYTES - len(bare.encode("utf-8", "backslashreplace"))
+    held = in_page.packed(samples, min(in_page.BYTES, max(0, left))) if samples else ""
+    room = (left - len(held)) * 3 // 4  # base64 takes four bytes for three
     chosen = choose(examples, PICTURES_PER_MODEL, BYTES, max(0, room))
     pictures = [(example, base64.b64encode(picture(path)).decode("ascii")) for example, path in chosen]
-    return template.render(content, pictures=pictures)
+    return template.render(content, pictures=pictures, samples=held)
 
 
 @cache
@@ -144,6 +154,8 @@ def _environment() -> Environment:
         "palette": palette,
         "shown": FINDINGS,
         "style": Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        "samples_style": Markup((TEMPLATES / "samples.css").read_text(encoding="utf-8")),
+        "samples_script": Markup((TEMPLATES / "samples.js").read_text(encoding="utf-8")),
         "script": Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
         # Vega, Vega-Lite and Vega-Embed as shipped by their Python package: sets window.vegaEmbed
         "charts_library": _packed(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),

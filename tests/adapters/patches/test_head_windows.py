@@ -15,8 +15,8 @@ from profile_samples import make_profile
 
 from coreheads.adapters.patches.hybrid import Hybrid
 from coreheads.cli import main
-from coreheads.hashing.contents import json_hash
 from coreheads.files import read_json
+from coreheads.hashing.contents import json_hash
 from coreheads.heads.profile import HeadProfile
 
 SINK, WINDOW = 3, 9

@@ -41,6 +41,7 @@ def link(place: Path, outside: Path) -> None:
     if place.exists():
         place.rename(outside)
     else:
+        place.parent.mkdir(exist_ok=True)
         outside.mkdir()
     place.symlink_to(outside)
 
@@ -97,7 +98,7 @@ def test_runs_with_links(
     assert not (tmp_path / "baseline.json").exists()
 
 
-@pytest.mark.parametrize("name", ["figures", "figures/examples"])
+@pytest.mark.parametrize("name", ["figures", "figures/examples", "answers", "answers/pictures", "asked"])
 def test_a_board_is_not_written_through_a_link(run: Path, tmp_path: Path, name: str) -> None:
     link(run / name, tmp_path / "outside")
     before = sorted((tmp_path / "outside").rglob("*"))
@@ -116,7 +117,7 @@ STAGE = ".coreheads-publish-x"
 
 
 @pytest.mark.parametrize(
-    "name", ["runs", "runs/run", "figures", "history.json", STAGE, f"{STAGE}/old", "runs/run/samples"]
+    "name", ["runs", "runs/run", "figures", "answers", "history.json", STAGE, f"{STAGE}/old", "runs/run/samples"]
 )
 def test_sites_with_links(
     run: Path, published: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]

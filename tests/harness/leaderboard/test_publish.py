@@ -55,7 +55,7 @@ def test_a_site_is_complete_and_can_be_built_again(tmp_path: Path, capsys: pytes
     site = tmp_path / "site"
     assert "10 rows of 1 run:" in capsys.readouterr().out
     assert {path.name for path in site.iterdir() if path.suffix != ".lock"} == {
-        "index.html", "README.md", "history.json", "runs", "figures",
+        "index.html", "README.md", "history.json", "runs", "figures", "answers",
         "leaderboard.json", "leaderboard.csv", "leaderboard.md",
     }  # fmt: skip
     front = yaml.safe_load((site / "README.md").read_text().split("---\n")[1])

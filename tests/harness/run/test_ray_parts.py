@@ -19,6 +19,7 @@ from coreheads.config.schema import ModelConfig, RunConfig, load_config
 from coreheads.environment import machine, versions
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl, read_jsonl, write_json
+from coreheads.hashing.source_code import whole_hash
 from coreheads.run import mirror, ray_cluster, runner
 from coreheads.run.cell_queue import CellQueue
 from coreheads.run.machines import check_worker
@@ -26,7 +27,6 @@ from coreheads.run.model import Finished
 from coreheads.run.news import About, Change, Outbox, Share
 from coreheads.run.ray_cluster import Cluster
 from coreheads.run.replica import Replica
-from coreheads.hashing.source_code import whole_hash
 from coreheads.store.provenance import MadeFrom
 from coreheads.store.samples import SampleFile
 
