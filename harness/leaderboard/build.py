@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from urllib.parse import quote
 
 from coreheads.environment import versions
 from coreheads.errors import UserError
@@ -24,9 +24,10 @@ from coreheads.private import private_command_line
 from coreheads.report import example_files
 from coreheads.report.claims import claims
 from coreheads.report.columns import condition_label
+from coreheads.report.flat import flat
 from coreheads.store.board import SCHEMA_VERSION, Board, HeadsSummary, LeftOut, Row, RunSummary, TopHeads
 from coreheads.store.folder import RunFolder
-from coreheads.text import TURNING, csv_cell
+from coreheads.text import TURNING
 
 
 def build(runs: Sequence[RunFolder]) -> Board:
@@ -37,8 +38,10 @@ def build(runs: Sequence[RunFolder]) -> Board:
     return _content(*read(runs))
 
 
-def write(runs: Sequence[RunFolder], out: Path) -> Board:
+def write(runs: Sequence[RunFolder], out: Path, site: Path | None = None) -> Board:
     """Write all forms of the board into ``out`` and return the content of leaderboard.json.
+
+    site: where the page is moved to afterwards, if elsewhere; it links to the files of runs that lie there.
 
     UserError where a link is in the place of a folder of it, as it may be where ``out`` is somebody else's run.
     """
@@ -59,13 +62,14 @@ def write(runs: Sequence[RunFolder], out: Path) -> Board:
     text = json.dumps(board, ensure_ascii=False).translate(TURNING)
     # half characters, which no file but one of JSON can hold, are shown as escapes
     stored: Board = json.loads(re.sub("[\ud800-\udfff]", lambda half: rf"\\u{ord(half.group()):x}", text))
-    write_text(out / "leaderboard.csv", to_csv(stored["rows"]))
+    write_text(out / "leaderboard.csv", "\n".join(flat(stored["rows"])) + "\n")
     write_text(out / "leaderboard.md", to_markdown({**stored}))
     profiles = {
         (source.label, profile_name(*named)): known for source in sources for named, known in source.profiles.items()
     }
     figures.draw({**stored}, profiles, pictures)
-    write_text(out / "leaderboard.html", html.page({**stored}, profiles, examples))
+    places = _places(sources, [out] if site is None else [out, site])
+    write_text(out / "leaderboard.html", html.page({**stored}, profiles, examples, places=places))
     return stored
 
 
@@ -115,24 +119,15 @@ def _tell_apart(rows: Sequence[Row]) -> None:
                 row["told_apart"] = True
 
 
-def to_csv(rows: Sequence[Row]) -> str:
-    """One line a row; an interval takes two columns (``_low``, ``_high``). A text that a spreadsheet would take for a
-    formula has an apostrophe before it; numbers are numbers."""
-    import pandas
-
-    flat = []
-    for row in rows:
-        line: dict[str, Any] = {}
-        for name, value in cast(dict[str, Any], row).items():
-            if name.endswith("_ci"):
-                line[f"{name[:-3]}_low"], line[f"{name[:-3]}_high"] = value or (None, None)
-            elif name in ("params", "aggregates", "on"):
-                line[name] = json.dumps(value)
-            elif name != "cells":
-                line[name] = csv_cell(value) if isinstance(value, str) else value
-        flat.append(line)
-    text: str = pandas.DataFrame(flat).to_csv(index=False)
-    return text
+def _places(sources: Sequence[Source], roots: Sequence[Path]) -> dict[str, str]:
+    """The address of every run's folder as seen from the page, of those that lie where it does or below."""
+    places = {}
+    for source in sources:
+        path = source.run.path.resolve()
+        for root in (root.resolve() for root in roots):
+            if path.is_relative_to(root):
+                places[source.label] = f"{quote(path.relative_to(root).as_posix())}/"
+    return places
 
 
 def _about(source: Source) -> RunSummary:

@@ -92,7 +92,7 @@ def publish(
             ]
             order = dict.fromkeys([*(entry["run"] for entry in history["publications"]), *there, *names])
             folders = [(stage if name in names else to) / "runs" / name for name in order if name in (*there, *names)]
-            board = leaderboard.write([RunFolder.load(folder) for folder in folders], stage)
+            board = leaderboard.write([RunFolder.load(folder) for folder in folders], stage, to)
             for name, texts in zip(names, shortened, strict=True):
                 history["publications"].append(
                     {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,12 @@ from coreheads.leaderboard import overall
 from coreheads.report import claims, columns
 from coreheads.report.html import page as html
 from coreheads.store.board import Overall, Row
+
+
+def packed(page: str, name: str) -> Any:
+    """What the page holds compressed under this id."""
+    return json.loads(gzip.decompress(base64.b64decode(page.split(f'id="{name}">')[1].partition("<")[0])))
+
 
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 

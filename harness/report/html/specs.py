@@ -1,0 +1,71 @@
+"""Charts as the page draws them: specifications without what all have in common, by number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import altair as alt
+
+from coreheads.heads.types import profile_name
+from coreheads.report import columns, palette, panels
+from coreheads.report.columns import SELECTIONS
+from coreheads.report.head_map import meaning
+from coreheads.report.panels import Panel, Profiles
+from coreheads.store.board import HeadsSummary, Row
+
+Card = tuple[Panel, int]
+"""A chart and the number of its specification."""
+
+
+class Specs(list[dict[str, Any]]):
+    """The specifications of a page's charts, in their order."""
+
+    def add(self, panel: Panel) -> Card:
+        """The chart as wide as its card, without the defaults that the page sets for all."""
+        fitted = panel.chart.properties(
+            width="container", background="transparent", autosize=alt.AutoSizeParams(type="fit-x", contains="padding")
+        )
+        self.append(
+            {name: value for name, value in fitted.to_dict(validate=False).items() if name not in ("config", "$schema")}
+        )
+        return panel, len(self) - 1
+
+
+class Cards(NamedTuple):
+    """Charts by model, and the rows that they show."""
+
+    models: dict[str, list[Card]]
+    rows: list[Row]
+
+    @property
+    def methods(self) -> list[str]:
+        """What is a curve."""
+        return list(dict.fromkeys(columns.method(row) for row in self.rows))
+
+    @property
+    def kinds(self) -> list[str]:
+        """What is a curve where heads are switched off."""
+        kinds = {palette.kind(row) for row in self.rows}
+        return [name for name in SELECTIONS if name in kinds]
+
+
+def cards(drawn: Sequence[Panel], specs: Specs) -> Cards | None:
+    """None where there is nothing to draw."""
+    models: dict[str, list[Card]] = {}
+    for panel in drawn:
+        models.setdefault(panel.model, []).append(specs.add(panel))
+    return Cards(models, [row for panel in drawn for row in panel.rows]) if drawn else None
+
+
+def maps(
+    summaries: Sequence[HeadsSummary], profiles: Profiles, specs: Specs
+) -> Iterator[tuple[str, Card, int, tuple[str, str, str]]]:
+    """For each profile its model, its map, how wide that is in rem, and its scale: (from, to, in words)."""
+    for summary in summaries:
+        name = profile_name(summary["model"], summary.get("score"))
+        profile = profiles.get((summary["run"], name))
+        if profile is not None:
+            card = specs.add(panels.heads(name, profile, panels.shown_fraction(summary)))
+            scale = f"{min(0.0, profile.mean.min()):.2g}", f"{profile.mean.max():.2g}", meaning(profile)
+            yield summary["model"], card, max(24, min(70, round(1.7 * profile.shape[1] + 4))), scale
