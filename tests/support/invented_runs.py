@@ -1,5 +1,5 @@
-"""Finished runs of five invented models on eight tasks under twenty conditions, as stored records: nothing was measured,
-and none of it is to be published."""
+"""Finished runs of five invented models on eight tasks under twenty conditions, as stored records: nothing was
+measured, and none of it is to be published."""
 
 from __future__ import annotations
 

@@ -81,10 +81,16 @@ def board(rows: list[dict[str, Any]], profiles: Mapping[str, HeadProfile] | None
     } | more
 
 
-def write(folder: Path, content: dict[str, Any], profiles: Mapping[str, HeadProfile] | None = None) -> Path:
+def write(
+    folder: Path,
+    content: dict[str, Any],
+    profiles: Mapping[str, HeadProfile] | None = None,
+    places: Mapping[str, str] | None = None,
+) -> Path:
     """The page of a board, on disk."""
     path = folder / "leaderboard.html"
-    path.write_text(html.page(content, {("run", model): known for model, known in (profiles or {}).items()}))
+    known = {("run", model): profile for model, profile in (profiles or {}).items()}
+    path.write_text(html.page(content, known, places=places))
     return path
 
 

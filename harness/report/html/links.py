@@ -1,4 +1,4 @@
-"""Where the page leads to. Nothing is fetched: a link is followed by a click, and none is made of what is no plain name."""
+"""Where the page leads to. Nothing is fetched: a link is followed by a click, and none is made of what is no name."""
 
 from __future__ import annotations
 

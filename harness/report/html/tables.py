@@ -16,7 +16,8 @@ from coreheads.text import json_text
 
 RANKED = {"score": 0, "prefill speedup": 0, "change": 700, "KV kept": 840, "work": 840, "end to end": 1000,
           "question": 1200, "loyalty": 1280}  # fmt: skip
-"""How many pixels wide the window must be for a column of the ranking to be seen; others are seen only where they are chosen."""
+"""How many pixels wide the window must be for a column of the ranking to be seen; others are seen where they are
+chosen."""
 ROWS = {"score": 0, "prefill speedup": 0, "change": 700, "KV kept": 900, "work": 900, "end to end": 1000, "p": 1200,
         "question": 1200, "timed tokens": 1400, "answers": 1400}  # fmt: skip
 """The same for the table of all rows."""

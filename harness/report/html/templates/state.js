@@ -40,13 +40,19 @@ parts.push({
   read: (params) => { const place = params.get("at") ?? ""; if (place !== at) go(place); at = place; },
 });
 
-// ---- what is opened
-const opened = () => all("details[id]").filter((box) => box.open).map((box) => box.id).join(" ");
-const atFirst = opened();
-for (const box of all("details[id]")) box.addEventListener("toggle", () => note());
+// ---- what is opened or closed by hand; what a filter opens is not
+const boxes = all("details[id]"), atFirst = new Set(boxes.filter((box) => box.open)), turned = new Set();
+for (const box of boxes) box.firstElementChild.addEventListener("click", () => {
+  if (box.open === atFirst.has(box)) turned.add(box.id); else turned.delete(box.id);
+  note();
+});
 parts.push({
-  write: (params) => opened() !== atFirst && params.set("open", opened()),
-  read: (params) => { const ids = (params.get("open") ?? atFirst).split(" "); for (const box of all("details[id]")) box.open = ids.includes(box.id); },
+  write: (params) => turned.size && params.set("turned", [...turned].join(" ")),
+  read: (params) => {
+    turned.clear();
+    for (const id of (params.get("turned") ?? "").split(" ")) if (id) turned.add(id);
+    for (const box of boxes) box.open = atFirst.has(box) !== turned.has(box.id);
+  },
 });
 
 // ---- the samples, whose own script knows what is chosen there

@@ -59,7 +59,7 @@ function tableOf(DataTable, element, form, { fits, title, groupable }) {
   // ---- files
   for (const button of all("[data-save]", form)) button.addEventListener("click", async () => {
     const kind = button.dataset.save, lines = JSON.parse(await unpacked("downloads"))[name][kind];
-    const shown = [...table.rows({ search: "applied", order: "applied" }).indexes()];
+    const shown = table.rows({ search: "applied", order: "applied" }).indexes().toArray();
     const text = kind === "csv" ? [lines[0], ...shown.map((i) => lines[i + 1])].join("\n") + "\n"
       : JSON.stringify(shown.map((i) => lines[i]), null, 1) + "\n";
     const link = Object.assign(document.createElement("a"), {
@@ -68,7 +68,8 @@ function tableOf(DataTable, element, form, { fits, title, groupable }) {
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   });
 
-  table.on("order", () => note());
+  let sorted = ""; // every drawing says that it has sorted
+  table.on("order", () => { const now = String(table.order()); if (now !== sorted) { sorted = now; note(); } });
   parts.push({
     write(params) {
       const [order] = table.order();
