@@ -8,7 +8,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from urllib.parse import quote
+
+import numpy as np
 
 from coreheads.environment import versions
 from coreheads.errors import UserError
@@ -159,7 +162,10 @@ def _heads(source: Source) -> list[HeadsSummary]:
             "tasks": list(profile.tasks),
             "split_half": profile.split_half,
             "clear": profile.clear_top(),
-            "top": [_top(profile, fraction) for fraction in sorted(shown[score]) or [0.05]],
+            "top": [
+                _top(profile, fraction, source.profiles.get((model, "concentration")) if score == "ram" else None)
+                for fraction in sorted(shown[score]) or [0.05]
+            ],
         }
         for (model, score), profile in source.profiles.items()
     ]
@@ -175,9 +181,10 @@ def _depth(profile: HeadProfile, chosen: Heads) -> float | None:
     return sum(layer * weight for (layer, _), weight in weights.items()) / (total * last) if total and last else None
 
 
-def _top(profile: HeadProfile, fraction: float) -> TopHeads:
+def _top(profile: HeadProfile, fraction: float, spread: HeadProfile | None) -> TopHeads:
     chosen = profile.top(fraction)
-    return {
+    scores, others = _apart(profile, chosen)
+    top: TopHeads = {
         "fraction": fraction,
         "count": len(chosen),
         "share": profile.share(chosen),
@@ -185,4 +192,15 @@ def _top(profile: HeadProfile, fraction: float) -> TopHeads:
         "heads": [list(head) for head in sorted(chosen)],
         "shared": profile.shared(len(chosen)),
         "depth": _depth(profile, chosen),
+        "scores": scores,
+        "others": others,
     }
+    if spread is not None and spread.shape == profile.shape:
+        top["concentration"], top["others_concentration"] = _apart(spread, chosen)
+    return top
+
+
+def _apart(profile: HeadProfile, chosen: Heads) -> tuple[list[float], float | None]:
+    """The scores of the chosen heads, ascending by head, and the median of all others'."""
+    others = [float(value) for head, value in np.ndenumerate(profile.mean) if head not in chosen]
+    return [float(profile.mean[head]) for head in sorted(chosen)], median(others) if others else None

@@ -18,7 +18,7 @@ from coreheads.report import budgets, claims, columns, findings, left_out, palet
 from coreheads.report.columns import COLUMNS, by_task, kind_label
 from coreheads.report.example_files import BYTES, Example, choose, picture
 from coreheads.report.html import links, tables
-from coreheads.report.html.specs import Specs, cards, maps
+from coreheads.report.html.specs import Specs, cards, depth, maps
 from coreheads.report.panels import Profiles
 from coreheads.report.pareto import by_axis, pareto
 from coreheads.store.board import Board, Overall
@@ -68,7 +68,6 @@ def page(
         "front": {id(row) for group in by_axis(rows).values() for row in pareto(group) if len(group) > 1},
         "notes": [(group[0], lines) for group in groups if (lines := columns.notes(group))],
         "claims": claims.table(board.get("claims", [])),
-        "of_heads": [sentence for summary in board["heads"] for sentence in findings.heads_sentences(summary)],
         "failed": list(map(findings.failed_sentence, board["failed"])),
         "left_out": left_out.sentences(board["left_out"]),
         "caveats": findings.caveats(rows),
@@ -110,7 +109,7 @@ def _charts(board: Board, profiles: Profiles, models: Sequence[str]) -> dict[str
     rows, ranked = board["rows"], board.get("overall", [])
     methods = palette.by_method(columns.method(row) for row in rows if row["patch"] != "ablate")
     compared = panels.comparisons(rows, models)
-    among = {row["model"] for panel in compared for row in panel.rows}
+    among, by_model = {row["model"] for panel in compared for row in panel.rows}, palette.by_model(list(models))
     drawn = Specs()
     timed = panels.tradeoffs(rows, methods)
     there = {(panel.model, panel.task) for panel in timed}
@@ -122,12 +121,14 @@ def _charts(board: Board, profiles: Profiles, models: Sequence[str]) -> dict[str
         "overall": list(map(drawn.add, panels.overall(ranked, methods))),
         "counted": list(map(drawn.add, costs)),
         "compared": list(map(drawn.add, compared)),
-        "colours": {model: colour for model, colour in palette.by_model(list(models)).items() if model in among},
+        "colours": {model: colour for model, colour in by_model.items() if model in among},
+        "model_colours": by_model,
         "tradeoffs": tradeoffs,
         "overall_keys": [(name, methods[name]) for name in dict.fromkeys(line["method"] for line in ranked)],
         "task_keys": [(name, methods[name]) for name in tradeoffs.methods] if tradeoffs else [],
         "ablations": cards(panels.ablations(rows), drawn),
         "maps": list(maps(board["heads"], profiles, drawn)),
+        "depth": depth(board["heads"], profiles, drawn),
         "specs": tables.packed(json_text(drawn, separators=(",", ":"))),
     }
 

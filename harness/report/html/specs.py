@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import altair as alt
 
 from coreheads.heads.types import profile_name
-from coreheads.report import columns, palette, panels
+from coreheads.report import columns, findings, head_table, palette, panels
 from coreheads.report.columns import SELECTIONS
 from coreheads.report.head_map import meaning
 from coreheads.report.panels import Panel, Profiles
@@ -58,14 +58,45 @@ def cards(drawn: Sequence[Panel], specs: Specs) -> Cards | None:
     return Cards(models, [row for panel in drawn for row in panel.rows]) if drawn else None
 
 
-def maps(
-    summaries: Sequence[HeadsSummary], profiles: Profiles, specs: Specs
-) -> Iterator[tuple[str, Card, int, tuple[str, str, str]]]:
-    """For each profile its model, its map, how wide that is in rem, and its scale: (from, to, in words)."""
+class Map(NamedTuple):
+    """A profile's heads: all of them drawn, the leading ones named, unless only its summary is known."""
+
+    model: str
+    name: str
+    sentences: list[str]
+    card: Card | None = None
+    width: int = 0
+    """Of the card, in rem."""
+    scale: tuple[str, str, str] = ("", "", "")
+    """(from, to, in words)."""
+    leading: tuple[list[str], list[list[str]]] = ([], [])
+    """The headings and lines of a table."""
+
+
+def maps(summaries: Sequence[HeadsSummary], profiles: Profiles, specs: Specs) -> Iterator[Map]:
+    """One for each profile of the board."""
     for summary in summaries:
         name = profile_name(summary["model"], summary.get("score"))
+        found = Map(summary["model"], name, findings.heads_sentences(summary))
         profile = profiles.get((summary["run"], name))
         if profile is not None:
-            card = specs.add(panels.heads(name, profile, panels.shown_fraction(summary)))
-            scale = f"{min(0.0, profile.mean.min()):.2g}", f"{profile.mean.max():.2g}", meaning(profile)
-            yield summary["model"], card, max(24, min(70, round(1.7 * profile.shape[1] + 4))), scale
+            fraction = panels.shown_fraction(summary)
+            spread = profiles.get((summary["run"], profile_name(summary["model"], "concentration")))
+            found = found._replace(
+                card=specs.add(panels.heads(name, profile, fraction)),
+                width=max(24, min(70, round(1.7 * profile.shape[1] + 4))),
+                scale=(f"{min(0.0, profile.mean.min()):.2g}", f"{profile.mean.max():.2g}", meaning(profile)),
+                leading=head_table.table(profile, fraction, None if profile is spread else spread),
+            )
+        yield found
+
+
+def depth(summaries: Sequence[HeadsSummary], profiles: Profiles, specs: Specs) -> Card | None:
+    """Where the heads of all models sit; None where there is but one."""
+    known = {
+        summary["model"]: profiles[summary["run"], summary["model"]]
+        for summary in summaries
+        if summary.get("score", "ram") == "ram" and (summary["run"], summary["model"]) in profiles
+    }
+    about = f"{len(known)} models: how much of all RAM lies in the layers up to a relative depth"
+    return specs.add(Panel("", "Where the heads sit", about, head_table.depths(known))) if len(known) > 1 else None

@@ -1,10 +1,11 @@
-"""A merged board of five invented models on eight tasks under twenty conditions: quick to see, and open to everybody."""
+"""A merged board of five invented models on eight tasks under twenty conditions is quick to see and open to all."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -132,4 +133,4 @@ def test_everything_is_reached_by_the_keyboard_in_the_order_of_the_page(
     assert any(tag == "SUMMARY" and text == "Columns" for tag, text, _, _ in stops)
     assert any(tag == "BUTTON" and text == "CSV" for tag, text, _, _ in stops)
     heights = [top for *_, top in stops]
-    assert all(later >= earlier - 60 for earlier, later in zip(heights, heights[1:], strict=False)), stops
+    assert all(later >= earlier - 60 for earlier, later in pairwise(heights)), stops
