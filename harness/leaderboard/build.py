@@ -8,7 +8,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from statistics import median
+from urllib.parse import quote
+
+import numpy as np
 
 from coreheads.environment import versions
 from coreheads.errors import UserError
@@ -25,10 +28,11 @@ from coreheads.private import private_command_line
 from coreheads.report import example_files
 from coreheads.report.claims import claims
 from coreheads.report.columns import condition_label
+from coreheads.report.flat import flat
 from coreheads.store import asked, submission
 from coreheads.store.board import SCHEMA_VERSION, Board, HeadsSummary, LeftOut, Row, RunSummary, TopHeads
 from coreheads.store.folder import RunFolder
-from coreheads.text import TURNING, csv_cell
+from coreheads.text import TURNING
 
 
 def build(runs: Sequence[RunFolder]) -> Board:
@@ -42,8 +46,9 @@ def build(runs: Sequence[RunFolder]) -> Board:
 def write(runs: Sequence[RunFolder], out: Path, site: Path | None = None) -> Board:
     """Write all forms of the board into ``out`` and return the content of leaderboard.json.
 
-    site: where ``out`` will be moved to. UserError where a link is in the place of a folder of it, as it may be where
-    ``out`` is somebody else's run.
+    site: where the page is moved to afterwards, if elsewhere; it links to the files of runs that lie there.
+
+    UserError where a link is in the place of a folder of it, as it may be where ``out`` is somebody else's run.
     """
     from coreheads.report import figures
     from coreheads.report.html import page as html
@@ -64,7 +69,7 @@ def write(runs: Sequence[RunFolder], out: Path, site: Path | None = None) -> Boa
     text = json.dumps(board, ensure_ascii=False).translate(TURNING)
     # half characters, which no file but one of JSON can hold, are shown as escapes
     stored: Board = json.loads(re.sub("[\ud800-\udfff]", lambda half: rf"\\u{ord(half.group()):x}", text))
-    write_text(out / "leaderboard.csv", to_csv(stored["rows"]))
+    write_text(out / "leaderboard.csv", "\n".join(flat(stored["rows"])) + "\n")
     write_text(out / "leaderboard.md", to_markdown({**stored}))
     profiles = {
         (source.label, profile_name(*named)): known for source in sources for named, known in source.profiles.items()
@@ -77,7 +82,8 @@ def write(runs: Sequence[RunFolder], out: Path, site: Path | None = None) -> Boa
         [answers.name_of(group) for group in groups],
         lambda group, shown: asked.picture(runs_of[group["run"]], Path(shown["src"]).name),
     )
-    write_text(out / "leaderboard.html", html.page({**stored}, profiles, examples, samples))
+    places = _places(sources, [out] if site is None else [out, site])
+    write_text(out / "leaderboard.html", html.page({**stored}, profiles, examples, samples, places=places))
     return stored
 
 
@@ -127,24 +133,15 @@ def _tell_apart(rows: Sequence[Row]) -> None:
                 row["told_apart"] = True
 
 
-def to_csv(rows: Sequence[Row]) -> str:
-    """One line a row; an interval takes two columns (``_low``, ``_high``). A text that a spreadsheet would take for a
-    formula has an apostrophe before it; numbers are numbers."""
-    import pandas
-
-    flat = []
-    for row in rows:
-        line: dict[str, Any] = {}
-        for name, value in cast(dict[str, Any], row).items():
-            if name.endswith("_ci"):
-                line[f"{name[:-3]}_low"], line[f"{name[:-3]}_high"] = value or (None, None)
-            elif name in ("params", "aggregates", "on"):
-                line[name] = json.dumps(value)
-            elif name != "cells":
-                line[name] = csv_cell(value) if isinstance(value, str) else value
-        flat.append(line)
-    text: str = pandas.DataFrame(flat).to_csv(index=False)
-    return text
+def _places(sources: Sequence[Source], roots: Sequence[Path]) -> dict[str, str]:
+    """The address of every run's folder as seen from the page, of those that lie where it does or below."""
+    places = {}
+    for source in sources:
+        path = source.run.path.resolve()
+        for root in (root.resolve() for root in roots):
+            if path.is_relative_to(root):
+                places[source.label] = f"{quote(path.relative_to(root).as_posix())}/"
+    return places
 
 
 def _about(source: Source) -> RunSummary:
@@ -181,7 +178,10 @@ def _heads(source: Source) -> list[HeadsSummary]:
             "tasks": list(profile.tasks),
             "split_half": profile.split_half,
             "clear": profile.clear_top(),
-            "top": [_top(profile, fraction) for fraction in sorted(shown[score]) or [0.05]],
+            "top": [
+                _top(profile, fraction, source.profiles.get((model, "concentration")) if score == "ram" else None)
+                for fraction in sorted(shown[score]) or [0.05]
+            ],
         }
         for (model, score), profile in source.profiles.items()
     ]
@@ -197,9 +197,10 @@ def _depth(profile: HeadProfile, chosen: Heads) -> float | None:
     return sum(layer * weight for (layer, _), weight in weights.items()) / (total * last) if total and last else None
 
 
-def _top(profile: HeadProfile, fraction: float) -> TopHeads:
+def _top(profile: HeadProfile, fraction: float, spread: HeadProfile | None) -> TopHeads:
     chosen = profile.top(fraction)
-    return {
+    scores, others = _apart(profile, chosen)
+    top: TopHeads = {
         "fraction": fraction,
         "count": len(chosen),
         "share": profile.share(chosen),
@@ -207,4 +208,15 @@ def _top(profile: HeadProfile, fraction: float) -> TopHeads:
         "heads": [list(head) for head in sorted(chosen)],
         "shared": profile.shared(len(chosen)),
         "depth": _depth(profile, chosen),
+        "scores": scores,
+        "others": others,
     }
+    if spread is not None and spread.shape == profile.shape:
+        top["concentration"], top["others_concentration"] = _apart(spread, chosen)
+    return top
+
+
+def _apart(profile: HeadProfile, chosen: Heads) -> tuple[list[float], float | None]:
+    """The scores of the chosen heads, ascending by head, and the median of all others'."""
+    others = [float(value) for head, value in np.ndenumerate(profile.mean) if head not in chosen]
+    return [float(profile.mean[head]) for head in sorted(chosen)], median(others) if others else None

@@ -44,13 +44,17 @@ def overall(lines: Sequence[Overall], colours: Mapping[str, str]) -> alt.LayerCh
 
 
 def tradeoff(
-    rows: Sequence[Row], models: Sequence[str] = (), colours: Mapping[str, str] | None = None
+    rows: Sequence[Row],
+    models: Sequence[str] = (),
+    colours: Mapping[str, str] | None = None,
+    beside: Sequence[Row] = (),
 ) -> alt.LayerChart:
     """Score against prefill speedup of the timed rows of one axis, with intervals, the front and the ceilings.
 
     models: give all of the board's to compare those that are in ``rows``; then colours are of models, shapes of kinds,
     each model has its own front, and ceilings are left to the charts of single models. Else a method is a curve.
     colours: of methods; by default of those that are here.
+    beside: timed rows of the charts beside it, with which it shares its axis of speedups.
     """
     on_front = {id(row) for part in grouped(rows, "model").values() for row in pareto(part)}
     points = [_point(row, id(row) in on_front) for row in rows]
@@ -61,7 +65,8 @@ def tradeoff(
         layers = _plane(points, f"score ({rows[0]['metric']})", coloured, shape=shape)
     else:
         coloured = colour_of("method", used(colours or by_method(map(method, rows)), points))
-        layers = _plane(points, f"score ({rows[0]['metric']})", coloured, [p for p in points if p["at"] is not None])
+        ceilings = [point for point in points if point["at"] is not None]
+        layers = _plane(points, f"score ({rows[0]['metric']})", coloured, ceilings, wide=_speeds(beside))
     return chart_of(layers, rows, "score against prefill speedup")
 
 
@@ -72,11 +77,12 @@ def _plane(
     ceilings: Sequence[Point] = (),
     shape: alt.Shape | None = None,
     close: bool = False,
+    wide: Sequence[float] = (),
 ) -> list[Any]:
     """The layers of a trade-off. upwards: the title of the scores. shape: given where models are compared. close: the
-    axis spans what the scores do, and the methods of the front are named."""
+    axis spans what the scores do, and the methods of the front are named. wide: speedups that the axis holds, too."""
     across = [value for p in points for value in (p["x"], p["xl"], p["xh"])] + [point["at"] for point in ceilings]
-    width, upright = padded([*across, 1.0], 0.06), close_heights(points) if close else heights(points)
+    width, upright = padded([*across, *wide, 1.0], 0.06), close_heights(points) if close else heights(points)
     front = [
         step | {"model": model}
         for model in dict.fromkeys(point["model"] for point in points)
@@ -108,6 +114,14 @@ def _plane(
         ),
         *(front_names(points, x, y) if close else ()),
     ]
+
+
+def _speeds(rows: Sequence[Row]) -> list[float]:
+    """All that the axis of these rows must hold."""
+    found = [
+        value for row in rows for value in (row["prefill_speedup"], *(row["prefill_speedup_ci"] or ()), row["ceiling"])
+    ]
+    return [rounded(value) for value in found if value is not None]
 
 
 def _ceiling_lines(ceilings: Sequence[Point], coloured: alt.Color) -> list[Any]:

@@ -8,29 +8,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
+from coreheads.report import head_claims
 from coreheads.report.columns import grouped, p_value, ratio
+from coreheads.report.head_claims import OFF, Judged
 from coreheads.report.intervals import interval, none_seen
-from coreheads.store.board import Claim, HeadsSummary, Row, TopHeads, Verdict
+from coreheads.store.board import Claim, HeadsSummary, Row, Verdict
 
-SHARE = 0.5
-"""Few heads hold most of the mass: more than this share."""
-SHARED, UNSHARED = 0.75, 0.5
-"""Halves of the samples find the same heads: at least this share of them; not the same: less than the other."""
-MIDDLE = 1 / 3
-"""Where middle layers begin, as a share of the depth."""
 BROKEN = 0.1
 """Heads off break the answers: the change is at least so far below zero."""
 HARDLY = 0.05
 """Heads off hardly matter: the change is within this of zero."""
 KEPT = 0.02
 """The score is kept: the change is above minus this."""
-OFF, FULL = 0.05, 0.1
-"""Shares of heads that the statements speak of; the nearest that a board has is judged, and named."""
+FULL = 0.1
+"""Share of heads that the statements on hybrid attention speak of; the nearest on a board is judged, and named."""
 
 STATEMENTS = (
-    "Few heads hold most of the retrieval attention mass (RAM)",
-    "Halves of the samples find the same heads",
-    "They sit in middle to late layers",
+    *head_claims.STATEMENTS,
     "Without the top heads the answers break",
     "Without low-ranked heads they hardly change",
     "Without as many random heads they hardly change",
@@ -61,13 +55,15 @@ def claims(rows: Sequence[Row], heads: Iterable[HeadsSummary]) -> list[Claim]:
     found: list[Claim] = []
     for run, model in dict.fromkeys([*groups, *summaries]):
         verdicts = [
-            *_of_heads(summaries.get((run, model))),
+            *head_claims.judged(summaries.get((run, model))),
             *_of_ablation(groups.get((run, model), [])),
             *_of_hybrid(groups.get((run, model), [])),
         ]
         for statement, (verdict, figures, test) in zip(STATEMENTS, verdicts, strict=True):
             found.append({"run": run, "model": model, "claim": statement, "verdict": verdict, "figures": figures,
                           "test": test})  # fmt: skip
+    if (scale := head_claims.scale(list(summaries.values()))) is not None:
+        found.append(scale)
     return found
 
 
@@ -94,49 +90,12 @@ def pooled(values: Sequence[float], bounds: Sequence[Sequence[float] | None]) ->
     return Estimate(mean, mean - below, mean + above, len(values))
 
 
-Judged = tuple[Verdict, str, str]
-"""(verdict, figures, the test behind it)."""
-
-
 def _judged(row: Row) -> bool:
     return row.get("on") is None and row.get("head_score") in (None, "ram")
 
 
 def _nearest(sizes: Iterable[float], wanted: float) -> float | None:
     return min(sizes, key=lambda size: abs(size - wanted), default=None)
-
-
-def _of_heads(summary: HeadsSummary | None) -> Iterator[Judged]:
-    top = min(summary["top"], key=lambda entry: abs(entry["fraction"] - OFF), default=None) if summary else None
-    if summary is None or top is None:
-        missing: Judged = "not tested here", "no head profile", ""
-        yield from (missing, missing, missing)
-        return
-    named = f"the top {100 * top['fraction']:g} % ({top['count']} of {summary['count']})"
-    yield (
-        "holds" if top["share"] > SHARE else "does not",
-        f"{named} hold {100 * top['share']:.0f} %",
-        f"share above {100 * SHARE:.0f} %",
-    )
-    yield _of_halves(top, summary, named)
-    depth = top.get("depth")
-    if depth is None:
-        yield "not tested here", "no depth is known", ""
-    else:
-        figures = f"{named}: mean relative depth {depth:.2f}, weighted by RAM"
-        yield "holds" if depth >= MIDDLE else "does not", figures, f"0 first layer, 1 last; at least {MIDDLE:.2f}"
-
-
-def _of_halves(top: TopHeads, summary: HeadsSummary, named: str) -> Judged:
-    shared = top.get("shared")
-    if shared is None:
-        return "not tested here", "the profile does not say", ""
-    by_chance = top["count"] / summary["count"]
-    figures = f"{100 * shared:.0f} % of {named} in common, by chance {100 * by_chance:.0f} %"
-    test = (
-        f"random halves of {summary['samples']} samples: {100 * SHARED:.0f} % or more; not below {100 * UNSHARED:.0f} %"
-    )
-    return "holds" if shared >= SHARED else "does not" if shared < UNSHARED else "cannot tell", figures, test
 
 
 def _of_ablation(rows: Sequence[Row]) -> Iterator[Judged]:

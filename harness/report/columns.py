@@ -148,7 +148,7 @@ def kv(row: Row) -> float | None:
 
 WIDE = 0.25
 """An interval of a speed that is wider than this share of it was measured on a busy machine."""
-BUSY = "busy machine"
+BUSY, BUSY_MEANS = "busy machine", "the interval is wider than a quarter of the speedup"
 
 
 def speed(value: float | None, bounds: Interval | None) -> str:

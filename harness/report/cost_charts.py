@@ -11,6 +11,7 @@ import altair as alt
 from coreheads.report import columns
 from coreheads.report.chart_parts import (
     DASHES,
+    HEIGHT,
     MANY,
     Point,
     close_heights,
@@ -85,7 +86,8 @@ def chart(lines: Sequence[Line], of: Cost, upwards: str, colours: Mapping[str, s
                 base.mark_rule(strokeWidth=1.5, opacity=bars).encode(x=x, y=alt.Y("yl:Q"), y2="yh:Q", color=coloured),
                 mark.encode(x=x, y=y, color=coloured, tooltip=tips),
             ]
-    marks += front_names(points, x, y, cheapest=True)
+    if tall > HEIGHT:  # there is no room for names in a small one
+        marks += front_names(points, x, y, cheapest=True)
     about = f"{known[0]['model']}: score against {TITLES[of]}; the numbers stand in the tables"
     return alt.LayerChart(layer=marks).properties(height=tall, description=about)
 

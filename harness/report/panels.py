@@ -77,11 +77,15 @@ def _hollow(lines: Sequence[Row] | Sequence[Overall]) -> str:
 
 
 def tradeoffs(rows: Sequence[Row], colours: Mapping[str, str] | None = None) -> list[Panel]:
-    """Accuracy against speedup, for each model, task and device, with tokens and device; colours: of methods."""
-    return [
-        Panel(timed[0]["model"], timed[0]["task"], _where(timed), charts.tradeoff(timed, colours=colours), timed)
-        for timed in by_axis(rows).values()
-    ]
+    """Accuracy against speedup, for each model, task and device, with tokens and device, a run's charts of one model on
+    one axis; colours: of methods."""
+    panels = []
+    for timed in by_axis(rows).values():
+        first = timed[0]
+        beside = [row for row in rows if (row["run"], row["model"]) == (first["run"], first["model"])]
+        chart = charts.tradeoff(timed, colours=colours, beside=[row for row in beside if row["prefill_speedup"]])
+        panels.append(Panel(first["model"], first["task"], _where(timed), chart, timed))
+    return panels
 
 
 def comparisons(rows: Sequence[Row], models: Sequence[str]) -> list[Panel]:

@@ -2,49 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
-from coreheads.report.columns import change, duration, grouped, number, ratio, score, speed
+from coreheads.report.columns import BUSY, BUSY_MEANS, change, duration, grouped, number, ratio, score, speed
 from coreheads.report.pareto import pareto
 from coreheads.store.board import Best, Overall
 
-HEADINGS = {
-    "rank": "first what keeps the score within a point of dense, by speed; then the others by score",
-    "condition": "what was done to the model",
-    "prefill speedup": "dense over this, geometric mean over the timed tasks, 95 % interval",
-    "score": "mean over tasks, 95 % interval",
-    "change": "against dense on the same samples",
-    "end to end": "the same from media to answer",
-    "work": "FLOPs of the prefill over dense",
-    "KV kept": "bytes of keys and values after the prefill over dense",
-    "question": "seen: keys were evicted after it was read; unseen: before, so that others can be asked, too",
-    "loyalty": "share of answers equal to the dense model's",
-    "choosing time": "time spent choosing tokens or keys, in the prefill",
-}
-"""The ranking's columns and what they mean."""
+
+class Figure(NamedTuple):
+    """A column of the ranking."""
+
+    name: str
+    meaning: str
+    text: Callable[[Overall], str]
+    value: Callable[[Overall], float | None] | None = None
+    """What it sorts by; None: by the text."""
+    best: Callable[[Iterable[float]], float] | None = None
+    """Which of several is the best: ``max`` or ``min``; None where none is."""
+
+
+FIGURES = (
+    Figure(
+        "rank",
+        "first what keeps the score within a point of dense, by speed; then the others by score",
+        lambda line: str(line["rank"]),
+        lambda line: line["rank"],
+    ),
+    Figure("condition", "what was done to the model", lambda line: line["condition"]),
+    Figure(
+        "prefill speedup",
+        f"dense over this, geometric mean over the timed tasks, 95 % interval; {BUSY}: {BUSY_MEANS}",
+        lambda line: speed(line["prefill_speedup"], line["prefill_speedup_ci"]),
+        lambda line: line["prefill_speedup"],
+        max,
+    ),
+    Figure(
+        "score",
+        "mean over tasks, 95 % interval",
+        score,
+        lambda line: line["score"],
+        max,
+    ),
+    Figure(
+        "change",
+        "against dense on the same samples",
+        change,
+        lambda line: line["delta"],
+        max,
+    ),
+    Figure(
+        "end to end",
+        "the speedup from media to answer",
+        lambda line: ratio(line["end_to_end_speedup"]),
+        lambda line: line["end_to_end_speedup"],
+        max,
+    ),
+    Figure(
+        "work", "FLOPs of the prefill over dense", lambda line: number(line["work"]), lambda line: line["work"], min
+    ),
+    Figure(
+        "KV kept",
+        "bytes of keys and values after the prefill over dense",
+        lambda line: number(line["kv"]),
+        lambda line: line["kv"],
+        min,
+    ),
+    Figure(
+        "question",
+        "seen: keys were evicted after it was read; unseen: before, so that others can be asked, too",
+        lambda line: line.get("question") or "",
+    ),
+    Figure(
+        "loyalty",
+        "share of answers equal to the dense model's",
+        lambda line: number(line.get("loyalty")),
+        lambda line: line.get("loyalty"),
+        max,
+    ),
+    Figure(
+        "choosing time",
+        "time spent choosing tokens or keys, in the prefill",
+        lambda line: duration(line.get("select_ms")),
+        lambda line: line.get("select_ms"),
+        min,
+    ),
+)
+"""The ranking's columns."""
+
+
+def used(lines: Sequence[Overall]) -> list[Figure]:
+    """The columns that are not empty in every line."""
+    return [figure for figure in FIGURES if any(map(figure.text, lines))]
 
 
 def table(lines: Sequence[Overall]) -> tuple[list[str], list[list[str]]]:
     """(headings, a text for each) without the columns that are empty in every line."""
-    texts = [_cells(line) for line in lines]
-    used = [index for index in range(len(HEADINGS)) if any(line[index] for line in texts)]
-    return [list(HEADINGS)[index] for index in used], [[line[index] for index in used] for line in texts]
-
-
-def _cells(line: Overall) -> list[str]:
-    return [
-        str(line["rank"]),
-        line["condition"],
-        speed(line["prefill_speedup"], line["prefill_speedup_ci"]),
-        score(line),
-        change(line),
-        ratio(line["end_to_end_speedup"]),
-        number(line["work"]),
-        number(line["kv"]),
-        line.get("question") or "",
-        number(line.get("loyalty")),
-        duration(line.get("select_ms")),
-    ]
+    figures = used(lines)
+    return [figure.name for figure in figures], [[figure.text(line) for figure in figures] for line in lines]
 
 
 def fronts(lines: Iterable[Overall]) -> list[str]:

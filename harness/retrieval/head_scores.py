@@ -86,6 +86,7 @@ SCORES: dict[str, Score] = {
     for score in (
         Score("ram", "coreheads.retrieval.ram:ram", _REGIONS | {"query"}, normalized=True),
         Score("answer_rows", f"{_ROWS}:answer_rows", _REGIONS | _ANSWER),
+        Score("concentration", "coreheads.retrieval.concentration:concentration", frozenset({"query"})),
         Score("duo", "coreheads.retrieval.duo:duo", _GRADIENT, of_set=True, cites="arXiv 2410.10819"),
         Score("head_attribution", f"{_ABLATION}:head_attribution", _ANSWER, cites="arXiv 2509.17588"),
         Score("headkv_r2", f"{_ROWS}:headkv_r2", _REGIONS | _ANSWER, cites="arXiv 2410.19258"),

@@ -86,6 +86,14 @@ class TopHeads(TypedDict):
     depth: NotRequired[float | None]
     """Mean depth of their layers, weighted by score: 0 the first layer, 1 the last; null where the model has one layer
     or the scores no positive sum. Older boards do not have it."""
+    scores: NotRequired[list[float]]
+    """Of each of ``heads``. Older boards do not have it."""
+    others: NotRequired[float | None]
+    """Median score of all other heads; null where there is none. Older boards do not have it."""
+    concentration: NotRequired[list[float]]
+    """Of each of ``heads``, where the run has a profile by it: see docs/method.md."""
+    others_concentration: NotRequired[float | None]
+    """Median of that of all other heads; null where there is none."""
 
 
 class HeadsSummary(TypedDict):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,12 @@ from coreheads.leaderboard import overall
 from coreheads.report import claims, columns
 from coreheads.report.html import page as html
 from coreheads.store.board import Overall, Row
+
+
+def packed(page: str, name: str) -> Any:
+    """What the page holds compressed under this id."""
+    return json.loads(gzip.decompress(base64.b64decode(page.split(f'id="{name}">')[1].partition("<")[0])))
+
 
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
@@ -72,10 +81,16 @@ def board(rows: list[dict[str, Any]], profiles: Mapping[str, HeadProfile] | None
     } | more
 
 
-def write(folder: Path, content: dict[str, Any], profiles: Mapping[str, HeadProfile] | None = None) -> Path:
+def write(
+    folder: Path,
+    content: dict[str, Any],
+    profiles: Mapping[str, HeadProfile] | None = None,
+    places: Mapping[str, str] | None = None,
+) -> Path:
     """The page of a board, on disk."""
     path = folder / "leaderboard.html"
-    path.write_text(html.page(content, {("run", model): known for model, known in (profiles or {}).items()}))
+    known = {("run", model): profile for model, profile in (profiles or {}).items()}
+    path.write_text(html.page(content, known, places=places))
     return path
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+from itertools import permutations
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import page_boards
 import pytest
 import small_run
+from scipy.stats import spearmanr
 
 from coreheads.cli import main
 from coreheads.leaderboard.build import build
 from coreheads.report import claims
 from coreheads.report.claims import STATEMENTS, pooled
+from coreheads.report.head_claims import SCALE
 from coreheads.report.markdown import to_markdown
 
-MASS, HALVES, DEPTH, TOP, LOW, RANDOM, KEPT, FASTER = STATEMENTS
+MASS, HALVES, PLACE, DEPTH, TOP, LOW, RANDOM, KEPT, FASTER = STATEMENTS
 UNTESTED = "not tested here"
 
 
@@ -32,9 +36,17 @@ def hybrid(change: float, speedup: float, width: float = 0.01, **values: Any) ->
     return page_boards.row(**known | values)
 
 
-def summary(share: float = 0.9, shared: float | None = 0.9, depth: float | None = 0.5) -> dict[str, Any]:
+def summary(
+    share: float = 0.9,
+    shared: float | None = 0.9,
+    depth: float | None = 0.5,
+    others: float | None = 0.01,
+    **values: Any,
+) -> dict[str, Any]:
     top = {"fraction": 0.05, "count": 5, "share": share, "layers": [1], "shared": shared, "depth": depth}
-    return {"run": "run", "model": "a model", "id": "x", "count": 100, "samples": 64, "top": [top], "tasks": []}
+    top |= {"scores": [0.2, 0.3, 0.4, 0.8, 0.9], "others": others}
+    found = {"run": "run", "model": "a model", "id": "x", "count": 100, "samples": 64, "top": [top], "tasks": []}
+    return found | values
 
 
 def judged(rows: list[Any], *heads: Any) -> dict[str, Any]:
@@ -51,6 +63,9 @@ def judged(rows: list[Any], *heads: Any) -> dict[str, Any]:
         ([], [summary(shared=0.6)], HALVES, "cannot tell"),
         ([], [summary(shared=0.2)], HALVES, "does not"),
         ([], [summary(shared=None)], HALVES, UNTESTED),
+        ([], [summary(others=0.04)], PLACE, "holds"),
+        ([], [summary(others=0.05)], PLACE, "does not"),
+        ([], [summary(others=None)], PLACE, UNTESTED),
         ([], [summary(depth=0.5)], DEPTH, "holds"),
         ([], [summary(depth=0.1)], DEPTH, "does not"),
         ([], [summary(depth=None)], DEPTH, UNTESTED),
@@ -81,6 +96,33 @@ def test_verdicts(rows: list[Any], heads: list[Any], claim: str, verdict: str) -
     assert list(found) == list(STATEMENTS)
     assert found[claim]["verdict"] == verdict
     assert bool(found[claim]["test"]) == (verdict != UNTESTED)
+
+
+@pytest.mark.parametrize(
+    ("depths", "verdict"),
+    [
+        ([0.3, 0.4, 0.5, 0.6], "holds"),  # one order of 24: p = 0.042
+        ([0.3, 0.4, 0.6, 0.5], "cannot tell"),
+        ([0.6, 0.5, 0.4, 0.3], "does not"),
+        ([0.3, 0.4, 0.5], "cannot tell"),
+        ([0.4, 0.4, 0.4, 0.4], "cannot tell"),
+        ([0.3, 0.5, 0.4, 0.6, 0.7], "holds"),
+    ],
+)
+def test_depth_against_size_is_judged_over_all_models(depths: list[float], verdict: str) -> None:
+    heads = [summary(depth=depth, model=f"m{size}", count=100 * 2**size) for size, depth in enumerate(depths)]
+    *_, last = claims.claims([], heads)
+    assert (last["model"], last["claim"]) == ("all models", SCALE)
+    orders = [spearmanr(order, range(len(depths))).statistic for order in permutations(depths)]
+    exact = fmean(order >= orders[0] - 1e-9 for order in orders)
+    if len(depths) > 3 and len({*depths}) > 1:
+        assert (last["verdict"] == "holds") == (exact <= 0.05)
+        assert f"rank correlation {orders[0]:.2f}, p {exact:.3f}" in last["figures"]
+    assert last["verdict"] == verdict
+
+
+def test_one_model_has_no_scale() -> None:
+    assert [entry["claim"] for entry in claims.claims([], [summary()])] == list(STATEMENTS)
 
 
 def test_hidden_pictures_are_preferred_and_zeroed_heads_named() -> None:

@@ -15,8 +15,8 @@ from profile_samples import random_profile
 from rich.console import Console
 
 from coreheads.files import append_jsonl, read_json, read_jsonl, write_json
-from coreheads.leaderboard.build import to_csv
 from coreheads.report import figures
+from coreheads.report.flat import flat
 from coreheads.report.html import page as html
 from coreheads.report.markdown import to_markdown
 from coreheads.report.terminal import show
@@ -46,7 +46,7 @@ PLAIN = board(HARMLESS)
 
 
 def test_csv() -> None:
-    text = to_csv(EVIL["rows"])
+    text = "\n".join(flat(EVIL["rows"])) + "\n"
     lines = list(csv.DictReader(io.StringIO(text, newline="")))
     assert len(lines) == len(EVIL["rows"]) == text.count("\n") - 1
     assert not [found for found in hostile.steering(text) if "##" not in found]
@@ -93,9 +93,8 @@ def test_the_page() -> None:
     texts = tuple(" ".join(hostile.TEXTS[start::5]) for start in range(5))
     evil, plain = html.page(board(texts), {}), html.page(board(HARMLESS[:5]), {})
     assert hostile.elements(evil) == hostile.elements(plain)
-    charts = evil.split('<script type="application/json">')[1:]
-    assert len(charts) == plain.count('<script type="application/json">')
-    drawn = [json.loads(chart.partition("</script>")[0]) for chart in charts]
+    drawn = page_boards.packed(evil, "specs")
+    assert len(drawn) == len(page_boards.packed(plain, "specs"))
     assert all(json.dumps(text) in json.dumps(drawn) for text in texts)
 
 
