@@ -1,4 +1,4 @@
-"""Time ``coreheads run`` as it was at a commit and as it is here, in turns in one sitting: seconds by part, and the ratio.
+"""Time `coreheads run` as it was at a commit and as it is here, in turns in one sitting: seconds by part, and ratios.
 
     python tools/before_after.py COMMIT [--rounds 2] -- --limit 8     # what follows -- goes to `coreheads run`
 
