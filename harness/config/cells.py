@@ -138,11 +138,12 @@ def _pairs(params: Mapping[str, Plain]) -> tuple[tuple[str, Plain], ...]:
 
 
 def _cells(group: CellConfig, config: RunConfig, model: str, task: str) -> Iterator[Cell]:
-    limit = config.evaluate.limit_of(task)
+    within = config.evaluate.limit_of(task)
     params = _pairs(group.params)
     on = None if group.on is None else (group.on.patch, _pairs(group.on.params))
+    limit = min((n for n in (group.limit, within) if n is not None), default=None)
     draw_limit = min((n for n in (config.evaluate.draw_limit, limit) if n is not None), default=None)
-    common = Cell(model, task, group.patch, params, on, limit=limit, within=limit, preset=group.preset)
+    common = Cell(model, task, group.patch, params, on, limit=limit, within=within, preset=group.preset)
     on_budgets = [replace(common, budget=budget, budget_of=group.budget_of) for budget in group.budgets]
     if not group.selections:
         for cell in on_budgets or [common]:

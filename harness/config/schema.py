@@ -88,6 +88,8 @@ class CellConfig(Section):
     preset: bool = False
     """These are the published settings of the method; the board marks the rows."""
     draws: Count | None = None
+    limit: Count | None = None
+    """Fewer samples of every task than ``evaluate`` asks."""
     heads: tuple[tuple[Whole, Whole], ...] = ()
     score: str | None = None
     """Whose profile selects the heads, one of profile.score; null is its first."""

@@ -162,6 +162,8 @@ def _has_answers(run: RunFolder) -> bool:
 def _note(cell: Cell, group: Sequence[CellRecord], count: int, tops: Tops) -> str | None:
     """A uniform draw may hold some of the top heads, which is what its cost may be."""
     if cell.draw is None:
+        if cell.limit is not None and cell.limit != cell.within:
+            return f"the first {count} samples only: read the change, which is against dense on the same"
         return "no head keeps full attention" if (cell.patch, cell.selection) == ("hybrid", "none") else None
     note = f"mean of {len(group)} random draws, {count} samples in all"
     if top := tops.get((cell.head_score, cell.fraction)):

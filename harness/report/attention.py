@@ -32,7 +32,7 @@ PICTURES = 4
 
 def png(attention_map: AttentionMap, query: str, title: str, most: int = PICTURES) -> bytes:
     """The PNG file of :func:`figure`."""
-    return png_file(figure(attention_map, query, title, most), scale=1)
+    return png_file(figure(attention_map, query, title, most), scale=1, solid=True)
 
 
 def jpeg(attention_map: AttentionMap, query: str, title: str, size: int, most: int = PICTURES) -> bytes:

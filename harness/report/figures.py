@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import altair as alt
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
 
 from coreheads.files import write_bytes
 from coreheads.heads.profile import HeadProfile
 from coreheads.heads.types import profile_name
-from coreheads.report import panels
+from coreheads.media.images import decode
+from coreheads.report import palette, panels
 from coreheads.report.columns import condition_label, grouped
 from coreheads.report.head_map import layer_shares
 from coreheads.report.palette import by_method
@@ -29,7 +34,15 @@ SPEED = (
     "Short prompts leave nothing to save."
 )
 OVERALL = "Bars: 95 % intervals; a line joins a method's budgets; stairs: the Pareto front."
-CONFIG = {
+INK = "#757e8a"
+"""Of text and lines on a background that shows through: it can be read on white and on the black of dark pages."""
+INKED: dict[str, Any] = {
+    "background": None,
+    "title": {"color": INK, "subtitleColor": INK},
+    "axis": dict.fromkeys(("labelColor", "titleColor", "domainColor", "tickColor", "gridColor"), INK),
+    "legend": {"labelColor": INK, "titleColor": INK},
+}
+CONFIG: dict[str, Any] = {
     "background": "white",
     "view": {"stroke": None},
     "axis": {"gridOpacity": 0.5, "titleFontWeight": "normal", "tickCount": 6, "titleLimit": 290},
@@ -107,21 +120,52 @@ def head_map_png(profile: HeadProfile, fraction: float, model: str | None = None
     return png(alt.hconcat(heat, shares, title=title).to_dict())
 
 
-def png(spec: dict[str, Any], scale: float = 1.5) -> bytes:
-    """The PNG file of a Vega-Lite specification; ``scale``: how many of its pixels one of the chart takes."""
+def png(spec: dict[str, Any], scale: float = 1.5, solid: bool = False) -> bytes:
+    """The PNG file of a Vega-Lite specification, whose background shows through.
+
+    scale: how many of its pixels one of the chart takes. solid: black on white, for what has colours of its own.
+    """
     import vl_convert
 
-    drawn: bytes = vl_convert.vegalite_to_png(_drawable(spec), scale=scale, config=CONFIG, allowed_base_urls=[])
-    return drawn
+    if solid:
+        drawn: bytes = vl_convert.vegalite_to_png(
+            _drawable(spec, "black"), scale=scale, config=CONFIG, allowed_base_urls=[]
+        )
+        return drawn
+    svg = vl_convert.vegalite_to_svg(_drawable(spec, INK), config=_over(CONFIG, INKED), allowed_base_urls=[])
+    # the renderer darkens what is half transparent: what shows through is told by what differs on white and on black
+    light, dark = (_on(svg, scale, colour) for colour in ("white", "black"))
+    alpha = 255 - (light - dark).max(axis=2, keepdims=True)
+    colour = np.where(alpha > 0, dark * 255 / np.maximum(alpha, 1), 0).round().clip(0, 255)
+    stream = BytesIO()
+    Image.fromarray(np.concatenate([colour, alpha], 2).astype(np.uint8)).save(stream, "png", optimize=True)
+    return stream.getvalue()
 
 
-def _drawable(value: Any) -> Any:
-    """The specification without characters that XML, in which it is drawn first, cannot hold."""
+def _on(svg: str, scale: float, colour: str) -> npt.NDArray[np.int64]:
+    """The picture on a background, [H, W, 3], 0 to 255."""
+    import vl_convert
+
+    start = svg.index(">", svg.index("<svg")) + 1
+    filled = f'{svg[:start]}<rect width="100%" height="100%" fill="{colour}"/>{svg[start:]}'
+    return np.asarray(decode(vl_convert.svg_to_png(filled, scale=scale), "a chart")).astype(np.int64)
+
+
+def _over(plain: dict[str, Any], inked: dict[str, Any]) -> dict[str, Any]:
+    """The settings with those of ``inked`` in their place."""
+    merged = {
+        name: _over(plain.get(name, {}), more) if isinstance(more, dict) else more for name, more in inked.items()
+    }
+    return plain | merged
+
+
+def _drawable(value: Any, ink: str) -> Any:
+    """The specification in this ink, without characters that XML, in which it is drawn first, cannot hold."""
     if isinstance(value, str):
-        return value if value.isprintable() else visible(value)
+        return ink if value == palette.INK else value if value.isprintable() else visible(value)
     if isinstance(value, dict):
-        return {name: _drawable(part) for name, part in value.items()}
-    return [_drawable(part) for part in value] if isinstance(value, list | tuple) else value
+        return {name: _drawable(part, ink) for name, part in value.items()}
+    return [_drawable(part, ink) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _grid(drawn: Sequence[panels.Panel], title: str, caption: str) -> bytes:

@@ -18,6 +18,8 @@ from coreheads.store.schema import SCHEMA_VERSION
 from coreheads.store.validation import checked
 
 FILE = "costs.json"
+TELLING = 0.1
+"""Share of the time measured so far from which on a kind of work says by itself how fast it is."""
 
 
 class Work(NamedTuple):
@@ -86,25 +88,33 @@ class Costs:
         At each step first as measured here, then as ``like`` has it. None where nothing of the kind was measured for
         the model.
         """
-        pace = self.pace()
+        pace = self.pace(work.kind)
         for depth in (4, 3, 2):
             for costs, factor in ((self, 1.0), (self.like, pace)):
                 if costs is not None and factor and (rate := costs._mean(work[:depth])) is not None:
                     return factor * rate
         return None
 
-    def pace(self) -> float | None:
-        """How many times as long as in ``like`` what was measured here took, loading apart; None where nothing tells.
+    def pace(self, kind: str) -> float | None:
+        """How many times as long as in ``like`` work of a kind takes here; None where nothing tells.
 
+        By what was measured of the kind, once that is TELLING of all that was measured; before by all, loading apart.
         Of another run on the same machine it is 1 until something was measured.
         """
         if self.like is None:
             return None
-        known = [key for key in self.spent if key in self.like.spent and key[0] != "load"]
-        there = sum(self.like.spent[key][0] / self.like.spent[key][1] * self.spent[key][1] for key in known)
-        if there:
-            return sum(self.spent[key][0] for key in known) / there
-        return 1.0 if self.like.machine == self.machine else None
+        here: dict[str, float] = {}
+        there: dict[str, float] = {}
+        for key, (seconds, units) in self.spent.items():
+            if key in self.like.spent and key[0] != "load":
+                expected = self.like.spent[key][0] / self.like.spent[key][1] * units
+                here[key[0]], there[key[0]] = here.get(key[0], 0.0) + seconds, there.get(key[0], 0.0) + expected
+        whole = sum(here.values())
+        if not whole:
+            return 1.0 if self.like.machine == self.machine else None
+        if here.get(kind, 0.0) >= TELLING * whole:
+            return here[kind] / there[kind]
+        return whole / sum(there.values())
 
     def _mean(self, beginning: tuple[str, ...]) -> float | None:
         own = [spent for key, spent in self.spent.items() if key[: len(beginning)] == beginning]

@@ -44,6 +44,25 @@ def test_pictures_carry_what_must_be_read_with_them(tmp_path: Path, monkeypatch:
     assert "Short prompts leave nothing to save" in speed
 
 
+@pytest.mark.parametrize("page", ["#ffffff", "#0d1117"])
+def test_a_picture_can_be_read_on_light_and_dark_pages(page: str) -> None:
+    drawn = Image.open(io.BytesIO(head_map_png(random_profile(4, 8), 0.05, "a model"))).convert("RGBA")
+    below = Image.new("RGBA", drawn.size, page)
+    below.alpha_composite(drawn)
+    seen = np.asarray(below.convert("L")).astype(int)
+    corner = seen[0, 0]
+    assert corner == np.asarray(Image.new("RGB", (1, 1), page).convert("L"))[0, 0], "the page shows through"
+    title = seen[: seen.shape[0] // 6]
+    assert np.abs(title - corner).max() > 80
+    bar = {"mark": {"type": "bar", "color": "#d9480f", "opacity": 0.25}, "data": {"values": [{"a": 1}]}}
+    bar["encoding"] = {"y": {"field": "a", "type": "quantitative", "axis": None}}
+    half = Image.open(io.BytesIO(figures.png(bar))).convert("RGBA")
+    counted = {colour: count for count, colour in half.getcolors(1 << 20) or []}
+    (red, green, blue, alpha), _ = max(counted.items(), key=lambda pair: pair[1] * (pair[0][3] > 0))
+    assert abs(alpha - 64) <= 1
+    assert max(abs(red - 0xD9), abs(green - 0x48), abs(blue - 0x0F)) <= 3, "what is half transparent keeps its colour"
+
+
 def pixels(picture: bytes) -> np.ndarray:
     """A PNG file's pixels [H, W, 3]."""
     assert picture.startswith(b"\x89PNG")
@@ -56,7 +75,7 @@ def like(picture: np.ndarray, colour: str) -> np.ndarray:
     return np.asarray(np.abs(picture - wanted).max(axis=2) <= 8)
 
 
-@pytest.mark.parametrize("shape", [(1, 2), (6, 16), (64, 64)])
+@pytest.mark.parametrize("shape", [(1, 2), (6, 16), pytest.param((64, 64), marks=pytest.mark.slow)])
 def test_the_figure_outlines_the_selected_heads(shape: tuple[int, int]) -> None:
     profile = random_profile(*shape)
     few, many = (pixels(head_map_png(profile, fraction)) for fraction in (0.05, 0.5))

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from coreheads.config.cells import expand
 from coreheads.config.schema import RunConfig, default_path, load_config
@@ -23,7 +21,7 @@ FACTOR, BATCH = 1.5, 16
 MINI = "coreheads_mini_"
 TASKS = ("refcocog", "vidstg", "mmdocir", "mlvu", "mmlongbench_doc")
 # a short run on a busy machine: seconds an answer, by patch and task, a profiled sample and a round of timing
-ANSWERS = {
+ANSWERS: dict[str, tuple[float, ...]] = {
     "none": (0.069, 0.083, 0.034, 0.120, 0.495),
     "ablate": (0.035, 0.068, 0.025, 0.104, 0.351),
     "hybrid": (0.036, 0.051, 0.022, 0.063, 0.132),
@@ -32,12 +30,21 @@ ANSWERS = {
     "random": (0.050, 0.104, 0.064, 0.231, 1.034),
     "snapkv": (0.069, 0.229, 0.178, 0.738, 2.831),
 }
+ELSEWHERE: dict[str, tuple[float, ...]] = {
+    "none": (0.045, 0.103, 0.043, 0.174, 0.267),
+    "ablate": (0.034, 0.077, 0.033, 0.113, 0.269),
+    "hybrid": (0.031, 0.055, 0.023, 0.060, 0.096),
+    "cdpruner": (0.047, 0.135, 0.095, 0.338, 1.199),
+    "dart": (0.044, 0.118, 0.082, 0.278, 1.057),
+    "random": (0.047, 0.117, 0.079, 0.272, 0.995),
+    "snapkv": (0.075, 0.280, 0.230, 0.714, 2.621),
+}
 PROFILES = (0.093, 0.239, 0.222, 0.769)
-ROUNDS = {"mlvu": 4.0, "mmlongbench_doc": 13.606}
+ROUNDS = {"mlvu": 5.2, "mmlongbench_doc": 13.6}
 
 
 def recorded(work: Work) -> float:
-    """Seconds a unit."""
+    """Seconds a unit in the run that is replayed."""
     if work.kind == "load":
         return 5.0
     task = work.task.removeprefix(MINI)
@@ -109,24 +116,31 @@ KINDS = ("", "answer", "time")
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Costs:
-    known = Costs.load(default_path().parent)
-    assert known is not None
+def elsewhere() -> Costs:
+    """A whole run on another machine, whose tasks and patches have other costs by up to two thirds."""
+    known = Costs("elsewhere")
+    for patch, seconds in ELSEWHERE.items():
+        for task, own in zip(TASKS, seconds, strict=True):
+            known.add(Work("answer", "tiny", MINI + task, patch), own, 1)
+    for task, own in zip(TASKS, (0.074, 0.238, 0.206, 0.886), strict=False):
+        known.add(Work("profile", "tiny", MINI + task), own, 1)
+    known.add(Work("time", "tiny", MINI + "mlvu"), 5.8, 1)
+    known.add(Work("time", "tiny", MINI + "mmlongbench_doc"), 14.1, 1)
     return known
 
 
 @pytest.mark.parametrize("short", [None, 8])
-def test_the_first_embedded_run_on_a_machine(clock: Clock, shipped: Costs, short: int | None) -> None:
-    seen = replay(load_config(limit=short), clock, shipped, EVEN)
+def test_the_first_embedded_run_on_a_machine(clock: Clock, elsewhere: Costs, short: int | None) -> None:
+    seen = replay(load_config(limit=short), clock, elsewhere, EVEN)
     assert {kind: worst(seen, kind) < FACTOR for kind in KINDS} == dict.fromkeys(KINDS, True)
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.floats(0.1, 10), st.lists(st.floats(0.85, 1.15), min_size=5, max_size=5), st.integers(0, 99))
-def test_machines_of_any_pace(clock: Clock, shipped: Costs, pace: float, uneven: list[float], seed: int) -> None:
+@pytest.mark.parametrize("seed", range(4))
+def test_machines_of_any_pace(clock: Clock, elsewhere: Costs, seed: int) -> None:
     """Tasks need not be slower by one factor: threads help long prompts more than short ones."""
-    paces = {"": pace} | {MINI + task: pace * own for task, own in zip(TASKS, uneven, strict=True)}
-    seen = replay(load_config(), clock, shipped, paces, seed)
+    rng = np.random.default_rng(seed)
+    paces = {name: float(10 ** (seed - 1.5) * rng.uniform(0.9, 1.1)) for name in EVEN}
+    seen = replay(load_config(), clock, elsewhere, paces, seed)
     assert {kind: worst(seen, kind) < FACTOR for kind in KINDS} == dict.fromkeys(KINDS, True)
 
 
@@ -145,7 +159,9 @@ def test_a_measurement_is_foreseen_from_its_own_rounds(clock: Clock) -> None:
             assert progress.foreseen()[0] == pytest.approx(14 * (12 - done), rel=FACTOR - 1)
 
 
-def test_every_work_of_the_embedded_run_is_foreseen(shipped: Costs) -> None:
+def test_every_work_of_the_embedded_run_is_foreseen() -> None:
+    shipped = Costs.load(default_path().parent)
+    assert shipped is not None
     left = left_to_do(load_config(), expand(load_config()), None)
     assert {work[:4] for work in left} <= shipped.spent.keys()
     assert foreseen(Path("nowhere/run"), "cpu", ["tiny"], []).like == shipped
@@ -160,8 +176,8 @@ def test_a_run_beside_on_this_machine_goes_before(tmp_path: Path) -> None:
     known = foreseen(tmp_path / "run", "cpu", ["m"], ["t"])
     assert known.like is not None
     assert known.like.source == tmp_path / "other"
-    assert (known.pace(), known.rate(Work("answer", "m", "t", "none"))) == (1.0, 2.0)
+    assert (known.pace("answer"), known.rate(Work("answer", "m", "t", "none"))) == (1.0, 2.0)
     known.add(Work("answer", "m", "t", "none"), 10.0, 1)
-    assert (known.pace(), known.rate(Work("answer", "m", "t", "dart"))) == (5.0, 10.0)
+    assert (known.pace("answer"), known.rate(Work("answer", "m", "t", "dart"))) == (5.0, 10.0)
     write_json(tmp_path / "other" / FILE, content | {"machine": "another"})
     assert foreseen(tmp_path / "run", "cpu", ["m"], ["t"]).rate(Work("answer", "m", "t", "none")) is None

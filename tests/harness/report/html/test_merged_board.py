@@ -30,7 +30,7 @@ PAINT = 1000
 
 
 @pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory, little_garbage: None) -> tuple[Board, Path]:
+def board(tmp_path_factory: pytest.TempPathFactory) -> tuple[Board, Path]:
     """What ``coreheads leaderboard`` makes of five run folders, and its page."""
     folder = tmp_path_factory.mktemp("merged")
     runs = invented_runs.write(folder / "runs")
