@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +25,19 @@ class Change(NamedTuple):
     name: str
     content: bytes | None
     appended: bool
+
+
+class Place(NamedTuple):
+    """Where the driver is: its host, working folder (paths of the configuration are relative to it) and command."""
+
+    host: str
+    folder: str
+    command: list[str]
+
+    @classmethod
+    def here(cls) -> Place:
+        """This process's."""
+        return cls(platform.node(), os.getcwd(), list(sys.argv))
 
 
 class About(NamedTuple):
@@ -54,11 +70,11 @@ class End:
 
 
 class News(NamedTuple):
-    """What has happened since the last one. told: calls of the run's progress, each as its name and arguments."""
+    """What has happened since the last one. told: calls of the run's progress, each as its name and arguments; of a
+    worker that begins ("about", an :class:`About`)."""
 
     files: list[Change]
     told: list[tuple[Any, ...]]
-    about: About | None = None
     end: End | None = None
 
 
@@ -86,19 +102,19 @@ class Told(RunProgress):
 
     def __init__(self, tell: Callable[..., object]) -> None:
         super().__init__(shown=False)
-        self._tell = tell
+        self.tell = tell
 
     @contextmanager
     def step(self, phase: str, title: str, total: int, unit: str = "samples") -> Iterator[None]:
         """Tell of it, and how it ends."""
-        self._tell("step", phase, title, total, unit)
+        self.tell("step", phase, title, total, unit)
         with self._ending():
             yield
 
     @contextmanager
     def work(self, work: Work, units: int, text: str = "") -> Iterator[None]:
         """Tell of it, and how it ends; what it cost is counted here."""
-        self._tell("work", work, units, text)
+        self.tell("work", work, units, text)
         with self._ending(), super().work(work, units, text):
             yield
 
@@ -107,22 +123,22 @@ class Told(RunProgress):
         try:
             yield
         except BaseException:
-            self._tell("over", False)
+            self.tell("over", False)
             raise
-        self._tell("over", True)
+        self.tell("over", True)
 
-    def advance(self, count: int = 1, tokens: int = 0, computed: bool = True) -> None:
+    def advance(self, count: int = 1, tokens: int = 0, computed: bool = True, work: Work | None = None) -> None:
         """Count it, and tell of it."""
-        super().advance(count, tokens, computed)
-        self._tell("advance", count, tokens, computed)
+        super().advance(count, tokens, computed, work)
+        self.tell("advance", count, tokens, computed)
 
     def say(self, text: str) -> None:
         """Tell it."""
-        self._tell("say", text)
+        self.tell("say", text)
 
     def warn(self, text: str) -> None:
         """Tell it."""
-        self._tell("warn", text)
+        self.tell("warn", text)
 
 
 class Outbox:

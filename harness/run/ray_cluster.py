@@ -6,8 +6,6 @@ The only module that imports ray, which is an extra: ``pip install 'coreheads[ra
 from __future__ import annotations
 
 import os
-import re
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,13 +16,13 @@ from typing import Any
 from coreheads.config.schema import ModelConfig, RunConfig
 from coreheads.errors import UserError, one_line
 from coreheads.run.news import Lost, News, Share
+from coreheads.run.ray_address import check_address, knock
 from coreheads.run.worker import Worker, gpus_needed
 
 GONE_S = 30
 """Seconds without an answer after which a cluster is given up; Ray itself ends the process after 60."""
 OBJECTS = 100 << 20
 """Bytes for objects in a cluster of our own: what workers tell is small."""
-_ADDRESS = re.compile(r"[^:/\s]+:\d+|\[[0-9a-fA-F:]+\]:\d+")
 
 
 def check_installed() -> None:
@@ -46,7 +44,7 @@ def connected(address: str | None) -> Iterator[Cluster]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = address or os.environ.get("RAY_ADDRESS") or "local"
-    _check_address(address)
+    check_address(address)
     import ray
 
     own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECTS} if address == "local" else {}
@@ -173,7 +171,7 @@ class Cluster:
         if time.monotonic() - self._seen < 2:
             return
         try:
-            _knock(*self._server)
+            knock(*self._server)
         except OSError as error:
             if time.monotonic() - self._seen > GONE_S:
                 raise self._gone(one_line(error)) from None
@@ -210,32 +208,6 @@ class Cluster:
         if isinstance(found, str):
             raise UserError(found)
         return found
-
-
-def _check_address(address: str) -> None:
-    if address in ("local", "auto"):
-        return
-    if not _ADDRESS.fullmatch(address):
-        raise UserError(
-            f"--ray {address}: expected HOST:PORT of a cluster that this machine is part of, auto (one that runs here) "
-            "or local (one that is started)"
-        )
-    host, _, port = address.rpartition(":")
-    try:
-        _knock(host.strip("[]"), int(port))
-    except (OSError, OverflowError) as error:
-        raise UserError(
-            f"--ray {address}: nothing answers there ({one_line(error)}), expected HOST:PORT of a running Ray cluster"
-        ) from None
-
-
-def _knock(host: str, port: int) -> None:
-    """OSError where no server of Ray's kind (gRPC, which is HTTP/2) answers: Ray itself tries for minutes."""
-    with socket.create_connection((host, port), timeout=5) as server:
-        server.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
-        answer = server.recv(9)
-    if answer[3:4] != b"\4":  # its first frame is its settings
-        raise OSError("what answers there is no server of Ray's")
 
 
 def _reason(error: Exception) -> str:

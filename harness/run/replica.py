@@ -78,8 +78,9 @@ class Replica:
             getattr(progress, kind)(*arguments)
         elif self.cell is not None:
             if kind == "advance":
-                self.done += arguments[0]
-                progress.advance(*arguments, work=work_of(self.cell))
+                count, tokens, computed = arguments
+                self.done += count
+                progress.advance(count, tokens, computed, work_of(self.cell))
         elif self.what == "load" or not alone:
             pass
         elif kind == "advance":

@@ -6,7 +6,6 @@ came. When all cells are done the replicas end, and one that has a machine to it
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import time
@@ -22,7 +21,7 @@ from coreheads.run.cell_queue import TRIES, CellQueue
 from coreheads.run.costs import Work
 from coreheads.run.machines import check_worker
 from coreheads.run.model import ModelRun
-from coreheads.run.news import About, End, Lost, News, Share
+from coreheads.run.news import About, End, Lost, News, Place, Share
 from coreheads.run.replica import Replica, Workers, work_of
 from coreheads.run.sources import note_model
 from coreheads.store.provenance import Machine, ModelSources
@@ -50,7 +49,8 @@ class Replicas:
 
     def run(self) -> None:
         """Do what is left. Raises UserError where that is the input's fault, or the workers are gone for good."""
-        self._answer()
+        if self._queue.left:
+            self._answer()
         self._progress.costs.save(self._folder.path)
         tasks = self._run.config.evaluate.tasks if not self._why else ()
         self._to_time = [task for task in tasks if self._run.untimed(self._cells(task))]
@@ -64,7 +64,7 @@ class Replicas:
 
     def _answer(self) -> None:
         left = self._queue.left
-        count = min(self._count, max(1, len(left)))
+        count = min(self._count, len(left))
         title = f"{self._name} by {count} replica{'s' * (count > 1)}"
         with self._started(self._share, count, None if self._share.gpus else 1):
             load = Work("load", self._name)
@@ -72,7 +72,7 @@ class Replicas:
                 self._until(lambda: any(replica.state != "new" for replica in self._pool))
                 self._progress.advance()
             self._until(lambda: any(replica.state == "ready" for replica in self._pool))
-            if self._pool and left:
+            if self._pool:
                 self._units = {cell.name: cell.span(self._available(cell.task))[1] for cell in left}
                 with self._progress.step("evaluating", title, sum(self._units.values())):
                     self._until(lambda: not left and all(replica.cell is None for replica in self._pool))
@@ -84,8 +84,8 @@ class Replicas:
     @contextmanager
     def _started(self, share: Share, count: int, threads: int | None) -> Iterator[None]:
         """So many replicas while the block lasts. threads: of torch on a CPU; None are its own choice."""
-        run, place = self._run, (platform.node(), os.getcwd())
-        self._arguments = (run.config, run.model, run.cells, place, threads)
+        run = self._run
+        self._arguments = (run.config, run.model, run.cells, Place.here(), threads)
         try:
             for number in range(count):
                 self._pool.append(Replica(number + 1, share, self._workers.start(share, *self._arguments)))
@@ -147,11 +147,12 @@ class Replicas:
         if isinstance(news, Lost):
             self._replace(replica, news.reason)
             return
-        if news.about is not None:
-            self._meet(replica, news.about)
         mirror.store(self._folder, news.files, replica.store)
-        for told in news.told:
-            replica.show(self._progress, all(other.cell is None for other in self._pool), *told)
+        for kind, *told in news.told:
+            if kind == "about":
+                self._meet(replica, *told)
+            else:
+                replica.show(self._progress, all(other.cell is None for other in self._pool), kind, *told)
         if news.end is not None:
             self._end(replica, news.end)
 
@@ -208,8 +209,8 @@ class Replicas:
             replica.worker = self._workers.start(replica.share, *self._arguments)
 
     def _undo(self, replica: Replica, what: str, reason: str, final: bool = False) -> None:
-        """Have done again what a replica could not do, or after so many times have no one do it. final: it would not
-        load the next time either."""
+        """Have done again what a replica could not do, or after so many times have no one do it. final: by a fault of
+        its machine, which it would meet again."""
         replica.break_off()
         cell, forward = replica.leave()
         if cell is not None:
@@ -224,7 +225,7 @@ class Replicas:
                 self._run.fail_timing(self._run.untimed(self._cells(replica.task)), reason)
             else:
                 self._to_time.insert(0, replica.task)
-        elif final or replica.starts >= TRIES:
+        if final or replica.starts >= TRIES:
             self._pool.remove(replica)
             self._workers.stop(replica.worker)
             self._why = reason

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import queue
+import sys
 import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +23,7 @@ from coreheads.config.cells import Cell
 from coreheads.config.schema import ModelConfig, RunConfig
 from coreheads.errors import UserError, one_line
 from coreheads.run.costs import Costs, Work
-from coreheads.run.news import About, End, News, Outbox, Told
+from coreheads.run.news import About, End, News, Outbox, Place, Told
 from coreheads.store.folder import RunFolder
 from coreheads.store.schema import SCHEMA_VERSION
 
@@ -38,27 +39,15 @@ class Worker:
         config: The run's.
         model: One of its models.
         cells: All of the model's.
-        place: The driver's host and working folder: paths are relative to that one, where it is here too.
+        place: The driver's.
         threads: CPU threads of torch; None leaves them to torch.
     """
 
     def __init__(
-        self,
-        config: RunConfig,
-        model: ModelConfig,
-        cells: Sequence[Cell],
-        place: tuple[str, str],
-        threads: int | None = None,
+        self, config: RunConfig, model: ModelConfig, cells: Sequence[Cell], place: Place, threads: int | None = None
     ) -> None:
-        from coreheads.tasks import registry
-
-        host, folder = place
-        with suppress(OSError):
-            os.chdir(folder)
-        for name in config.include:
-            registry.include(name)
         self.config, self.model, self.cells = config, model, {cell.name: cell for cell in cells}
-        self._far = platform.node() != host
+        self._place = place
         self._adapter: Adapter | None = None
         self._loaded: Loaded | None = None
         # all of torch in one thread: how many threads it computes with is a thread's own setting
@@ -66,7 +55,7 @@ class Worker:
 
     def load(self, given: Mapping[str, bytes]) -> Iterator[News]:
         """Say what is here, then load the model. given: files of the run by name."""
-        yield from self._call(self._load, (), given, first=True)
+        yield from self._call(self._load, (), given)
 
     def prepare(self, given: Mapping[str, bytes]) -> Iterator[News]:
         """Find the heads, where they are not given, and make the cells' patches."""
@@ -81,6 +70,14 @@ class Worker:
         yield from self._call(lambda run: run.time(run.cells, self._ready()), names, given)
 
     def _load(self, run: ModelRun) -> None:
+        from coreheads.tasks import registry
+
+        with suppress(OSError):  # as on a machine that does not have it
+            os.chdir(self._place.folder)
+        sys.argv = self._place.command
+        for name in self.config.include:
+            registry.include(name)
+        run.progress.tell("about", self._about())  # type: ignore[attr-defined]  # it is one that tells
         with run.isolate(self.model.name, _broken):
             self._adapter = run.load()
 
@@ -99,7 +96,6 @@ class Worker:
         names: Sequence[str],
         given: Mapping[str, bytes],
         again: Collection[str] = (),
-        first: bool = False,
     ) -> Iterator[News]:
         from coreheads.run.model import Finished, ModelRun
 
@@ -113,10 +109,8 @@ class Worker:
             run = ModelRun(self.config, self.model, cells, folder, progress, again, finished)
 
             def work() -> None:
-                if first:
-                    waiting.put(News([], [], self._about()))
                 end = self._done(what, run, progress.costs, finished)
-                waiting.put(News(box.changes(), [], None, end))
+                waiting.put(News(box.changes(), [], end))
 
             future: Future[None] = self._thread.submit(work)
             ended = False
@@ -147,13 +141,14 @@ class Worker:
         spent = [(Work(*key), *values) for key, values in costs.spent.items()]
         sources = None if self._loaded is not None else model_sources(self.model)
         peak = costs.peak_bytes.get(self.model.name, 0)
-        return End(None, None, finished.failed, finished.untimed, spent, peak, sources)  # type: ignore[arg-type]
+        return End(None, None, finished.failed, finished.untimed, spent, peak, sources)
 
     def _about(self) -> About:
         from coreheads.hashing.source_code import whole_hash
         from coreheads.run.sources import made_from
 
-        sources = made_from(self.config, list(self.cells.values())) if self._far else None
+        far = platform.node() != self._place.host
+        sources = made_from(self.config, list(self.cells.values())) if far else None
         machine = environment.machine(self.config.device)
         return About(platform.node(), os.getpid(), whole_hash(), environment.versions(), machine, sources)
 
@@ -176,9 +171,9 @@ def _set_threads(count: int | None) -> None:
 def _together(waiting: queue.SimpleQueue[News]) -> News:
     """All news that wait as one; Empty where there are none for a while."""
     news = waiting.get(timeout=1)
-    while not (news.end or news.about or waiting.empty()):
+    while not (news.end or waiting.empty()):
         later = waiting.get()
-        news = News([*news.files, *later.files], [*news.told, *later.told], later.about, later.end)
+        news = News([*news.files, *later.files], [*news.told, *later.told], later.end)
     return news
 
 

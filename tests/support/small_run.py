@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from coreheads.config.cells import Cell
-from coreheads.files import read_json, write_json
+from coreheads.files import read_json, read_jsonl, write_json
 from coreheads.heads.profile import HeadProfile
 from coreheads.store.folder import RunFolder
 from coreheads.store.samples import SampleFile
@@ -152,6 +152,15 @@ def rows_without_times(folder: Path) -> list[dict[str, Any]]:
     timed += ("ceiling", "ceiling_share", "dense_kernel", "run")
     rows = read_json(folder / "leaderboard.json")["rows"]
     return [{name: value for name, value in row.items() if not name.endswith(timed)} for row in rows]
+
+
+def answers(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """All lines of samples by cell, without what their batch had a part in: the pairs that kernels were given."""
+    of_batch = ("pairs_ratio", "flops_ratio")
+    return {
+        path.stem: [{name: value for name, value in line.items() if name not in of_batch} for line in read_jsonl(path)]
+        for path in sorted((folder / "samples").iterdir())
+    }
 
 
 def append_half_line(path: Path) -> None:

@@ -27,6 +27,7 @@ from coreheads.run.model import Finished
 from coreheads.run.news import About, Change, Outbox, Share
 from coreheads.run.ray_cluster import Cluster
 from coreheads.run.replica import Replica
+from coreheads.run.worker import gpus_needed
 from coreheads.store.provenance import MadeFrom
 from coreheads.store.samples import SampleFile
 
@@ -259,3 +260,19 @@ def test_ray_takes_an_address_or_none(
 def test_ray_is_imported_only_when_it_is_asked_for() -> None:
     code = "import sys, coreheads.run.runner, coreheads.cli.run; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow  # builds the shapes of a model
+def test_auto_map_takes_the_fewest_gpus_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    from coreheads.adapters.checkpoints import device_map
+    from coreheads.doctor.model import needed_bytes
+
+    weights = needed_bytes("tiny", "float32")[0]
+    monkeypatch.setattr(device_map, "gpus", lambda: 4)
+    for free, count in ((2 * weights, 1), (weights, 2)):
+        monkeypatch.setattr(device_map, "free_memory", lambda free=free: [free] * 4)
+        assert gpus_needed(ModelConfig(id="tiny")) == count
+    monkeypatch.setattr(device_map, "free_memory", lambda: [weights // 100] * 4)
+    assert "weights do not fit into" in str(gpus_needed(ModelConfig(id="tiny")))
+    monkeypatch.setattr(device_map, "gpus", lambda: 0)
+    assert "has no CUDA devices" in str(gpus_needed(ModelConfig(id="tiny")))

@@ -16,7 +16,7 @@ from workers import HereWorkers
 from coreheads.config.schema import load_config
 from coreheads.environment import machine, versions
 from coreheads.errors import UserError
-from coreheads.files import read_json, read_jsonl, write_json
+from coreheads.files import read_json, write_json
 from coreheads.leaderboard.build import build
 from coreheads.run import ray_cluster, runner
 from coreheads.run.model import Finished, ModelRun
@@ -60,10 +60,6 @@ def start(small_model: Path, small_data: Path, tmp_path: Path, monkeypatch: pyte
     return started
 
 
-def lines(folder: Path) -> dict[str, list[Any]]:
-    return {path.name: list(read_jsonl(path)) for path in sorted((folder / "samples").iterdir())}
-
-
 def without_names(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key != "device"} for row in rows]
 
@@ -76,7 +72,7 @@ def files(folder: Path) -> set[str]:
 
 def check_equal(run: Path, whole: Path) -> None:
     """Answers, scores, margins and rows are those of one process; rows name cells in the configuration's order."""
-    assert lines(run) == lines(whole)
+    assert small_run.answers(run) == small_run.answers(whole)
     assert without_names(small_run.rows_without_times(run)) == without_names(small_run.rows_without_times(whole))
     assert files(run) == files(whole)
 
@@ -104,21 +100,20 @@ def test_the_board_is_that_of_one_process(start: Start, finished_run: Path, tmp_
     assert read_json(tmp_path / "run/leaderboard.json")["rows"] == before
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_lost_workers_lose_and_double_nothing(start: Start, finished_run: Path, tmp_path: Path, seed: int) -> None:
     draws = random.Random(seed)
     lost: list[str] = []
 
-    workers = HereWorkers(lambda number, what: draws.random() < 0.06 and not lost.append(what))
+    workers = HereWorkers(lambda number, what: what != "time" and draws.random() < 0.06 and not lost.append(what))
     assert start(workers).complete
     assert len(lost) >= 2
     check_equal(tmp_path / "run", finished_run)
 
 
-@pytest.mark.parametrize("what", ["load", "prepare", "evaluate", "time"])
-def test_the_first_news_of_a_job_is_lost(start: Start, finished_run: Path, tmp_path: Path, what: str) -> None:
-    left = [what, what]
-    assert start(HereWorkers(lambda number, now: now in left and not left.remove(now))).complete
+def test_the_first_news_of_every_job_is_lost_twice(start: Start, finished_run: Path, tmp_path: Path) -> None:
+    left = ["load", "prepare", "evaluate", "time"] * 2
+    assert start(HereWorkers(lambda number, what: what in left and not left.remove(what))).complete
     assert not left
     check_equal(tmp_path / "run", finished_run)
 
