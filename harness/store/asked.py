@@ -18,7 +18,8 @@ from coreheads import limits
 from coreheads.errors import UserError
 from coreheads.files import read_bytes, read_jsonl, write_bytes, write_text
 from coreheads.opening import inside
-from coreheads.store.schema import Count, Value, Versioned, known_fields
+from coreheads.store.fields import Count, Value, known_fields
+from coreheads.store.schema import Versioned
 from coreheads.store.validation import checked
 from coreheads.text import file_name, json_text
 
