@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import gzip
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from coreheads.report.columns import BUSY, grouped
 from coreheads.report.flat import flat
