@@ -42,7 +42,7 @@ def test_terminal_markdown_and_page_show_it(board: Board, tmp_path: Path) -> Non
     terminal.show(board, tmp_path, Console(file=stream, width=200))
     assert "change +0.00 [+0.00, +0.00] (0 of 40: below 7.2 %)" in " ".join(stream.getvalue().split())
     profile = small_run.profile()
-    shown = page(board, {("run", "made-up"): profile})
+    shown = page(board, {("run", "made-up"): profile}).replace("\u00a0", " ")
     for text in ("+0.00 [+0.00, +0.00] (0 of 20: below 14 %)", "0.00 [0.00, 0.00] (0 of 20: below 14 %)"):
         assert text in to_markdown(board).replace("\\", "")
         assert text in shown
