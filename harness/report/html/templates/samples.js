@@ -116,7 +116,7 @@
   function show() {
     const one = group(), place = Math.max(0, turn("sample").selectedIndex), sample = shownSamples[place];
     const fit = shownSamples.length < one.samples.length ? " that fit" : "";
-    count.textContent = sample ? `${place + 1} of ${shownSamples.length}${fit}` : "No sample fits";
+    count.textContent = sample ? `${place + 1} of ${shownSamples.length}${fit}` : `None of ${one.samples.length} samples fits`;
     turn("previous").disabled = place === 0;
     turn("next").disabled = place >= shownSamples.length - 1;
     const shown = box.querySelector(".shown"), told = box.querySelector(".told");

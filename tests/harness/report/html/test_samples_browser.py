@@ -133,7 +133,7 @@ def test_filters(opened: Any) -> None:
     assert ids(opened) == CHANGED[:3]
     choose(opened, "show", "better than as it is")
     assert ids(opened) == []
-    assert words(opened, "#sample-count") == "No sample fits"
+    assert words(opened, "#sample-count") == "None of 9 samples fits"
     choose(opened, "show", "worse than as it is")
     assert ids(opened) == CHANGED[:3]
     choose(opened, "method", "hybrid: random 10 % full")
