@@ -7,6 +7,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = self.largest = 0
-        self._known: set[int] = set()
+        self._known: dict[int, weakref.ref[Any]] = {}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -46,14 +47,13 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for made in result if isinstance(result, (tuple, list)) else [result]:
             if isinstance(made, Tensor) and (storage := made.untyped_storage())._cdata not in self._known:
                 size = storage.nbytes()
-                self._known.add(storage._cdata)
-                weakref.finalize(storage, self._free, storage._cdata, size)
+                self._known[storage._cdata] = weakref.ref(storage, partial(self._free, storage._cdata, size))
                 self.now += size
                 self.peak, self.largest = max(self.peak, self.now), max(self.largest, size)
         return result
 
-    def _free(self, name: int, size: int) -> None:
-        self._known.discard(name)
+    def _free(self, name: int, size: int, _gone: object) -> None:
+        self._known.pop(name, None)
         self.now -= size
 
 
@@ -65,7 +65,7 @@ torch finds most shapes in Python, which takes ten times as long as to look them
 def _computed(func: Any, args: Any, kwargs: Any) -> Any:
     """The operation's result on the meta device."""
     try:
-        key = (func, _signature(args), _signature(tuple(sorted(kwargs.items()))))
+        key = (func, _signature(args), _signature(tuple(sorted(kwargs.items()))) if kwargs else ())
         known = _SHAPES.get(key)
     except TypeError:  # something that has no hash
         return func(*args, **kwargs)
