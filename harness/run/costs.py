@@ -93,7 +93,9 @@ class Costs:
             for costs, factor in ((self, 1.0), (self.like, pace)):
                 if costs is not None and factor and (rate := costs._mean(work[:depth])) is not None:
                     return factor * rate
-        return None
+        # what that run did not do either may be known of the one that it is like
+        rate = self.like.rate(work) if self.like is not None and pace else None
+        return None if rate is None or pace is None else pace * rate
 
     def pace(self, kind: str) -> float | None:
         """How many times as long as in ``like`` work of a kind takes here; None where nothing tells.
@@ -164,8 +166,10 @@ def of_run(folder: Path, machine: str) -> Costs:
 def foreseen(folder: Path, machine: str, models: Iterable[str], tasks: Iterable[str]) -> Costs:
     """What the run has cost so far, beside what foresees the rest: the newest run beside it on this machine, of all
     these models and tasks; else the embedded run, as it once went elsewhere."""
-    own = of_run(folder, machine)
-    own.like = _beside(folder, own.machine, models, tasks) or Costs.load(default_path().parent)
+    own, embedded = of_run(folder, machine), Costs.load(default_path().parent)
+    own.like = _beside(folder, own.machine, models, tasks) or embedded
+    if own.like is not None and own.like is not embedded:
+        own.like.like = embedded
     return own
 
 

@@ -179,5 +179,11 @@ def test_a_run_beside_on_this_machine_goes_before(tmp_path: Path) -> None:
     assert (known.pace("answer"), known.rate(Work("answer", "m", "t", "none"))) == (1.0, 2.0)
     known.add(Work("answer", "m", "t", "none"), 10.0, 1)
     assert (known.pace("answer"), known.rate(Work("answer", "m", "t", "dart"))) == (5.0, 10.0)
+    embedded = known.like.like
+    assert embedded is not None
+    timing = Work("time", "tiny", MINI + "mmlongbench_doc")
+    same = Work("answer", "tiny", MINI + "mlvu", "none")
+    known.like.add(same, 3 * (embedded.rate(same) or 0), 1)  # that run was three times as slow as the embedded one
+    assert known.rate(timing) == pytest.approx(5 * 3 * (embedded.rate(timing) or 0)), "it timed nothing"
     write_json(tmp_path / "other" / FILE, content | {"machine": "another"})
     assert foreseen(tmp_path / "run", "cpu", ["m"], ["t"]).rate(Work("answer", "m", "t", "none")) is None
