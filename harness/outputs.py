@@ -16,6 +16,7 @@ _WRITTEN = {
     "a JSON report of coreheads check": rb'\{\s*"schema_version": \d+,\s*"ok": ',
     "a file of coreheads bench": rb'\{\s*("schema_version": \d+,\s*"rows"|"command"): ',
     "a head profile": rb'\{\s*"schema_version": \d+,\s*"model": ',
+    "claims": rb'\{\s*"schema_version": \d+,\s*"claims": ',
     "a comparison": rb"A  [^\n]*: ",
     "a PNG picture": rb"\x89PNG\r\n",
     "a board's leaderboard.json": rb'\{\s*"schema_version": \d+,\s*"rows": ',
