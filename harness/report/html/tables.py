@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from coreheads.report.columns import BUSY, grouped
 from coreheads.report.flat import flat
@@ -66,7 +66,7 @@ def _cell(
 
 def downloads(board: Board) -> str:
     """The ranking and the rows, as they stand in leaderboard.json and as lines of CSV, compressed."""
-    parts = {"ranking": board.get("overall", []), "rows": board["rows"]}
+    parts: dict[str, Sequence[Mapping[str, Any]]] = {"ranking": board.get("overall", []), "rows": board["rows"]}
     return packed(json_text({name: {"json": lines, "csv": flat(lines)} for name, lines in parts.items()}))
 
 
