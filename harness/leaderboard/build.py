@@ -134,13 +134,13 @@ def _tell_apart(rows: Sequence[Row]) -> None:
 
 
 def _places(sources: Sequence[Source], roots: Sequence[Path]) -> dict[str, str]:
-    """The address of every run's folder as seen from the page, of those that lie where it does or below."""
-    places = {}
+    """The address of every run's folder as seen from the page, of those that lie in the first root or the next."""
+    places: dict[str, str] = {}
     for source in sources:
         path = source.run.path.resolve()
         for root in (root.resolve() for root in roots):
             if path.is_relative_to(root):
-                places[source.label] = f"{quote(path.relative_to(root).as_posix())}/"
+                places.setdefault(source.label, f"{quote(path.relative_to(root).as_posix())}/")
     return places
 
 

@@ -63,7 +63,7 @@ def claims(rows: Sequence[Row], heads: Iterable[HeadsSummary]) -> list[Claim]:
             found.append({"run": run, "model": model, "claim": statement, "verdict": verdict, "figures": figures,
                           "test": test})  # fmt: skip
     if (scale := head_claims.scale(list(summaries.values()))) is not None:
-        found.append(scale)
+        found.insert(0, scale)
     return found
 
 

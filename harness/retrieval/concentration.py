@@ -42,6 +42,5 @@ def concentration(adapter: Adapter, prompt: Prompt, regions: Sequence[Region], *
     attention = found.result().double()
     mass = attention.sum(1, keepdim=True)
     share = torch.where(mass > 0, attention / mass.clamp_min(torch.finfo(torch.float64).tiny), 1 / len(vision))
-    read = torch.special.entr(share).sum(1).exp()
-    spread: Tensor = 1 - read / len(vision)
-    return spread.clamp(0, 1).float().view(adapter.layers, adapter.heads)
+    read: Tensor = torch.special.entr(share).sum(1).exp()
+    return (1 - read / len(vision)).clamp(0, 1).float().view(adapter.layers, adapter.heads)

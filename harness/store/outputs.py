@@ -17,6 +17,7 @@ _WRITTEN = {
     "a file of coreheads bench": rb'\{\s*("schema_version": \d+,\s*"rows"|"command"): ',
     "a head profile": rb'\{\s*"schema_version": \d+,\s*"model": ',
     "a file of head windows": rb'\{\s*"schema_version": \d+,\s*"sink": ',
+    "claims": rb'\{\s*"schema_version": \d+,\s*"claims": ',
     "a comparison": rb"A  [^\n]*: ",
     "a PNG picture": rb"\x89PNG\r\n",
     "a board's leaderboard.json": rb'\{\s*"schema_version": \d+,\s*"rows": ',

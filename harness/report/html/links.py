@@ -20,8 +20,6 @@ CITATION = """@misc{coreheads2026mechanistic,
   url           = {https://arxiv.org/abs/2606.05843}
 }"""
 """Of the paper, for BibTeX."""
-FILES = ("manifest.json", "cells.jsonl", "timings.jsonl", "costs.json")
-"""Of a run's folder, that are named one by one."""
 
 
 def models(board: Board) -> dict[str, str]:
@@ -44,6 +42,12 @@ def tasks(board: Board) -> dict[str, str]:
         if hub:
             found[name] = f"{HUB}/datasets/{hub}"
     return found
+
+
+def files(board: Board, run: str) -> list[str]:
+    """The files that every folder of such a run has, also a published one."""
+    timed = any(row["run"] == run and row["prefill_ms"] is not None for row in board["rows"])
+    return ["manifest.json", "cells.jsonl", *(["timings.jsonl"] if timed else [])]
 
 
 def answers(row: Row, places: Mapping[str, str]) -> str | None:
