@@ -60,11 +60,10 @@ def check_submission(folder: Path, data_root: Path | None = None) -> Judged:
         config, wanted = submitted_cells.asked(run)
     except UserError as error:
         return Judged((str(error),), "")
-    known = {*wanted}
     done = rescoring.Rescored()
     sound = look(
         lambda: submitted_cells.settings(run),
-        lambda: submitted_files.foreign(run, known),
+        lambda: submitted_files.foreign(run, wanted),
         lambda: submitted_files.private(run),
         lambda: submitted_cells.tasks(run, config),
         lambda: submitted_cells.sources(run, config),

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from coreheads import limits
+from coreheads.config.cells import Cell
 from coreheads.errors import brief
 from coreheads.files import read_json, read_jsonl
 from coreheads.heads.types import profile_name
 from coreheads.leaderboard.redact import Shortener
+from coreheads.store import asked
 from coreheads.store.folder import RunFolder
 from coreheads.store.submission import FILE
 from coreheads.text import file_name
 
-_FOLDERS = ("samples", "heads")
-_KEPT = ("response", "record_id", "name", "made_from", "contents")
-"""Fields that are not looked through for paths: what models answered, names of a benchmark's, hashes."""
+_FOLDERS = ("samples", "heads", asked.FOLDER)
+_KEPT = ("response", "record_id", "name", "made_from", "contents", "question", "prompt", "target")
+"""Fields that are not looked through for paths: what models answered, words of a benchmark's, hashes."""
 
 
 def unsafe(folder: Path) -> Iterator[str]:
@@ -46,11 +48,18 @@ def unsafe(folder: Path) -> Iterator[str]:
         yield f"{folder}: has {total:,} bytes in all, expected at most {limits.SUBMISSION_BYTES:,}"
 
 
-def foreign(run: RunFolder, cells: Collection[str]) -> Iterator[str]:
-    """A line for every file that is none of a submission's. cells: names of all cells of the run."""
+def foreign(run: RunFolder, cells: Mapping[str, Cell]) -> Iterator[str]:
+    """A line for every file that is none of a submission's, and for pictures, which it does not have.
+
+    cells: all cells of the run by their names.
+    """
     scored = [(model["name"], score) for model in run.config["models"] for score in run.scores]
     known = {"manifest.json", FILE, "cells.jsonl", "timings.jsonl", *(f"samples/{name}.jsonl" for name in cells)}
     known |= {f"heads/{file_name(profile_name(*named))}.json" for named in scored}
+    for task in dict.fromkeys(cell.task for cell in cells.values()):
+        known.add(f"{asked.FOLDER}/{file_name(task)}.jsonl")
+        if any(record["pictures"] for record in asked.read(run.path, task).values()):
+            yield f"{asked.path_of(run.path, task)}: names pictures, expected none: a submission has words only"
     for path in sorted(run.path.rglob("*")):
         name = path.relative_to(run.path).as_posix()
         if name not in known and not (name in _FOLDERS and path.is_dir()):

@@ -163,7 +163,7 @@ class Submission(Versioned, Submitter):
     date: Annotated[str, AfterValidator(one_line(40, "a date"))]
     """UTC, ISO 8601, to the second."""
     contents: dict[str, str]
-    """SHA-256 (hex) of what the other files say: of settings, heads, samples, speeds, code."""
+    """SHA-256 (hex) of what the other files say: of settings, heads, samples, asked, speeds, code."""
 
 
 @known_fields

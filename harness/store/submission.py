@@ -8,6 +8,7 @@ from coreheads import environment, limits
 from coreheads.files import matching, read_json, read_jsonl
 from coreheads.hashing.contents import json_hash
 from coreheads.heads.profile import HeadProfile
+from coreheads.store import asked
 from coreheads.store.folder import RunFolder
 from coreheads.store.provenance import Submission, Submitter
 from coreheads.store.schema import SCHEMA_VERSION
@@ -44,10 +45,12 @@ def contents(run: RunFolder) -> dict[str, str]:
     """SHA-256 (hex) of what a run's files say, part by part; how they are written does not count."""
     samples = {name: list(read_jsonl(run.samples(name).path, run.path)) for name in run.cells()}
     heads = {path.name: HeadProfile.load(path, run.path).to_dict() for path in matching(run.path_of("heads"), "*.json")}
+    told = {path.stem: asked.read(run.path, path.stem) for path in matching(run.path_of(asked.FOLDER), "*.jsonl")}
     return {
         "settings": json_hash(run.config),
         "heads": json_hash(heads),
         "samples": json_hash([list(read_jsonl(run.path_of("cells.jsonl"), run.path)), samples]),
+        "asked": json_hash(told),
         "speeds": json_hash(list(read_jsonl(run.path_of("timings.jsonl"), run.path))),
         "code": json_hash(run.manifest.get("made_from")),
     }

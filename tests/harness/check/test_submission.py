@@ -21,6 +21,7 @@ from coreheads.store.folder import RunFolder
 from coreheads.store.submission import contents
 
 REC = "coreheads_mini_refcocog"
+PICTURE = {"file": f"{'0' * 24}.jpg", "label": "", "width": 1, "height": 1, "boxes": []}
 Damage = Callable[[Path], object]
 
 
@@ -169,6 +170,9 @@ HOSTILE: list[tuple[str, Damage, str]] = [
         dict.fromkeys(m["made_from"]["tasks"][REC]["records"]["test"], "0" * 32))), r"record .* is another one here"),
     ("no fingerprints", edit("manifest.json", at("made_from", value=...)), r"made_from is missing"),
     ("a run as it was made", edit("manifest.json", at("published", value=...)), r"mine: is a run as it was made"),
+    ("an altered question", lines("asked/*.jsonl", first(question="another")), r"submission.json: contents.asked is"),
+    ("pictures", lines("asked/*.jsonl", first(pictures=[PICTURE])), r"jsonl: names pictures, expected none"),
+    ("a picture", write("asked/x.jpg", b"\xff\xd8\xff"), r"x.jpg: is no file of this run"),
     ("a path", edit("manifest.json", at("config", "data_root", value="/home/ada/data")), r"'/home/ada/data', a path"),
     ("a token", edit("manifest.json", at("invocations", 0, "command", value="x --token hf_abcdefghij12")),
      r"invocations.0.command holds .*, a path or a secret"),
