@@ -13,7 +13,7 @@ from coreheads.heads.profile import HeadProfile
 from coreheads.leaderboard.redact import Shortener
 from coreheads.private import private_value
 from coreheads.report.example_files import FOLDER as EXAMPLES
-from coreheads.report.example_files import picture
+from coreheads.report.example_files import picture, stored
 from coreheads.store import asked, submission
 from coreheads.store.folder import RunFolder
 from coreheads.store.provenance import Manifest, Published, Submitter
@@ -33,8 +33,7 @@ def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True
         to: The new folder.
         responses: Without them, what models answered is left empty; scores stay, the board is the same but for
             ``loyalty``.
-        pictures: The examples of what heads look at, which show benchmark data, and what was asked about, of tasks
-            whose licence allows it.
+        pictures: The examples of what heads look at, and what was asked about, of tasks whose licence allows it.
         by: Who submits the run; None is who did so before, if anybody.
 
     Returns:
@@ -66,11 +65,12 @@ def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True
         profile = HeadProfile.load(path, run.path).to_dict()
         model = profile["model"] | {"id": short.checkpoint(profile["model"]["id"])}
         HeadProfile.from_dict(short.value(profile) | {"model": model}, str(path)).save(to / "heads" / path.name)
-    if pictures:
-        examples = run.path_of(*EXAMPLES.parts)
-        for path in matching(examples, "*.json"):
-            write_json(to / EXAMPLES / path.name, short.value(read_json(path, limits.STORED_BYTES, run.path)))
-        for path in matching(examples, "*.jpg"):
+    for example, path in stored(run.path) if pictures else ():
+        if _may_be_passed_on(example.task):
+            write_json(
+                to / EXAMPLES / f"{path.stem}.json",
+                short.value(read_json(path.with_suffix(".json"), limits.STORED_BYTES, run.path)),
+            )
             write_bytes(to / EXAMPLES / path.name, picture(path))
     for task in dict.fromkeys(record["cell"]["task"] for record in cells.values()):
         _copy_asked(run, task, to, pictures, short)
@@ -84,8 +84,7 @@ def copy(run: RunFolder, to: Path, responses: bool = True, pictures: bool = True
 def _copy_asked(run: RunFolder, task: str, to: Path, pictures: bool, short: Shortener) -> None:
     """What was asked: words in any case, pictures where they may be passed on."""
     records = asked.read(run.path, task)
-    kept = task in registry.names() and bool(registry.get(task).media_licence)
-    why = None if pictures and kept else NOT_OURS if pictures else NOT_WANTED
+    why = None if pictures and _may_be_passed_on(task) else NOT_OURS if pictures else NOT_WANTED
     for record in records.values():
         if record.get("missing"):
             record["missing"] = short.text(str(record["missing"]))
@@ -96,6 +95,11 @@ def _copy_asked(run: RunFolder, task: str, to: Path, pictures: bool, short: Shor
                 asked.store_picture(to, asked.picture(run.path, path.name))
     if records:
         asked.write(to, task, records.values())
+
+
+def _may_be_passed_on(task: str) -> bool:
+    """Whether the licence of a task's pictures lets everybody pass them on."""
+    return task in registry.names() and bool(registry.get(task).media_licence)
 
 
 def identity(manifest: Manifest) -> str:
