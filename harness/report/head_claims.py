@@ -60,8 +60,8 @@ def _of_halves(top: TopHeads, summary: HeadsSummary, named: str) -> Judged:
     shared = top.get("shared")
     if shared is None:
         return "not tested here", "the profile does not say", ""
-    by_lot = top["count"] / summary["count"]
-    figures = f"{100 * shared:.0f} % of {named} in common, by lot {100 * by_lot:.0f} %"
+    by_chance = top["count"] / summary["count"]
+    figures = f"{100 * shared:.0f} % of {named} in common, by chance {100 * by_chance:.0f} %"
     test = (
         f"random halves of {summary['samples']} samples: {100 * SHARED:.0f} % or more; not below {100 * UNSHARED:.0f} %"
     )
