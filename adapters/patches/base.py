@@ -111,7 +111,7 @@ class Patch(AttentionHooks):
 
     def describe(self) -> dict[str, Any]:
         """The patch and its parameters, for JSON: of a dataclass every field by its name."""
-        names = [field.name for field in fields(self)] if is_dataclass(self) else []
+        names: list[str] = [field.name for field in fields(self)] if is_dataclass(self) else []
         return {"patch": self.name, **{name: getattr(self, name) for name in names}}
 
 
