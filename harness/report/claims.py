@@ -4,7 +4,7 @@ was not tested. Every verdict follows from an interval and a margin that are nam
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from coreheads.report.columns import grouped, p_value, ratio
 from coreheads.report.head_claims import OFF, Judged
 from coreheads.report.intervals import interval, none_seen
 from coreheads.store.board import Claim, HeadsSummary, Row, Verdict
+from coreheads.store.fields import Plain
 
 BROKEN = 0.1
 """Heads off break the answers: the change is at least so far below zero."""
@@ -126,14 +127,15 @@ def _of_hybrid(rows: Sequence[Row]) -> Iterator[Judged]:
     timed = [row for row in top if row["prefill_speedup"]]
     scored = [row for row in top if row["delta"] is not None]
     share = _nearest({row["fraction"] or 0.0 for row in timed or scored}, FULL)
-    kept = [row for row in scored if row["fraction"] == share]
+    same = _of_one_setting([row for row in timed or scored if row["fraction"] == share])
+    kept = [row for row in scored if row["fraction"] == share and row["params"] == same]
     if kept:
         change = pooled([row["delta"] or 0.0 for row in kept], [row["delta_ci"] for row in kept])
         figures = f"top {100 * (share or 0):g} % full: change {_shown(change, kept)}"
         yield _above(change, -KEPT), figures, f"non-inferiority, paired by sample: lower end above {-KEPT:g}"
     else:
         yield "not tested here", "no hybrid row with top heads", ""
-    fast = [row for row in timed if row["fraction"] == share]
+    fast = [row for row in timed if row["fraction"] == share and row["params"] == same]
     if not fast:
         yield "not tested here", "no hybrid row with top heads was timed", ""
         return
@@ -145,6 +147,12 @@ def _of_hybrid(rows: Sequence[Row]) -> Iterator[Judged]:
     at = f"{tokens[0]:,}" if len(tokens) == 1 else f"{tokens[0]:,} to {tokens[-1]:,}"
     figures = f"top {100 * (share or 0):g} % full: prefill {_ratio(speed)}, {_tasks(speed)}, {at} tokens"
     yield _above(speed, 1.0), figures, "timed in turns with dense: lower end above 1"
+
+
+def _of_one_setting(rows: Sequence[Row]) -> Mapping[str, Plain] | None:
+    """The sink and window that most tasks have: a task under two of them would count twice."""
+    settings = [row["params"] for row in rows]
+    return max(settings, key=settings.count, default=None)
 
 
 def _above(estimate: Estimate, margin: float) -> Verdict:

@@ -142,6 +142,15 @@ def test_tasks_are_pooled_and_the_nearest_share_is_judged() -> None:
     assert "4,096 to 8,192 tokens" in judged(speeds)[FASTER]["figures"]
 
 
+def test_a_task_under_two_windows_counts_once() -> None:
+    rows = [hybrid(-0.01, 2.0, task=task, params={"sink": 16, "window": 128}) for task in ("a task", "another")]
+    rows.insert(0, hybrid(-0.5, 9.0, task="a task", params={"sink": 1, "window": 2}))
+    found = judged(rows)
+    assert "mean of 2 tasks" in found[STATEMENTS[-2]]["figures"]
+    assert "-0.01 [" in found[STATEMENTS[-2]]["figures"]
+    assert "prefill 2.00 [" in found[STATEMENTS[-1]]["figures"]
+
+
 def test_pooled_intervals_are_those_of_a_mean_of_independent_estimates() -> None:
     one = pooled([0.5], [[0.4, 0.7]])
     assert (one.low, one.high) == pytest.approx((0.4, 0.7))
