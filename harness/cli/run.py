@@ -69,8 +69,9 @@ def command(
 
     On real data: coreheads run single_gpu --data-root /data --dry-run
 
-    One model a job: coreheads run paper --only model=Qwen/Qwen3-VL-8B-Instruct --out runs/8b; then coreheads
-    leaderboard runs/8b runs/32b --out board
+    One model a job: coreheads run paper --only model=Qwen/Qwen3-VL-8B-Instruct --out runs/8b
+
+    Their board: coreheads leaderboard runs/8b runs/32b --out board
     """
     from coreheads.cli.output import say
     from coreheads.config.only import only as part
