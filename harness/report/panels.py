@@ -42,7 +42,8 @@ def overall(lines: Sequence[Overall], colours: Mapping[str, str]) -> list[Panel]
         timed = [line for line in ranked if line["prefill_speedup"] is not None]
         if len(timed) > 1:
             tasks, of_speed = len(timed[0]["tasks"]), len(timed[0]["timed_tasks"])
-            about = f"Accuracy against speedup: mean over {tasks} tasks, speed of {of_speed} on {timed[0]['device']}"
+            mean = f"mean over {tasks} tasks; speed: of {of_speed} of them"
+            about = f"Accuracy against speedup: {mean}, on {timed[0]['device']}"
             panels.append(Panel(model, "", about, charts.overall(timed, colours)))
     return panels
 

@@ -139,7 +139,8 @@ def verdicts(lines: Iterable[Overall]) -> list[str]:
 
 def _means(line: Overall) -> str:
     tasks, timed = len(line["tasks"]), len(line["timed_tasks"])
-    return f"mean of {tasks} task{'s' * (tasks > 1)}" + ("" if tasks == timed else f", speed of {timed}")
+    mean = f"mean of {tasks} task{'s' * (tasks > 1)}"
+    return mean if tasks == timed else f"score: {mean}; speed: of {timed} of them"
 
 
 def best_table(entries: Sequence[Best]) -> tuple[list[str], list[list[str]]]:

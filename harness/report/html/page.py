@@ -152,6 +152,7 @@ def _environment() -> Environment:
     )
     made.filters["class_name"] = lambda name: re.sub(r"[^A-Za-z0-9]", "_", name)
     made.filters["breakable"] = _breakable
+    made.filters["figure"] = _figure
     made.filters["clipped"] = lambda value: min(1.0, max(0.0, value))
     made.globals |= {
         "id": id,
@@ -192,6 +193,12 @@ def _fronts(ranked: Sequence[Overall]) -> set[int]:
 def _named(models: Sequence[str], headings: list[str], lines: list[list[str]]) -> tuple[list[str], list[list[str]]]:
     """The table without its first column, the model's, where the page has one model."""
     return (headings, lines) if len(models) > 1 else (headings[1:], [line[1:] for line in lines])
+
+
+def _figure(text: str) -> Markup:
+    """A number with its interval on one line, what stands behind it in brackets below."""
+    number, bracket, rest = text.replace(", ", ",\u00a0").partition(" (")
+    return escape(number) + (Markup("<br><small>%s</small>") % rest.removesuffix(")") if bracket else "")
 
 
 def _breakable(text: str) -> Markup:

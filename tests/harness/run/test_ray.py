@@ -50,7 +50,7 @@ def test_the_board_of_two_replicas_is_that_of_one_process(
     assert main(["run", str(path), "--ray", "--quiet"]) == 2
     assert f"process {process.pid} on" in (message := capsys.readouterr().err)
     assert "works in this folder now" in message
-    assert process.wait(timeout=900) == 0
+    assert process.wait(timeout=1800) == 0
     log = (tmp_path / "log").read_text()
     assert "evaluating small by 2 replicas (32 samples)" in log
     assert log.index("evaluating small by 2 replicas: done") < log.index("timing small coreheads_mini_refcocog")

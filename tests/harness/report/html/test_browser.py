@@ -117,7 +117,7 @@ def test_filters_and_search_leave_rows_out(page: Any) -> None:
     assert len(scores(page)) == 20
     assert page.execute_script("return document.getElementById('shown').value") == "20 of 40 rows"
     assert page.execute_script(
-        "const shown = [...document.querySelectorAll('.card[data-model]')].filter((c) => !c.hidden);"
+        "const shown = [...document.querySelectorAll('.card:not(.all)')].filter((c) => !c.hidden);"
         "return shown.length === 3 && shown.every((c) => c.dataset.model === 'beta')"
     )
     choose(page, "patch", "hybrid")
