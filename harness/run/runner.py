@@ -54,7 +54,7 @@ def run(
     if ray is not False:
         ray_cluster.check_installed()
     elif replicas is not None:
-        raise UserError(f"replicas: {replicas} without ray, expected both: replicas are workers of a Ray cluster")
+        raise UserError(f"--replicas {replicas} without --ray, expected both: replicas are workers of a Ray cluster")
     check_names(config)
     cells = expand(config)
     if fresh:

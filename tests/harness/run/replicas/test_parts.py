@@ -228,7 +228,7 @@ def test_without_ray_one_line_says_so(
     message = "error: --ray: ray is not installed, expected it from: pip install 'coreheads[ray]'\n"
     assert capsys.readouterr().err == message
     assert main(["run", "--replicas", "2", "--out", str(tmp_path / "run")]) == 2
-    assert "replicas: 2 without ray" in capsys.readouterr().err
+    assert "--replicas 2 without --ray" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
