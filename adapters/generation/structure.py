@@ -89,17 +89,23 @@ def prompts_read(model: nn.Module) -> tuple[Any, ...]:
     return prompts
 
 
-def beyond_context(model: nn.Module, prompt: Any) -> str:
-    """Why a prompt is too long for the model; an empty text where it is not, or the configuration does not say."""
+def context_limit(model: nn.Module) -> int | None:
+    """The most tokens of a prompt that the configuration names; None where it does not say."""
     config = getattr(model, "config", None)
     text = getattr(config, "text_config", None) or config
     limit = getattr(text, "max_position_embeddings", None)
     if not isinstance(limit, int) or isinstance(limit, bool):
-        return ""
+        return None
     rope = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
     if rope.get("rope_type", rope.get("type")) == "dynamic":  # made to go beyond what the configuration names
-        limit = int(limit * rope.get("factor", 1))
-    if prompt.tokens <= limit:
+        return int(limit * rope.get("factor", 1))
+    return limit
+
+
+def beyond_context(model: nn.Module, prompt: Any) -> str:
+    """Why a prompt is too long for the model; an empty text where it is not, or the configuration does not say."""
+    limit = context_limit(model)
+    if limit is None or prompt.tokens <= limit:
         return ""
     return f"its prompt has {prompt.tokens} tokens, more than the {limit} that the model takes"
 

@@ -30,7 +30,8 @@ def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
 @lru_cache(maxsize=4096)
 def index(heads: tuple[int, ...], device: torch.device) -> Tensor:
     """The heads as a tensor for indexing, made once: on a GPU each would be another copy to the device."""
-    return torch.tensor(heads, dtype=torch.long, device=device)
+    with torch.inference_mode(False):  # gradients may need it later
+        return torch.tensor(heads, dtype=torch.long, device=device)
 
 
 def take(states: Tensor, heads: Sequence[int]) -> Tensor:

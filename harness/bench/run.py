@@ -8,6 +8,7 @@ import torch
 
 from coreheads import environment
 from coreheads.adapters.generation.devices import input_device, model_devices
+from coreheads.adapters.generation.structure import context_limit
 from coreheads.adapters.kernels import autotune
 from coreheads.bench import memory, ram_and_fit, text
 from coreheads.bench.check import check
@@ -16,12 +17,14 @@ from coreheads.bench.rows import SCHEMA_VERSION, Condition, Details, Row, Tried,
 from coreheads.bench.settings import Plan, Settings
 from coreheads.bench.target import Target, load, shapes
 from coreheads.bench.timing import Measured, fastest_kernels, measure
+from coreheads.errors import UserError
 from coreheads.files import write_errors, write_json
 
 
 def dry_run(settings: Settings, say: Callable[[str], None] = print) -> str:
     """What memory it would take on a GPU; nothing is loaded, measured or written. UserError as ``run``."""
     target = shapes(settings.model, settings.dtype or "bfloat16")
+    _check_contexts(target, settings)
     return memory.report(target, settings, say)
 
 
@@ -35,6 +38,7 @@ def run(settings: Settings, say: Callable[[str], None] = print) -> str:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     target = load(settings.model, settings.random_weights, settings.device, settings.dtype)
+    _check_contexts(target, settings)
     beside = settings.out.with_name(f"{settings.out.stem}.details.json")
 
     def save(rows: list[Row], details: Details) -> None:
@@ -55,6 +59,16 @@ def run(settings: Settings, say: Callable[[str], None] = print) -> str:
         written += f", {picture}" if picture else "\nNo picture: altair and vl-convert-python are not installed."
     beside_phases = ram_and_fit.report(details.get("ram", []), details.get("longest", {}))
     return "\n".join(filter(None, [text.report(rows, details), beside_phases, written]))
+
+
+def _check_contexts(target: Target, settings: Settings) -> None:
+    """UserError for prompts that are longer than a checkpoint takes; of random weights any length may be timed."""
+    limit, longest = context_limit(target.model), max(settings.contexts)
+    if not settings.random_weights and limit is not None and longest > limit:
+        raise UserError(
+            f"--context: {longest:,} tokens, expected at most the {limit:,} that {target.name} takes "
+            "(--random-weights times a shape at any length)"
+        )
 
 
 def bench(

@@ -71,7 +71,7 @@ def command(
 
     One model a job: coreheads run paper --only model=Qwen/Qwen3-VL-8B-Instruct --out runs/8b
 
-    One board of their runs: coreheads leaderboard runs/8b runs/32b --out board
+    Their board: coreheads leaderboard runs/8b runs/32b --out board
     """
     from coreheads.cli.output import say
     from coreheads.config.only import only as part

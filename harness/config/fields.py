@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from coreheads import limits
 from coreheads.validation import expected
@@ -17,10 +25,20 @@ def number(value: Any) -> Any:
     return value
 
 
+def _placed(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """One fault, where pydantic tells one for each kind that the value may be."""
+    try:
+        return read(value)
+    except ValidationError:
+        raise expected("a number of GPUs, at least 1, or the GPU of each module: {model.visual: 0, ...}") from None
+
+
 Whole = Annotated[int, BeforeValidator(number)]
 Count = Annotated[Whole, Field(ge=1, le=10**9)]
 Repeats = Annotated[Whole, Field(ge=1, le=limits.REPEATS)]
 Fraction = Annotated[float, BeforeValidator(number), Field(gt=0, le=1)]
+Placement = Annotated[Count | dict[str, Whole | str], WrapValidator(_placed)]
+"""Over how many GPUs a model is split, or the GPU of each of its modules."""
 Names = Annotated[tuple[str, ...], Field(max_length=limits.NAMES)]
 
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from coreheads import limits
 from coreheads.config.budgets import Asked, Of, budget_of, patch_of
-from coreheads.config.fields import Count, Fraction, Names, Repeats, Section, Whole, number
+from coreheads.config.fields import Count, Fraction, Names, Placement, Repeats, Section, Whole, number
 from coreheads.config.parsing import load_yaml, set_values
 from coreheads.config.patches import OnConfig, plain
 from coreheads.config.profile import ProfileConfig
@@ -35,7 +35,7 @@ class ModelConfig(Section):
     """Of the weights; ``auto`` is the checkpoint's own."""
     attn_implementation: str | None = None
     trust_remote_code: bool = False
-    device_map: Count | dict[str, Whole | str] | None = None
+    device_map: Placement | None = None
     """In place of the run's ``device``: over how many GPUs the model is split, or the GPU of each of its modules."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Of the family's adapter: how pictures and videos are shown, such as max_pixels or max_tiles."""

@@ -17,12 +17,13 @@ from coreheads.errors import UserError
 from coreheads.files import write_errors
 from coreheads.leaderboard import asked
 from coreheads.leaderboard import build as leaderboard
-from coreheads.run import costs, ray_cluster, sources
+from coreheads.run import costs, sources
 from coreheads.run.model import Finished, ModelRun
 from coreheads.run.plan import left_to_do, mended
 from coreheads.run.preflight import check_data, check_names, needed_paths
 from coreheads.run.progress import RunProgress
-from coreheads.run.ray_run import run_on
+from coreheads.run.replicas import cluster as ray_cluster
+from coreheads.run.replicas.run import run_on
 from coreheads.store.aside import set_aside
 from coreheads.store.folder import RunFolder
 from coreheads.store.provenance import MadeFrom
@@ -53,7 +54,7 @@ def run(
     if ray is not False:
         ray_cluster.check_installed()
     elif replicas is not None:
-        raise UserError(f"replicas: {replicas} without ray, expected both: replicas are workers of a Ray cluster")
+        raise UserError(f"--replicas {replicas} without --ray, expected both: replicas are workers of a Ray cluster")
     check_names(config)
     cells = expand(config)
     if fresh:

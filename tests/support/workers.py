@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from coreheads.run.news import Lost, News, Share
-from coreheads.run.worker import Worker
+from coreheads.run.replicas.news import Lost, News, Share
+from coreheads.run.replicas.worker import Worker
 
 Fault = Callable[[int, str], bool]
 """Called at every news with its number from 1 and what the worker was to do: whether it is lost before it tells it."""
 
 
 class HereWorkers:
-    """Stands for ``ray_cluster.Cluster``. Calls advance in turns, so that cells are done side by side.
+    """Stands for ``cluster.Cluster``. Calls advance in turns, so that cells are done side by side.
 
     Attributes:
         started: The share of each worker that was started.

@@ -185,7 +185,7 @@ def test_real_mmlongbench_doc(fixtures: Path, tmp_path: Path) -> None:
             Region(media=page) for page in doc["pages"] if page < 1
         ]
     shutil.copy(fixtures / "mmdocir/MMDocIR_annotations_slice.jsonl", tmp_path / mmdocir_data.ANNOTATIONS)
-    mmlongbench_data._layouts.cache_clear()
+    mmlongbench_data._layouts_in.cache_clear()
     boxed = [doc for doc in evidence if all(region.box for region in mmlongbench_data.regions(doc))]
     assert boxed
     for doc in boxed:

@@ -56,6 +56,19 @@ def test_no_measurement_without_end(option: str, small_model: Path, capsys: pyte
     assert f"Invalid value for '{option}': " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_prompts_beyond_a_checkpoints_context_are_one_line(
+    more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "bench.json"
+    assert main(["bench", "tiny", "--context", "1k,1000k", "--device", "cpu", "--out", str(out), *more]) == 2
+    assert "--context: 1,024,000 tokens, expected at most the 16,384 that tiny takes" in (
+        said := capsys.readouterr().err
+    )
+    assert said.count("\n") == 1
+    assert not out.exists()
+
+
 def test_sink_and_window_have_one_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[Settings] = []
     monkeypatch.setattr("coreheads.bench.run.run", lambda settings, say: asked.append(settings) or "")

@@ -133,7 +133,7 @@ def test_benchmarks(tmp_path: Path) -> None:
     names = dict.fromkeys(("model", "device", "weights", "dtype"), EVIL)
     condition: Any = numbers | names | {"selection": "top", "kv_bytes_ratio": 0.25, "peak_memory_ratio": None}
     rows = rows_of(condition, times, times, times, {})
-    details: Any = {"kv_heads_full": {}, "heads": {}, "decode_tokens": 4}
+    details: Any = {"kv_heads_full": {}, "heads": {}, "decode_tokens": 4, "contexts": []}
     assert not hostile.steering(report(rows, details))
     assert draw(rows, tmp_path / "bench.png") is not None
 

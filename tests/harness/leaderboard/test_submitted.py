@@ -118,4 +118,4 @@ def test_the_command_writes_one(run: RunFolder, tmp_path: Path, capsys: pytest.C
     assert f"coreheads check --submission {out}" in capsys.readouterr().out
     record = read_json(out / "submission.json")
     assert (record["who"], record["note"], "contact" in record) == ("Ada", "quiet", False)
-    assert set(record["contents"]) == {"settings", "heads", "samples", "speeds", "code"}
+    assert set(record["contents"]) == {"settings", "heads", "samples", "asked", "speeds", "code"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -46,7 +47,7 @@ def test_it_is_its_definition(model_type: str) -> None:
 
 
 def test_a_reader_of_all_alike_has_none() -> None:
-    made = small_adapter()
+    made = copy.deepcopy(small_adapter())
     for layer in made.model.model.language_model.layers:
         torch.nn.init.zeros_(layer.self_attn.q_proj.weight)
         if layer.self_attn.q_proj.bias is not None:

@@ -3,6 +3,7 @@ moves as recorded runs went."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -107,7 +108,7 @@ def worst(seen: list[tuple[dict[str, float], dict[str, float]]], kind: str) -> f
     for over, expected in seen:
         if over[""] >= 0.1 * total[""] and 0.1 * total[kind] <= over[kind] <= 0.95 * total[kind]:
             true = total[kind] - over[kind]
-            factors.append(max(expected[kind] / true, true / expected[kind]))
+            factors.append(max(expected[kind] / true, true / expected[kind]) if expected[kind] else math.inf)
     return max(factors)
 
 

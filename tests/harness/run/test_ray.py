@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two replicas take two cores"),
 ]
 
-CODE = "import sys; from coreheads.cli import main; from coreheads.run import ray_cluster; {}; sys.exit(main())"
+CODE = "import sys; from coreheads.cli import main; from coreheads.run.replicas import cluster; {}; sys.exit(main())"
 
 
 def start(config: Path, log: Path, first: str = "pass") -> subprocess.Popen[bytes]:
@@ -70,7 +70,7 @@ def test_the_board_of_two_replicas_is_that_of_one_process(
 def test_a_cluster_that_dies_ends_the_run_in_a_line(small_model: Path, small_data: Path, tmp_path: Path) -> None:
     run, log = tmp_path / "run", tmp_path / "log"
     path = small_run.write_config(tmp_path / "config.yaml", small_run.config(small_model, small_data, run))
-    process = start(path, log, "ray_cluster.GONE_S = 4")
+    process = start(path, log, "cluster.GONE_S = 4")
     until("is process", log, process)
     servers = [child for child in psutil.Process(process.pid).children() if "gcs_server" in child.name()]
     servers[0].kill()

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from coreheads.adapters.patches.registry import make_patch, put_on
 from coreheads.config.cells import Cell
-from coreheads.run.replica import Replica
+from coreheads.run.replicas.replica import Replica
 
 TRIES = 3
 """Workers that are lost over one thing without a step forward before it is given up."""

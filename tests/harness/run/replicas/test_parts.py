@@ -20,14 +20,16 @@ from coreheads.environment import machine, versions
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl, read_jsonl, write_json
 from coreheads.hashing.source_code import whole_hash
-from coreheads.run import mirror, ray_cluster, runner
-from coreheads.run.cell_queue import CellQueue
-from coreheads.run.machines import check_worker
+from coreheads.run import runner
 from coreheads.run.model import Finished
-from coreheads.run.news import About, Change, Outbox, Share
-from coreheads.run.ray_cluster import Cluster
-from coreheads.run.replica import Replica
-from coreheads.run.worker import gpus_needed
+from coreheads.run.replicas import cluster as ray_cluster
+from coreheads.run.replicas import mirror
+from coreheads.run.replicas.cell_queue import CellQueue
+from coreheads.run.replicas.cluster import Cluster
+from coreheads.run.replicas.machines import check_worker
+from coreheads.run.replicas.news import About, Change, Outbox, Share
+from coreheads.run.replicas.replica import Replica
+from coreheads.run.replicas.worker import gpus_needed
 from coreheads.store.provenance import MadeFrom
 from coreheads.store.samples import SampleFile
 
@@ -226,7 +228,7 @@ def test_without_ray_one_line_says_so(
     message = "error: --ray: ray is not installed, expected it from: pip install 'coreheads[ray]'\n"
     assert capsys.readouterr().err == message
     assert main(["run", "--replicas", "2", "--out", str(tmp_path / "run")]) == 2
-    assert "replicas: 2 without ray" in capsys.readouterr().err
+    assert "--replicas 2 without --ray" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

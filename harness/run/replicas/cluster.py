@@ -15,9 +15,9 @@ from typing import Any
 
 from coreheads.config.schema import ModelConfig, RunConfig
 from coreheads.errors import UserError, one_line
-from coreheads.run.news import Lost, News, Share
-from coreheads.run.ray_address import check_address, knock
-from coreheads.run.worker import Worker, gpus_needed
+from coreheads.run.replicas.address import check_address, knock
+from coreheads.run.replicas.news import Lost, News, Share
+from coreheads.run.replicas.worker import Worker, gpus_needed
 
 GONE_S = 30
 """Seconds without an answer after which a cluster is given up; Ray itself ends the process after 60."""

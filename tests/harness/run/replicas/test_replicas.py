@@ -18,11 +18,12 @@ from coreheads.environment import machine, versions
 from coreheads.errors import UserError
 from coreheads.files import read_json, write_json
 from coreheads.leaderboard.build import build
-from coreheads.run import ray_cluster, runner
+from coreheads.run import runner
 from coreheads.run.model import Finished, ModelRun
-from coreheads.run.news import About, Share
-from coreheads.run.replicas import Replicas
-from coreheads.run.worker import Worker
+from coreheads.run.replicas import cluster as ray_cluster
+from coreheads.run.replicas.driver import Replicas
+from coreheads.run.replicas.news import About, Share
+from coreheads.run.replicas.worker import Worker
 from coreheads.store.board import Board
 from coreheads.store.folder import RunFolder
 

@@ -7,8 +7,8 @@ import sys
 from coreheads.doctor.model import needed_bytes
 from coreheads.errors import UserError
 from coreheads.run.model import ModelRun
-from coreheads.run.ray_cluster import Cluster
-from coreheads.run.replicas import Replicas
+from coreheads.run.replicas.cluster import Cluster
+from coreheads.run.replicas.driver import Replicas
 
 PROCESS = 1 << 30
 """Bytes of a worker beside its model: libraries, prompts, activations."""

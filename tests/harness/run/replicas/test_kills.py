@@ -1,6 +1,6 @@
 """A run on Ray whose workers and whose driver are killed at random points: no line is lost, none is doubled.
 
-``COREHEADS_KILLS=10 pytest tests/harness/run/test_ray_kills.py`` kills ten of each.
+``COREHEADS_KILLS=10 pytest tests/harness/run/replicas/test_kills.py`` kills ten of each.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from coreheads.config.cells import Cell
 from coreheads.errors import UserError
 from coreheads.files import append_jsonl, cut_half_line, matching, read_bytes, write_bytes
 from coreheads.report import example_files
-from coreheads.run.news import Change
+from coreheads.run.replicas.news import Change
 from coreheads.store.folder import RunFolder
 from coreheads.store.samples import SampleFile
 

@@ -9,7 +9,7 @@ from coreheads import environment
 from coreheads.errors import UserError
 from coreheads.hashing.contents import changed_parts
 from coreheads.hashing.source_code import whole_hash
-from coreheads.run.news import About
+from coreheads.run.replicas.news import About
 from coreheads.store.made_from import other_records
 from coreheads.store.provenance import MadeFrom
 

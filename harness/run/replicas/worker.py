@@ -23,7 +23,7 @@ from coreheads.config.cells import Cell
 from coreheads.config.schema import ModelConfig, RunConfig
 from coreheads.errors import UserError, one_line
 from coreheads.run.costs import Costs, Work
-from coreheads.run.news import About, End, News, Outbox, Place, Told
+from coreheads.run.replicas.news import About, End, News, Outbox, Place, Told
 from coreheads.store.folder import RunFolder
 from coreheads.store.schema import SCHEMA_VERSION
 

@@ -16,13 +16,14 @@ from typing import Any
 from coreheads.config.cells import Cell
 from coreheads.errors import UserError
 from coreheads.hashing.contents import changed_parts
-from coreheads.run import costs, mirror
-from coreheads.run.cell_queue import TRIES, CellQueue
+from coreheads.run import costs
 from coreheads.run.costs import Work
-from coreheads.run.machines import check_worker
 from coreheads.run.model import ModelRun
-from coreheads.run.news import About, End, Lost, News, Place, Share
-from coreheads.run.replica import Replica, Workers, work_of
+from coreheads.run.replicas import mirror
+from coreheads.run.replicas.cell_queue import TRIES, CellQueue
+from coreheads.run.replicas.machines import check_worker
+from coreheads.run.replicas.news import About, End, Lost, News, Place, Share
+from coreheads.run.replicas.replica import Replica, Workers, work_of
 from coreheads.run.sources import note_model
 from coreheads.store.provenance import Machine, ModelSources
 from coreheads.tasks import registry

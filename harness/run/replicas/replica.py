@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 from coreheads.config.cells import Cell
 from coreheads.run.costs import Work
-from coreheads.run.news import Lost, News, Share
 from coreheads.run.progress import RunProgress
+from coreheads.run.replicas.news import Lost, News, Share
 from coreheads.store.samples import SampleFile
 
 
 class Workers(Protocol):
-    """What runs workers, as ``ray_cluster.Cluster`` does."""
+    """What runs workers, as ``cluster.Cluster`` does."""
 
     def start(self, share: Share, *arguments: Any) -> Any:
         """A worker."""

@@ -1,0 +1,1 @@
+"""Replicas of a model that do its part of a run on a Ray cluster, each in a process of its own."""
