@@ -86,7 +86,9 @@ def stand_in_pictures() -> Iterator[None]:
     blank = io.BytesIO()
     Image.new("RGB", (64, 64)).save(blank, "PNG")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vl_convert, "vegalite_to_png", lambda *_, **__: blank.getvalue())
+        for name in ("vegalite_to_png", "svg_to_png"):
+            patch.setattr(vl_convert, name, lambda *_, **__: blank.getvalue())
+        patch.setattr(vl_convert, "vegalite_to_svg", lambda *_, **__: "")
         patch.setattr(vl_convert, "javascript_bundle", lambda *_: "")
         yield
 
