@@ -88,7 +88,7 @@ def stand_in_pictures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("vegalite_to_png", "svg_to_png"):
             patch.setattr(vl_convert, name, lambda *_, **__: blank.getvalue())
-        patch.setattr(vl_convert, "vegalite_to_svg", lambda *_, **__: "")
+        patch.setattr(vl_convert, "vegalite_to_svg", lambda *_, **__: "<svg></svg>")
         patch.setattr(vl_convert, "javascript_bundle", lambda *_: "")
         yield
 

@@ -50,7 +50,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_a_site_is_complete_and_can_be_built_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = small_run.fake_run(tmp_path / "run")
-    store(run.path, Example("made-up", "long_task", "r1", "a caption"), b"jpeg")
+    store(run.path, Example("made-up", "coreheads_mini_refcocog", "r1", "a caption"), b"jpeg")
     assert main(["publish", str(run.path), "--to", str(tmp_path / "site"), "--title", 'It\'s: "a" #board']) == 0
     site = tmp_path / "site"
     assert "10 rows of 1 run:" in capsys.readouterr().out

@@ -116,7 +116,7 @@ def test_a_whole_run_in_a_file_and_quiet(
     lines = capsys.readouterr().err.splitlines()
     assert all(re.match(r"\d+:\d\d  ", line) for line in lines)
     done = [line.split("  ", 1)[1] for line in lines if ": done in " in line]
-    assert [line.split()[0] for line in done] == ["loading", "profiling", "evaluating", "timing", "writing"]
+    assert [line.split()[0] for line in done] == ["loading", "profiling", "evaluating", "timing", "writing", "writing"]
     assert re.search(r"done in .*, [\d.]+ samples/s, [\d,]+ tokens/s", done[2])
     assert main(["run", str(path), "--quiet"]) == 0
     captured = capsys.readouterr()

@@ -48,7 +48,7 @@ def test_the_merged_board_of_a_job_a_model_is_the_whole_runs(tmp_path: Path) -> 
     assert sorted(path.name for path in out.iterdir()) == ["00-first", "01-second"]
     done = job(None, config, out)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "of 2 run(s)" in done.stdout
+    assert "of 2 runs" in done.stdout
     assert main(["run", str(config), "--quiet"]) == 0
 
     assert len(small_run.rows_without_times(out / "board")) == 2 * 4

@@ -68,7 +68,7 @@ def without_names(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def files(folder: Path) -> set[str]:
     """All but the board's."""
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    return {name for name in names if not name.startswith("leaderboard.") and not name.endswith(".png")}
+    return {name for name in names if not name.startswith(("leaderboard.", "answers/")) and not name.endswith(".png")}
 
 
 def check_equal(run: Path, whole: Path) -> None:
