@@ -54,7 +54,7 @@ def test_the_merged_board_of_a_job_a_model_is_the_whole_runs(tmp_path: Path) -> 
     assert len(small_run.rows_without_times(out / "board")) == 2 * 4
     assert small_run.rows_without_times(out / "board") == small_run.rows_without_times(tmp_path / "whole")
     merged, whole = (read_json(folder / "leaderboard.json") for folder in (out / "board", tmp_path / "whole"))
-    assert {entry["model"] for entry in merged["claims"]} == set(NAMES)
+    assert {entry["model"] for entry in merged["claims"]} == {*NAMES, "all models"}
     for part in ("claims", "heads", "overall", "best", "comparisons"):
         assert without_run(merged[part]) == without_run(whole[part]), part
     assert merged["failed"] == whole["failed"] == []
