@@ -12,7 +12,7 @@ OLDEST := .venv-oldest
 .PHONY: help leaderboard smol test quick test-oldest lint types docs check baseline clean
 
 help:
-	@echo "make leaderboard   set up and run the embedded benchmark (about 20 minutes on one core); ARGS='--limit 8' for the short form"
+	@echo "make leaderboard   set up and run the embedded benchmark (5 min 30 s on two cores); ARGS='--limit 8' for the short form"
 	@echo "make smol          fetch the second embedded model (89 MiB), for \`coreheads run smol\` and its tests"
 	@echo "make test          set up and run all tests"
 	@echo "make quick         the tests without the slow ones, in under two minutes"
