@@ -31,6 +31,17 @@ def small_adapter() -> Qwen3VL:
     return Qwen3VL(small_model(), build_processor(), id="small")
 
 
+def eager(model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+    """What eager attention itself says of a batch of one, [layers, heads, L, L]."""
+    config = model.model.language_model.config
+    before, config._attn_implementation = config._attn_implementation, "eager"
+    try:
+        with torch.inference_mode():
+            return torch.stack(model(**inputs, use_cache=False, output_attentions=True).attentions)[:, 0]
+    finally:
+        config._attn_implementation = before
+
+
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(pixels)

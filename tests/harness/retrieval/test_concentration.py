@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
 
 import pytest
 import torch
-from adapter_cases import image_part, picture, small_adapter, text_part, user
+from adapter_cases import eager, image_part, picture, small_adapter, text_part, user
 from family_cases import FAMILIES, MOE, adapter
 
 from coreheads import UserError
@@ -16,17 +15,6 @@ from coreheads.retrieval.head_scores import SCORES
 
 SHOWN = [image_part(picture(130, 90)), text_part("and"), image_part(picture(90, 61, 1))]
 ASKED = text_part("where is the red-star ?")
-
-
-def eager(model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-    """[layers, heads, L, L]."""
-    config = model.model.language_model.config
-    before, config._attn_implementation = config._attn_implementation, "eager"
-    try:
-        with torch.inference_mode():
-            return torch.stack(model(**inputs, use_cache=False, output_attentions=True).attentions)[:, 0]
-    finally:
-        config._attn_implementation = before
 
 
 @pytest.mark.parametrize("model_type", [*FAMILIES, MOE])

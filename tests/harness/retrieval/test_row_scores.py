@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from adapter_cases import image_part, mixed, picture, small_adapter, text_part, user, video, video_part
+from adapter_cases import eager, image_part, mixed, picture, small_adapter, text_part, user, video, video_part
 from family_cases import FAMILIES, MOE, adapter
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,17 +30,6 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[Region]]] = {
 }
 ANSWER = "(1, 20) page 3"
 Matrix = list[list[float]]
-
-
-def eager(model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-    """[layers, heads, L, L]."""
-    config = model.model.language_model.config
-    before, config._attn_implementation = config._attn_implementation, "eager"
-    try:
-        with torch.inference_mode():
-            return torch.stack(model(**inputs, use_cache=False, output_attentions=True).attentions)[:, 0]
-    finally:
-        config._attn_implementation = before
 
 
 def answered(made: Any, prompt: Any, answer: str) -> tuple[torch.Tensor, range]:

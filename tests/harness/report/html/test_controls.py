@@ -22,12 +22,6 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def driver() -> Iterator[Any]:
-    with browser.browser() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def board() -> dict[str, Any]:
     """Two models, two tasks, a dozen methods; a task that is on the hub."""
     content = page_boards.rivals(("alpha", "beta"), tasks=2)

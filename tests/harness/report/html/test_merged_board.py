@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -39,12 +38,6 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> tuple[Board, Path]:
     profiles = {(name, name): HeadProfile.load(folder / "runs" / name / "heads" / f"{name}.json") for name in names}
     (folder / "leaderboard.html").write_text(html.page({**content}, profiles))
     return content, folder / "leaderboard.html"
-
-
-@pytest.fixture(scope="module")
-def driver() -> Iterator[Any]:
-    with browser.browser() as found:
-        yield found
 
 
 def test_every_condition_of_every_run_is_a_row(board: tuple[Board, Path]) -> None:

@@ -26,12 +26,6 @@ KEPT = ["easy/0", "easy/2", "easy/3", "easy/5", "easy/6"]
 
 
 @pytest.fixture(scope="module")
-def driver() -> Iterator[Any]:
-    with browser.browser() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return answer_files.write(
         tmp_path_factory.mktemp("plain"), [answer_files.group(), answer_files.group("hard", 5, word="no")]
